@@ -1,0 +1,1 @@
+"""datapipe: raw documents to pretraining data for large language models."""

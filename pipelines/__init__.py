@@ -1,0 +1,1 @@
+"""The pipelines that users run: recipes and Beam examples."""

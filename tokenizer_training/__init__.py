@@ -1,0 +1,1 @@
+"""Tokenizers trained from counts: count, learn, extend, prune, compare, export."""
