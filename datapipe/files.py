@@ -1,0 +1,88 @@
+"""Files wherever Beam can reach them, and the one way this project writes them: whole, or not at all.
+
+A local path and `gs://…` go through the same functions. Local files are opened by Arrow itself, which is faster.
+"""
+
+import contextlib
+import json
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+
+# Level 1 compresses 290 MB/s a core, level 3 125 MB/s: column files are read once or twice, shards for years.
+COLUMN_COMPRESSION_LEVEL = 1
+
+
+def join(*segments: str) -> str:
+    """One path of several segments, for the file system of the first."""
+    return FileSystems.join(*segments)
+
+
+def is_local(path: str) -> bool:
+    """Whether a path needs no remote file system."""
+    return FileSystems.get_scheme(path) is None
+
+
+def open_input(path: str) -> pa.NativeFile:
+    """A file opened for reading by Arrow."""
+    if is_local(path):
+        return pa.OSFile(path)
+    return pa.PythonFile(FileSystems.open(path, compression_type="auto"), mode="r")
+
+
+@contextlib.contextmanager
+def whole_file(path: str) -> Iterator[pa.NativeFile]:
+    """A file opened for writing that takes its name only once the block has ended well.
+
+    The temporary name is unique, so a step that runs twice at once does no harm; after an error nothing is left.
+    """
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    try:
+        with pa.OSFile(temporary, "wb") if is_local(path) else pa.PythonFile(FileSystems.create(temporary)) as sink:
+            yield sink
+        FileSystems.rename([temporary], [path])
+    except BaseException:
+        if FileSystems.exists(temporary):
+            FileSystems.delete([temporary])
+        raise
+
+
+def make_folder(path: str) -> None:
+    """Make a folder and those above it, where the file system has folders."""
+    if is_local(path) and not FileSystems.exists(path):
+        with contextlib.suppress(FileExistsError):
+            FileSystems.mkdirs(path)
+
+
+def remove_folder(path: str) -> None:
+    """Delete a folder with all that is in it, if it is there."""
+    if FileSystems.exists(path):
+        FileSystems.delete([path])
+
+
+def list_folder(path: str) -> list[str]:
+    """The paths of the files right in a folder, sorted."""
+    matched = FileSystems.match([join(path, "*")])[0]
+    return sorted(metadata.path for metadata in matched.metadata_list)
+
+
+def write_json(path: str, value: Any) -> None:
+    """Write a value as readable JSON, keys in the order given."""
+    with whole_file(path) as sink:
+        sink.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+
+
+def read_json(path: str) -> Any:
+    """The value of a JSON file."""
+    with open_input(path) as source:
+        return json.loads(source.read())
+
+
+def write_table(path: str, table: pa.Table) -> None:
+    """Write a small table as one Parquet file."""
+    with whole_file(path) as sink:
+        pq.write_table(table, sink, compression="zstd", compression_level=COLUMN_COMPRESSION_LEVEL)

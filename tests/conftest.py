@@ -1,0 +1,54 @@
+"""What several tests need: a small corpus on disk, and the shared data where it lies beside the checkout."""
+
+import pathlib
+from collections.abc import Callable
+
+import pyarrow as pa
+import pytest
+
+from datapipe.corpus import Corpus, Part, part_path, write_columns
+
+ROOT = pathlib.Path(__file__).parent.parent
+CorpusOf = Callable[..., list[Part]]
+
+
+@pytest.fixture
+def corpus_of(tmp_path: pathlib.Path) -> CorpusOf:
+    """`corpus_of(texts, rows_per_part=2, kind="document", language=[...])`: a corpus on disk, as a list of parts."""
+
+    def make(
+        texts: list[str | None],
+        *,
+        rows_per_part: int = 1000,
+        kind: str = "document",
+        first: int = 0,
+        **columns: list[object] | pa.Array,
+    ) -> list[Part]:
+        table = pa.table({"text": pa.array(texts, pa.string()), **columns})
+        parts = []
+        folder = tmp_path / "corpus" / kind
+        folder.mkdir(parents=True)
+        for number, start in enumerate(range(0, max(1, len(texts)), rows_per_part), first):
+            rows = table.slice(start, rows_per_part).combine_chunks()
+            path = part_path(str(folder), number)
+            part = Part(number, kind, len(rows), {}).with_stage(rows.schema, path)
+            write_columns(part, path, rows.schema, iter(rows.to_batches()))
+            parts.append(part)
+        return parts
+
+    return make
+
+
+@pytest.fixture
+def corpus_on_disk(tmp_path: pathlib.Path, corpus_of: CorpusOf) -> Callable[..., Corpus]:
+    """As `corpus_of`, but a `Corpus` with a root, for stages that `prepare`."""
+    return lambda *texts, **columns: Corpus(str(tmp_path / "corpus"), tuple(corpus_of(*texts, **columns)))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> pathlib.Path:
+    """The real corpora beside the checkout; skips where they are absent."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared corpora are not beside this checkout")
+    return folder
