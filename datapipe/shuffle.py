@@ -1,0 +1,97 @@
+"""The one way records move between workers: packed numpy arrays, partitioned by a hash of their key.
+
+A Beam GroupByKey with one tuple per record costs 19 times the CPU of the same grouping in numpy (5 million pairs, Beam
+2.77). So a shuffle here carries a few large blocks, `(partition, bytes)`, and the records are sorted and grouped with
+numpy inside a partition. Only hashes, row ids and numbers travel this way, never text.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+
+BLOCK_BYTES = 1 << 20  # Beam keeps an element whole in memory and in a message: larger ones gain no speed
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, Knuth's multiplier: spreads keys that follow one another
+
+
+def spread(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.int64]:
+    """The partition of each key, 0 to `partitions` - 1: equal keys share one, keys that follow one another do not."""
+    return ((keys * GOLDEN >> np.uint64(32)) % np.uint64(partitions)).astype(np.int64)
+
+
+def partition(records: npt.NDArray[np.void], destinations: npt.NDArray[np.int64]) -> Iterator[tuple[int, bytes]]:
+    """Cut records into blocks of at most `BLOCK_BYTES`, each with the number of the group that it goes to.
+
+    Args:
+        records: a structured array, shape (n,).
+        destinations: the group of each record, shape (n,).
+    """
+    if not len(records):
+        return
+    # numpy sorts 16-bit keys by radix, 20 times faster.
+    narrow = destinations.astype(np.uint16) if destinations.max() < 1 << 16 else destinations
+    order = np.argsort(narrow, kind="stable")
+    ordered = narrow[order]
+    starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
+    step = max(1, BLOCK_BYTES // records.dtype.itemsize)
+    for start, end in zip(starts, np.r_[starts[1:], len(order)], strict=True):
+        for at in range(start, end, step):
+            yield int(ordered[start]), records[order[at : min(at + step, end)]].tobytes()
+
+
+def rejoin(blocks: Iterable[bytes], dtype: np.dtype) -> npt.NDArray[np.void]:
+    """The records of one group, sorted by their fields from first to last, whatever order the blocks arrived in."""
+    records = np.frombuffer(b"".join(blocks), dtype)
+    assert dtype.names
+    key = np.ascontiguousarray(records[dtype.names[0]])
+    # An unstable sort by the first field and a second look at ties takes a third of the time of a sort by all fields.
+    order = np.argsort(key)
+    key = key[order]
+    equal = key[1:] == key[:-1]
+    tied = np.flatnonzero(np.r_[False, equal] | np.r_[equal, False])
+    among = order[tied]
+    order[tied] = among[np.lexsort([records[name][among] for name in reversed(dtype.names)])]
+    return records[order]
+
+
+def group_starts(key: npt.NDArray) -> npt.NDArray[np.int64]:
+    """Where each run of equal values begins in a sorted array, shape (runs,)."""
+    return np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
+
+
+@dataclasses.dataclass(eq=False)
+class GroupRecords(beam.PTransform):
+    """Bring records of equal key together: structured arrays in; out, one sorted array for each partition that has any.
+
+    All records with one key are in one output array. The output does not depend on `partitions` but for how it is cut.
+
+    Attributes:
+        dtype: the records.
+        key: their uint64 field to group by.
+        partitions: how many groups of work; one must fit in memory.
+    """
+
+    dtype: np.dtype
+    key: str
+    partitions: int = 64
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.partitions < 1:
+            raise ValueError(f"shuffle: partitions must be at least 1, got {self.partitions!r}")
+
+    def _partition(self, records: np.ndarray) -> Iterator[tuple[int, bytes]]:
+        return partition(records, spread(records[self.key], self.partitions))
+
+    def _rejoin(self, group: tuple[int, Iterable[bytes]]) -> np.ndarray:
+        return rejoin(group[1], self.dtype)
+
+    def expand(self, records: beam.PCollection[np.ndarray]) -> beam.PCollection[np.ndarray]:
+        return (
+            records
+            | "Partition" >> beam.FlatMap(self._partition).with_output_types(tuple[int, bytes])
+            | "Group" >> beam.GroupByKey()
+            | "Rejoin" >> beam.Map(self._rejoin).with_output_types(np.ndarray)
+        )
