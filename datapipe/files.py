@@ -51,6 +51,11 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
         raise
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file or folder of this name."""
+    return bool(FileSystems.exists(path))
+
+
 def make_folder(path: str) -> None:
     """Make a folder and those above it, where the file system has folders."""
     if is_local(path) and not FileSystems.exists(path):
