@@ -1,0 +1,48 @@
+"""Files are whole or absent, locally and through Beam's file systems."""
+
+import pathlib
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datapipe import files
+
+
+def test_a_written_file_reads_back(tmp_path: pathlib.Path) -> None:
+    path = files.join(str(tmp_path), "a", "table.parquet")
+    files.make_folder(files.join(str(tmp_path), "a"))
+    files.write_table(path, pa.table({"x": [1, 2]}))
+    assert pq.read_table(path).to_pydict() == {"x": [1, 2]}
+    assert files.list_folder(files.join(str(tmp_path), "a")) == [path]
+
+
+def test_json_keeps_chinese_readable(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "value.json")
+    files.write_json(path, {"语言": ["zh"]})
+    assert "语言" in pathlib.Path(path).read_text(encoding="utf-8")
+    assert files.read_json(path) == {"语言": ["zh"]}
+
+
+def test_a_file_that_fails_leaves_the_old_one(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "value.json"
+    files.write_json(str(path), 1)
+    with pytest.raises(RuntimeError), files.whole_file(str(path)) as sink:
+        sink.write(b"half")
+        raise RuntimeError
+    assert files.read_json(str(path)) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["value.json"]
+
+
+def test_removing_what_is_not_there_is_no_error(tmp_path: pathlib.Path) -> None:
+    files.remove_folder(str(tmp_path / "absent"))
+    files.make_folder(str(tmp_path / "there"))
+    files.make_folder(str(tmp_path / "there"))
+    files.remove_folder(str(tmp_path / "there"))
+    assert not files.exists(str(tmp_path / "there"))
+
+
+def test_remote_paths_are_told_from_local_ones() -> None:
+    assert files.is_local("/a/b")
+    assert files.is_local("a/b")
+    assert not files.is_local("gs://bucket/a")
