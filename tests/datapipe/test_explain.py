@@ -1,0 +1,40 @@
+"""Explaining a document: found by any of its names, with its verdict and its partner."""
+
+import pathlib
+
+import pyarrow as pa
+import pytest
+
+from datapipe.corpus import Corpus
+from datapipe.explain import UnknownDocumentError, explain
+from tests.conftest import CorpusOf
+from tests.datapipe.test_funnel import add
+
+
+def two_parts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> Corpus:
+    parts = corpus_of(["x" * 1000, "b", "c"], rows_per_part=2, id=["first", "second", "third"])
+    of = [pa.array([None, None], pa.uint64()), pa.array([1 << 32], pa.uint64())]
+    reasons = [pa.array([None, None], pa.string()), pa.array(["same"])]
+    added = [add(part, tmp_path / "toy", toy_of=of[part.number], toy_removed=reasons[part.number]) for part in parts]
+    return Corpus(str(tmp_path), tuple(added))
+
+
+@pytest.mark.parametrize("name", ["1-0", "third", str(1 << 32)])
+def test_a_document_is_found_by_any_of_its_names(name: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    record = explain(two_parts(corpus_of, tmp_path), name)
+    assert record["document"] == "1-0"
+    assert record["verdict"] == "removed by toy: same"
+    assert record["toy_of"] == "1-0"
+    assert record["text"] == "c"
+
+
+def test_a_kept_document_says_so_and_long_text_is_cut(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    record = explain(two_parts(corpus_of, tmp_path), "first")
+    assert record["verdict"] == "kept"
+    assert record["text"].endswith("… (1,000 characters)")
+
+
+@pytest.mark.parametrize("name", ["7-0", "1-1", "nobody", "-", "12345"])
+def test_an_unknown_document_is_an_error(name: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(UnknownDocumentError, match=repr(name)):
+        explain(two_parts(corpus_of, tmp_path), name)
