@@ -1,0 +1,602 @@
+"""From input files to the first columns of the corpus: what is a document, and what is a reject with a reason.
+
+The readers of `datapipe.formats` know files and bytes; here begins the corpus. Every record that a reader gives becomes
+either a document or a reject, never neither: records = documents + rejects. The same inputs give the same parts
+whatever the number of workers, since a task's parts depend on the task alone.
+"""
+
+import base64
+import dataclasses
+import fnmatch
+import itertools
+import json
+import math
+import pathlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, NamedTuple
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
+
+from datapipe import files, formats
+from datapipe.corpus import REMOVED
+from datapipe.formats import FORMATS, Reject, Row
+from datapipe.normalization import Normalization, normalize
+
+GROUP_ROWS = 2048
+GROUP_BYTES = 8 << 20
+# Opening and closing a file costs about as much as reading this many bytes.
+MIN_FILE_WEIGHT = 4096
+COMPRESSED_TEXT_SHARE = 4  # bytes of text to expect from a compressed byte
+# More fields than this in a part are keys of data, not columns: they go into one.
+MAX_COLUMNS = 256
+OTHER_COLUMNS = "input_other"
+TEXT_UNITS = ("file", "line")
+
+DOCUMENT_SCHEMA = pa.schema(
+    [("text", pa.string()), ("source", pa.string()), ("path", pa.string()), ("position", pa.int64())]
+)
+REJECT_SCHEMA = pa.schema(
+    [
+        ("file", pa.string()),
+        ("position", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("raw", pa.binary()),
+    ]
+)
+# Of the user's columns, these take the prefix: `id` is the row id of the corpus.
+RESERVED_NAMES = frozenset({*DOCUMENT_SCHEMA.names, "id", "kind"})
+# In the root of a folder, files of these names speak about the data, as in datasets on the Hugging Face hub.
+ABOUT_THE_DATA = ("readme*", "license*", "licence*", "copying*", "notice*", "source.md", "changelog*", "citation*")
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """A file, or a byte range of it, to be read by one task.
+
+    Attributes:
+        path: where the file lies.
+        name: its path relative to the folder that all inputs share: the same wherever that folder lies.
+        format: a key of FORMATS, or "" where nothing tells the format.
+        source: the source of its documents, unless they name one: the file's stem, or for files that are one document
+            each, the folder's name.
+        size: bytes of the file.
+        start: first byte of the range.
+        stop: the byte after the range; None for the end of the file.
+    """
+
+    path: str
+    name: str
+    format: str
+    source: str
+    size: int
+    start: int = 0
+    stop: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """What one worker reads at once, in order: a range of a large file, or several small files."""
+
+    number: int
+    slices: tuple[Slice, ...]
+
+
+class Document(NamedTuple):
+    """A record that is a document: its text as UTF-8, where it comes from, and the user's other columns."""
+
+    text: bytes
+    source: str
+    path: str
+    position: int
+    columns: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class PartManifest:
+    """A file that `write_parts` wrote.
+
+    Attributes:
+        kind: "document" or "reject".
+        task: the number of the task.
+        sequence: its place among the files of that kind of the task, from 0.
+        path: where it lies.
+        rows: how many.
+        text_bytes: of the text column; of the raw bytes for rejects.
+        columns: the file's schema, as names and Arrow types.
+        reasons: rejects by reason.
+    """
+
+    kind: str
+    task: int
+    sequence: int
+    path: str
+    rows: int
+    text_bytes: int
+    columns: dict[str, str]
+    reasons: dict[str, int]
+
+
+@dataclasses.dataclass(eq=False)
+class ReadDocuments(beam.PTransform):
+    """Read tasks of `plan`: a PCollection of `Task` to one of RecordBatches, `documents`, and one of `rejects`.
+
+    Attributes:
+        fields: our column names, each with the user's name for it, or with several of which the first present is taken.
+            Columns not named keep their names. Formats without fields (text, HTML) give `text` whatever stands here.
+        format: read every file as this key of FORMATS; "" goes by the file's name.
+        text_unit: "file" or "line": what one document of a plain text file is.
+        normalization: the fields of `Normalization` that differ from its defaults.
+        encodings: tried in order for records that are no UTF-8, such as gb18030 or big5.
+        repair_encoding: mend mis-decoded text ("schÃ¶n") by ftfy, and replace a few invalid bytes or lone surrogates.
+        max_document_bytes: a larger record is rejected, unread.
+        max_expansion: decompressed bytes per compressed byte, above which reading a file ends.
+        part_bytes: text in one part at most, unless a single row group has more.
+        rows_per_group: rows in one Parquet row group at most.
+    """
+
+    fields: dict[str, str | list[str]] = dataclasses.field(default_factory=lambda: {"text": "text"})
+    format: str = ""
+    text_unit: str = "file"
+    normalization: dict[str, bool | str] = dataclasses.field(default_factory=dict)
+    encodings: list[str] = dataclasses.field(default_factory=list)
+    repair_encoding: bool = False
+    max_document_bytes: int = 50_000_000
+    max_expansion: float = 1000.0
+    part_bytes: int = 32 << 20
+    rows_per_group: int = GROUP_ROWS
+
+    name: ClassVar[str] = "documents"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ()
+    writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if "text" not in self.fields:
+            raise ValueError(f"documents: fields must say which field is the text, got {self.fields!r}")
+        for ours in self.fields:
+            if ours in RESERVED_NAMES - {"text", "source"} or ours.endswith(REMOVED):
+                raise ValueError(f"documents: fields cannot give {ours!r}, which is a name of the corpus itself")
+        if self.format and self.format not in FORMATS:
+            raise ValueError(f"documents: format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+        if self.text_unit not in TEXT_UNITS:
+            raise ValueError(f"documents: text_unit must be one of {', '.join(TEXT_UNITS)}, got {self.text_unit!r}")
+        for field in ("max_document_bytes", "max_expansion", "part_bytes", "rows_per_group"):
+            if getattr(self, field) <= 0:
+                raise ValueError(f"documents: {field} must be above 0, got {getattr(self, field)!r}")
+        for encoding in self.encodings:
+            try:
+                "".encode(encoding)
+            except LookupError:
+                raise ValueError(f"documents: encodings holds an unknown encoding, {encoding!r}") from None
+        known = {field.name for field in dataclasses.fields(Normalization)}
+        for key in self.normalization:
+            if key not in known:
+                raise ValueError(f"documents: normalization has no option {key!r}, only {', '.join(sorted(known))}")
+        self.normalizer = Normalization(**self.normalization)  # type: ignore[arg-type]
+        theirs = {ours: (names,) if isinstance(names, str) else tuple(names) for ours, names in self.fields.items()}
+        self.text_fields = theirs.pop("text")
+        self.renamed_fields = [(ours, name) for ours, names in theirs.items() for name in names]
+
+    def expand(self, tasks: beam.PCollection) -> Any:
+        groups = tasks | "read" >> beam.FlatMap(read_groups, self).with_output_types(pa.RecordBatch)
+        documents, rejects = groups | "separate" >> beam.Partition(lambda batch, _: int(is_rejects(batch)), 2)
+        return {"documents": documents, "rejects": rejects}
+
+
+def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
+    """The tasks that read all inputs, in the order of the files' names, whatever the order of the inputs.
+
+    Of a folder, all files below it are read, but for names that begin with "." or "_" (as Hadoop and Arrow do). A file
+    of unknown format there becomes a reject, and so does one right in the folder that speaks about the data
+    (ABOUT_THE_DATA): name it, or use a glob, to have it read.
+
+    Args:
+        inputs: files, folders and globs (`*`, `?`, `[…]`, and `**` across folders), on any Beam file system.
+        options: how to read them.
+
+    Raises:
+        ValueError: if an input matches nothing, or no file of a known format.
+    """
+    found = {path: _find(path) for path in inputs}
+    base = _common_folder([listing.root for listing in found.values()])
+    slices: dict[str, Slice] = {}
+    for path, listing in found.items():
+        formats_of = {
+            file: "" if file in listing.about_the_data else options.format or formats.format_of(file) or ""
+            for file in listing.sizes
+        }
+        if not any(formats_of.values()):
+            known = ", ".join(extension for format_ in FORMATS.values() for extension in format_.extensions)
+            holds = f"no file of a known format ({known})" if formats_of else "nothing"
+            raise ValueError(f"documents: there is {holds} in the input {path!r}")
+        for file, format_ in formats_of.items():
+            name = file.removeprefix(base).lstrip("/")
+            new = Slice(file, name, format_, _source_of(file, format_, options), listing.sizes[file])
+            # The same file by two inputs is read once, and read if either of them says so.
+            slices[file] = max(new, slices.get(file, new), key=lambda slice_: bool(slice_.format))
+    return _pack([slices[file] for file in sorted(slices)], options)
+
+
+class _Listing(NamedTuple):
+    """What an input names: the folder to which file names are relative, the files' sizes, and those not to be read."""
+
+    root: str
+    sizes: dict[str, int]
+    about_the_data: frozenset[str] = frozenset()
+
+
+def _find(path: str) -> _Listing:
+    if files.is_local(path):
+        path = str(pathlib.Path(path).absolute())
+    path = path.rstrip("/")
+    sizes = _match_literally(path, "/**")
+    if sizes:
+        names = {file: file.removeprefix(path).lstrip("/") for file in sizes}
+        read = {file: name for file, name in names.items() if not re.search(r"(^|/)[._]", name)}
+        about = {f for f, name in read.items() if any(fnmatch.fnmatch(name.lower(), like) for like in ABOUT_THE_DATA)}
+        return _Listing(path, {file: sizes[file] for file in read}, frozenset(about))
+    if files.is_local(path) and pathlib.Path(path).is_dir():
+        return _Listing(path, {})
+    root = re.match(r"[^*?[]*", path).group().rpartition("/")[0]  # type: ignore[union-attr]
+    sizes = _match_literally(path)
+    return _Listing(path.rpartition("/")[0], sizes) if sizes else _Listing(root, _match(path))
+
+
+def _match(pattern: str) -> dict[str, int]:
+    return {metadata.path: metadata.size_in_bytes for metadata in FileSystems.match([pattern])[0].metadata_list}
+
+
+def _match_literally(path: str, below: str = "") -> dict[str, int]:
+    # Beam's patterns have no escape that works for all characters, but "?" matches each of them.
+    matched = _match(re.sub(r"[*?[]", "?", path) + below)
+    return {file: size for file, size in matched.items() if file.startswith(path)}
+
+
+def _common_folder(folders: list[str]) -> str:
+    segments = [folder.split("/") for folder in folders]
+    shared = itertools.takewhile(lambda level: len(set(level)) == 1, zip(*segments, strict=False))
+    return "/".join(level[0] for level in shared)
+
+
+def _source_of(file: str, format_: str, options: ReadDocuments) -> str:
+    if not format_ or FORMATS[format_].has_fields or options.text_unit == "line":
+        return formats.stem(file)
+    return file.split("/")[-2]
+
+
+def _pack(slices: Iterable[Slice], options: ReadDocuments) -> list[Task]:
+    """Slices of about `part_bytes` of expected text in a task each: large files split, small ones together."""
+    packs: list[list[Slice]] = [[]]
+    room = float(options.part_bytes)
+    for whole in slices:
+        text_bytes = _expected_text(whole)
+        pieces = math.ceil(text_bytes / options.part_bytes) if _splittable(whole, options) else 1
+        if pieces > 1:
+            bounds = [whole.size * piece // pieces for piece in range(pieces + 1)]
+            ranges = [*zip(bounds[:-1], [*bounds[1:-1], None], strict=True)]
+            packs += [[dataclasses.replace(whole, start=start, stop=stop)] for start, stop in ranges]
+            room = 0
+            continue
+        if text_bytes > room and packs[-1]:
+            packs.append([])
+            room = options.part_bytes
+        packs[-1].append(whole)
+        room -= text_bytes
+    return [Task(number, tuple(pack)) for number, pack in enumerate(filter(None, packs))]
+
+
+def _expected_text(whole: Slice) -> float:
+    share = FORMATS[whole.format].text_share if whole.format else 0
+    if whole.path.lower().endswith(formats.COMPRESSIONS):
+        share *= COMPRESSED_TEXT_SHARE
+    return max(MIN_FILE_WEIGHT, whole.size * share)
+
+
+def _splittable(whole: Slice, options: ReadDocuments) -> bool:
+    if not whole.format or whole.path.lower().endswith(formats.COMPRESSIONS):
+        return False
+    return FORMATS[whole.format].splittable or (whole.format == "text" and options.text_unit == "line")
+
+
+def read_task(task: Task, options: ReadDocuments) -> Iterator[Document | Reject]:
+    """Every record of a task's slices, in order, as a document or a reject; before normalisation.
+
+    Raises:
+        OSError: if a file cannot be opened. What a file holds never raises.
+    """
+    for piece in task.slices:
+        source = formats.Source(
+            path=piece.path,
+            name=piece.name,
+            start=piece.start,
+            stop=piece.stop,
+            max_document_bytes=options.max_document_bytes,
+            max_expansion=options.max_expansion,
+            encodings=tuple(options.encodings),
+            repair=options.repair_encoding,
+            text_unit=options.text_unit,
+        )
+        if not piece.format:
+            yield source.reject(0, "unknown_format", "neither read nor looked into")
+            continue
+        text_fields = options.text_fields if FORMATS[piece.format].has_fields else ("text",)
+        for row in formats.read(source, piece.format):
+            yield row if isinstance(row, Reject) else _admit(row, source, piece.source, text_fields, options)
+
+
+def _admit(
+    row: Row, source: formats.Source, name: str, text_fields: tuple[str, ...], options: ReadDocuments
+) -> Document | Reject:
+    """A record as a document, or the reason why it is none."""
+    columns = row.columns
+
+    def reject(reason: str, detail: str) -> Reject:
+        raw = row.raw or json.dumps({"text": text, **columns}, default=str).encode()
+        return source.reject(row.position, reason, detail, raw)
+
+    field = next((field for field in text_fields if field in columns), None)
+    text = None if field is None else columns.pop(field)
+    if text is None:
+        return reject("missing_text", f"no field {' or '.join(text_fields)}" if field is None else f"{field} is null")
+    try:
+        if isinstance(text, bytes):
+            text = source.decode(text)
+        if not isinstance(text, str):
+            return reject("text_not_string", f"{field} is of type {type(text).__name__}")
+        encoded = text.encode(errors="replace" if options.repair_encoding else "strict")
+    except UnicodeDecodeError as error:
+        return reject("invalid_utf8", str(error))
+    except UnicodeEncodeError as error:
+        return reject("lone_surrogate", f"{error.object[error.start]!r} at character {error.start}")
+    if len(encoded) > options.max_document_bytes:
+        return reject("too_large", f"{len(encoded)} bytes of text, of which {options.max_document_bytes} are allowed")
+    if b"\0" in encoded:
+        return reject("nul_byte", f"at byte {encoded.index(0)}: binary data, or an encoding of two bytes a character")
+    if not text or text.isspace():
+        return reject("empty_text", "no character other than spaces")
+    for ours, theirs in options.renamed_fields:
+        if theirs in columns and ours not in columns:
+            columns[ours] = columns.pop(theirs)
+    if isinstance(columns.get("source"), str) and columns["source"]:
+        name = columns.pop("source")
+    return Document(encoded, name, source.name, row.position, columns)
+
+
+def read_groups(task: Task, options: ReadDocuments) -> Iterator[pa.RecordBatch]:
+    """The task's documents, normalised, and its rejects, each in batches of at most a row group.
+
+    The schema tells which: REJECT_SCHEMA, or DOCUMENT_SCHEMA followed by the user's columns.
+    """
+    documents: list[Document] = []
+    rejects: list[Reject] = []
+    held = 0
+    for record in read_task(task, options):
+        if isinstance(record, Reject):
+            rejects.append(record)
+        else:
+            documents.append(record)
+            held += len(record.text)
+        if len(documents) >= options.rows_per_group or held >= GROUP_BYTES:
+            yield _document_batch(documents, rejects, options)
+            documents, held = [], 0
+        if len(rejects) >= GROUP_ROWS:
+            yield _reject_batch(rejects)
+            rejects = []
+    if documents:
+        yield _document_batch(documents, rejects, options)
+    if rejects:
+        yield _reject_batch(rejects)
+
+
+def is_rejects(batch: pa.RecordBatch) -> bool:
+    """Whether a batch of `read_groups` holds rejects."""
+    return batch.schema.equals(REJECT_SCHEMA)
+
+
+def _document_batch(documents: list[Document], rejects: list[Reject], options: ReadDocuments) -> pa.RecordBatch:
+    """The documents as a batch; what normalisation leaves empty is appended to the rejects."""
+    texts = normalize(pa.array([document.text for document in documents], pa.string()), options.normalizer)
+    kept = pc.invert(pc.match_substring_regex(texts, r"\A\s*\z"))
+    if not pc.all(kept).as_py():
+        flags = kept.to_pylist()
+        detail = "no character other than spaces after normalisation"
+        rejects += [
+            Reject(document.path, document.position, "empty_text", detail, document.text[: formats.RAW_BYTES])
+            for document, keep in zip(documents, flags, strict=True)
+            if not keep
+        ]
+        documents = list(itertools.compress(documents, flags))
+        texts = texts.filter(kept)
+    arrays = {
+        "text": texts,
+        "source": _strings([document.source for document in documents]),
+        "path": _strings([document.path for document in documents]),
+        "position": pa.array([document.position for document in documents], pa.int64()),
+    }
+    return pa.RecordBatch.from_pydict(arrays | _user_columns([document.columns for document in documents]))
+
+
+def _reject_batch(rejects: list[Reject]) -> pa.RecordBatch:
+    columns = zip(*rejects, strict=True)
+    file, position, reason, detail, raw = columns
+    arrays = [_strings(file), pa.array(position, pa.int64()), _strings(reason), _strings(detail), pa.array(raw)]
+    return pa.RecordBatch.from_arrays(arrays, schema=REJECT_SCHEMA)
+
+
+def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
+    """The users' columns of a batch, in the order in which they first appear.
+
+    A name of ours takes the prefix `input_`. Columns of booleans, integers, floats or strings alone are that; any other
+    is strings, with all that is no string as JSON.
+    """
+    names: dict[str, str] = {}
+    for row in rows:
+        for name in row:
+            if name not in names:
+                names[name] = _free_name(name, names.values())
+    if len(names) > MAX_COLUMNS:
+        rest = list(names)[MAX_COLUMNS - 1 :]
+        rows = [
+            {**{k: v for k, v in row.items() if k not in rest}, OTHER_COLUMNS: {k: row[k] for k in rest if k in row}}
+            for row in rows
+        ]
+        names = {name: ours for name, ours in names.items() if name not in rest} | {OTHER_COLUMNS: OTHER_COLUMNS}
+    return {ours: _column([row.get(name) for row in rows]) for name, ours in names.items()}
+
+
+def _free_name(name: str, taken: Iterable[str]) -> str:
+    if name in RESERVED_NAMES or name.endswith(REMOVED):
+        name = f"input_{name}"
+    while name in taken:
+        name = f"input_{name}"
+    return name
+
+
+def _strings(values: Iterable[str | None]) -> pa.Array:
+    values = list(values)
+    try:
+        return pa.array(values, pa.string())
+    except UnicodeEncodeError:  # lone surrogates in a name or a user's column: no reason to lose the document
+        return pa.array([value and value.encode(errors="replace") for value in values], pa.string())
+
+
+def _column(values: list[Any]) -> pa.Array:
+    kinds = {type(value) for value in values} - {type(None)}
+    try:
+        if not kinds:
+            return pa.nulls(len(values))
+        if kinds == {str}:
+            return _strings(values)
+        if kinds == {bool}:
+            return pa.array(values, pa.bool_())
+        if kinds <= {int, float}:
+            return pa.array(values, pa.float64() if float in kinds else pa.int64())
+    except (OverflowError, pa.ArrowInvalid):
+        pass  # integers of more than 64 bits, or of more than a float holds exactly: as JSON nothing is lost
+    return _strings([value if value is None or isinstance(value, str) else _json(value) for value in values])
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_json_default)
+
+
+def _json_default(value: Any) -> str:
+    # What tables hold and JSON does not: bytes as in Arrow's own JSON, dates and decimals as they are written.
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
+
+
+def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
+    """A schema in which the batches of all of them can stand side by side; columns in the order of first appearance.
+
+    A column null everywhere yields to any type, integers yield to floats, and any other difference makes strings.
+    """
+    types: dict[str, pa.DataType] = {}
+    for schema in schemas:
+        for field in schema:
+            types[field.name] = _common_type(types.get(field.name, field.type), field.type)
+    return pa.schema(list(types.items()))
+
+
+def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    if one == other or pa.types.is_null(other):
+        return one
+    if pa.types.is_null(one):
+        return other
+    return pa.float64() if {one, other} == {pa.int64(), pa.float64()} else pa.string()
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """A batch in a schema of `common_schema`: columns it lacks are null."""
+    arrays = [
+        batch.column(field.name).cast(field.type, safe=False)
+        if field.name in batch.schema.names
+        else pa.nulls(len(batch), field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def write_parts(
+    task: Task, options: ReadDocuments, folder: str, progress: Callable[[int], None] | None = None
+) -> list[PartManifest]:
+    """Read a task and write its documents to `folder`, its rejects to `folder/rejects`.
+
+    The files are `task-00003-0000.parquet` and so on, whole or not there; the same task always writes the same bytes.
+
+    Args:
+        task: of `plan`.
+        options: how to read it.
+        folder: where to; it must exist, with `rejects` in it.
+        progress: called with the number of records read so far.
+
+    Returns:
+        One manifest a file, documents first, in order.
+    """
+    documents = _PartWriter("document", "text", task.number, folder, options.part_bytes)
+    rejects = _PartWriter("reject", "raw", task.number, files.join(folder, "rejects"), options.part_bytes)
+    records = 0
+    for batch in read_groups(task, options):
+        (rejects if is_rejects(batch) else documents).add(batch)
+        records += len(batch)
+        if progress is not None:
+            progress(records)
+    return documents.close() + rejects.close()
+
+
+class _PartWriter:
+    """Gathers batches and writes a file whenever the next one would make it too large."""
+
+    def __init__(self, kind: str, measured: str, task: int, folder: str, part_bytes: int) -> None:
+        self._kind = kind
+        self._measured = measured
+        self._task = task
+        self._folder = folder
+        self._part_bytes = part_bytes
+        self._batches: list[pa.RecordBatch] = []
+        self._held = 0
+        self._manifests: list[PartManifest] = []
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        if len(batch):
+            size = pc.sum(pc.binary_length(batch.column(self._measured))).as_py()
+            if self._held + size > self._part_bytes:
+                self._write()
+            self._batches.append(batch)
+            self._held += size
+
+    def close(self) -> list[PartManifest]:
+        self._write()
+        return self._manifests
+
+    def _write(self) -> None:
+        if not self._batches:
+            return
+        sequence = len(self._manifests)
+        path = files.join(self._folder, f"task-{self._task:05d}-{sequence:04d}.parquet")
+        schema = common_schema(batch.schema for batch in self._batches)
+        reasons: Counter[str] = Counter()
+        with (
+            files.whole_file(path) as sink,
+            pq.ParquetWriter(
+                sink, schema, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL
+            ) as writer,
+        ):
+            for batch in self._batches:
+                writer.write_batch(conform(batch, schema), row_group_size=len(batch))
+                if self._kind == "reject":
+                    reasons.update(batch.column("reason").to_pylist())
+        rows = sum(map(len, self._batches))
+        columns = {field.name: str(field.type) for field in schema}
+        manifest = PartManifest(
+            self._kind, self._task, sequence, path, rows, self._held, columns, dict(sorted(reasons.items()))
+        )
+        self._manifests.append(manifest)
+        self._batches, self._held = [], 0

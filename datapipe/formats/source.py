@@ -1,0 +1,214 @@
+"""Bytes of a file or of a range of it, decompressed within stated limits: what every reader of this package takes.
+
+A reader is a function `Source -> Iterator[Row | Reject]`. It never raises for what a file holds: what cannot be read is
+a `Reject` that says where and why. Errors of the file system itself (no such file, no permission) do raise.
+"""
+
+import codecs
+import dataclasses
+import lzma
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+import pyarrow as pa
+
+from datapipe import files
+
+RAW_BYTES = 4096  # of a reject's raw bytes, kept to look at
+BLOCK_BYTES = 1 << 20
+# What a decompressor gives before an error is kept only by whole reads: small reads lose less of a truncated file.
+DECOMPRESSED_READ_BYTES = 1 << 14
+# Below this a file does no harm whatever its ratio; highly repetitive small files are common.
+EXPANSION_FLOOR_BYTES = 64 << 20
+# Damage, unlike another encoding, touches few characters.
+MAX_REPLACED_SHARE = 0.01
+
+_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32-le",
+    codecs.BOM_UTF32_BE: "utf-32-be",
+    codecs.BOM_UTF16_LE: "utf-16-le",
+    codecs.BOM_UTF16_BE: "utf-16-be",
+}
+
+
+class Row(NamedTuple):
+    """One record of an input file.
+
+    Attributes:
+        position: byte offset in the decompressed file (after conversion to UTF-8 where a byte order mark demands it),
+            or the row of a table.
+        columns: the record's fields by their own names. A format without fields gives `text` alone.
+        raw: the bytes it was read from, where there are such.
+    """
+
+    position: int
+    columns: dict[str, Any]
+    raw: bytes = b""
+
+
+class Reject(NamedTuple):
+    """An input record that is no document, or the place where a file could not be read further.
+
+    Attributes:
+        file: the file's name, relative to the input's root.
+        position: as in `Row`.
+        reason: a snake_case name.
+        detail: what exactly is wrong, in words.
+        raw: the first RAW_BYTES bytes of the record.
+    """
+
+    file: str
+    position: int
+    reason: str
+    detail: str
+    raw: bytes
+
+
+class Damage(Exception):  # noqa: N818 - a finding about a file, turned into a Reject by whoever reads it
+    """A file cannot be read further."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """A file, or a byte range of it, and the limits under which it is read.
+
+    Attributes:
+        path: where it lies, for any Beam file system.
+        name: the file's name in positions and rejects.
+        start: first byte of the range; a record belongs to the range in which it begins.
+        stop: the byte after the range; None reads to the end.
+        max_document_bytes: a record of more bytes is rejected without being held in memory.
+        max_expansion: decompressed bytes per compressed byte, above which a file counts as a decompression bomb.
+        encodings: tried in order where the bytes of a record are no UTF-8.
+        repair: replace the invalid bytes of a record with U+FFFD when they are few.
+        text_unit: "file" or "line": what one document of a plain text file is.
+    """
+
+    path: str
+    name: str
+    start: int = 0
+    stop: int | None = None
+    max_document_bytes: int = 50_000_000
+    max_expansion: float = 1000.0
+    encodings: tuple[str, ...] = ()
+    repair: bool = False
+    text_unit: str = "file"
+
+    def reject(self, position: int, reason: str, detail: str, raw: bytes = b"") -> Reject:
+        """A reject of this file."""
+        return Reject(self.name, position, reason, detail, raw[:RAW_BYTES])
+
+    def decode(self, raw: bytes) -> str:
+        """The text of a record's bytes.
+
+        Raises:
+            UnicodeDecodeError: if they are text in none of the encodings, nor UTF-8 with little damage when repairing.
+        """
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            for encoding in self.encodings:
+                try:
+                    return raw.decode(encoding)
+                except UnicodeDecodeError:
+                    continue
+            text = raw.decode(errors="replace")
+            if self.repair and text.count("\ufffd") <= MAX_REPLACED_SHARE * len(text):
+                return text
+            raise
+
+    def blocks(self, begin: int = 0) -> Iterator[bytes]:
+        """The file from byte `begin` on, past the source's range, decompressed and as UTF-8.
+
+        Raises:
+            Damage: `truncated_file`, `corrupt_file` or `decompression_bomb`, after all blocks before that place.
+        """
+        with files.open_input(self.path) as file:
+            compression, encoding = _sniff(file)
+            file.seek(begin)
+            blocks = self._decompressed_blocks(file, compression) if compression else _plain_blocks(file)
+            yield from blocks if encoding is None else _as_utf8(blocks, encoding)
+
+    def splittable(self) -> "Source | None":
+        """The source itself, if its file can be read from any byte on.
+
+        Otherwise (compressed, or UTF-16 or UTF-32 by its byte order mark) the range that starts at 0 becomes the whole
+        file, and any other is None: there is nothing left for it to read.
+        """
+        if self.start == 0 and self.stop is None:
+            return self
+        with files.open_input(self.path) as file:
+            if _sniff(file) == (None, None):
+                return self
+        return None if self.start else dataclasses.replace(self, stop=None)
+
+    def _decompressed_blocks(self, file: pa.NativeFile, compression: str) -> Iterator[bytes]:
+        stream = _decompressor(file, compression)
+        produced, pending, damage = 0, bytearray(), None
+        while damage is None:
+            try:
+                data = stream.read(DECOMPRESSED_READ_BYTES)
+            except (OSError, EOFError, lzma.LZMAError) as error:
+                reason = "truncated_file" if _is_truncation(error) else "corrupt_file"
+                damage = Damage(reason, f"{compression}: {error}")
+                break
+            if not data:
+                break
+            produced += len(data)
+            if produced > EXPANSION_FLOOR_BYTES and produced > self.max_expansion * file.tell():
+                detail = f"{compression}: {file.tell()} bytes expand to more than {self.max_expansion:g} times as many"
+                damage = Damage("decompression_bomb", detail)
+            pending += data
+            if len(pending) >= BLOCK_BYTES:
+                yield bytes(pending)
+                pending.clear()
+        if pending:
+            yield bytes(pending)
+        if damage is not None:
+            raise damage
+
+
+def _decompressor(file: pa.NativeFile, compression: str) -> pa.NativeFile | BinaryIO:
+    if compression == "xz":
+        return lzma.open(file)
+    return pa.CompressedInputStream(file, compression)
+
+
+def _is_truncation(error: BaseException) -> bool:
+    # Arrow says "Truncated compressed stream", lzma raises EOFError.
+    return isinstance(error, EOFError) or "runcated" in str(error)
+
+
+def _plain_blocks(file: pa.NativeFile) -> Iterator[bytes]:
+    while block := file.read(BLOCK_BYTES):
+        yield block
+
+
+def _sniff(file: pa.NativeFile) -> tuple[str | None, str | None]:
+    """What a file is compressed with, and which encoding its byte order mark names; a compressed one's is not known."""
+    head = file.read(6)
+    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+    return compression, encoding
+
+
+def _as_utf8(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
+    """Blocks of another encoding, without their byte order mark.
+
+    Lone surrogates pass, as bytes that are no UTF-8: the one record that holds them is rejected, not the file.
+    """
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+    yield decoder.decode(next(blocks)).removeprefix("\ufeff").encode(errors="surrogatepass")
+    for block in blocks:
+        yield decoder.decode(block).encode(errors="surrogatepass")
+    try:
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise Damage("truncated_file", f"{encoding}: {error.reason}") from error

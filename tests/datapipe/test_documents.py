@@ -1,0 +1,281 @@
+"""Planning, admission, user columns, and the parts written."""
+
+import gzip
+import hashlib
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from apache_beam.testing.test_pipeline import TestPipeline
+from apache_beam.testing.util import assert_that, equal_to
+
+from datapipe.documents import (
+    DOCUMENT_SCHEMA,
+    REJECT_SCHEMA,
+    Document,
+    PartManifest,
+    ReadDocuments,
+    common_schema,
+    conform,
+    plan,
+    read_groups,
+    read_task,
+    write_parts,
+)
+from datapipe.formats import Reject
+
+Write = Callable[..., str]
+
+
+@pytest.fixture
+def write(tmp_path: pathlib.Path) -> Write:
+    """`write("folder/name.jsonl", {"text": "a"}, b"not JSON", ...)` writes lines and returns the input's root."""
+
+    def make(name: str, *lines: dict[str, object] | bytes) -> str:
+        path = tmp_path / "input" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = b"".join((line if isinstance(line, bytes) else json.dumps(line).encode()) + b"\n" for line in lines)
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+        return str(tmp_path / "input")
+
+    return make
+
+
+def read(root: str, **options: Any) -> list[Any]:
+    reading = ReadDocuments(**options)
+    return [record for task in plan([root], reading) for record in read_task(task, reading)]
+
+
+def reasons(root: str, **options: Any) -> list[str | None]:
+    return [record.reason if isinstance(record, Reject) else None for record in read(root, **options)]
+
+
+def names(inputs: list[str], **options: Any) -> list[str]:
+    return [piece.name for task in plan(inputs, ReadDocuments(**options)) for piece in task.slices]
+
+
+# Planning
+
+
+def test_files_folders_and_globs_in_any_order_give_the_same_plan(write: Write) -> None:
+    for name in ("a/x.jsonl", "a/y.jsonl.gz", "b/z.txt", "b/c/d.parquet"):
+        root = write(name, {"text": name})
+    whole = plan([root], ReadDocuments())
+    assert [piece.name for task in whole for piece in task.slices] == [
+        "a/x.jsonl", "a/y.jsonl.gz", "b/c/d.parquet", "b/z.txt"]  # fmt: skip
+    assert plan([f"{root}/b", f"{root}/a/y.jsonl.gz", f"{root}/a/*.jsonl"], ReadDocuments()) == whole
+    assert names([f"{root}/**.txt"]) == ["b/z.txt"]
+    assert names([f"{root}/a"]) == ["x.jsonl", "y.jsonl.gz"]
+    assert names([f"{root}/a/x.jsonl", f"{root}/a"]) == ["x.jsonl", "y.jsonl.gz"]
+
+
+def test_names_with_glob_characters_are_found_as_they_are(write: Write) -> None:
+    write("a[1]/x*.jsonl", {"text": "a"})
+    root = write("a1/x.jsonl", {"text": "b"})
+    assert names([f"{root}/a[1]"]) == ["x*.jsonl"]
+    assert names([f"{root}/a[1]/x*.jsonl"]) == ["x*.jsonl"]
+
+
+def test_what_is_not_data_is_not_read_unless_asked_for(write: Write) -> None:
+    for name in ("README.md", "LICENSE", ".hidden.jsonl", "_logs/x.jsonl", "sub/notes.docx", "a.jsonl"):
+        root = write(name, {"text": name})
+    records = read(root)
+    rejects = [record for record in records if isinstance(record, Reject)]
+    assert [reject.file for reject in rejects] == ["LICENSE", "README.md", "sub/notes.docx"]
+    assert {reject.reason for reject in rejects} == {"unknown_format"}
+    assert [r.path for r in records if isinstance(r, Document)] == ["a.jsonl"]
+    assert reasons(f"{root}/LICENSE", format="text") == [None]
+
+
+@pytest.mark.parametrize("missing", ["nowhere", "nowhere/*.jsonl", "empty", "a.docx"])
+def test_an_input_without_data_is_an_error_that_names_it(write: Write, tmp_path: pathlib.Path, missing: str) -> None:
+    root = write("a.docx", b"")
+    (tmp_path / "input" / "empty").mkdir()
+    with pytest.raises(ValueError, match=missing.replace("*", ".")):
+        plan([f"{root}/{missing}"], ReadDocuments())
+
+
+def test_large_files_are_split_and_small_ones_packed(write: Write) -> None:
+    for name in ("a.jsonl", "b.jsonl", "d.jsonl"):
+        write(name, {"text": "small"})
+    root = write("c.jsonl", *({"text": f"{number:01000}"} for number in range(100)))
+    tasks = plan([root], ReadDocuments(part_bytes=30_000))
+    assert [[piece.name for piece in task.slices] for task in tasks] == [
+        ["a.jsonl", "b.jsonl"], ["c.jsonl"], ["c.jsonl"], ["c.jsonl"], ["c.jsonl"], ["d.jsonl"]]  # fmt: skip
+    whole = read(root)
+    assert len(whole) == 103
+    assert read(root, part_bytes=30_000) == whole
+    assert len(plan([root], ReadDocuments())) == 1
+
+
+# Admission
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ({"content": "a"}, "missing_text"),
+        ({"text": None}, "missing_text"),
+        ({"text": 5}, "text_not_string"),
+        ({"text": ["a"]}, "text_not_string"),
+        ({"text": ""}, "empty_text"),
+        ({"text": " \u3000\n"}, "empty_text"),
+        ({"text": "a\0b"}, "nul_byte"),
+        ({"text": "\ud800"}, "lone_surrogate"),
+        ({"text": "a" * 1001}, "too_large"),
+        (b"{", "malformed_json"),
+    ],
+)
+def test_every_reason(write: Write, line: Any, reason: str) -> None:
+    root = write("a.jsonl", {"text": "a"}, line, {"text": "b"})
+    before, reject, after = read(root, max_document_bytes=1000)
+    assert (before.text, after.text) == (b"a", b"b")
+    assert (reject.reason, reject.file, reject.position) == (reason, "a.jsonl", 14)
+    assert reject.raw == (line if isinstance(line, bytes) else json.dumps(line).encode())
+
+
+def test_repair_and_encodings_save_what_they_can(write: Write) -> None:
+    bad = [{"text": "a\ud800"}, b'{"text": "' + b"a" * 200 + b'\xff"}', '{"text": "中文"}'.encode("gb18030")]
+    root = write("a.jsonl", *bad)
+    assert reasons(root) == ["lone_surrogate", "invalid_utf8", "invalid_utf8"]
+    assert reasons(root, repair_encoding=True) == [None, None, "invalid_utf8"]
+    assert reasons(root, encodings=["gb18030"])[2] is None
+
+
+def test_fields_are_mapped(write: Write) -> None:
+    line = {"body": "a", "text": "b", "where": "w", "id": 7, "position": 3, "x_removed": True}
+    root = write("a.jsonl", line)
+    (document,) = read(root, fields={"text": ["content", "body"], "source": "where", "own_id": "id"})
+    assert (document.text, document.source) == (b"a", "w")
+    assert document.columns == {"text": "b", "own_id": 7, "position": 3, "x_removed": True}
+    (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
+    assert batch.schema.names[4:] == ["body", "where", "input_id", "input_position", "input_x_removed"]
+
+
+def test_the_source_is_the_records_own_or_the_file_or_the_folder(write: Write) -> None:
+    write("news.2024.jsonl.gz", {"text": "a"}, {"text": "b", "source": "own"}, {"text": "c", "source": 5})
+    root = write("books/one.txt", b"d")
+    assert [record.source for record in read(root)] == ["books", "news.2024", "own", "news.2024"]
+    assert next(record.source for record in read(root, text_unit="line")) == "one"
+
+
+# Columns and parts
+
+
+def test_user_columns_keep_their_types_where_they_agree(write: Write) -> None:
+    root = write(
+        "a.jsonl",
+        {
+            "text": "a",
+            "s": "x",
+            "i": 1,
+            "f": 1,
+            "b": True,
+            "mixed": 1,
+            "nested": {"中": [1]},
+            "big": 2**63,
+            "null": None,
+        },
+        {"text": "b", "s": None, "i": 2, "f": 1.5, "b": False, "mixed": "x", "nested": [None], "new": "\ud800"},
+    )
+    (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
+    assert {field.name: str(field.type) for field in batch.schema}.items() >= {
+        "s": "string", "i": "int64", "f": "double", "b": "bool", "mixed": "string", "nested": "string",
+        "big": "string", "null": "null", "new": "string"}.items()  # fmt: skip
+    first, second = batch.to_pylist()
+    assert (first["mixed"], second["mixed"], first["nested"], first["big"]) == ("1", "x", '{"中":[1]}', str(2**63))
+    assert second["new"] == "?"
+
+
+def test_countless_fields_are_one_column(write: Write) -> None:
+    root = write("a.jsonl", *({"text": "a", "kept": 1, f"key {n}": n} for n in range(1000)))
+    (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
+    assert len(batch.schema) == 4 + 256
+    assert json.loads(batch.column("input_other")[999].as_py()) == {"key 999": 999}
+
+
+def test_parts_of_different_columns_stand_side_by_side() -> None:
+    one = pa.RecordBatch.from_pydict({"a": [1], "b": [True], "c": pa.nulls(1)})
+    two = pa.RecordBatch.from_pydict({"d": ["x"], "a": [1.5], "b": [2], "c": ["y"]})
+    schema = common_schema([one.schema, two.schema])
+    assert schema == pa.schema([("a", pa.float64()), ("b", pa.string()), ("c", pa.string()), ("d", pa.string())])
+    assert conform(one, schema).to_pylist() == [{"a": 1.0, "b": "true", "c": None, "d": None}]
+    assert conform(two, schema).to_pylist() == [{"a": 1.5, "b": "2", "c": "y", "d": "x"}]
+
+
+def written(root: str, folder: pathlib.Path, **options: Any) -> list[PartManifest]:
+    reading = ReadDocuments(**options)
+    (folder / "rejects").mkdir(parents=True)
+    return [manifest for task in plan([root], reading) for manifest in write_parts(task, reading, str(folder))]
+
+
+def test_parts_hold_every_record_within_their_size(write: Write, tmp_path: pathlib.Path) -> None:
+    lines = [{"text": f"{number:0500}"} if number % 10 else b"bad" for number in range(1000)]
+    root = write("a.jsonl.gz", *lines)
+    manifests = written(root, tmp_path / "out", part_bytes=100_000, rows_per_group=50)
+    documents = [manifest for manifest in manifests if manifest.kind == "document"]
+    (rejects,) = [manifest for manifest in manifests if manifest.kind == "reject"]
+    assert sum(manifest.rows for manifest in documents) == 900
+    assert rejects.reasons == {"malformed_json": 100}
+    assert len(documents) == 5
+    for manifest in documents:
+        file = pq.ParquetFile(manifest.path)
+        assert manifest.text_bytes <= 100_000
+        assert max(file.metadata.row_group(group).num_rows for group in range(file.num_row_groups)) <= 50
+    texts = [text for manifest in documents for text in pq.read_table(manifest.path).column("text").to_pylist()]
+    assert texts == [line["text"] for line in lines if isinstance(line, dict)]
+    assert pq.read_schema(rejects.path).remove_metadata() == REJECT_SCHEMA
+    assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "rejects"
+    assert documents[0].path.endswith("out/task-00000-0000.parquet")
+
+
+def test_the_same_task_writes_the_same_bytes(write: Write, tmp_path: pathlib.Path) -> None:
+    root = write("a.jsonl", *({"text": f"text {number}", "n": number} for number in range(100)), b"bad")
+    digests = []
+    for run in ("one", "two"):
+        manifests = written(root, tmp_path / run)
+        digests.append([hashlib.sha256(pathlib.Path(manifest.path).read_bytes()).digest() for manifest in manifests])
+    assert digests[0] == digests[1]
+
+
+def test_normalisation_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a\r\nb\x07"}, {"text": "\u200b \x01"}, {"text": "e\u0301"})
+    options = ReadDocuments(normalization={"form": "none"})
+    documents, rejects = read_groups(plan([root], options)[0], options)
+    assert documents.column("text").to_pylist() == ["a\nb", "e\u0301"]
+    assert rejects.column("reason").to_pylist() == ["empty_text"]
+    assert next(read_groups(plan([root], ReadDocuments())[0], ReadDocuments())).column("text")[1].as_py() == "é"
+
+
+def test_in_a_pipeline_of_ones_own(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a"}, b"bad")
+    options = ReadDocuments()
+    with TestPipeline() as pipeline:
+        out = pipeline | beam.Create(plan([root], options)) | options
+        assert_that(out["documents"] | beam.FlatMap(lambda b: b.column("text").to_pylist()), equal_to(["a"]))
+        reasons = out["rejects"] | "reason" >> beam.FlatMap(lambda batch: batch.column("reason").to_pylist())
+        assert_that(reasons, equal_to(["malformed_json"]), label="rejects")
+    assert DOCUMENT_SCHEMA.names == ["text", "source", "path", "position"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fields": {"source": "s"}}, "fields must say which field is the text"),
+        ({"fields": {"text": "t", "position": "p"}}, "fields cannot give 'position'"),
+        ({"format": "docx"}, "format must be one of .*, got 'docx'"),
+        ({"text_unit": "page"}, "text_unit must be one of file, line, got 'page'"),
+        ({"part_bytes": 0}, "part_bytes must be above 0, got 0"),
+        ({"encodings": ["klingon"]}, "unknown encoding, 'klingon'"),
+        ({"normalization": {"from": "NFC"}}, "no option 'from'"),
+        ({"normalization": {"form": "NFX"}}, "got 'NFX'"),
+    ],
+)
+def test_a_wrong_option_is_an_error_that_names_it(options: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        ReadDocuments(**options)
