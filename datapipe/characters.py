@@ -73,7 +73,7 @@ def lower_table() -> npt.NDArray[np.int32]:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[int, int]:
+def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[np.int64, int]:
     """The code point that starts at byte `at` of valid UTF-8, and the position after it."""
     first = np.int64(data[at])
     if first < 0x80:
