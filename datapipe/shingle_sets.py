@@ -22,6 +22,25 @@ ENTRY = np.dtype([("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "
 MEMBERS_AT_ONCE = 1 << 24
 
 
+def sorted_sets(
+    hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64]
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The members of each set, ascending, each once; sorts `hashes` in place.
+
+    Args:
+        hashes: the members of set i are `hashes[bounds[i]:bounds[i + 1]]`, in any order and as often as they like.
+        bounds: shape (n + 1,).
+
+    Returns:
+        The members and bounds as above, shape (n + 1,).
+    """
+    for start, end in itertools.pairwise(bounds.tolist()):
+        hashes[start:end].sort()
+    new = np.r_[True, hashes[1:] != hashes[:-1]][: len(hashes)]
+    new[bounds[:-1][np.diff(bounds) > 0]] = True
+    return hashes[new], np.searchsorted(np.flatnonzero(new), bounds)
+
+
 def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]], size: int) -> None:
     """Write the sorted shingle set of each document.
 
@@ -36,15 +55,15 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
         for batch, loss in batches:
             data, bounds = text_buffers(batch.column("text"))
             hashes, hash_bounds = shingle_hashes(data, bounds, token_table(), size)
-            sets = [np.unique(hashes[a:b]) for a, b in itertools.pairwise(hash_bounds)]
+            members, member_bounds = sorted_sets(hashes, hash_bounds)
             entries = np.empty(len(batch), ENTRY)
             entries["id"] = batch.column("id").to_numpy()
-            entries["count"] = [len(members) for members in sets]
-            entries["start"] = start + np.cumsum(entries["count"]) - entries["count"]
+            entries["start"] = start + member_bounds[:-1]
+            entries["count"] = np.diff(member_bounds)
             entries["bytes"] = np.diff(bounds)
             entries["loss"] = loss
-            start += int(entries["count"].sum())
-            sink.write(np.concatenate([*sets, np.zeros(0, np.uint64)]).tobytes())
+            start += len(members)
+            sink.write(pa.py_buffer(members))
             all_entries.append(entries)
     with files.whole_file(path + ".entries") as sink:
         sink.write(np.concatenate([*all_entries, np.zeros(0, ENTRY)]).tobytes())

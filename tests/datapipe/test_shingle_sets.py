@@ -1,5 +1,6 @@
 """Sets come back from their file as they went in, and similarities are exact in any chunking."""
 
+import itertools
 import pathlib
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe import shingle_sets
-from datapipe.shingle_sets import read_entries, read_sets, shared_members, similarities, write_sets
+from datapipe.shingle_sets import read_entries, read_sets, shared_members, similarities, sorted_sets, write_sets
 
 SETS = st.lists(st.sets(st.integers(0, 20)), min_size=1, max_size=5)
 TEXTS = ["a b c d e", "a b c d", "", "b c d e f g", "x"]
@@ -54,6 +55,14 @@ def test_similarities_are_exact(path: str, members_at_once: int, monkeypatch: py
 def test_no_pairs(path: str) -> None:
     none = read_entries(path)[:0]
     assert similarities(path, path, none, none).tolist() == []
+
+
+@given(st.lists(st.lists(st.integers(0, 5), max_size=8), max_size=5))
+def test_sorted_sets(lists: list[list[int]]) -> None:
+    flat = np.array([x for members in lists for x in members], np.uint64)
+    members, bounds = sorted_sets(flat, np.cumsum([0, *map(len, lists)]))
+    found = [members[a:b].tolist() for a, b in itertools.pairwise(bounds)]
+    assert found == [sorted(set(members)) for members in lists]
 
 
 @settings(deadline=None)
