@@ -1,0 +1,163 @@
+"""Instruction records of the common shapes as ChatML text, so that they join the corpus as parts of kind "instruction".
+
+`documents` reads text that is there to be learnt as it is; here a record of questions and answers first becomes text.
+From then on both are rows of one table: decontamination looks at instructions only, rules and deduplication at
+documents only, mixing and export at both.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SYSTEM = "You are a helpful assistant."  # the system message of Qwen's chat format
+MARKUP = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")  # Qwen's control tokens
+
+# The names by which the public sets call the four speakers (OpenAI, ShareGPT, LLaMA-Factory, MOSS).
+_ROLES = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bot": "assistant",
+    "model": "assistant",
+    "function_call": "assistant",
+    "tool": "tool",
+    "function": "tool",
+    "observation": "tool",
+}
+_DIALOGUES = ("messages", "conversations", "conversation")
+# Question and answer by name: Alpaca and BELLE, Dolly, self-instruct, prompt sets, question answering, FLAN and P3.
+_PAIRS = (
+    ("instruction", "output"),
+    ("instruction", "response"),
+    ("prompt", "response"),
+    ("prompt", "completion"),
+    ("query", "response"),
+    ("question", "answer"),
+    ("inputs", "targets"),
+    ("input", "output"),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Message:
+    """One turn of a dialogue; `role` is "system", "user", "assistant" or "tool"."""
+
+    role: str
+    content: str
+
+
+def parse_instruction(record: Mapping[str, Any]) -> list[Message] | str:
+    """The dialogue that a record holds, or why it holds none.
+
+    Shapes: `messages` (OpenAI) and `conversations` (ShareGPT) with role or from and content or value; `instruction`
+    with `instances` (self-instruct), each instance a turn of its own; and pairs such as `instruction`, `input`,
+    `output` (Alpaca, BELLE) or `prompt`, `response`, with `history` (earlier pairs) and `system` where given. The input
+    follows its instruction on a new line.
+
+    Returns:
+        The messages: at most one of the system, first; then turns, the first the user's, no two running of one role,
+        the last the assistant's. Or a reason: `no_instruction_shape`; `unknown_role`; `roles_out_of_order`;
+        `empty_prompt`; `empty_answer`, also where the last turn is not the assistant's; `chat_markup_in_text` where a
+        message holds a control token of the chat format. Such a record is rejected, not rewritten: encoded as it stands
+        it would forge a turn, and any other spelling would be a text that nobody wrote.
+    """
+    messages = _messages(record)
+    if isinstance(messages, str):
+        return messages
+    return _fault(messages) or messages
+
+
+def render_chatml(messages: Sequence[Message], system: str | None = SYSTEM) -> str:
+    """A dialogue in Qwen's ChatML: `<|im_start|>role\\ncontent<|im_end|>\\n` for each message.
+
+    Args:
+        messages: the dialogue.
+        system: the system message for a dialogue that has none; None adds none.
+
+    Raises:
+        ValueError: if a message holds a control token, which would forge a turn.
+    """
+    if system is not None and messages[0].role != "system":
+        messages = [Message("system", system), *messages]
+    for message in messages:
+        if has_markup(message.content):
+            raise ValueError(f"chat markup in the text of a message: {message.content!r}")
+    return "".join(f"<|im_start|>{message.role}\n{message.content}<|im_end|>\n" for message in messages)
+
+
+def has_markup(text: str) -> bool:
+    """Whether text holds a control token of the chat format."""
+    return any(token in text for token in MARKUP)
+
+
+def _messages(record: Mapping[str, Any]) -> list[Message] | str:
+    """The messages as the record's shape gives them, not yet checked; or why there are none."""
+    for name in _DIALOGUES:
+        if isinstance(record.get(name), list):
+            messages = _dialogue(record[name])
+            break
+    else:
+        messages = _exchanges(record)
+    system = record.get("system")
+    if isinstance(messages, list) and isinstance(system, str) and system.strip():
+        messages = [Message("system", system), *messages]
+    return messages
+
+
+def _dialogue(turns: list[Any]) -> list[Message] | str:
+    messages = []
+    for turn in turns:
+        if not isinstance(turn, Mapping):
+            return "no_instruction_shape"
+        role, content = turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))
+        if not isinstance(role, str) or not isinstance(content, str):
+            return "no_instruction_shape"
+        if role not in _ROLES:
+            return "unknown_role"
+        messages.append(Message(_ROLES[role], content))
+    return messages or "no_instruction_shape"
+
+
+def _exchanges(record: Mapping[str, Any]) -> list[Message] | str:
+    """Messages of a record that names its question and its answer, after earlier pairs in `history`."""
+    instances = record.get("instances")
+    if isinstance(instances, list) and instances and all(isinstance(instance, Mapping) for instance in instances):
+        rounds = [{"instruction": record.get("instruction"), **instance} for instance in instances]
+    else:
+        rounds = [dict(record)]
+    history = record.get("history")
+    pairs = list(history) if isinstance(history, list) else []
+    for fields in rounds:
+        names = next((names for names in _PAIRS if all(isinstance(fields.get(name), str) for name in names)), None)
+        if names is None:
+            return "no_instruction_shape"
+        prompt, extra = fields[names[0]], fields.get("input") or fields.get("context")
+        if names[0] == "instruction" and isinstance(extra, str) and extra.strip():
+            prompt = f"{prompt}\n{extra}"
+        pairs.append((prompt, fields[names[1]]))
+    messages = []
+    for pair in pairs:
+        if not isinstance(pair, (list, tuple)) or [type(text) for text in pair] != [str, str]:
+            return "no_instruction_shape"
+        messages += [Message("user", pair[0]), Message("assistant", pair[1])]
+    return messages
+
+
+def _fault(messages: Sequence[Message]) -> str | None:
+    """The first rule that a dialogue breaks, in the order that `parse_instruction` names them."""
+    turns = messages[1:] if messages[0].role == "system" else messages
+    roles = [message.role for message in turns]
+    runs_on = any(role == following for role, following in itertools.pairwise(roles))
+    if "system" in roles or runs_on or (roles and roles[0] != "user"):
+        return "roles_out_of_order"
+    if any(not message.content.strip() for message in turns if message.role != "assistant"):
+        return "empty_prompt"
+    if not turns or roles[-1] != "assistant" or any(not m.content.strip() for m in turns if m.role == "assistant"):
+        return "empty_answer"
+    if any(has_markup(message.content) for message in messages):
+        return "chat_markup_in_text"
+    return None
