@@ -14,17 +14,18 @@ import math
 import pathlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from apache_beam.io.filesystem import FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe import files, formats
-from datapipe.corpus import REMOVED
+from datapipe.corpus import REMOVED, Corpus, part_path
 from datapipe.formats import FORMATS, Reject, Row
 from datapipe.normalization import Normalization, normalize
 
@@ -39,7 +40,13 @@ OTHER_COLUMNS = "input_other"
 TEXT_UNITS = ("file", "line")
 
 DOCUMENT_SCHEMA = pa.schema(
-    [("text", pa.string()), ("source", pa.string()), ("path", pa.string()), ("position", pa.int64())]
+    [
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("position", pa.int64()),
+        ("bytes", pa.int64()),
+    ]
 )
 REJECT_SCHEMA = pa.schema(
     [
@@ -66,7 +73,8 @@ class Slice:
         format: a key of FORMATS, or "" where nothing tells the format.
         source: the source of its documents, unless they name one: the file's stem, or for files that are one document
             each, the folder's name.
-        size: bytes of the file.
+        size: bytes of the whole file.
+        modified: when it last changed, in seconds since 1970.
         start: first byte of the range.
         stop: the byte after the range; None for the end of the file.
     """
@@ -76,6 +84,7 @@ class Slice:
     format: str
     source: str
     size: int
+    modified: float
     start: int = 0
     stop: int | None = None
 
@@ -86,6 +95,11 @@ class Task:
 
     number: int
     slices: tuple[Slice, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes to read."""
+        return sum((piece.size if piece.stop is None else piece.stop) - piece.start for piece in self.slices)
 
 
 class Document(NamedTuple):
@@ -109,7 +123,7 @@ class PartManifest:
         path: where it lies.
         rows: how many.
         text_bytes: of the text column; of the raw bytes for rejects.
-        columns: the file's schema, as names and Arrow types.
+        columns: the names of its columns.
         reasons: rejects by reason.
     """
 
@@ -119,8 +133,16 @@ class PartManifest:
     path: str
     rows: int
     text_bytes: int
-    columns: dict[str, str]
+    columns: list[str]
     reasons: dict[str, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskManifest:
+    """What came of a task: the records read, and the files they went to, documents first, in order."""
+
+    records: int
+    files: tuple[PartManifest, ...]
 
 
 @dataclasses.dataclass(eq=False)
@@ -185,6 +207,27 @@ class ReadDocuments(beam.PTransform):
         self.text_fields = theirs.pop("text")
         self.renamed_fields = [(ours, name) for ours, names in theirs.items() for name in names]
 
+    def plan(self, inputs: Iterable[str]) -> list[Task]:
+        """The tasks of the inputs: see `plan`."""
+        return plan(inputs, self)
+
+    def fingerprint(self, inputs: Iterable[str]) -> list[tuple[str, int, float]]:
+        """What tells whether the inputs have changed: name, size and time of change of each file."""
+        return sorted(
+            {(piece.name, piece.size, piece.modified) for task in plan(inputs, self) for piece in task.slices}
+        )
+
+    def read(self, task: Task, folder: str) -> None:
+        """Write a task's parts and their manifests into a folder, unless an earlier run has."""
+        manifest = files.join(folder, f"task-{task.number:05d}.json")
+        if not files.exists(manifest):
+            files.make_folder(files.join(folder, "rejects"))
+            files.write_json(manifest, dataclasses.asdict(write_parts(task, self, folder)))
+
+    def number(self, tasks: Iterable[Task], tasks_folder: str, folder: str, corpus: Corpus) -> dict[str, Any]:
+        """Give the parts of all tasks their numbers in the corpus, and account for them: see `number_parts`."""
+        return number_parts(tasks, tasks_folder, folder, corpus)
+
     def expand(self, tasks: beam.PCollection) -> Any:
         groups = tasks | "read" >> beam.FlatMap(read_groups, self).with_output_types(pa.RecordBatch)
         documents, rejects = groups | "separate" >> beam.Partition(lambda batch, _: int(is_rejects(batch)), 2)
@@ -211,25 +254,32 @@ def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
     for path, listing in found.items():
         formats_of = {
             file: "" if file in listing.about_the_data else options.format or formats.format_of(file) or ""
-            for file in listing.sizes
+            for file in listing.files
         }
         if not any(formats_of.values()):
             known = ", ".join(extension for format_ in FORMATS.values() for extension in format_.extensions)
             holds = f"no file of a known format ({known})" if formats_of else "nothing"
             raise ValueError(f"documents: there is {holds} in the input {path!r}")
         for file, format_ in formats_of.items():
-            name = file.removeprefix(base).lstrip("/")
-            new = Slice(file, name, format_, _source_of(file, format_, options), listing.sizes[file])
+            metadata, name = listing.files[file], file.removeprefix(base).lstrip("/")
+            new = Slice(
+                file,
+                name,
+                format_,
+                _source_of(file, format_, options),
+                metadata.size_in_bytes,
+                metadata.last_updated_in_seconds,
+            )
             # The same file by two inputs is read once, and read if either of them says so.
             slices[file] = max(new, slices.get(file, new), key=lambda slice_: bool(slice_.format))
     return _pack([slices[file] for file in sorted(slices)], options)
 
 
 class _Listing(NamedTuple):
-    """What an input names: the folder to which file names are relative, the files' sizes, and those not to be read."""
+    """What an input names: the folder to which file names are relative, the files, and those of them not to be read."""
 
     root: str
-    sizes: dict[str, int]
+    files: dict[str, FileMetadata]
     about_the_data: frozenset[str] = frozenset()
 
 
@@ -237,27 +287,29 @@ def _find(path: str) -> _Listing:
     if files.is_local(path):
         path = str(pathlib.Path(path).absolute())
     path = path.rstrip("/")
-    sizes = _match_literally(path, "/**")
-    if sizes:
-        names = {file: file.removeprefix(path).lstrip("/") for file in sizes}
-        read = {file: name for file, name in names.items() if not re.search(r"(^|/)[._]", name)}
-        about = {f for f, name in read.items() if any(fnmatch.fnmatch(name.lower(), like) for like in ABOUT_THE_DATA)}
-        return _Listing(path, {file: sizes[file] for file in read}, frozenset(about))
+    below = _match_literally(path, "/**")
+    if below:
+        names = {file: file.removeprefix(path).lstrip("/") for file in below}
+        names = {file: name for file, name in names.items() if not re.search(r"(^|/)[._]", name)}
+        about = {file for file, name in names.items() if any(fnmatch.fnmatch(name.lower(), n) for n in ABOUT_THE_DATA)}
+        return _Listing(path, {file: below[file] for file in names}, frozenset(about))
     if files.is_local(path) and pathlib.Path(path).is_dir():
         return _Listing(path, {})
-    root = re.match(r"[^*?[]*", path).group().rpartition("/")[0]  # type: ignore[union-attr]
-    sizes = _match_literally(path)
-    return _Listing(path.rpartition("/")[0], sizes) if sizes else _Listing(root, _match(path))
+    itself = _match_literally(path)
+    if itself:
+        return _Listing(path.rpartition("/")[0], itself)
+    before_wildcard = re.split(r"[*?[]", path, maxsplit=1)[0]
+    return _Listing(before_wildcard.rpartition("/")[0], _match(path))
 
 
-def _match(pattern: str) -> dict[str, int]:
-    return {metadata.path: metadata.size_in_bytes for metadata in FileSystems.match([pattern])[0].metadata_list}
+def _match(pattern: str) -> dict[str, FileMetadata]:
+    return {metadata.path: metadata for metadata in FileSystems.match([pattern])[0].metadata_list}
 
 
-def _match_literally(path: str, below: str = "") -> dict[str, int]:
+def _match_literally(path: str, below: str = "") -> dict[str, FileMetadata]:
     # Beam's patterns have no escape that works for all characters, but "?" matches each of them.
     matched = _match(re.sub(r"[*?[]", "?", path) + below)
-    return {file: size for file, size in matched.items() if file.startswith(path)}
+    return {file: metadata for file, metadata in matched.items() if file.startswith(path)}
 
 
 def _common_folder(folders: list[str]) -> str:
@@ -375,10 +427,14 @@ def read_groups(task: Task, options: ReadDocuments) -> Iterator[pa.RecordBatch]:
 
     The schema tells which: REJECT_SCHEMA, or DOCUMENT_SCHEMA followed by the user's columns.
     """
+    return _groups(read_task(task, options), options)
+
+
+def _groups(records: Iterable[Document | Reject], options: ReadDocuments) -> Iterator[pa.RecordBatch]:
     documents: list[Document] = []
     rejects: list[Reject] = []
     held = 0
-    for record in read_task(task, options):
+    for record in records:
         if isinstance(record, Reject):
             rejects.append(record)
         else:
@@ -420,6 +476,7 @@ def _document_batch(documents: list[Document], rejects: list[Reject], options: R
         "source": _strings([document.source for document in documents]),
         "path": _strings([document.path for document in documents]),
         "position": pa.array([document.position for document in documents], pa.int64()),
+        "bytes": pc.binary_length(texts).cast(pa.int64()),
     }
     return pa.RecordBatch.from_pydict(arrays | _user_columns([document.columns for document in documents]))
 
@@ -524,9 +581,7 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def write_parts(
-    task: Task, options: ReadDocuments, folder: str, progress: Callable[[int], None] | None = None
-) -> list[PartManifest]:
+def write_parts(task: Task, options: ReadDocuments, folder: str) -> TaskManifest:
     """Read a task and write its documents to `folder`, its rejects to `folder/rejects`.
 
     The files are `task-00003-0000.parquet` and so on, whole or not there; the same task always writes the same bytes.
@@ -535,20 +590,20 @@ def write_parts(
         task: of `plan`.
         options: how to read it.
         folder: where to; it must exist, with `rejects` in it.
-        progress: called with the number of records read so far.
-
-    Returns:
-        One manifest a file, documents first, in order.
     """
     documents = _PartWriter("document", "text", task.number, folder, options.part_bytes)
     rejects = _PartWriter("reject", "raw", task.number, files.join(folder, "rejects"), options.part_bytes)
-    records = 0
-    for batch in read_groups(task, options):
+    read = 0
+
+    def counted() -> Iterator[Document | Reject]:
+        nonlocal read
+        for record in read_task(task, options):
+            read += 1
+            yield record
+
+    for batch in _groups(counted(), options):
         (rejects if is_rejects(batch) else documents).add(batch)
-        records += len(batch)
-        if progress is not None:
-            progress(records)
-    return documents.close() + rejects.close()
+    return TaskManifest(read, tuple(documents.close() + rejects.close()))
 
 
 class _PartWriter:
@@ -594,9 +649,59 @@ class _PartWriter:
                 if self._kind == "reject":
                     reasons.update(batch.column("reason").to_pylist())
         rows = sum(map(len, self._batches))
-        columns = {field.name: str(field.type) for field in schema}
         manifest = PartManifest(
-            self._kind, self._task, sequence, path, rows, self._held, columns, dict(sorted(reasons.items()))
+            self._kind, self._task, sequence, path, rows, self._held, schema.names, dict(sorted(reasons.items()))
         )
         self._manifests.append(manifest)
         self._batches, self._held = [], 0
+
+
+def number_parts(tasks: Iterable[Task], tasks_folder: str, folder: str, corpus: Corpus) -> dict[str, Any]:
+    """Rename the parts that all tasks have written, in the order of the tasks, to parts of the corpus.
+
+    It can be interrupted anywhere and run again.
+
+    Args:
+        tasks: all of them.
+        tasks_folder: where their parts and manifests lie.
+        folder: of the stage. Its parts get the numbers after those of the corpus; rejects go beside it, to
+            `rejects/<stage>-00000.parquet`.
+        corpus: before the stage.
+
+    Returns:
+        The stage's entry in `run.json`: columns, parts (number, kind, rows, columns, bytes), records, rejects, and
+        rejects_by_reason.
+    """
+    outcomes = [files.read_json(files.join(tasks_folder, f"task-{task.number:05d}.json")) for task in tasks]
+    manifests = [PartManifest(**manifest) for outcome in outcomes for manifest in outcome["files"]]
+    documents = [manifest for manifest in manifests if manifest.kind != "reject"]
+    rejects = [manifest for manifest in manifests if manifest.kind == "reject"]
+    parts = []
+    for number, manifest in enumerate(documents, len(corpus.parts)):
+        _rename(manifest.path, part_path(folder, number))
+        entry = {"number": number, "kind": manifest.kind, "rows": manifest.rows, "columns": manifest.columns}
+        parts.append(entry | {"bytes": manifest.text_bytes})
+    stage = folder.rpartition("/")[2]
+    rejects_folder = corpus.folder("rejects")
+    files.make_folder(rejects_folder)
+    kept = [files.join(rejects_folder, f"{stage}-{number:05d}.parquet") for number in range(len(rejects))]
+    for manifest, path in zip(rejects, kept, strict=True):
+        _rename(manifest.path, path)
+    earlier = [path for path in files.list_folder(rejects_folder) if path.rpartition("/")[2].startswith(f"{stage}-")]
+    FileSystems.delete([path for path in earlier if path not in kept])
+    by_reason: Counter[str] = Counter()
+    for manifest in rejects:
+        by_reason.update(manifest.reasons)
+    return {
+        "columns": DOCUMENT_SCHEMA.names,
+        "parts": parts,
+        "records": sum(outcome["records"] for outcome in outcomes),
+        "rejects": sum(manifest.rows for manifest in rejects),
+        "rejects_by_reason": dict(sorted(by_reason.items())),
+    }
+
+
+def _rename(path: str, to: str) -> None:
+    # Not there: an earlier, interrupted run has renamed it.
+    if files.exists(path):
+        FileSystems.rename([path], [to])

@@ -14,6 +14,7 @@ import pytest
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 
+from datapipe.corpus import Corpus, part_path
 from datapipe.documents import (
     DOCUMENT_SCHEMA,
     REJECT_SCHEMA,
@@ -154,7 +155,13 @@ def test_fields_are_mapped(write: Write) -> None:
     assert (document.text, document.source) == (b"a", "w")
     assert document.columns == {"text": "b", "own_id": 7, "position": 3, "x_removed": True}
     (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
-    assert batch.schema.names[4:] == ["body", "where", "input_id", "input_position", "input_x_removed"]
+    assert batch.schema.names[len(DOCUMENT_SCHEMA) :] == [
+        "body",
+        "where",
+        "input_id",
+        "input_position",
+        "input_x_removed",
+    ]
 
 
 def test_the_source_is_the_records_own_or_the_file_or_the_folder(write: Write) -> None:
@@ -195,7 +202,7 @@ def test_user_columns_keep_their_types_where_they_agree(write: Write) -> None:
 def test_countless_fields_are_one_column(write: Write) -> None:
     root = write("a.jsonl", *({"text": "a", "kept": 1, f"key {n}": n} for n in range(1000)))
     (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
-    assert len(batch.schema) == 4 + 256
+    assert len(batch.schema) == len(DOCUMENT_SCHEMA) + 256
     assert json.loads(batch.column("input_other")[999].as_py()) == {"key 999": 999}
 
 
@@ -211,7 +218,7 @@ def test_parts_of_different_columns_stand_side_by_side() -> None:
 def written(root: str, folder: pathlib.Path, **options: Any) -> list[PartManifest]:
     reading = ReadDocuments(**options)
     (folder / "rejects").mkdir(parents=True)
-    return [manifest for task in plan([root], reading) for manifest in write_parts(task, reading, str(folder))]
+    return [part for task in plan([root], reading) for part in write_parts(task, reading, str(folder)).files]
 
 
 def test_parts_hold_every_record_within_their_size(write: Write, tmp_path: pathlib.Path) -> None:
@@ -252,6 +259,38 @@ def test_normalisation_is_applied_and_what_it_empties_is_a_reject(write: Write) 
     assert next(read_groups(plan([root], ReadDocuments())[0], ReadDocuments())).column("text")[1].as_py() == "é"
 
 
+def test_numbered_parts_hold_every_task_in_order(write: Write, tmp_path: pathlib.Path) -> None:
+    for name in ("a.jsonl", "b.jsonl"):
+        root = write(name, *({"text": f"{name} {number:0500}"} for number in range(50)), b"bad")
+    stage = ReadDocuments(part_bytes=10_000)
+    corpus = Corpus(str(tmp_path / "out"))
+    folder, tasks_folder = tmp_path / "out" / "documents", tmp_path / "out" / "documents" / "tasks"
+    tasks_folder.mkdir(parents=True)
+    tasks = stage.plan([root])
+    assert len(tasks) > 2
+    for task in reversed(tasks):
+        stage.read(task, str(tasks_folder))
+    first = stage.number(tasks, str(tasks_folder), str(folder), corpus)
+    assert stage.number(tasks, str(tasks_folder), str(folder), corpus) == first  # as after an interruption
+    assert (first["records"], first["rejects"], first["rejects_by_reason"]) == (102, 2, {"malformed_json": 2})
+    assert [part["number"] for part in first["parts"]] == list(range(len(first["parts"])))
+    table = pa.concat_tables(pq.read_table(part_path(str(folder), part["number"])) for part in first["parts"])
+    assert table.column("text").to_pylist() == [f"{n}.jsonl {number:0500}" for n in "ab" for number in range(50)]
+    assert sum(part["bytes"] for part in first["parts"]) == sum(table.column("bytes").to_pylist())
+    assert len(list((tmp_path / "out" / "rejects").iterdir())) == 2
+    (tmp_path / "out" / "rejects" / "documents-00007.parquet").touch()
+    stage.number(tasks, str(tasks_folder), str(folder), corpus)
+    assert len(list((tmp_path / "out" / "rejects").iterdir())) == 2
+
+
+def test_the_fingerprint_changes_with_the_input(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a"})
+    before = ReadDocuments().fingerprint([root])
+    assert before == ReadDocuments(part_bytes=1).fingerprint([root])
+    write("a.jsonl", {"text": "ab"})
+    assert ReadDocuments().fingerprint([root]) != before
+
+
 def test_in_a_pipeline_of_ones_own(write: Write) -> None:
     root = write("a.jsonl", {"text": "a"}, b"bad")
     options = ReadDocuments()
@@ -260,7 +299,6 @@ def test_in_a_pipeline_of_ones_own(write: Write) -> None:
         assert_that(out["documents"] | beam.FlatMap(lambda b: b.column("text").to_pylist()), equal_to(["a"]))
         reasons = out["rejects"] | "reason" >> beam.FlatMap(lambda batch: batch.column("reason").to_pylist())
         assert_that(reasons, equal_to(["malformed_json"]), label="rejects")
-    assert DOCUMENT_SCHEMA.names == ["text", "source", "path", "position"]
 
 
 @pytest.mark.parametrize(
