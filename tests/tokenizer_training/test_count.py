@@ -1,0 +1,126 @@
+"""Pre-tokens are those of the encoder's own splitter; their counts survive workers, partitions and sampling."""
+
+import pathlib
+from collections import Counter
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from tokenizers import Regex, pre_tokenizers
+
+from datapipe.corpus import Part
+from tests.conftest import CorpusOf
+from tokenizer_training import count
+from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare, split
+from tokenizer_training.forms import FORMS, Form
+
+SPLITTERS = {name: pre_tokenizers.Split(Regex(form.pattern), "isolated") for name, form in FORMS.items()}
+AWKWARD = [
+    *" \n\r\t'\u3000\xa0\x85\u2028\u200b\u200d\u180e\0",
+    *"aSsſTtmdrveElLé中文アー〇1２٣½Ⅷ-。，<|😀\u0301\U00020000\U000e0100",
+]
+TEXTS = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=30)
+
+
+def pretokens(text: str, form: Form) -> list[str]:
+    return [piece for piece, _ in SPLITTERS[form.name].pre_tokenize_str(text)]
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@settings(max_examples=1500, deadline=None)
+@given(text=TEXTS)
+@example(text="'ſx 'LL're'VE 'l")
+@example(text=" \n \n  x")
+def test_split_equals_the_regular_expression(form: Form, text: str) -> None:
+    assert split(text, form) == pretokens(text, form)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+def test_every_code_point_is_classed_as_the_regular_expression_does(form: Form) -> None:
+    assigned = [chr(point) for point in range(0x32400) if not 0xD800 <= point < 0xE000]
+    text = "a".join(assigned) + "\U000e0001\U000e0100\U000f0000\U0010ffff"
+    assert split(text, form) == pretokens(text, form)
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@settings(max_examples=50, deadline=None)
+@given(texts=st.lists(st.none() | TEXTS, max_size=20))
+def test_counts_equal_a_counter(form: Form, texts: list[str | None]) -> None:
+    sliced = pa.array(["out of the slice", *texts], pa.string()).slice(1)
+    table = count_pretokens([sliced, pa.array(texts, pa.large_string())], form)
+    expected = Counter(piece for text in texts * 2 if text for piece in pretokens(text, form))
+    assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
+
+
+def test_the_table_of_words_grows() -> None:
+    text = " ".join(f"{chr(0x4E00 + i % 5000)}{chr(0x5E00 + i // 5000)}" for i in range(100_000)) * 2
+    table = count_pretokens([pa.array([text])], FORMS["byte_level"])
+    counts = Counter(pretokens(text, FORMS["byte_level"]))
+    assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == counts
+
+
+def run(parts: list[Part], folder: pathlib.Path, threshold: int) -> pa.Table:
+    paths = parts | CountPretokens("byte_level", str(folder), threshold)
+    return read_counts(paths)
+
+
+def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    texts = ["one two", "two three", None, "three three 中文"]
+    table = run(corpus_of(texts, rows_per_part=1), tmp_path / "tokenizer", 10)
+    expected = Counter(piece for text in texts if text for piece in pretokens(text, FORMS["byte_level"]))
+    assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
+
+
+def test_no_parts_give_no_counts(tmp_path: pathlib.Path) -> None:
+    assert run([], tmp_path, 10).num_rows == 0
+
+
+def test_sampling_starts_where_words_are_many(
+    corpus_of: CorpusOf, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts = corpus_of([" ".join(f"word{chr(0x4E00 + i)}" for i in range(3000))])
+    exact = run(parts, tmp_path / "exact", 10)
+    monkeypatch.setattr(count, "EXACT_WORDS", 100)
+    sampled = run(parts, tmp_path / "sampled", 10)
+    assert exact.num_rows == 3000 or set(exact.column("count").to_pylist()) == {1}
+    assert 200 < sampled.num_rows < 400
+    assert set(sampled.column("count").to_pylist()) == {10}
+    assert run(parts, tmp_path / "all", 1).num_rows == exact.num_rows
+
+
+def test_sampling_is_unbiased_and_keeps_the_frequent() -> None:
+    number = np.resize(np.arange(1, 21), 40_000)
+    words = pa.array([f"{i}" for i in range(len(number))], pa.large_string())
+    sampled = sample_rare(pa.table([words, number], schema=count.SCHEMA), 10)
+    kept = dict(zip(sampled.column("word").to_pylist(), sampled.column("count").to_pylist(), strict=True))
+    for n in range(1, 21):
+        group = [kept.get(f"{i}", 0) for i in np.flatnonzero(number == n)]
+        # The standard error of the mean of 2,000 draws is at most 0.11.
+        assert np.mean(group) == pytest.approx(n, abs=0.45)
+    assert all(kept[f"{i}"] == number[i] for i in np.flatnonzero(number >= 10))
+
+
+def test_hashes_are_part_of_the_file_format() -> None:
+    data = np.frombuffer("the中".encode(), np.uint8)
+    hashes = hash_words(data, np.array([0, 3, 6, 6], np.int64))
+    assert [f"{value:016x}" for value in hashes.tolist()] == [
+        "362758281e1e46d7",
+        "a17b0a02ebd448df",
+        "fdbdf6ac4fc52e7f",
+    ]
+
+
+def test_threshold_must_be_positive() -> None:
+    with pytest.raises(ValueError, match="sample_threshold must be at least 1, got 0"):
+        CountPretokens("byte_level", "", 0)
+
+
+def test_the_whole_of_a_real_corpus_splits_alike(shared_data: pathlib.Path) -> None:
+    import polars
+
+    texts = polars.read_ndjson(shared_data / "corpora" / "multi-templated.jsonl.zst").get_column("text").to_list()
+    for form in FORMS.values():
+        for text in texts[::40]:
+            assert split(text, form) == pretokens(text, form)

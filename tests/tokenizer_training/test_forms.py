@@ -1,0 +1,116 @@
+"""Both forms give every text back, spell digits one by one, and cannot be tricked by text that looks like a token."""
+
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+from tokenizers.pre_tokenizers import ByteLevel
+from transformers import PreTrainedTokenizerFast
+
+from tokenizer_training.count import count_pretokens, split
+from tokenizer_training.forms import (
+    CHATML,
+    FORMS,
+    byte_alphabet,
+    byte_characters,
+    check_special_tokens,
+    load,
+    tokenizer_json,
+)
+from tokenizer_training.train import train
+
+CORPUS = [
+    "the cat sat on the mat, the end. " * 3,
+    "中文文本，中文分词。" * 3,
+    "    indented  code\n\n" * 3,
+    "1 2 12 ２０",
+]
+AWKWARD = [
+    *" \n\r\t\0\x7f\x85\xa0\u2028\u3000\u200b\u200c\u200d\u202e\u2066\ufeff\ufffd\ud7ff\ue000",
+    *(
+        "<0x0A>",
+        "<|endoftext|>",
+        "<|im_start|>",
+        "▁",
+        "Ġ",
+        "the",
+        "中文",
+        "👩‍👩‍👧",
+        "🇨🇳",
+        "e\u0301",
+        "\U0010ffff",
+        "１",
+        "٣",
+    ),
+]
+TEXTS = st.lists(st.one_of(st.sampled_from(AWKWARD), st.text(max_size=5)), max_size=8).map("".join)
+
+
+def document(form: str) -> dict[str, Any]:
+    counts = count_pretokens([pa.array(CORPUS)], FORMS[form])
+    return train(counts, FORMS[form], vocabulary=400, min_frequency=1, special_tokens=list(CHATML))
+
+
+TOKENIZERS = {form: load(document(form)) for form in FORMS}
+WRAPPED = {form: PreTrainedTokenizerFast(tokenizer_object=tokenizer) for form, tokenizer in TOKENIZERS.items()}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@settings(max_examples=2500, deadline=None)
+@given(text=TEXTS)
+def test_every_text_comes_back(form: str, text: str) -> None:
+    ids = TOKENIZERS[form].encode(text).ids
+    assert TOKENIZERS[form].decode(ids, skip_special_tokens=False) == text
+    assert WRAPPED[form](text, add_special_tokens=False)["input_ids"] == ids
+    assert WRAPPED[form].decode(ids) == text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_digits_stand_alone(form: str) -> None:
+    pieces = split("in 2023, ２０２３ ٢٠ Ⅷ½", FORMS[form])
+    assert [piece for piece in pieces if piece[-1].isnumeric()] == list("2023２０２３٢٠Ⅷ½")
+    tokens = TOKENIZERS[form].encode("112211 12 2").tokens
+    assert not any("12" in token or "21" in token for token in tokens)
+
+
+def test_an_unseen_character_becomes_its_bytes() -> None:
+    assert TOKENIZERS["byte_fallback"].encode("😀").tokens == ["<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
+
+
+def test_white_space_makes_pieces_of_its_own() -> None:
+    assert TOKENIZERS["byte_fallback"].encode("    indented").tokens[0] == "   "
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_ids_are_specials_first(form: str) -> None:
+    vocabulary = TOKENIZERS[form].get_vocab()
+    assert [vocabulary[token] for token in CHATML] == [0, 1, 2]
+    assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
+
+
+def test_byte_characters_are_huggingfaces() -> None:
+    assert sorted(byte_characters()) == sorted(ByteLevel.alphabet())
+    for byte in range(0x80):
+        assert (
+            ByteLevel(add_prefix_space=False, use_regex=False).pre_tokenize_str(chr(byte))[0][0]
+            == byte_characters()[byte]
+        )
+    assert sorted(byte_alphabet()) == [bytes([byte]) for byte in range(256)]
+
+
+@pytest.mark.parametrize("tokens", [["hello"], ["<|a|>", "<|a|>"], [""]])
+def test_special_tokens_that_text_could_spell_are_refused(tokens: list[str]) -> None:
+    with pytest.raises(ValueError, match="special_tokens"):
+        check_special_tokens(tokens, FORMS["byte_level"])
+
+
+def test_a_token_spelt_like_a_byte_is_refused() -> None:
+    with pytest.raises(ValueError, match="spelt like"):
+        tokenizer_json(FORMS["byte_fallback"], [b"<0x41>"], [], CHATML)
+
+
+def test_load_gives_a_tokenizer() -> None:
+    assert isinstance(load(document("byte_level")), Tokenizer)

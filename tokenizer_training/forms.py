@@ -1,0 +1,208 @@
+"""The two forms of tokenizer: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
+
+Both are lossless: no normaliser, no dummy prefix, no symbol that text could spell by accident. Digits stand alone by
+the pattern itself (`\\p{N}`: also full-width digits and those of other scripts); the separate `Digits` splitter would
+change how white space splits.
+"""
+
+import dataclasses
+import functools
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Regex, Tokenizer, pre_tokenizers
+
+Name = Literal["byte_level", "byte_fallback"]
+
+CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
+
+# Han, kana and their iteration and length marks: scripts written without spaces, which SentencePiece, too, splits from
+# the others and not among themselves. Code points are spelt out, so that no Unicode version changes the meaning.
+CJK_RANGES = (
+    (0x3005, 0x3006),
+    (0x3041, 0x3096),
+    (0x309D, 0x309F),
+    (0x30A1, 0x30FA),
+    (0x30FC, 0x30FF),
+    (0x31F0, 0x31FF),
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0xFF66, 0xFF9D),
+    (0x20000, 0x323AF),
+)
+_CJK = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_RANGES)
+
+# Qwen's pattern: cl100k_base's with `\p{N}{1,3}` -> `\p{N}`.
+QWEN_PATTERN = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# What SentencePiece does with split_by_unicode_script, split_digits and allow_whitespace_only_pieces: a space belongs
+# to the run that follows it; a run is CJK, other letters with their marks, or neither. Baichuan 2 and LLaMA train so.
+SENTENCEPIECE_PATTERN = (
+    rf"\p{{N}}| ?[{_CJK}]+| ?[^\s\p{{N}}\p{{P}}\p{{S}}\p{{C}}{_CJK}]+| ?[^\s\p{{N}}\p{{L}}\p{{M}}{_CJK}]+"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+# Classes of characters for the splitting kernel.
+OTHER, LETTER, CJK, NUMBER, SPACE, NEWLINE = range(6)
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How a tokenizer reads text.
+
+    Attributes:
+        name: "byte_level" (GPT-2, Qwen: symbols are bytes) or "byte_fallback" (LLaMA, Baichuan: symbols are characters,
+            and the bytes of the characters left out).
+        pattern: the regular expression that finds pre-tokens, in Oniguruma's syntax.
+    """
+
+    name: Name
+    pattern: str
+
+
+FORMS = {
+    "byte_level": Form("byte_level", QWEN_PATTERN),
+    "byte_fallback": Form("byte_fallback", SENTENCEPIECE_PATTERN),
+}
+
+
+@functools.cache
+def classes(name: Name) -> npt.NDArray[np.uint8]:
+    """The class of every code point for a form's pattern, shape (0x110000,).
+
+    It is asked of the regular expression engine that will encode, whose Unicode tables differ from Python's at some 300
+    code points: so the counts are those of the encoder.
+    """
+    table = np.full(sys.maxunicode + 1, OTHER, np.uint8)
+    letter = r"[\p{L}\p{M}]+" if name == "byte_fallback" else r"\p{L}+"
+    for pattern, value in ((letter, LETTER), (r"\p{N}+", NUMBER), (r"\s+", SPACE)):
+        _mark(table, pattern, value)
+    if name == "byte_fallback":
+        for first, last in CJK_RANGES:
+            table[first : last + 1] = CJK
+    table[[0x0A, 0x0D]] = NEWLINE
+    table.flags.writeable = False
+    return table
+
+
+def _mark(table: npt.NDArray[np.uint8], pattern: str, value: int) -> None:
+    # Surrogates cannot be asked for, and planes 4 to 13 hold unassigned code points only.
+    asked = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x40000), np.arange(0xE0000, sys.maxunicode + 1)])
+    text = "".join(map(chr, asked.tolist()))
+    matched = np.ones(len(asked), bool)
+    for _, (start, stop) in pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(text):
+        matched[start:stop] = False
+    table[asked[matched]] = value
+
+
+@functools.cache
+def byte_characters() -> tuple[str, ...]:
+    """The printable character that stands for each byte in a byte-level vocabulary, by GPT-2's table."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    table = {byte: chr(byte) for byte in printable} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+    return tuple(table[byte] for byte in range(256))
+
+
+def byte_alphabet() -> list[bytes]:
+    """The 256 bytes in the order of HuggingFace's ids: by the character that stands for each."""
+    return sorted((bytes([byte]) for byte in range(256)), key=lambda symbol: byte_characters()[symbol[0]])
+
+
+def byte_token(byte: int) -> str:
+    """The vocabulary entry of a byte in the byte-fallback form."""
+    return f"<0x{byte:02X}>"
+
+
+def check_special_tokens(special_tokens: Sequence[str], form: Form) -> None:
+    """Refuse special tokens that text could be merged into: a token never crosses a pre-token, so two of them are safe.
+
+    Raises:
+        ValueError: if a special token is empty, given twice, or is one pre-token of the form.
+    """
+    splitter = pre_tokenizers.Split(Regex(form.pattern), "isolated")
+    for token in special_tokens:
+        if special_tokens.count(token) > 1 or len(splitter.pre_tokenize_str(token)) < 2:
+            raise ValueError(
+                f"special_tokens: {token!r} is given twice, or plain text could spell it as one token; "
+                "use a form such as '<|name|>'"
+            )
+
+
+def tokenizer_json(
+    form: Form,
+    tokens: Sequence[bytes],
+    merges: Sequence[tuple[int, int]],
+    special_tokens: Sequence[str],
+) -> dict[str, Any]:
+    """A HuggingFace `tokenizer.json`: special tokens first, then (byte fallback) the bytes, then `tokens` in order.
+
+    The bytes of the byte-fallback form stand in the model's vocabulary only, never among the added tokens: so a text
+    that spells `<0x0A>` stays that text.
+
+    Args:
+        form: the form.
+        tokens: the symbols, then the learnt tokens, as bytes of UTF-8 text, in order of ids.
+        merges: the learnt pairs, as positions in `tokens`, in order of rank.
+        special_tokens: never the result of encoding a document; ids from 0.
+    """
+    names = [*special_tokens]
+    if form.name == "byte_level":
+        characters = byte_characters()
+        spelt = ["".join(characters[byte] for byte in token) for token in tokens]
+        splitter = {"type": "Split", "pattern": {"Regex": form.pattern}, "behavior": "Isolated", "invert": False}
+        to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+        pre_tokenizer: dict[str, Any] = {"type": "Sequence", "pretokenizers": [splitter, to_bytes]}
+        decoder: dict[str, Any] = {**to_bytes}
+    else:
+        names += [byte_token(byte) for byte in range(256)]
+        spelt = [token.decode() for token in tokens]
+        pre_tokenizer = {"type": "Split", "pattern": {"Regex": form.pattern}, "behavior": "Isolated", "invert": False}
+        decoder = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
+    names += spelt
+    if len(set(names)) != len(names):
+        raise ValueError("a learnt token is spelt like a special token or a byte")
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [
+            {
+                "id": number,
+                "content": token,
+                "single_word": False,
+                "lstrip": False,
+                "rstrip": False,
+                "normalized": False,
+                "special": True,
+            }
+            for number, token in enumerate(special_tokens)
+        ],
+        "normalizer": None,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": {
+            "type": "BPE",
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": None,
+            "end_of_word_suffix": None,
+            "fuse_unk": False,
+            "byte_fallback": form.name == "byte_fallback",
+            "ignore_merges": False,
+            "vocab": {name: number for number, name in enumerate(names)},
+            "merges": [[spelt[left], spelt[right]] for left, right in merges],
+        },
+    }
+
+
+def load(document: dict[str, Any]) -> Tokenizer:
+    """The tokenizer of a `tokenizer.json`."""
+    return Tokenizer.from_str(json.dumps(document))
