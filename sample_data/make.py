@@ -25,6 +25,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import low_quality
 import planted
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -493,6 +494,10 @@ def main() -> None:
 
     quality = HERE / "quality"
     quality.mkdir(exist_ok=True)
+    bad = [(language, number) for language in ("zh", "en") for number in range(150)]
+    (quality / "negative.jsonl").write_bytes(
+        json_lines({"id": f"written-{la}-{n}", "text": low_quality.page(la, n)} for la, n in bad)
+    )
     (quality / "positive.jsonl").write_bytes(json_lines({"id": r["id"], "text": r["text"]} for r in good))
 
 
