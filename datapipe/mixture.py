@@ -26,7 +26,7 @@ STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within
 
 def seeded_hash(keys: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
     """64 bits for each key, even over all values, fixed by key and seed (splitmix64), shape (keys,)."""
-    value = keys + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15)
+    value = keys + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return value ^ (value >> np.uint64(31))

@@ -74,6 +74,11 @@ class Amount:
     schema: pa.Schema
 
 
+def shard_schema(columns: pa.Schema) -> pa.Schema:
+    """The schema of a shard of these columns: the id comes after those that every corpus has."""
+    return pa.schema([*LEADING, ("id", pa.string()), *list(columns)[len(LEADING) :]])
+
+
 def total(amounts: Iterable[Amount]) -> Amount:
     """The sum of amounts, in the columns of all, by name; the order of the amounts makes no difference."""
     amounts = list(amounts)
@@ -182,23 +187,23 @@ class WriteShards(beam.PTransform):
         for path in sorted(spilled):
             with files.open_input(path) as source:
                 batches.append(pa.ipc.open_file(source).get_batch(shard))
-        table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema]))
-        table = table.take(np.lexsort([table.column(name).to_numpy() for name in ("id", "place")]))
-        at = len(LEADING)
-        columns = [*table.columns[len(SPILLED) :]]
-        columns.insert(at, row_ids(table.column("id")))
-        names = [*amount.schema.names[:at], "id", *amount.schema.names[at:]]
-        table = pa.table(columns, names)
+        table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema])).combine_chunks()
+        del batches  # the shard lies in memory once from here on
+        order = np.lexsort([table.column(name).to_numpy() for name in ("id", "place")])
+        table = table.drop_columns("place")
         name = f"train-{shard:05d}.parquet"
-        with files.whole_file(files.join(self.folder, name)) as sink:
-            pq.write_table(
-                table,
-                sink,
-                row_group_size=self.row_group_rows,
-                compression="zstd",
-                compression_level=self.compression_level,
-            )
-        size = pc.sum(pc.binary_length(table.column("text"))).as_py() or 0
+        size = 0
+        with (
+            files.whole_file(files.join(self.folder, name)) as sink,
+            pq.ParquetWriter(
+                sink, shard_schema(amount.schema), compression="zstd", compression_level=self.compression_level
+            ) as writer,
+        ):
+            for start in range(0, len(table), self.row_group_rows):
+                group = table.take(order[start : start + self.row_group_rows])
+                group = group.set_column(0, "id", row_ids(group.column("id")))
+                writer.write_table(group.select(writer.schema.names))
+                size += pc.sum(pc.binary_length(group.column("text"))).as_py()
         return {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}
 
     def _finish(self, summaries: list[dict[str, Any]], amount: Amount) -> list[dict[str, Any]]:
