@@ -23,7 +23,7 @@ from datapipe.corpus import ROW_BITS, Part
 from datapipe.exact_duplicates import losses
 from datapipe.minhash import band_hashes, datasketch_permutations, datasketch_signatures, fast_similarity_sketches
 from datapipe.shingle_sets import read_entries, similarities, write_sets
-from datapipe.shingles import shingle_hashes, token_table
+from datapipe.shingles import shingle_hashes
 from datapipe.shuffle import GroupRecords, group_starts, partition, rejoin
 
 MEMBER = np.dtype([("bucket", "<u8"), ("id", "<u8")])
@@ -39,7 +39,7 @@ def signatures(
     texts: pa.Array, sketch: str, slots: int, size: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
     """The sketch of each text, shape (n, slots), and whether it has any shingle, shape (n,)."""
-    hashes, bounds = shingle_hashes(*text_buffers(texts), token_table(), size)
+    hashes, bounds = shingle_hashes(*text_buffers(texts), size)
     if sketch == "fast":
         sketches = fast_similarity_sketches(hashes, bounds, slots)
     else:

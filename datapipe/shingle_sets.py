@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from datapipe import files
 from datapipe.characters import text_buffers
-from datapipe.shingles import shingle_hashes, token_table
+from datapipe.shingles import shingle_hashes
 
 # Where a document's set lies in the file, in members, and what else the choice of survivors wants to know.
 ENTRY = np.dtype([("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "<i8"), ("loss", "<f8")])
@@ -54,7 +54,7 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
     with files.whole_file(path) as sink:
         for batch, loss in batches:
             data, bounds = text_buffers(batch.column("text"))
-            hashes, hash_bounds = shingle_hashes(data, bounds, token_table(), size)
+            hashes, hash_bounds = shingle_hashes(data, bounds, size)
             members, member_bounds = sorted_sets(hashes, hash_bounds)
             entries = np.empty(len(batch), ENTRY)
             entries["id"] = batch.column("id").to_numpy()

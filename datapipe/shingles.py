@@ -47,37 +47,34 @@ def mix(value: np.uint64) -> np.uint64:
 
 
 @numba.njit(cache=True, nogil=True)
-def shingle_hashes(
-    data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int32], size: int
+def token_hashes(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    table: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The shingles of each document, in the order of the text, repeated ones repeated.
-
-    A document of fewer than `size` tokens, but at least one, has a single shingle of all of them; one without tokens
-    has none.
+    """The tokens of each document, in the order of the text.
 
     Args:
         data: UTF-8 bytes.
         bounds: document i is `data[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
         table: `token_table()`.
-        size: tokens a shingle, at least 1.
+        places: filled with the first byte of each token and the one after its last, shape (`most_tokens(bounds)`, 2);
+            or of shape (0, 2) where nobody wants to know.
 
     Returns:
-        The hashes of all documents, and bounds as above into them, shape (n + 1,).
+        The hashes of all documents' tokens, and bounds as above into them, shape (n + 1,).
     """
     documents = len(bounds) - 1
-    # A token takes at least two bytes: one and a separator, or a character of three.
-    hashes = np.empty((bounds[-1] - bounds[0]) // 2 + documents + 1, np.uint64)
+    hashes = np.empty(most_tokens(bounds), np.uint64)
     hash_bounds = np.zeros(documents + 1, np.int64)
-    outgoing = np.uint64(1)  # the weight of the token that leaves the window
-    for _ in range(size):
-        outgoing *= _BASE
     filled = 0
     for document in range(documents):
-        first = filled
         token = np.uint64(0)
         state = SEPARATOR
         at, end = bounds[document], bounds[document + 1]
         while at < end:
+            here = at
             code_point, at = decode(data, at)
             entry = table[code_point]
             kind = entry & 3
@@ -88,27 +85,69 @@ def shingle_hashes(
                     filled += 1
                 token = np.uint64(0)
                 state = IN_WORD if kind == MODIFIER else kind
+                if kind != SEPARATOR and len(places):
+                    places[filled, 0] = here
             if kind != SEPARATOR:
                 token = (token + np.uint64(entry >> 2) + np.uint64(1)) * _MULTIPLIER
                 token ^= token >> np.uint64(32)
+                if len(places):
+                    places[filled, 1] = at
         if state != SEPARATOR:
             hashes[filled] = mix(token)
             filled += 1
-        # Tokens become shingles in place: a window ends `width` tokens ahead of where its hash is written.
-        tokens = filled - first
-        if not tokens:
-            hash_bounds[document + 1] = filled
-            continue
-        width = min(tokens, size)
+        hash_bounds[document + 1] = filled
+    return hashes[:filled], hash_bounds
+
+
+@numba.njit(cache=True, nogil=True)
+def most_tokens(bounds: npt.NDArray[np.int64]) -> int:
+    """The most tokens that documents of these bounds can have, rounded up."""
+    # A token takes at least two bytes: one and a separator, or a character of three.
+    return (bounds[-1] - bounds[0]) // 2 + len(bounds)
+
+
+@numba.njit(cache=True, nogil=True)
+def roll(
+    hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], size: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Turn the tokens of each document into its shingles, in their place.
+
+    A document of fewer than `size` tokens, but at least one, has a single shingle of all of them; one without tokens
+    has none.
+
+    Args:
+        hashes, bounds: as `token_hashes` returns them; overwritten.
+        size: tokens a shingle, at least 1.
+
+    Returns:
+        The hashes of all documents' shingles, repeated ones repeated, and bounds as above into them, shape (n + 1,).
+    """
+    outgoing = np.uint64(1)  # the weight of the token that leaves the window
+    for _ in range(size):
+        outgoing *= _BASE
+    shingle_bounds = np.zeros(len(bounds), np.int64)
+    filled = 0
+    for document in range(len(bounds) - 1):
+        first, end = bounds[document], bounds[document + 1]
+        width = min(end - first, size)
         window = np.uint64(0)
         for place in range(first, first + width):
             window = window * _BASE + hashes[place]
-        last = first + tokens - width
-        for place in range(first, last):
+        for place in range(first, end - width):
             leaving = hashes[place]
-            hashes[place] = mix(window)
+            hashes[filled] = mix(window)
+            filled += 1
             window = window * _BASE + hashes[place + width] - leaving * outgoing
-        hashes[last] = mix(window)
-        filled = last + 1
-        hash_bounds[document + 1] = filled
-    return hashes[:filled], hash_bounds
+        if width:
+            hashes[filled] = mix(window)
+            filled += 1
+        shingle_bounds[document + 1] = filled
+    return hashes[:filled], shingle_bounds
+
+
+def shingle_hashes(
+    data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], size: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The shingles of documents, see `token_hashes` and `roll`."""
+    hashes, hash_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
+    return roll(hashes, hash_bounds, size)

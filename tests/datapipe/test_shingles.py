@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.characters import HAN, class_table, text_buffers
-from datapipe.shingles import shingle_hashes, token_table
+from datapipe.shingles import shingle_hashes
 
 TEXTS = st.lists(
     st.one_of(st.text(max_size=30), st.text(r"ab É1中文カ゚กำ,. \ńหน", max_size=40)), max_size=5
@@ -44,7 +44,7 @@ def shingles(text: str, size: int) -> list[tuple[tuple[str, ...], ...]]:
 
 def hashed(texts: list[str], size: int) -> list[list[int]]:
     data, bounds = text_buffers(pa.array(["left out", *texts], pa.string()).slice(1))
-    hashes, hash_bounds = shingle_hashes(data, bounds, token_table(), size)
+    hashes, hash_bounds = shingle_hashes(data, bounds, size)
     return [group.tolist() for group in np.split(hashes, hash_bounds[1:-1])] if texts else []
 
 
