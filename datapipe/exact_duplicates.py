@@ -107,6 +107,7 @@ class FindExactDuplicates(beam.PTransform):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         return (
             parts
+            | "Spread" >> beam.Reshuffle()
             | "Hash" >> beam.FlatMap(self._read).with_output_types(np.ndarray)
             | "Shuffle" >> GroupRecords(COPY, "hash", self.partitions)
             | "Choose" >> beam.Map(duplicates, self.keep_copies).with_output_types(pa.RecordBatch)

@@ -222,6 +222,7 @@ class FindNearDuplicates(beam.PTransform):
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         scratch = f"{self.name}-{uuid.uuid4().hex}.tmp"
+        parts = parts | "Spread" >> beam.Reshuffle()
         pairs = (
             parts
             | "Sketch" >> beam.FlatMap(self._members).with_output_types(np.ndarray)
