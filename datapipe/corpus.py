@@ -8,7 +8,7 @@ A removed document is a reason in a column `<stage>_removed`, never a missing ro
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,7 @@ ROW_BITS = 32
 REMOVED = "_removed"
 
 
+@runtime_checkable
 class Columns(Protocol):
     """What `append_columns` needs of a stage: a row-for-row function."""
 
