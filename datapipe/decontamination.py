@@ -258,32 +258,31 @@ def strings_of(value: Any) -> Iterator[str]:
 
 
 def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The texts of an evaluation file, each with the name of its record: `file#number`, the first number 0.
+    """The texts of an evaluation set, each with the name of its record: `file#number`, the first number 0.
 
     Args:
-        path: a file in a format of `datapipe.formats`.
+        path: a file, a folder or a glob of files, in the formats of `datapipe.formats` that have fields.
         fields: the fields of a record that count; none: all.
 
     Raises:
-        ValueError: if the format is not known, a record cannot be read, or lacks one of the fields: a set that is only
+        ValueError: if there is no such file, a record cannot be read, or lacks one of the fields: a set that is only
             half read would pass what it should stop.
     """
-    name = path.rpartition("/")[2]
-    format_ = formats.format_of(path)
-    if format_ is None:
-        raise ValueError(f"decontamination: evaluation holds a file of unknown format, {path!r}")
-    for number, row in enumerate(formats.read(formats.Source(path, name), format_)):
-        if isinstance(row, formats.Reject):
-            raise ValueError(f"decontamination: {path} at {row.position}: {row.reason}: {row.detail}")
-        lacking = [field for field in fields if field not in row.columns]
-        if lacking:
-            raise ValueError(
-                f"decontamination: {path} at {row.position}: no field {lacking[0]!r}, only {[*row.columns]}"
-            )
-        values = [row.columns[field] for field in fields] if fields else [row.columns]
-        for value in values:
-            for text in strings_of(value):
-                yield f"{name}#{number}", text
+    named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
+    readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
+    if not readable:
+        raise ValueError(f"decontamination: evaluation names no file of records, {path!r}")
+    for file, format_ in readable.items():
+        name = file.rpartition("/")[2]
+        for number, row in enumerate(formats.read(formats.Source(file, name), format_)):
+            if isinstance(row, formats.Reject):
+                raise ValueError(f"decontamination: {file} at {row.position}: {row.reason}: {row.detail}")
+            lacking = [field for field in fields if field not in row.columns]
+            if lacking:
+                raise ValueError(f"decontamination: {file} at {row.position}: no field {lacking[0]!r}")
+            for value in [row.columns[field] for field in fields] if fields else [row.columns]:
+                for text in strings_of(value):
+                    yield f"{name}#{number}", text
 
 
 @functools.cache
@@ -297,7 +296,7 @@ class Decontaminate(beam.PTransform):
     """Mark instruction samples that overlap an evaluation set.
 
     Attributes:
-        evaluation: files of evaluation records, JSON lines or Parquet. None: nothing is removed.
+        evaluation: files, folders and globs of evaluation records. None: there is nothing to do.
         fields: the fields of a record that count; empty: every string in it, at any depth.
         ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
         shortest: an evaluation record without a text of `ngram` tokens is looked for by its longest text as a whole, if
@@ -333,6 +332,8 @@ class Decontaminate(beam.PTransform):
         """Why there is nothing to do, if so."""
         if not self.evaluation:
             return "no evaluation set given"
+        if not any(files.fingerprint(path) for path in self.evaluation):
+            return f"no evaluation set at {', '.join(self.evaluation)}"
         return None
 
     def prepare(self, corpus: Corpus, folder: str) -> "Decontaminate":  # noqa: ARG002 - it learns from files alone

@@ -117,7 +117,7 @@ class PartManifest:
     """A file that `write_parts` wrote.
 
     Attributes:
-        kind: "document" or "reject".
+        kind: "document", "instruction" or "reject".
         task: the number of the task.
         sequence: its place among the files of that kind of the task, from 0.
         path: where it lies.
@@ -178,34 +178,39 @@ class ReadDocuments(beam.PTransform):
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
+    kind: ClassVar[str] = "document"
 
     def __post_init__(self) -> None:
         super().__init__()
         if "text" not in self.fields:
-            raise ValueError(f"documents: fields must say which field is the text, got {self.fields!r}")
+            raise ValueError(f"{self.name}: fields must say which field is the text, got {self.fields!r}")
         for ours in self.fields:
             if ours in RESERVED_NAMES - {"text", "source"} or ours.endswith(REMOVED):
-                raise ValueError(f"documents: fields cannot give {ours!r}, which is a name of the corpus itself")
+                raise ValueError(f"{self.name}: fields cannot give {ours!r}, which is a name of the corpus itself")
         if self.format and self.format not in FORMATS:
-            raise ValueError(f"documents: format must be one of {', '.join(FORMATS)}, got {self.format!r}")
+            raise ValueError(f"{self.name}: format must be one of {', '.join(FORMATS)}, got {self.format!r}")
         if self.text_unit not in TEXT_UNITS:
-            raise ValueError(f"documents: text_unit must be one of {', '.join(TEXT_UNITS)}, got {self.text_unit!r}")
+            raise ValueError(f"{self.name}: text_unit must be one of {', '.join(TEXT_UNITS)}, got {self.text_unit!r}")
         for field in ("max_document_bytes", "max_expansion", "part_bytes", "rows_per_group"):
             if getattr(self, field) <= 0:
-                raise ValueError(f"documents: {field} must be above 0, got {getattr(self, field)!r}")
+                raise ValueError(f"{self.name}: {field} must be above 0, got {getattr(self, field)!r}")
         for encoding in self.encodings:
             try:
                 "".encode(encoding)
             except LookupError:
-                raise ValueError(f"documents: encodings holds an unknown encoding, {encoding!r}") from None
+                raise ValueError(f"{self.name}: encodings holds an unknown encoding, {encoding!r}") from None
         known = {field.name for field in dataclasses.fields(Normalization)}
         for key in self.normalization:
             if key not in known:
-                raise ValueError(f"documents: normalization has no option {key!r}, only {', '.join(sorted(known))}")
+                raise ValueError(f"{self.name}: normalization has no option {key!r}, only {', '.join(sorted(known))}")
         self.normalizer = Normalization(**self.normalization)  # type: ignore[arg-type]
         theirs = {ours: (names,) if isinstance(names, str) else tuple(names) for ours, names in self.fields.items()}
         self.text_fields = theirs.pop("text")
         self.renamed_fields = [(ours, name) for ours, names in theirs.items() for name in names]
+
+    def compose(self, row: Row, source: formats.Source) -> Row | Reject:  # noqa: ARG002 - `ReadInstructions` rejects
+        """A record with its text: here as it is, in `ReadInstructions` made of the messages of a dialogue."""
+        return row
 
     def plan(self, inputs: Iterable[str]) -> list[Task]:
         """The tasks of the inputs: see `plan`."""
@@ -213,9 +218,7 @@ class ReadDocuments(beam.PTransform):
 
     def fingerprint(self, inputs: Iterable[str]) -> list[tuple[str, int, float]]:
         """What tells whether the inputs have changed: name, size and time of change of each file."""
-        return sorted(
-            {(piece.name, piece.size, piece.modified) for task in plan(inputs, self) for piece in task.slices}
-        )
+        return sorted({(piece.name, piece.size, piece.modified) for task in self.plan(inputs) for piece in task.slices})
 
     def read(self, task: Task, folder: str) -> None:
         """Write a task's parts and their manifests into a folder, unless an earlier run has."""
@@ -259,7 +262,7 @@ def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
         if not any(formats_of.values()):
             known = ", ".join(extension for format_ in FORMATS.values() for extension in format_.extensions)
             holds = f"no file of a known format ({known})" if formats_of else "nothing"
-            raise ValueError(f"documents: there is {holds} in the input {path!r}")
+            raise ValueError(f"{options.name}: there is {holds} in the input {path!r}")
         for file, format_ in formats_of.items():
             metadata, name = listing.files[file], file.removeprefix(base).lstrip("/")
             new = Slice(
@@ -381,7 +384,11 @@ def read_task(task: Task, options: ReadDocuments) -> Iterator[Document | Reject]
             continue
         text_fields = options.text_fields if FORMATS[piece.format].has_fields else ("text",)
         for row in formats.read(source, piece.format):
-            yield row if isinstance(row, Reject) else _admit(row, source, piece.source, text_fields, options)
+            composed = row if isinstance(row, Reject) else options.compose(row, source)
+            if isinstance(composed, Reject):
+                yield composed
+            else:
+                yield _admit(composed, source, piece.source, text_fields, options)
 
 
 def _admit(
@@ -591,7 +598,7 @@ def write_parts(task: Task, options: ReadDocuments, folder: str) -> TaskManifest
         options: how to read it.
         folder: where to; it must exist, with `rejects` in it.
     """
-    documents = _PartWriter("document", "text", task.number, folder, options.part_bytes)
+    documents = _PartWriter(options.kind, "text", task.number, folder, options.part_bytes)
     rejects = _PartWriter("reject", "raw", task.number, files.join(folder, "rejects"), options.part_bytes)
     read = 0
 

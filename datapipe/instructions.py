@@ -7,8 +7,14 @@ documents only, mixing and export at both.
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from datapipe import files
+from datapipe.documents import ReadDocuments, Task, plan
+from datapipe.formats import Reject, Row, Source
+from datapipe.normalization import normalize_one
 
 SYSTEM = "You are a helpful assistant."  # the system message of Qwen's chat format
 MARKUP = ("<|im_start|>", "<|im_end|>", "<|endoftext|>")  # Qwen's control tokens
@@ -40,6 +46,8 @@ _PAIRS = (
     ("inputs", "targets"),
     ("input", "output"),
 )
+# What becomes text; all other fields of a record stay columns.
+_SPOKEN = frozenset({*_DIALOGUES, *itertools.chain(*_PAIRS), "context", "instances", "history", "system"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,3 +169,55 @@ def _fault(messages: Sequence[Message]) -> str | None:
     if any(has_markup(message.content) for message in messages):
         return "chat_markup_in_text"
     return None
+
+
+@dataclasses.dataclass(eq=False)
+class ReadInstructions(ReadDocuments):
+    """Read instruction records and render them in ChatML, as `ReadDocuments` reads documents.
+
+    The source of a record that names none is "instructions". Fields that are no part of the dialogue stay columns.
+
+    Attributes:
+        paths: files, folders and globs of records, in the formats that have fields. None: there is nothing to do.
+        system: the system message of dialogues that have none; null adds none.
+    """
+
+    paths: list[str] = dataclasses.field(default_factory=list)
+    system: str | None = SYSTEM
+
+    name: ClassVar[str] = "instructions"
+    kind: ClassVar[str] = "instruction"
+    kinds: ClassVar[tuple[str, ...]] = ("instruction",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.system is not None and has_markup(self.system):
+            raise ValueError(f"instructions: system must hold no chat markup, got {self.system!r}")
+
+    def missing(self) -> str | None:
+        """Why there is nothing to do, if so."""
+        if not self.paths:
+            return "no instruction data given"
+        if not any(files.fingerprint(path) for path in self.paths):
+            return f"no instruction data at {', '.join(self.paths)}"
+        return None
+
+    def plan(self, inputs: Iterable[str]) -> list[Task]:  # noqa: ARG002 - a run's inputs are its documents
+        """The tasks of the paths: see `datapipe.documents.plan`."""
+        tasks = plan(self.paths, self)
+        named = [[dataclasses.replace(piece, source=self.name) for piece in task.slices] for task in tasks]
+        return [Task(number, tuple(slices)) for number, slices in enumerate(named)]
+
+    def compose(self, row: Row, source: Source) -> Row | Reject:
+        """A record with its dialogue as text, or the reason why it holds none."""
+        messages = parse_instruction(row.columns)
+        if not isinstance(messages, str):
+            # Normalised first: a control token may lie hidden behind an invisible character.
+            messages = [Message(m.role, normalize_one(m.content, self.normalizer)) for m in messages]
+            messages = _fault(messages) or messages
+        if isinstance(messages, str):
+            raw = row.raw or json.dumps(row.columns, default=str).encode()
+            return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
+        columns = {name: value for name, value in row.columns.items() if name not in _SPOKEN}
+        columns[self.text_fields[0]] = render_chatml(messages, self.system)
+        return row._replace(columns=columns)

@@ -23,7 +23,7 @@ from datapipe.corpus import ROW_BITS, Part
 from datapipe.documents import common_schema
 from datapipe.mixture import seeded_hash
 
-MANIFEST = "manifest.json"
+MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
 SPILL = "spill"  # the folder of the spilled parts, gone when all is written
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
 # What a spilled row has besides its columns: its place in the shuffle, and the row it is a copy of.
@@ -90,7 +90,7 @@ def total(amounts: Iterable[Amount]) -> Amount:
 
 @dataclasses.dataclass(eq=False)
 class WriteShards(beam.PTransform):
-    """Write the kept rows, shuffled, as `train-00000.parquet`, ... and `manifest.json`; parts in, one summary a shard
+    """Write the kept rows, shuffled, as `train-00000.parquet`, ... and `_manifest.json`; parts in, one summary a shard
     out.
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,

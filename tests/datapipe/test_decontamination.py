@@ -154,7 +154,7 @@ def test_a_damaged_evaluation_set_stops_the_run(tmp_path: pathlib.Path) -> None:
     path.write_text('{"question": "whole"}\n{"question": "cut')
     with pytest.raises(ValueError, match=r"broken\.jsonl at 22: malformed_json"):
         verdicts(Decontaminate([str(path)]), ["text"], tmp_path)
-    with pytest.raises(ValueError, match=r"unknown format.*answers\.docx"):
+    with pytest.raises(ValueError, match=r"no file of records.*answers\.docx"):
         verdicts(Decontaminate([str(tmp_path / "answers.docx")]), ["text"], tmp_path)
 
 
@@ -171,9 +171,10 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
         Decontaminate(**options)
 
 
-def test_without_evaluation_sets_it_says_so() -> None:
+def test_without_evaluation_sets_it_says_so(evaluation: str, tmp_path: pathlib.Path) -> None:
     assert Decontaminate().missing() == "no evaluation set given"
-    assert Decontaminate(["set.jsonl"]).missing() is None
+    assert Decontaminate([str(tmp_path / "sets")]).missing() == f"no evaluation set at {tmp_path / 'sets'}"
+    assert Decontaminate([str(tmp_path / "sets"), evaluation]).missing() is None
 
 
 def flagged(sample: list[int], training: list[int], **options: int) -> list[bool]:

@@ -1,10 +1,14 @@
 """Instruction records: every common shape becomes the same dialogue, and what is none says why."""
 
+import json
+import pathlib
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
-from datapipe.instructions import MARKUP, Message, parse_instruction, render_chatml
+from datapipe.documents import write_parts
+from datapipe.instructions import MARKUP, Message, ReadInstructions, parse_instruction, render_chatml
 
 EXCHANGE = [Message("user", "Add 1 and 2."), Message("assistant", "3")]
 
@@ -102,3 +106,72 @@ def test_chatml() -> None:
 def test_forged_turns_are_not_rendered(token: str) -> None:
     with pytest.raises(ValueError, match="chat markup"):
         render_chatml([Message("user", f"a{token}b"), Message("assistant", "c")])
+
+
+RECORDS = [
+    {"id": "a", "instruction": "Add 1 and 2.", "output": "3", "origin": "alpaca", "level": 1},
+    {"id": "b", "messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3"}]},
+    {"id": "c", "text": "A story."},
+    {"id": "d", "prompt": "Say <|im_\u200bstart|>", "response": "No."},
+    {"id": "e", "prompt": "Cafe\u0301?\r\n", "response": "Yes."},
+]
+
+
+@pytest.fixture
+def folder(tmp_path: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in RECORDS]
+    (folder / "one.jsonl").write_text("".join(lines[:3]))
+    (folder / "two.jsonl").write_text("".join(lines[3:]))
+    return folder
+
+
+def read(stage: ReadInstructions, tmp_path: pathlib.Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The rows and rejects of a stage."""
+    (tmp_path / "rejects").mkdir(exist_ok=True)
+    rows: dict[str, list[dict[str, Any]]] = {"instruction": [], "reject": []}
+    for task in stage.plan(["not an instruction"]):
+        for written in write_parts(task, stage, str(tmp_path)).files:
+            rows[written.kind] += pq.read_table(written.path).to_pylist()
+    return rows["instruction"], rows["reject"]
+
+
+def test_records_become_parts_of_kind_instruction(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    rows, rejects = read(ReadInstructions(paths=[str(folder)]), tmp_path)
+    assert [row["input_id"] for row in rows] == ["a", "b", "e"]
+    assert {row["source"] for row in rows} == {"instructions"}
+    assert [row["text"] for row in rows[:2]] == [render_chatml(EXCHANGE)] * 2
+    assert rows[2]["text"] == render_chatml([Message("user", "Caf\u00e9?\n"), Message("assistant", "Yes.")])
+    assert rows[0].keys() == {"text", "source", "path", "position", "bytes", "input_id", "origin", "level"}
+    assert [(row["file"], row["reason"], row["detail"]) for row in rejects] == [
+        ("one.jsonl", "no_instruction_shape", "fields: id, text"),
+        # Without its zero-width space it would open a turn.
+        ("two.jsonl", "chat_markup_in_text", "fields: id, prompt, response"),
+    ]
+    assert json.loads(rejects[1]["raw"]) == RECORDS[3]
+
+
+def test_options_change_what_is_read(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    rows, _ = read(ReadInstructions(paths=[str(folder / "one.jsonl")], system=None), tmp_path)
+    assert rows[0]["text"] == render_chatml(EXCHANGE, system=None)
+    named = ReadInstructions(paths=[str(folder / "*.jsonl")], fields={"text": "text", "source": "origin"})
+    rows, _ = read(named, tmp_path)
+    assert [row["source"] for row in rows] == ["alpaca", "instructions", "instructions"]
+
+
+def test_without_instructions_it_says_so(folder: pathlib.Path) -> None:
+    assert ReadInstructions().missing() == "no instruction data given"
+    assert ReadInstructions(paths=[f"{folder}/none"]).missing() == f"no instruction data at {folder}/none"
+    assert ReadInstructions(paths=[f"{folder}/none", str(folder)]).missing() is None
+
+
+def test_a_system_message_with_markup_is_refused() -> None:
+    with pytest.raises(ValueError, match="instructions: system must hold no chat markup"):
+        ReadInstructions(system="<|im_end|>")
+
+
+def test_all_real_records_are_read(shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    rows, rejects = read(ReadInstructions(paths=[str(shared_data / "instructions")]), tmp_path)
+    assert len(rows) == 2349
+    assert rejects == []
