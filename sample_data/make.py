@@ -29,7 +29,7 @@ import low_quality
 import planted
 import pyarrow as pa
 import pyarrow.parquet as pq
-import rdata
+import rdata  # type: ignore[import-not-found]  # in the environment of this script alone
 import zstandard
 
 HERE = pathlib.Path(__file__).parent
@@ -50,6 +50,7 @@ DEBIAN = {
     "kicad-doc-zh": "6.0.11+dfsg-1",
     "manpages-zh": "1.6.4.0-1",
     "r-cran-janeaustenr": "1.0.0-1",
+    "base-files": "12.4+deb12u15",
     "librust-regex-dev": "1.7.1-1",
     "librust-itertools-dev": "0.10.3-1",
     "golang-github-spf13-cobra-dev": "1.6.1-1",
@@ -99,7 +100,9 @@ def members(archive: pathlib.Path, pattern: str) -> Iterator[tuple[str, bytes]]:
         # `dpkg-deb` gives the package's tar whatever it is compressed with.
         unpacked = archive.with_suffix(".tar")
         if not unpacked.exists():
-            unpacked.write_bytes(subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], check=True, stdout=-1).stdout)
+            unpacked.write_bytes(
+                subprocess.run(["dpkg-deb", "--fsys-tarfile", archive], check=True, stdout=subprocess.PIPE).stdout
+            )
         archive = unpacked
     with tarfile.open(archive) as tar:
         for member in sorted(tar.getmembers(), key=lambda member: member.name):
@@ -204,7 +207,7 @@ def manual_pages(data: bytes) -> list[Page]:
             listing = True
         elif request in (".fi", ".EE"):
             listing = False
-        elif listing or line.startswith((".\\\"", "'\\\"")):
+        elif listing or line.startswith(('.\\"', "'\\\"")):
             continue
         elif request in (".SH", ".SS"):
             flush()
@@ -342,7 +345,7 @@ def chinese_manuals(cache: pathlib.Path) -> Iterator[Record]:
 
 
 def chinese_manual_pages(cache: pathlib.Path) -> Iterator[Record]:
-    """Chinese manual pages; those that state a licence of their own are left out, the others are under the package's."""
+    """Chinese manual pages, but for those that state a licence of their own: the others are under the package's."""
     archive = next(cache.glob("manpages-zh_*.deb"))
     base = "https://manpages.debian.org/bookworm/manpages-zh/"
     for path, data in members(archive, r"man/zh_CN/man[1578]/.*\.gz$"):
@@ -412,7 +415,7 @@ def code(cache: pathlib.Path) -> Iterator[Record]:
         package = re.split(r"[-_]\d", archive.name)[0]
         files = [(path, data) for path, data in members(archive, pattern) if 300 <= len(data) <= 9000]
         # Lodash has a file for each function, and twice: under `fp/` they are one line long.
-        files = evenly([(path, data) for path, data in files if "/fp/" not in path and "min.js" not in path], 90)
+        files = evenly([(path, data) for path, data in files if "/fp/" not in path and "min.js" not in path], 150)
         for path, data in files:
             yield {
                 "id": f"{package}/{path.removeprefix('./').removeprefix('package/')}",
@@ -434,24 +437,38 @@ def held_out(records: list[Record], every: int) -> tuple[list[Record], list[Reco
 # Writing.
 
 
+def copy_licences(cache: pathlib.Path, folder: pathlib.Path) -> None:
+    """Write what each package says of its licence, and in full the licences that Debian's packages only name."""
+    folder.mkdir(exist_ok=True)
+    for name in DEBIAN:
+        # KiCad's speaks of its program; the licence of the manual stands in SOURCE.md.
+        if name in ("base-files", "kicad-doc-zh"):
+            continue
+        for _, data in members(next(cache.glob(f"{name}_*.deb")), rf"/usr/share/doc/{name}/copyright$"):
+            (folder / f"{name}.txt").write_bytes(data)
+    for path, data in members(next(cache.glob("base-files_*.deb")), r"/common-licenses/(GPL-2|GFDL-1\.2|Apache-2\.0)$"):
+        (folder / f"{pathlib.PurePath(path).name}.txt").write_bytes(data)
+    archives = {name: next(cache.glob(f"{name}-{version}*.whl")) for name, version in PYPI.items()}
+    archives |= {name: cache / f"{name}-{version}.tgz" for name, version in NPM.items()}
+    for name, archive in archives.items():
+        for _, data in members(archive, r"^(package|[^/]*dist-info(/licenses)?)/LICENSE(\.txt)?$"):
+            (folder / f"{name}.txt").write_bytes(data)
+
+
 def json_lines(records: Iterable[Record]) -> bytes:
     """Records as JSON lines."""
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
 
 
-def write_gzip(path: pathlib.Path, records: Iterable[Record]) -> None:
-    """Records as JSON lines in gzip, without a time stamp."""
-    path.write_bytes(gzip.compress(json_lines(records), 9, mtime=0))
-
-
-def write_zstd(path: pathlib.Path, records: Iterable[Record]) -> None:
-    """Records as JSON lines in Zstandard."""
-    path.write_bytes(zstandard.ZstdCompressor(19).compress(json_lines(records)))
-
-
-def write_parquet(path: pathlib.Path, records: list[Record]) -> None:
-    """Records as one Parquet file."""
-    pq.write_table(pa.Table.from_pylist(records), path, compression="zstd", compression_level=19, row_group_size=200)
+def write(path: pathlib.Path, records: list[Record]) -> None:
+    """Write records in the format that the file's name tells, without a time stamp."""
+    if path.suffix == ".parquet":
+        table = pa.Table.from_pylist(records)
+        pq.write_table(table, path, compression="zstd", compression_level=19, row_group_size=200)
+    elif path.suffix == ".zst":
+        path.write_bytes(zstandard.ZstdCompressor(19).compress(json_lines(records)))
+    else:
+        path.write_bytes(gzip.compress(json_lines(records), 9, mtime=0))
 
 
 def main() -> None:
@@ -477,28 +494,41 @@ def main() -> None:
     stories, good_stories = held_out(stories, 9)
     english, good_english = held_out(english, 6)
     novels, good_novels = held_out(novels, 20)
+    japanese, good_japanese = held_out(japanese, 10)
+    sources, good_sources = held_out(list(code(cache)), 9)
+    spare, good_english = good_english[:30], good_english[30:]
     good = [*evenly(good_chinese, 70), *evenly(good_manual_pages, 70), *good_stories]
-    good += [*evenly(good_english, 80), *evenly(good_novels, 70)]
+    good += [*evenly(good_english, 60), *evenly(good_novels, 75), *good_japanese, *good_sources]
+    for language, records in european.items():
+        european[language], good_european = held_out(records, 12)
+        good += evenly(good_european, 25)
 
-    documents = HERE / "documents"
-    documents.mkdir(exist_ok=True)
-    write_zstd(documents / "chinese.jsonl.zst", [*chinese, *evenly(manual_pages, 480)])
-    write_gzip(documents / "english.jsonl.gz", english)
-    write_zstd(documents / "european.jsonl.zst", [r for pool in european.values() for r in evenly(pool, 400)])
-    write_parquet(documents / "japanese.parquet", japanese)
-    write_parquet(documents / "literature.parquet", [*stories, *evenly(novels, 680)])
-    write_zstd(documents / "code.jsonl.zst", code(cache))
-    for path, data in planted.files().items():
+    documents = {
+        "chinese.jsonl.zst": [*chinese, *evenly(manual_pages, 480)],
+        "english.jsonl.gz": english,
+        "european.jsonl.zst": [record for records in european.values() for record in evenly(records, 400)],
+        "japanese.parquet": japanese,
+        "literature.parquet": [*stories, *evenly(novels, 680)],
+        "code.jsonl.zst": sources,
+    }
+    (HERE / "documents").mkdir(exist_ok=True)
+    for name, records in documents.items():
+        write(HERE / "documents" / name, records)
+    for path, data in planted.files(spare).items():
         (HERE / path).parent.mkdir(parents=True, exist_ok=True)
         (HERE / path).write_bytes(data)
 
+    copy_licences(cache, HERE / "licences")
     quality = HERE / "quality"
     quality.mkdir(exist_ok=True)
     bad = [(language, number) for language in ("zh", "en") for number in range(150)]
     (quality / "negative.jsonl").write_bytes(
         json_lines({"id": f"written-{la}-{n}", "text": low_quality.page(la, n)} for la, n in bad)
     )
-    (quality / "positive.jsonl").write_bytes(json_lines({"id": r["id"], "text": r["text"]} for r in good))
+    # Some manual pages are two commands' own.
+    known = {record["text"] for records in documents.values() for record in records}
+    good = [{"id": record["id"], "text": record["text"]} for record in good if record["text"] not in known]
+    (quality / "positive.jsonl").write_bytes(json_lines(good))
 
 
 if __name__ == "__main__":
