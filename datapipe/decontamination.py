@@ -47,7 +47,8 @@ def _ngrams(
     classes: npt.NDArray[np.uint8],
     lower: npt.NDArray[np.int32],
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    size = offsets[-1] - offsets[0]
+    # Two tokens side by side take at least two bytes: a space lies between them, or one is a Han character of three.
+    size = (offsets[-1] - offsets[0]) // 2 + len(offsets)
     hashes = np.empty(size, np.uint64)
     documents = np.empty(size, np.int64)
     begins = np.empty(size, np.int64)
@@ -164,12 +165,14 @@ def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: 
 
 
 def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Array:
-    """The first n-gram of each text that an evaluation record has too: `record: the words as the text has them`, or
-    null.
+    """Where each text first overlaps an evaluation record, shape (documents,).
 
     Args:
         texts: strings, shape (documents,).
         index: what `evaluation_index` returns.
+
+    Returns:
+        `record: the words that both have, as the text has them`, or null where there are none.
     """
     known = index.column("hash").to_numpy()
     matches: list[str | None] = [None] * len(texts)

@@ -46,8 +46,6 @@ _PAIRS = (
     ("inputs", "targets"),
     ("input", "output"),
 )
-# What becomes text; all other fields of a record stay columns.
-_SPOKEN = frozenset({*_DIALOGUES, *itertools.chain(*_PAIRS), "context", "instances", "history", "system"})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,14 +100,22 @@ def has_markup(text: str) -> bool:
     return any(token in text for token in MARKUP)
 
 
+def spoken_fields(record: Mapping[str, Any]) -> frozenset[str]:
+    """The fields that the dialogue of a record lies in: those of its shape."""
+    dialogue = _dialogue_field(record)
+    if dialogue is not None:
+        return frozenset({dialogue, "system"})
+    return frozenset({*itertools.chain(*_PAIRS), "context", "instances", "history", "system"})
+
+
+def _dialogue_field(record: Mapping[str, Any]) -> str | None:
+    return next((name for name in _DIALOGUES if isinstance(record.get(name), list)), None)
+
+
 def _messages(record: Mapping[str, Any]) -> list[Message] | str:
     """The messages as the record's shape gives them, not yet checked; or why there are none."""
-    for name in _DIALOGUES:
-        if isinstance(record.get(name), list):
-            messages = _dialogue(record[name])
-            break
-    else:
-        messages = _exchanges(record)
+    dialogue = _dialogue_field(record)
+    messages = _exchanges(record) if dialogue is None else _dialogue(record[dialogue])
     system = record.get("system")
     if isinstance(messages, list) and isinstance(system, str) and system.strip():
         messages = [Message("system", system), *messages]
@@ -218,6 +224,7 @@ class ReadInstructions(ReadDocuments):
         if isinstance(messages, str):
             raw = row.raw or json.dumps(row.columns, default=str).encode()
             return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
-        columns = {name: value for name, value in row.columns.items() if name not in _SPOKEN}
+        spoken = spoken_fields(row.columns)
+        columns = {name: value for name, value in row.columns.items() if name not in spoken}
         columns[self.text_fields[0]] = render_chatml(messages, self.system)
         return row._replace(columns=columns)

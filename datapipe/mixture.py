@@ -1,5 +1,4 @@
-"""Decides how often each document goes into the training data, so that groups of documents take given shares of the
-tokens.
+"""Decides how often each document is trained on, so that groups of documents take given shares of the tokens.
 
 The last decision before export, and the only one that may take a document more than once. Upsampling weights say how
 the documents of one group stand to each other; the shares here say how the groups stand to each other.
@@ -19,7 +18,7 @@ from datapipe import files
 from datapipe.corpus import Corpus, Part
 
 REST = ""  # the pooled group of all documents whose group has no share of its own
-NULL = "null"  # the group of documents that have no value in the column
+NONE = "none"  # the group of documents that have no value in the column
 VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_removed", pa.string())])
 STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within 0.006 % of its tokens
 
@@ -56,12 +55,20 @@ def token_gains(
     dithers: npt.NDArray[np.float64],
     max_epochs: int,
 ) -> npt.NDArray[np.int64]:
-    """The tokens that rows add at each step of their group's epochs from 0 to `max_epochs`, shape (max_epochs * STEPS +
-    1,).
+    """The tokens that rows add at each step of their group's epochs.
 
-    A row of weight w and dither d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of w *
-    epoch reaches k. So the running sum of the gains is what the group has at each number of epochs, and the sum of the
-    gains of two parts is the gains of both.
+    A row of weight w and dither d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
+    w * epoch reaches k. So the running sum of the gains is what the group has at each number of epochs, and the sum of
+    the gains of two parts is the gains of both.
+
+    Args:
+        tokens: of the rows, shape (rows,).
+        weights: how many epochs a row runs in one epoch of its group, shape (rows,).
+        dithers: see `dither`, shape (rows,).
+        max_epochs: the epochs of the last step, and the most copies of a row.
+
+    Returns:
+        Tokens, shape (max_epochs * STEPS + 1,).
     """
     last = max_epochs * STEPS
     gains = np.zeros(last + 1, np.int64)
@@ -127,9 +134,8 @@ def _level(shares: Mapping[str, float], most: Mapping[str, int], total: int) -> 
     """The level at which `sum(min(most, level * share))` is the total; infinite where the groups have less."""
     free = set(shares)
     while free:
-        level = (total - sum(most[group] for group in shares.keys() - free)) / sum(
-            shares[group] for group in sorted(free)
-        )
+        left = total - sum(most[group] for group in shares.keys() - free)
+        level = left / sum(shares[group] for group in sorted(free))
         full = {group for group in free if most[group] < level * shares[group]}
         if not full:
             return level
@@ -157,7 +163,7 @@ class MixSources(beam.PTransform):
 
     Attributes:
         by: the column that groups the rows: "kind" ("document", "instruction"), "source", "language", ... Rows without
-            a value are the group "null": by "language", that is the instructions.
+            a value are the group "none": by "language", that is the instructions.
         shares: share of the tokens of each group, from 0 to 1. Other groups have the rest, in their natural
             proportions. By default 5 % instructions, as GLM-130B.
         max_epochs: no document is taken more often: "generally" 5 times in Skywork.
@@ -211,9 +217,9 @@ class MixSources(beam.PTransform):
             return
         table = pa.Table.from_batches(batches)
         if self.by in columns:
-            group = table.column(self.by).cast(pa.string()).fill_null(NULL)
+            group = table.column(self.by).cast(pa.string()).fill_null(NONE)
         else:
-            group = pa.repeat(part.kind if self.by == "kind" else NULL, len(table))
+            group = pa.repeat(part.kind if self.by == "kind" else NONE, len(table))
         place = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
         weights = np.ones(len(table))
         if "upsampling_weight" in columns:

@@ -33,8 +33,7 @@ SPILLED = (pa.field("place", pa.uint64()), pa.field("id", pa.uint64()))
 def place_copies(
     ids: npt.NDArray[np.uint64], copies: npt.NDArray[np.int32], seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """The rows to write, each as often as it has copies, and the place of each in the global shuffle, in ascending
-    order.
+    """The rows to write, each as often as it has copies, in the order of their places in the global shuffle.
 
     Args:
         ids: of the rows, shape (rows,).
@@ -42,7 +41,7 @@ def place_copies(
         seed: of the shuffle.
 
     Returns:
-        Row numbers and places, both of shape (sum of copies,). Places are even over the range of 64 bits.
+        Row numbers and places, both of shape (sum of copies,). Places ascend and are even over the range of 64 bits.
     """
     rows = np.repeat(np.arange(len(ids)), copies)
     copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
@@ -90,8 +89,7 @@ def total(amounts: Iterable[Amount]) -> Amount:
 
 @dataclasses.dataclass(eq=False)
 class WriteShards(beam.PTransform):
-    """Write the kept rows, shuffled, as `train-00000.parquet`, ... and `_manifest.json`; parts in, one summary a shard
-    out.
+    """Write the kept rows, shuffled, as `train-00000.parquet`, ... with a manifest: parts in, a summary a shard out.
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
     and those of `columns`. Parts that lack one have nulls there. The bytes depend on the corpus, the options and the
@@ -141,14 +139,14 @@ class WriteShards(beam.PTransform):
         return list(dict.fromkeys((*ours, *users)))
 
     def _copies(self, part: Part) -> npt.NDArray[np.int32]:
-        """How often each row of a part is written, shape (rows,)."""
-        copies = part.kept().astype(np.int32)
-        if "mixture_copies" in part.columns:
-            copies *= part.column("mixture_copies").fill_null(0).to_numpy()
-        return copies
+        """How often each kept row of a part is written, shape (kept rows,)."""
+        kept = part.kept()
+        if "mixture_copies" not in part.columns:
+            return np.ones(int(kept.sum()), np.int32)
+        return part.column("mixture_copies").fill_null(0).to_numpy()[kept]
 
     def _measure(self, part: Part) -> Amount:
-        copies = self._copies(part)[part.kept()]
+        copies = self._copies(part)
         size, start = 0, 0
         for batch in part.read(["text"]):
             lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy()
@@ -166,7 +164,7 @@ class WriteShards(beam.PTransform):
             return
         table = pa.Table.from_batches(batches).combine_chunks()
         ids = table.column("id").to_numpy()
-        rows, places = place_copies(ids, self._copies(part)[part.kept()], self.seed)
+        rows, places = place_copies(ids, self._copies(part), self.seed)
         columns = [_column(table, field) for field in amount.schema]
         bounds = shard_bounds(places, self._shards(amount))
         folder = files.join(self.folder, SPILL)
@@ -203,7 +201,7 @@ class WriteShards(beam.PTransform):
                 group = table.take(order[start : start + self.row_group_rows])
                 group = group.set_column(0, "id", row_ids(group.column("id")))
                 writer.write_table(group.select(writer.schema.names))
-                size += pc.sum(pc.binary_length(group.column("text"))).as_py()
+                size += pc.sum(pc.binary_length(group.column("text")), min_count=0).as_py()
         return {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}
 
     def _finish(self, summaries: list[dict[str, Any]], amount: Amount) -> list[dict[str, Any]]:

@@ -110,7 +110,11 @@ def test_forged_turns_are_not_rendered(token: str) -> None:
 
 RECORDS = [
     {"id": "a", "instruction": "Add 1 and 2.", "output": "3", "origin": "alpaca", "level": 1},
-    {"id": "b", "messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3"}]},
+    {
+        "id": "b",
+        "messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3"}],
+        "prompt": "sums",
+    },
     {"id": "c", "text": "A story."},
     {"id": "d", "prompt": "Say <|im_\u200bstart|>", "response": "No."},
     {"id": "e", "prompt": "Cafe\u0301?\r\n", "response": "Yes."},
@@ -143,7 +147,8 @@ def test_records_become_parts_of_kind_instruction(folder: pathlib.Path, tmp_path
     assert {row["source"] for row in rows} == {"instructions"}
     assert [row["text"] for row in rows[:2]] == [render_chatml(EXCHANGE)] * 2
     assert rows[2]["text"] == render_chatml([Message("user", "Caf\u00e9?\n"), Message("assistant", "Yes.")])
-    assert rows[0].keys() == {"text", "source", "path", "position", "bytes", "input_id", "origin", "level"}
+    assert [row["prompt"] for row in rows] == [None, "sums", None]
+    assert rows[0].keys() == {"text", "source", "path", "position", "bytes", "input_id", "origin", "level", "prompt"}
     assert [(row["file"], row["reason"], row["detail"]) for row in rejects] == [
         ("one.jsonl", "no_instruction_shape", "fields: id, text"),
         # Without its zero-width space it would open a turn.

@@ -98,10 +98,10 @@ def test_an_absent_group_is_said_and_its_share_goes_to_the_others(corpus_of: Cor
     ]
 
 
-def test_rows_without_a_value_are_the_group_null(corpus_of: CorpusOf) -> None:
+def test_rows_without_a_value_are_the_group_none(corpus_of: CorpusOf) -> None:
     documents = corpus_of(["x"] * 400, tokens=[10] * 400, language=["en", "zh", "zh", None] * 100)
     instructions = corpus_of(["x"] * 100, tokens=[10] * 100, kind="instruction", first=1)
-    shares = {"en": 0.3, "zh": 0.3, "null": 0.4}
+    shares = {"en": 0.3, "zh": 0.3, "none": 0.4}
     copies, _ = mix(documents + instructions, by="language", shares=shares)
     null = np.r_[np.tile([False, False, False, True], 100), np.ones(100, bool)]
     assert abs(copies[null].sum() / copies.sum() - 0.4) < 0.01

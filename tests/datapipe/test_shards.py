@@ -107,6 +107,15 @@ def test_the_same_bytes_whatever_the_order_of_the_parts(parts: list[Part], tmp_p
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
+def test_an_interrupted_run_leaves_nothing_behind(parts: list[Part], tmp_path: pathlib.Path) -> None:
+    write(parts, tmp_path / "whole")
+    (tmp_path / "again" / "spill").mkdir(parents=True)
+    (tmp_path / "again" / "spill" / "part-00001.arrow").write_bytes(b"half")
+    (tmp_path / "again" / "spill" / "part-00009.arrow").write_bytes(b"of an older corpus")
+    write(parts, tmp_path / "again")
+    assert digests(tmp_path / "again") == digests(tmp_path / "whole")
+
+
 def test_row_groups_and_compression_follow_the_options(parts: list[Part], tmp_path: pathlib.Path) -> None:
     write(parts, tmp_path / "one", row_group_rows=1000, compression_level=1)
     write(parts, tmp_path / "two", row_group_rows=1000, compression_level=19)
