@@ -211,7 +211,7 @@ class MixSources(beam.PTransform):
 
     def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
         """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and dither of each."""
-        columns = [name for name in (*self.reads, *self.may_read) if name in part.columns]
+        columns = ["tokens", *(name for name in (self.by, *self.may_read) if name in part.columns)]
         batches = list(part.read(columns))
         if not batches:
             return
