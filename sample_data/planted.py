@@ -183,8 +183,7 @@ def _minified() -> str:
 
 
 def _rejects(planted: Planted) -> None:
-    """Records that are no documents, each between two good ones that must be read all the same."""
-    good = "The ferry to the island leaves at nine, and the last boat back is at six in the evening."
+    """Records and files that are no documents, and a good record among them that must be read all the same."""
     records: list[tuple[str, str, bytes]] = [
         ("invalid bytes", "invalid_utf8", b'{"id": "planted-invalid-bytes", "text": "The caf\xe9 \xff\xfe is open."}'),
         ("malformed json", "malformed_json", b'{"id": "planted-malformed-json", "text": "The record ends here'),
@@ -202,10 +201,12 @@ def _rejects(planted: Planted) -> None:
         ),
         ("lone surrogate", "lone_surrogate", b'{"id": "planted-lone-surrogate", "text": "half of an emoji: \\ud83d"}'),
     ]
-    for name, reason, line in records:
+    for name, reason, line in records[:2]:
         planted.case(name, "documents", reason, [planted.add("documents/damaged.jsonl", line)])
-    record = planted.document("planted-good", good, "documents/damaged.jsonl")
-    planted.case("good record among damaged ones", "rules", "gopher_min_words", [record])
+    record = planted.document("planted-good", _written("ferry"), "documents/damaged.jsonl")
+    planted.case("good record among damaged ones", "documents", "malformed_json", [record], kept=1)
+    for name, reason, line in records[2:]:
+        planted.case(name, "documents", reason, [planted.add("documents/damaged.jsonl", line)])
     gb18030 = json.dumps({"id": "planted-gb18030", "text": _essay("birds")}, ensure_ascii=False).encode("gb18030")
     planted.case("gb18030", "documents", "invalid_utf8", [planted.add("documents/gb18030.jsonl", gb18030)])
 
