@@ -88,7 +88,10 @@ class Part:
 
         Raises:
             KeyError: if no stage has written one of the columns.
+            ValueError: if no column is asked for.
         """
+        if not columns:
+            raise ValueError(f"part {self.number}: read at least one column")
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise KeyError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")

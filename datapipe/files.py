@@ -69,10 +69,22 @@ def remove_folder(path: str) -> None:
         FileSystems.delete([path])
 
 
+def rename(path: str, name: str) -> None:
+    """Give a file another name, in the place of whatever bears it."""
+    FileSystems.rename([path], [name])
+
+
 def list_folder(path: str) -> list[str]:
     """The paths of the files right in a folder, sorted."""
     matched = FileSystems.match([join(path, "*")])[0]
     return sorted(metadata.path for metadata in matched.metadata_list)
+
+
+def fingerprint(path: str) -> list[list[str | int | float]]:
+    """Path, size and time of change of every file that a path, folder or glob names: equal as long as none changes."""
+    patterns = [path, join(path, "**")] if is_local(path) and not any(c in path for c in "*?[") else [path]
+    found = {m.path: m for match in FileSystems.match(patterns) for m in match.metadata_list}
+    return [[name, found[name].size_in_bytes, found[name].last_updated_in_seconds] for name in sorted(found)]
 
 
 def write_json(path: str, value: Any) -> None:

@@ -130,21 +130,27 @@ def _copies(part: Part, alive: npt.NDArray[np.bool_], sizes: _Sizes, tokens: _Si
 
 def render_funnel(funnel: Funnel) -> str:
     """The funnel as a table for a terminal."""
-    lines = [f"{'stage':<20} {'reason':<28} {'documents':>12} {'bytes':>15} {'tokens':>14}"]
+    rows = [("stage", "reason", "documents", "bytes", "tokens")]
 
-    def line(stage: str, reason: str, amount: Amount) -> None:
+    def add(stage: str, reason: str, amount: Amount) -> None:
         tokens = "-" if amount.tokens is None else f"{amount.tokens:,}"
-        lines.append(f"{stage:<20} {reason:<28} {amount.documents:>12,} {amount.bytes:>15,} {tokens:>14}")
+        rows.append((stage, reason, f"{amount.documents:,}", f"{amount.bytes:,}", tokens))
 
     for stage, reasons in funnel.rejects.items():
-        for reason, count in reasons.items():
-            lines.append(f"{stage:<20} {'rejected: ' + reason:<28} {count:>12,} {'-':>15} {'-':>14}")
-    line("documents", "read", funnel.read)
+        rows += [(stage, f"rejected: {reason}", f"{count:,}", "-", "-") for reason, count in reasons.items()]
+    add("documents", "read", funnel.read)
     for step in funnel.steps:
-        line(step.stage, "in", step.entered)
+        add(step.stage, "in", step.entered)
         for reason, amount in step.removed.items():
-            line("", f"- {reason}", amount)
-        line("", "out", step.left)
-    line("kept", "each once", funnel.kept)
-    line("shards", "as often as mixed", funnel.copies)
-    return "\n".join(lines)
+            add("", f"- {reason}", amount)
+        add("", "out", step.left)
+    add("kept", "each once", funnel.kept)
+    add("shards", "as often as mixed", funnel.copies)
+    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at < 2 else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )

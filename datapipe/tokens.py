@@ -25,6 +25,7 @@ class CountTokens(beam.PTransform):
 
     name: ClassVar[str] = "tokens"
     version: ClassVar[int] = 1
+    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("tokens", pa.int32())])
 

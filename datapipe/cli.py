@@ -1,0 +1,145 @@
+"""The command line: `datapipe run | explain | report | recipes`.
+
+Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe.
+"""
+
+import argparse
+import glob
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Sequence
+
+from datapipe import files
+
+RECIPES = pathlib.Path(__file__).parent.parent / "pipelines" / "recipes"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments of every command."""
+    top = argparse.ArgumentParser(prog="datapipe", description=__doc__.split("\n")[0] if __doc__ else None)
+    commands = top.add_subparsers(dest="command", required=True)
+
+    run = commands.add_parser("run", help="run a recipe over documents", allow_abbrev=False)
+    run.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
+    run.add_argument("--input", nargs="+", required=True, help="files, folders or globs of documents")
+    run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
+    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local worker processes (default: one a core)")
+    run.add_argument(
+        "--mode", default="auto", choices=["auto", "in_memory", "multi_processing"], help=argparse.SUPPRESS
+    )
+    run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
+
+    explain = commands.add_parser("explain", help="why a document is in or out")
+    explain.add_argument("output", help="the output folder of a run")
+    explain.add_argument("id", help="part-row, such as 0-17, or the document's own id")
+
+    report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
+    report.add_argument("output", help="the output folder of a run")
+
+    commands.add_parser("recipes", help="list the recipes that come with datapipe")
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    arguments, rest = parser().parse_known_args(argv)
+    if rest and arguments.command != "run":
+        parser().error(f"unknown arguments: {' '.join(rest)}")
+    try:
+        return _dispatch(arguments, rest)
+    except BrokenPipeError:
+        return 1
+
+
+def _dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
+    if arguments.command == "run":
+        return _run(arguments, rest)
+    if arguments.command == "recipes":
+        return _recipes()
+    return _look(arguments)
+
+
+def _fail(status: int, error: BaseException) -> int:
+    print(f"datapipe: {error}", file=sys.stderr)
+    return status
+
+
+def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
+    # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
+    from datapipe.funnel import render_funnel
+    from datapipe.recipe import RecipeError, load_recipe
+    from datapipe.run import ConservationError, RunError, run
+    from datapipe.runner import PipelineError, Runner
+
+    started = time.monotonic()
+    try:
+        variables = {"beside": _beside(arguments.input[0]), "output": arguments.output}
+        recipe = load_recipe(_recipe_path(arguments.recipe), variables)
+        runner = Runner(arguments.workers, tuple(flags), arguments.mode)
+    except (RecipeError, ValueError) as error:
+        return _fail(2, error)
+    try:
+        outcome = run(recipe, arguments.input, arguments.output, runner, print)
+    except RunError as error:
+        return _fail(2, error)
+    except (PipelineError, ConservationError, OSError) as error:
+        status = _fail(1, error)
+        # Beam's threads wait for a pipeline that will not end: leave without them.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    print(f"\n{render_funnel(outcome.funnel)}\n")
+    for product in ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html"):
+        path = files.join(arguments.output, product)
+        if files.exists(path):
+            print(f"{path}")
+    print(f"done in {time.monotonic() - started:.0f} s")
+    return 0
+
+
+def _beside(path: str) -> str:
+    """The folder that holds the input folder, or the folder of the input file's folder."""
+    path = path.rstrip("/")
+    folder = path if files.is_local(path) and pathlib.Path(path).is_dir() else os.path.dirname(path)  # noqa: PTH120
+    return os.path.dirname(os.path.abspath(folder)) if files.is_local(path) else os.path.dirname(folder)  # noqa: PTH100, PTH120
+
+
+def _recipe_path(name: str) -> str:
+    return str(RECIPES / f"{name}.yaml") if "/" not in name and not name.endswith(".yaml") else name
+
+
+def _recipes() -> int:
+    import yaml
+
+    for path in sorted(glob.glob(str(RECIPES / "*.yaml"))):  # noqa: PTH207
+        with open(path, encoding="utf-8") as source:  # noqa: PTH123
+            description = yaml.safe_load(source)["description"]
+        print(f"{pathlib.Path(path).stem:16} {' '.join(description.split())}")
+    return 0
+
+
+def _look(arguments: argparse.Namespace) -> int:
+    from datapipe.explain import UnknownDocumentError, explain
+    from datapipe.funnel import count_funnel, render_funnel
+    from datapipe.report import write_report
+    from datapipe.run import RunError, open_corpus
+
+    try:
+        corpus, record = open_corpus(arguments.output)
+        if arguments.command == "explain":
+            for name, value in explain(corpus, arguments.id).items():
+                print(f"{name:32} {json.dumps(value, ensure_ascii=False)}")
+        else:
+            funnel = count_funnel(corpus, record["stages"])
+            write_report(corpus, funnel, record)
+            print(render_funnel(funnel))
+    except (RunError, UnknownDocumentError) as error:
+        return _fail(2, error)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,234 @@
+"""A recipe: one YAML file that names the stages in order, with their options, checked before anything runs.
+
+    description: what this recipe is, and whose data side it follows
+    stages:
+      - documents: {normalization: nfc}
+      - language
+      - language_filter: {min_score: 0.5}
+
+A recipe names data, never code. In option values `{beside}` stands for the folder that holds the input folder, and
+`{output}` for the output folder.
+"""
+
+import dataclasses
+import difflib
+import os
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from datapipe import files
+from datapipe.decontamination import Decontaminate
+from datapipe.documents import ReadDocuments
+from datapipe.embeddings import EmbedDocuments
+from datapipe.exact_duplicates import FindExactDuplicates
+from datapipe.instructions import ReadInstructions
+from datapipe.language import IdentifyLanguage
+from datapipe.language_filter import FilterLanguage
+from datapipe.measurements import MeasureText
+from datapipe.mixture import MixSources
+from datapipe.near_duplicates import FindNearDuplicates
+from datapipe.quality import ScoreQuality
+from datapipe.quality_filter import FilterQuality
+from datapipe.rules import ApplyRules
+from datapipe.semantic_duplicates import FindSemanticDuplicates
+from datapipe.shards import WriteShards
+from datapipe.tokens import CountTokens
+from datapipe.upsampling import WeighClusters
+from tokenizer_training.train import TrainTokenizer
+
+# Every stage a recipe can name, in the order in which data flows.
+STAGES: tuple[type[Any], ...] = (
+    ReadDocuments,
+    IdentifyLanguage,
+    FilterLanguage,
+    MeasureText,
+    ApplyRules,
+    ScoreQuality,
+    FilterQuality,
+    FindExactDuplicates,
+    FindNearDuplicates,
+    EmbedDocuments,
+    FindSemanticDuplicates,
+    WeighClusters,
+    ReadInstructions,
+    Decontaminate,
+    TrainTokenizer,
+    CountTokens,
+    MixSources,
+    WriteShards,
+)
+
+
+class RecipeError(ValueError):
+    """A recipe that cannot be run: file, line and what to change."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A checked recipe.
+
+    Attributes:
+        name: the file's name without its ending.
+        description: for `datapipe recipes` and the report.
+        stages: the stages, in order, ready to run.
+    """
+
+    name: str
+    description: str
+    stages: tuple[Any, ...]
+
+
+def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
+    """Read and check a recipe.
+
+    Args:
+        path: the YAML file.
+        variables: what `{name}` stands for in option values.
+
+    Raises:
+        RecipeError: on anything that could go wrong later, with file and line.
+    """
+    if not files.exists(path):
+        raise RecipeError(f"{path}: no such recipe; `datapipe recipes` lists those that come with datapipe")
+    with files.open_input(path) as source:
+        text = bytes(source.read()).decode()
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not valid YAML: {error}") from error
+    fields = _mapping(path, root, "a recipe")
+    for key, (key_node, _) in fields.items():
+        if key not in ("description", "stages"):
+            raise _error(path, key_node, f"unknown key {key!r}{_suggest(key, ['description', 'stages'])}")
+    if "stages" not in fields:
+        raise RecipeError(f"{path}: a recipe needs a list of `stages`")
+    node = fields["stages"][1]
+    if not isinstance(node, yaml.SequenceNode):
+        raise _error(path, node, "`stages` must be a list")
+    stages = [(item, _stage(path, item, variables)) for item in node.value]
+    _check_order(path, stages)
+    description = _plain(fields["description"][1]) if "description" in fields else ""
+    name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
+    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages))
+
+
+def _error(path: str, node: yaml.Node, message: str) -> RecipeError:
+    return RecipeError(f"{path}:{node.start_mark.line + 1}: {message}")
+
+
+def _suggest(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; there are {', '.join(known)}"
+
+
+def _mapping(path: str, node: yaml.Node | None, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
+    if not isinstance(node, yaml.MappingNode):
+        where = f"{path}:{node.start_mark.line + 1}" if node else path
+        raise RecipeError(f"{where}: {what} must be a mapping of names to values")
+    entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
+    for key, value in node.value:
+        if key.value in entries:
+            raise _error(path, key, f"{key.value!r} stands twice")
+        entries[str(key.value)] = (key, value)
+    return entries
+
+
+def _plain(node: yaml.Node) -> Any:
+    loader = yaml.SafeLoader("")
+    return loader.construct_document(node)
+
+
+def _fill(value: Any, variables: Mapping[str, str]) -> Any:
+    if isinstance(value, str):
+        for name, meaning in variables.items():
+            value = value.replace("{" + name + "}", meaning)
+        return value
+    if isinstance(value, list):
+        return [_fill(item, variables) for item in value]
+    if isinstance(value, dict):
+        return {key: _fill(item, variables) for key, item in value.items()}
+    return value
+
+
+def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Any:
+    """One entry of `stages`: a bare name, or a name with options."""
+    if isinstance(node, yaml.ScalarNode):
+        name, name_node, options = str(node.value), node, {}
+    else:
+        entries = _mapping(path, node, "a stage")
+        if len(entries) != 1:
+            raise _error(path, node, f"a stage is one name with its options, got {sorted(entries)}")
+        ((name, (name_node, options_node)),) = entries.items()
+        options = _mapping(path, options_node, f"the options of {name!r}") if _plain(options_node) is not None else {}
+    classes = {stage.name: stage for stage in STAGES}
+    if name not in classes:
+        raise _error(path, name_node, f"unknown stage {name!r}{_suggest(name, list(classes))}")
+    kind = classes[name]
+    hints = typing.get_type_hints(kind)
+    known = [field.name for field in dataclasses.fields(kind) if field.init]
+    values = {}
+    for option, (option_node, value_node) in options.items():
+        if option not in known:
+            raise _error(path, option_node, f"{name}: unknown option {option!r}{_suggest(option, known)}")
+        value = _fill(_plain(value_node), variables)
+        if not matches(value, hints[option]):
+            wanted = hints[option].__name__ if isinstance(hints[option], type) else str(hints[option])
+            raise _error(path, value_node, f"{name}: {option} must be {wanted}, got {value!r}")
+        values[option] = value
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:
+        raise _error(path, name_node, str(error)) from error
+
+
+def matches(value: Any, hint: Any) -> bool:
+    """Whether a plain YAML value has the type that a field's annotation names."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return True
+    if origin in (typing.Union, types.UnionType):
+        return any(matches(value, argument) for argument in arguments)
+    if origin is typing.Literal:
+        return value in arguments
+    if origin is list:
+        return isinstance(value, list) and all(matches(item, arguments[0]) for item in value)
+    if origin is tuple:
+        return isinstance(value, list) and all(matches(item, arguments[0]) for item in value)
+    if origin in (dict, Mapping) or hint is dict:
+        key, item = arguments or (Any, Any)
+        return isinstance(value, dict) and all(matches(k, key) and matches(v, item) for k, v in value.items())
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, hint)
+
+
+def _check_order(path: str, stages: list[tuple[yaml.Node, Any]]) -> None:
+    """Each stage stands once, and what it reads is written before it."""
+    if not stages or stages[0][1].name != ReadDocuments.name:
+        raise RecipeError(f"{path}: the first stage must be {ReadDocuments.name!r}")
+    seen: set[str] = set()
+    columns: set[str] = set()
+    for node, stage in stages:
+        if stage.name in seen:
+            raise _error(path, node, f"stage {stage.name!r} stands twice")
+        seen.add(stage.name)
+        for column in stage.reads:
+            if column not in columns:
+                writer = next((other.name for other in STAGES if column in written(other).names), None)
+                hint = f"; put the stage {writer!r} before it" if writer else ""
+                raise _error(
+                    path, node, f"{stage.name} reads the column {column!r}, which no earlier stage writes{hint}"
+                )
+        columns.update(written(stage).names)
+
+
+def written(stage: Any) -> pa.Schema:
+    """The columns that a stage writes; none for a stage whose product is files."""
+    return getattr(stage, "writes", None) or pa.schema([])

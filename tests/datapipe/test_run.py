@@ -1,0 +1,231 @@
+"""The driver: what is done is not done again, what was killed goes on, and the same bytes come out whatever the way."""
+
+import hashlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datapipe import files
+from datapipe.exact_duplicates import FindExactDuplicates
+from datapipe.recipe import load_recipe
+from datapipe.run import ConservationError, Outcome, RunError, open_corpus, run
+from datapipe.runner import Runner
+
+RECIPE = """
+description: toy
+stages:
+  - documents: {part_bytes: 40000}
+  - language
+  - measurements
+  - rules: {thresholds: {default: {gopher_min_words: MIN_WORDS}}}
+  - exact_duplicates
+  - near_duplicates
+  - tokenizer: {vocabulary: 600, chinese: 50}
+  - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
+  - mixture
+  - shards: {shard_bytes: 60000}
+"""
+WORDS = ["the", "river", "sea", "boat", "morning", "tide", "people", "town", "fish", "net", "quay", "market", "light", "catch", "noon", "hand", "that", "with", "have", "be"]
+
+
+def document(seed: int) -> str:
+    source = random.Random(seed)
+    return "\n".join(" ".join(source.choices(WORDS, k=12)) + f" number {source.randrange(10**6)}." for _ in range(12))
+
+
+@pytest.fixture
+def inputs(tmp_path: pathlib.Path) -> str:
+    """Three files of 240 documents, some duplicates, one line that is no JSON."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        lines = [json.dumps({"text": document(number * 100 + row % 70), "mine": row}) for row in range(80)]
+        (folder / f"{number}.jsonl").write_text("\n".join([*lines, "{broken"]) + "\n")
+    return str(folder)
+
+
+def recipe(tmp_path: pathlib.Path, output: str, min_words: int = 50, text: str = RECIPE) -> Any:
+    path = tmp_path / "toy.yaml"
+    path.write_text(text.replace("MIN_WORDS", str(min_words)))
+    return load_recipe(str(path), {"output": output, "beside": str(tmp_path)})
+
+
+def do(tmp_path: pathlib.Path, inputs: list[str], name: str = "out", min_words: int = 50, **how: Any) -> Outcome:
+    output = str(tmp_path / name)
+    return run(recipe(tmp_path, output, min_words), inputs, output, Runner(**how), lambda line: LINES.append(line))
+
+
+LINES: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_lines() -> None:
+    LINES.clear()
+
+
+def digests(output: pathlib.Path) -> dict[str, str]:
+    """The hash of every file but the two that carry times."""
+    return {
+        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and path.name not in ("run.json", "report.html", ".lock")
+    }
+
+
+def ran() -> set[str]:
+    """The stages that did anything."""
+    return {line.split()[0] for line in LINES if " rows " in line}
+
+
+def test_every_document_is_accounted_for(tmp_path: pathlib.Path, inputs: str) -> None:
+    outcome = do(tmp_path, [inputs], workers=1)
+    out = tmp_path / "out"
+    funnel = outcome.funnel
+    assert funnel.read.documents == 240
+    assert funnel.rejects == {"documents": {"malformed_json": 3}}
+    assert funnel.kept.documents == 240 - sum(
+        amount.documents for step in funnel.steps for amount in step.removed.values()
+    )
+    assert {step.stage: sum(a.documents for a in step.removed.values()) for step in funnel.steps}[
+        "exact_duplicates"
+    ] == 30
+    shards = pq.read_table(out / "shards")
+    assert len(shards) == funnel.copies.documents
+    assert set(shards.column("mine").to_pylist()) <= set(range(80))
+    assert pq.read_table(out / "rejects").column("reason").to_pylist() == ["malformed_json"] * 3
+    assert "malformed_json" in (out / "report.html").read_text()
+    assert open_corpus(str(out))[0] == outcome.corpus
+
+
+def test_a_second_run_does_nothing(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == set()
+    assert digests(tmp_path / "out") == before
+
+
+def test_a_new_threshold_runs_only_what_depends_on_it(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1, min_words=190)
+    assert {"documents", "language", "measurements"} & ran() == set()
+    assert {"rules", "exact_duplicates", "near_duplicates", "shards"} <= ran()
+
+
+def test_a_changed_input_is_read_again(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    (pathlib.Path(inputs) / "3.jsonl").write_text(json.dumps({"text": document(7000)}) + "\n")
+    LINES.clear()
+    assert do(tmp_path, [inputs], workers=1).funnel.read.documents == 241
+    assert "documents" in ran()
+
+
+def test_a_lost_column_file_is_made_again(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+    (tmp_path / "out" / "measurements" / "part-00001.parquet").unlink()
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == {"measurements"}
+    assert digests(tmp_path / "out") == before
+
+
+def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Path, inputs: str) -> None:
+    paths = sorted(str(path) for path in pathlib.Path(inputs).iterdir())
+    do(tmp_path, paths, "one", workers=1, mode="in_memory")
+    do(tmp_path, paths[::-1], "two", workers=2, mode="multi_processing")
+    assert len(digests(tmp_path / "one")) > 20
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], "whole", workers=1)
+    whole = digests(tmp_path / "whole")
+    recipe(tmp_path, str(tmp_path / "out"))
+    command = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
+    command += ["--output", str(tmp_path / "out"), "--workers", "1"]
+    kills = 0
+    for attempt in range(int(os.environ.get("DATAPIPE_KILLS", "4"))):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # From before the first stage to behind the last: start-up takes 2 to 4 s of it.
+        time.sleep(random.Random(attempt).uniform(2, 7))
+        kills += process.poll() is None
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert kills
+    assert digests(tmp_path / "out") == whole
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    hold = (
+        f"import fcntl, time; lock = open({str(tmp_path / 'out' / '.lock')!r}, 'w')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
+    )
+    held = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
+    assert held.stdout
+    held.stdout.readline()
+    with pytest.raises(RunError, match="another run"):
+        do(tmp_path, [inputs], workers=1)
+    held.kill()
+    held.wait()
+
+
+def test_a_folder_of_another_recipe_or_of_other_files_is_refused(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    other = tmp_path / "other.yaml"
+    other.write_text("stages: [documents]\n")
+    with pytest.raises(RunError, match="holds a run of the recipe 'toy'"):
+        run(load_recipe(str(other), {}), [inputs], str(tmp_path / "out"), Runner(1), LINES.append)
+    with pytest.raises(RunError, match="no run of datapipe"):
+        run(load_recipe(str(other), {}), [inputs], inputs, Runner(1), LINES.append)
+
+
+def test_no_run_in_a_folder(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match=r"no run\.json"):
+        open_corpus(str(tmp_path))
+
+
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, inputs: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="output folder"):
+        do(tmp_path, [inputs], "file/out", workers=1)
+
+
+def test_a_stage_without_its_data_says_so_and_the_run_goes_on(tmp_path: pathlib.Path, inputs: str) -> None:
+    quality = (
+        "  - quality: {positives: ['{beside}/no.jsonl'], negatives: ['{beside}/none.jsonl']}\n  - quality_filter\n"
+    )
+    text = RECIPE.replace("  - exact_duplicates\n", quality + "  - exact_duplicates\n")
+    output = str(tmp_path / "out")
+    outcome = run(recipe(tmp_path, output, text=text), [inputs], output, Runner(1), LINES.append)
+    assert "skipped" in outcome.record["stages"]["quality"]
+    assert "skipped" in outcome.record["stages"]["quality_filter"]
+    assert any(line.startswith("quality ") and "skipped" in line for line in LINES)
+    assert outcome.funnel.kept.documents > 0
+
+
+def test_a_stage_that_loses_rows_fails_the_run(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(part: Any, path: str, schema: pa.Schema, _: Any) -> int:
+        table = pa.table({name: pa.nulls(part.rows - 1, schema.field(name).type) for name in schema.names})
+        files.write_table(path, table)
+        return part.rows
+
+    monkeypatch.setattr("datapipe.run.write_verdicts", lose)
+    with pytest.raises(ConservationError, match=f"{FindExactDuplicates.name}: part 0 has .* rows, its columns"):
+        do(tmp_path, [inputs], workers=1)
