@@ -30,7 +30,9 @@ UNITS = {
     "window": WINDOW,  # tokens in a row
 }
 
-PIECE = np.dtype([("hash", "<u8"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("unit", "u1")])
+# The unit is the upper 3 bits of the hash, so that pieces of two units never meet.
+PIECE = np.dtype([("hash", "<u8"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4")])
+_HASH_BITS = np.uint64(61)
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
 
@@ -96,6 +98,7 @@ def pieces(
     min_characters: int,
     span_sentences: int,
     window_tokens: int,
+    salt: np.uint64,
 ) -> np.ndarray:
     """A `PIECE` record for each piece of each document, of every unit.
 
@@ -106,6 +109,7 @@ def pieces(
         min_characters: pieces of fewer, counted as the table does, are left out; windows are not.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
+        salt: pieces hashed with another one never meet.
     """
     data, bounds = text_buffers(batch.column("text"))
     ids = batch.column("id").to_numpy()
@@ -126,10 +130,9 @@ def pieces(
             long = counts >= min_characters
             hashes, documents, starts, ends = hashes[long], documents[long], starts[long], ends[long]
         records = np.empty(len(hashes), PIECE)
-        records["hash"] = hashes + GOLDEN * np.full(1, UNITS[unit], np.uint64)  # pieces of two units never meet
+        records["hash"] = (hashes ^ salt) >> np.uint64(3) | np.uint64(UNITS[unit]) << _HASH_BITS
         records["id"] = ids[documents]
         records["start"], records["end"] = starts - bounds[documents], ends - bounds[documents]
-        records["unit"] = UNITS[unit]
         found.append(records)
     return np.concatenate(found)
 
@@ -180,14 +183,16 @@ def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
     keep_of = np.zeros(len(UNITS), np.int64)
     for unit, keep in keep_copies.items():
         keep_of[UNITS[unit]] = keep
-    keep = keep_of[records["unit"]]
+    units = records["hash"] >> _HASH_BITS
+    keep = keep_of[units]
     rank = np.arange(len(records)) - np.repeat(starts, sizes)
     last_kept = records[np.repeat(starts, sizes) + np.minimum(rank, keep - 1)]
     overlaps = (records["id"] == last_kept["id"]) & (records["start"] < last_kept["end"])
     going = (rank >= keep) & ~overlaps
     cuts = np.empty(going.sum(), CUT)
-    for field in ("id", "unit", "start", "end"):
+    for field in ("id", "start", "end"):
         cuts[field] = records[field][going]
+    cuts["unit"] = units[going]
     cuts["of"] = records["id"][np.repeat(starts, sizes)[going]]
     return cuts
 
@@ -229,7 +234,7 @@ class FindRepeatedText(beam.PTransform):
     hashes: among 10^9 different ones less than one is expected to be taken for another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
-    Skywork (several copies of common blocks stay). A window costs 25 bytes of shuffle for each token of the corpus.
+    Skywork (several copies of common blocks stay). A window costs 24 bytes of shuffle for each token of the corpus.
 
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
@@ -281,18 +286,17 @@ class FindRepeatedText(beam.PTransform):
                 raise ValueError(f"repeated_text: {field} must be at least {least}, got {getattr(self, field)!r}")
 
     def _pieces(self, part: Part) -> Iterator[np.ndarray]:
-        group = part.number // self.parts_per_group if self.parts_per_group else 0
+        group = np.full(1, part.number // self.parts_per_group if self.parts_per_group else 0, np.uint64)
         for batch in part.read(self.reads):
-            records = pieces(
+            yield pieces(
                 batch,
                 self.keep_copies,
                 normalisation_table(self.normalise),
                 self.min_characters,
                 self.span_sentences,
                 self.window_tokens,
+                salt=(group * GOLDEN)[0],
             )
-            records["hash"] ^= np.full(1, group, np.uint64) * GOLDEN  # so that copies in two groups do not meet
-            yield records
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         return (
