@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from datapipe import files
 from datapipe.characters import decode, text_buffers
 from datapipe.corpus import Part, part_path
-from tokenizer_training.forms import CJK, FORMS, LETTER, NEWLINE, NUMBER, OTHER, SPACE, Form, Name, classes
+from tokenizer_training.forms import BREAK, FORMS, LETTER, NUMBER, OTHER, SPACE, Form, Name, classes
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 PARTITIONS = 64
@@ -51,62 +51,73 @@ def _contraction(data: Bytes, at: int, stop: int) -> int:
     return -1
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, kind: int) -> int:
+    while at < stop:
+        code_point, after = decode(data, at)
+        if table[code_point] != kind:
+            break
+        at = after
+    return at
+
+
 @numba.njit(cache=True, nogil=True)
-def _end_of_pretoken(data: Bytes, at: int, stop: int, table: Bytes, byte_level: bool) -> int:
-    """Where the pre-token that starts at `at` ends, by the pattern of the form."""
+def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
+    """Where the pre-token that starts at `at` ends, by `forms.QWEN_PATTERN`, alternative by alternative."""
     code_point, after = decode(data, at)
     kind = table[code_point]
-    if byte_level and code_point == ord("'"):
+    if code_point == ord("'"):
         end = _contraction(data, at, stop)
         if end >= 0:
             return end
+    next_kind = BREAK
+    if after < stop:
+        next_kind = table[decode(data, after)[0]]
+    if kind == LETTER or (next_kind == LETTER and kind in (OTHER, SPACE)):
+        return _end_of_run(data, after, stop, table, LETTER)
     if kind == NUMBER:
         return after
-    # What follows the first character, in case that one is a prefix of the run.
-    next_kind = NEWLINE
-    after_next = after
-    if after < stop:
-        next_code_point, after_next = decode(data, after)
-        next_kind = table[next_code_point]
-    run = NEWLINE
-    end = after
-    if kind in (LETTER, CJK):
-        run = kind
-    elif byte_level and next_kind == LETTER and kind != NEWLINE:
-        run = LETTER
-        end = after_next
-    elif kind == OTHER:
-        run = OTHER
-    elif code_point == ord(" ") and next_kind in (LETTER, CJK, OTHER):
-        run = next_kind
-        end = after_next
-    if run != NEWLINE:
-        while end < stop:
-            code_point, after = decode(data, end)
-            if table[code_point] != run:
-                break
-            end = after
-        if byte_level and run == OTHER:
-            while end < stop and (data[end] == ord("\n") or data[end] == ord("\r")):
-                end += 1
-        return end
+    if kind == OTHER or (next_kind == OTHER and code_point == ord(" ")):
+        return _end_of_run(data, _end_of_run(data, after, stop, table, OTHER), stop, table, BREAK)
     # White space: up to its last line break; else all but its last character, which belongs to what follows.
-    end = at
-    last = at
-    line_end = at
+    end = last = line_end = at
     while end < stop:
         code_point, after = decode(data, end)
-        if table[code_point] != SPACE and table[code_point] != NEWLINE:
+        if table[code_point] != SPACE and table[code_point] != BREAK:
             break
         last = end
         end = after
-        if table[code_point] == NEWLINE:
+        if table[code_point] == BREAK:
             line_end = end
     if line_end > at:
         return line_end
     if end < stop and last > at:
         return last
     return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
+    """Where the pre-token that starts at `at` ends, by `forms.SENTENCEPIECE_PATTERN`."""
+    code_point, after = decode(data, at)
+    kind = table[code_point]
+    if kind == NUMBER:
+        return after
+    if kind == SPACE:
+        after = _end_of_run(data, after, stop, table, SPACE)
+        if after == stop:
+            return after
+        kind = table[decode(data, after)[0]]
+        if kind in (NUMBER, BREAK):
+            return after
+    return _end_of_run(data, after, stop, table, kind)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _end_of_pretoken(data: Bytes, at: int, stop: int, table: Bytes, byte_level: bool) -> int:
+    if byte_level:
+        return _end_by_qwen(data, at, stop, table)
+    return _end_by_sentencepiece(data, at, stop, table)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -151,6 +162,7 @@ def hash_words(data: Bytes, offsets: Int64) -> UInt64:
 def _count(
     data: Bytes,
     offsets: Int64,
+    weights: Int64,
     place: Int64,
     table: Bytes,
     byte_level: bool,
@@ -164,6 +176,7 @@ def _count(
 
     Args:
         data, offsets: the texts.
+        weights: how often each text counts.
         place: the text, the byte in it, and how many words the table holds; updated.
         table: the class of each code point.
         byte_level: which form.
@@ -192,7 +205,7 @@ def _count(
                         return False
                     slots[slot] = words
                     hashes[words] = value
-                    counts[words] = 1
+                    counts[words] = weights[text]
                     start = starts[words]
                     for i in range(length):
                         arena[start + i] = data[at + i]
@@ -207,7 +220,7 @@ def _count(
                             same = False
                             break
                     if same:
-                        counts[word] += 1
+                        counts[word] += weights[text]
                         break
                 slot = (slot + np.uint64(1)) & mask
             at = end
@@ -231,11 +244,12 @@ def _grown(array: npt.NDArray, size: int) -> npt.NDArray:
     return grown
 
 
-def count_pretokens(texts: Iterable[pa.Array], form: Form) -> pa.Table:
+def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], form: Form) -> pa.Table:
     """How often each pre-token occurs.
 
     Args:
-        texts: arrays of strings; nulls count as empty.
+        texts: arrays of strings, each alone or with an array that says how often each text counts (null: once). Null
+            texts count as empty.
         form: whose pattern splits.
 
     Returns:
@@ -244,13 +258,14 @@ def count_pretokens(texts: Iterable[pa.Array], form: Form) -> pa.Table:
     room = 1 << 15
     hashes, counts, starts = np.empty(room, np.uint64), np.empty(room, np.int64), np.zeros(room + 1, np.int64)
     slots, arena = np.full(2 * room, -1, np.int32), np.empty(8 * room, np.uint8)
+    table, byte_level = classes(form.name), form.name == "byte_level"
     place = np.zeros(3, np.int64)
-    for array in texts:
+    for item in texts:
+        array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
         data, offsets = text_buffers(array)
+        weights = copies.fill_null(1).cast(pa.int64()).to_numpy(zero_copy_only=False)
         place[:2] = 0
-        while not _count(
-            data, offsets, place, classes(form.name), form.name == "byte_level", slots, hashes, starts, counts, arena
-        ):
+        while not _count(data, offsets, weights, place, table, byte_level, slots, hashes, starts, counts, arena):
             words = place[2]
             if words == room:
                 room *= 2
@@ -275,11 +290,13 @@ class CountPretokens(beam.PTransform):
             expected count of every pre-token, and of every pair in it, stays right. 1 keeps all. At T = 10, 160 MB of
             mixed text keep a seventh of their pre-tokens and lose 0.2 % of compression. Not applied below
             `EXACT_WORDS` distinct pre-tokens.
+        weight: the column that says how often each document counts, such as `mixture_copies`; "" for once.
     """
 
     form: Name
     folder: str
     sample_threshold: int = 10
+    weight: str = ""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -289,15 +306,17 @@ class CountPretokens(beam.PTransform):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[str]:
         return (
             parts
-            | "Count" >> beam.FlatMap(_spill, self.form, self.folder).with_output_types(tuple[int, str])
+            | "Count" >> beam.FlatMap(_spill, self.form, self.folder, self.weight).with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
             | "Sum" >> beam.Map(_sum, self.folder, self.sample_threshold).with_output_types(str)
         )
 
 
-def _spill(part: Part, form: Name, folder: str) -> Iterator[tuple[int, str]]:
+def _spill(part: Part, form: Name, folder: str, weight: str) -> Iterator[tuple[int, str]]:
     """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
-    table = count_pretokens((batch.column("text") for batch in part.read(["text"])), FORMS[form])
+    batches = part.read(["text", weight] if weight else ["text"])
+    texts = ((batch.column("text"), batch.column(weight)) if weight else batch.column("text") for batch in batches)
+    table = count_pretokens(texts, FORMS[form])
     partition = hash_words(*text_buffers(table.column("word"))) >> np.uint64(64 - PARTITIONS.bit_length() + 1)
     table = table.take(np.argsort(partition, kind="stable"))
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -17,6 +17,9 @@ import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 Name = Literal["byte_level", "byte_fallback"]
+
+# The content of a `tokenizer.json`.
+Document = dict[str, Any]
 
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -41,15 +44,19 @@ _CJK = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_RANGES)
 QWEN_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# What SentencePiece does with split_by_unicode_script, split_digits and allow_whitespace_only_pieces: a space belongs
-# to the run that follows it; a run is CJK, other letters with their marks, or neither. Baichuan 2 and LLaMA train so.
+# What SentencePiece does with split_by_unicode_script, split_digits and allow_whitespace_only_pieces: spaces belong to
+# the run that follows them; a run is CJK, other letters with their marks, or neither; other white space stands alone.
+# Baichuan 2 and LLaMA train so. With `is_piece`, no token can cross from one pre-token to the next, wherever it stands:
+# so SentencePiece, which does not split when it encodes, finds the same tokens.
 SENTENCEPIECE_PATTERN = (
-    rf"\p{{N}}| ?[{_CJK}]+| ?[^\s\p{{N}}\p{{P}}\p{{S}}\p{{C}}{_CJK}]+| ?[^\s\p{{N}}\p{{L}}\p{{M}}{_CJK}]+"
-    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+    rf"\p{{N}}| *[{_CJK}]+| *[^\s\p{{N}}\p{{P}}\p{{S}}\p{{C}}{_CJK}]+| *[^\s\p{{N}}\p{{L}}\p{{M}}{_CJK}]+"
+    r"|[^\S ]+| +"
 )
 
-# Classes of characters for the splitting kernel.
-OTHER, LETTER, CJK, NUMBER, SPACE, NEWLINE = range(6)
+BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+
+# Classes of characters for the splitting kernel; BREAK is "\r" and "\n", and for byte_fallback all white space but " ".
+OTHER, LETTER, CJK, NUMBER, SPACE, BREAK = range(6)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +93,9 @@ def classes(name: Name) -> npt.NDArray[np.uint8]:
     if name == "byte_fallback":
         for first, last in CJK_RANGES:
             table[first : last + 1] = CJK
-    table[[0x0A, 0x0D]] = NEWLINE
+        table[table == SPACE] = BREAK
+        table[ord(" ")] = SPACE
+    table[[ord("\r"), ord("\n")]] = BREAK
     table.flags.writeable = False
     return table
 
@@ -115,6 +124,11 @@ def byte_alphabet() -> list[bytes]:
     return sorted((bytes([byte]) for byte in range(256)), key=lambda symbol: byte_characters()[symbol[0]])
 
 
+def is_piece(token: bytes) -> bool:
+    """Whether SentencePiece would make a token of these bytes: white space stands before the rest, once, or alone."""
+    return not token.startswith(b"  ") or not token.strip(b" ")
+
+
 def byte_token(byte: int) -> str:
     """The vocabulary entry of a byte in the byte-fallback form."""
     return f"<0x{byte:02X}>"
@@ -135,6 +149,55 @@ def check_special_tokens(special_tokens: Sequence[str], form: Form) -> None:
             )
 
 
+def added_token(token: str, number: int, *, special: bool = True) -> dict[str, Any]:
+    """An entry of `added_tokens`."""
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    return {"id": number, "content": token, **flags, "special": special}
+
+
+def bpe(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], **changes: Any) -> dict[str, Any]:
+    """The `model` of a document."""
+    return {
+        "type": "BPE",
+        "dropout": None,
+        "unk_token": None,
+        "continuing_subword_prefix": None,
+        "end_of_word_suffix": None,
+        "fuse_unk": False,
+        "byte_fallback": False,
+        "ignore_merges": False,
+        **changes,
+        "vocab": dict(vocabulary),
+        "merges": [[*pair] for pair in merges],
+    }
+
+
+def document(
+    model: Mapping[str, Any],
+    added_tokens: Sequence[Mapping[str, Any]],
+    pre_tokenizer: Mapping[str, Any] | None,
+    decoder: Mapping[str, Any],
+    normalizer: Mapping[str, Any] | None = None,
+) -> Document:
+    """A `tokenizer.json` document."""
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": [dict(token) for token in added_tokens],
+        "normalizer": normalizer,
+        "pre_tokenizer": pre_tokenizer,
+        "post_processor": None,
+        "decoder": decoder,
+        "model": model,
+    }
+
+
+def split_by(pattern: str) -> dict[str, Any]:
+    """The pre-tokenizer that splits by a regular expression."""
+    return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+
+
 def tokenizer_json(
     form: Form,
     tokens: Sequence[bytes],
@@ -152,57 +215,29 @@ def tokenizer_json(
         merges: the learnt pairs, as positions in `tokens`, in order of rank.
         special_tokens: never the result of encoding a document; ids from 0.
     """
-    names = [*special_tokens]
     if form.name == "byte_level":
         characters = byte_characters()
         spelt = ["".join(characters[byte] for byte in token) for token in tokens]
-        splitter = {"type": "Split", "pattern": {"Regex": form.pattern}, "behavior": "Isolated", "invert": False}
-        to_bytes = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-        pre_tokenizer: dict[str, Any] = {"type": "Sequence", "pretokenizers": [splitter, to_bytes]}
-        decoder: dict[str, Any] = {**to_bytes}
+        names = [*special_tokens, *spelt]
+        pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(form.pattern), BYTE_LEVEL]}
+        decoder = BYTE_LEVEL
     else:
-        names += [byte_token(byte) for byte in range(256)]
         spelt = [token.decode() for token in tokens]
-        pre_tokenizer = {"type": "Split", "pattern": {"Regex": form.pattern}, "behavior": "Isolated", "invert": False}
+        names = [*special_tokens, *(byte_token(byte) for byte in range(256)), *spelt]
+        pre_tokenizer = split_by(form.pattern)
         decoder = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
-    names += spelt
-    if len(set(names)) != len(names):
+    vocabulary = {name: number for number, name in enumerate(names)}
+    if len(vocabulary) != len(names):
         raise ValueError("a learnt token is spelt like a special token or a byte")
-    return {
-        "version": "1.0",
-        "truncation": None,
-        "padding": None,
-        "added_tokens": [
-            {
-                "id": number,
-                "content": token,
-                "single_word": False,
-                "lstrip": False,
-                "rstrip": False,
-                "normalized": False,
-                "special": True,
-            }
-            for number, token in enumerate(special_tokens)
-        ],
-        "normalizer": None,
-        "pre_tokenizer": pre_tokenizer,
-        "post_processor": None,
-        "decoder": decoder,
-        "model": {
-            "type": "BPE",
-            "dropout": None,
-            "unk_token": None,
-            "continuing_subword_prefix": None,
-            "end_of_word_suffix": None,
-            "fuse_unk": False,
-            "byte_fallback": form.name == "byte_fallback",
-            "ignore_merges": False,
-            "vocab": {name: number for number, name in enumerate(names)},
-            "merges": [[spelt[left], spelt[right]] for left, right in merges],
-        },
-    }
+    pairs = [[spelt[left], spelt[right]] for left, right in merges]
+    return document(
+        bpe(vocabulary, pairs, byte_fallback=form.name == "byte_fallback"),
+        [added_token(token, number) for number, token in enumerate(special_tokens)],
+        pre_tokenizer,
+        decoder,
+    )
 
 
-def load(document: dict[str, Any]) -> Tokenizer:
-    """The tokenizer of a `tokenizer.json`."""
-    return Tokenizer.from_str(json.dumps(document))
+def load(tokenizer: Document) -> Tokenizer:
+    """The tokenizer of a document."""
+    return Tokenizer.from_str(json.dumps(tokenizer))

@@ -13,7 +13,16 @@ from datapipe.corpus import Part
 from tokenizer_training import learn
 from tokenizer_training.count import CountPretokens, read_counts
 from tokenizer_training.extend import is_chinese
-from tokenizer_training.forms import CHATML, FORMS, Form, Name, byte_alphabet, check_special_tokens, tokenizer_json
+from tokenizer_training.forms import (
+    CHATML,
+    FORMS,
+    Form,
+    Name,
+    byte_alphabet,
+    check_special_tokens,
+    is_piece,
+    tokenizer_json,
+)
 
 # LLaMA 0.99995, Baichuan 2 0.9999 of all characters; the rest is spelt in bytes.
 COVERAGE = 0.9999
@@ -50,6 +59,7 @@ class TrainTokenizer(beam.PTransform):
 
     name: ClassVar[str] = "tokenizer"
     version: ClassVar[int] = 1
+    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
     reads: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
@@ -136,6 +146,7 @@ def train(
         vocabulary - others,
         min_frequency=min_frequency,
         max_length=max_token_length,
+        allowed=is_piece if by_character else None,
         progress=progress,
     )
     learner.learn(

@@ -1,0 +1,176 @@
+"""Tokenizers of others as `tokenizer.json` documents: tiktoken ranks and SentencePiece models.
+
+All else in this package works on such documents, so that a base to extend or a rival to compare with may come from
+anywhere. Both formats merge any two neighbours that spell an entry, the best entry first: so each entry gets a merge
+for every way to split it in two.
+"""
+
+import base64
+import json
+import pathlib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
+
+from datapipe import files
+from tokenizer_training.forms import (
+    BYTE_LEVEL,
+    QWEN_PATTERN,
+    Document,
+    added_token,
+    bpe,
+    byte_characters,
+    document,
+    split_by,
+)
+
+CL100K_PATTERN = QWEN_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
+_CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+_UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+O200K_PATTERN = (
+    rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+{_CONTRACTIONS}|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*{_CONTRACTIONS}"
+    r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+# Ranks files say nothing of patterns and special tokens; these are published with the files of these names.
+PATTERNS = {"cl100k_base": CL100K_PATTERN, "o200k_base": O200K_PATTERN, "qwen": QWEN_PATTERN}
+_QWEN_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>" for i in range(205)))
+SPECIAL_TOKENS = {
+    "cl100k_base": {
+        "<|endoftext|>": 100257,
+        "<|fim_prefix|>": 100258,
+        "<|fim_middle|>": 100259,
+        "<|fim_suffix|>": 100260,
+        "<|endofprompt|>": 100276,
+    },
+    "o200k_base": {"<|endoftext|>": 199999, "<|endofprompt|>": 200018},
+    "qwen": {token: 151643 + i for i, token in enumerate(_QWEN_SPECIAL)},
+}
+
+
+def read_tokenizer(path: str, pattern: str | None = None) -> Document:
+    """The `tokenizer.json` document of a tokenizer file.
+
+    Args:
+        path: a `tokenizer.json`, a folder with one, a `.tiktoken` file of ranks, or a SentencePiece `.model` (BPE).
+        pattern: the regular expression of a `.tiktoken` file whose name is not in `PATTERNS`.
+
+    Raises:
+        ValueError: if the file is of none of these kinds, or needs a pattern.
+    """
+    name = pathlib.PurePath(path)
+    if name.suffix == ".tiktoken":
+        pattern = pattern or PATTERNS.get(name.stem)
+        if pattern is None:
+            raise ValueError(f"{path}: a file of ranks does not say its pattern: give one")
+        with files.open_input(path) as source:
+            return from_ranks(read_ranks(source.read()), pattern, SPECIAL_TOKENS.get(name.stem, {}))
+    if name.suffix == ".model":
+        with files.open_input(path) as source:
+            return from_sentencepiece(source.read())
+    if name.suffix == ".json":
+        return files.read_json(path)
+    if files.exists(files.join(path, "tokenizer.json")):
+        return files.read_json(files.join(path, "tokenizer.json"))
+    raise ValueError(f"{path}: neither tokenizer.json nor .tiktoken nor .model")
+
+
+def read_ranks(content: bytes) -> dict[bytes, int]:
+    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank."""
+    pairs = (line.split() for line in content.splitlines() if line)
+    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+
+
+def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]:
+    """For each token in order, the ways to split it into two entries, by their ids."""
+    merges = []
+    for token in tokens:
+        splits = [(token[:cut], token[cut:]) for cut in range(1, len(token))]
+        known = [split for split in splits if split[0] in ids and split[1] in ids]
+        merges += [[*split] for split in sorted(known, key=lambda split: (ids[split[0]], ids[split[1]]))]
+    return merges
+
+
+def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int]) -> Document:
+    """The document of tiktoken ranks: the same ids for the same text.
+
+    Args:
+        ranks: each token's id, which is also its rank.
+        pattern: the regular expression that finds pre-tokens.
+        special_tokens: with their ids.
+    """
+    characters = byte_characters()
+    ordered = sorted(ranks.items(), key=lambda item: item[1])
+    vocabulary = {"".join(characters[byte] for byte in token): rank for token, rank in ordered}
+    # tiktoken looks a whole pre-token up before it merges.
+    model = bpe(vocabulary, all_merges(vocabulary, vocabulary), ignore_merges=True)
+    added = [added_token(token, number) for token, number in special_tokens.items()]
+    pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(pattern), BYTE_LEVEL]}
+    return document(model, added, pre_tokenizer, BYTE_LEVEL)
+
+
+def from_sentencepiece(content: bytes) -> Document:
+    """The document of a SentencePiece BPE model with the identity normaliser: the same ids for the same text.
+
+    Raises:
+        ValueError: if the model is no BPE, or changes the text before it encodes.
+    """
+    model = sentencepiece_model.ModelProto.FromString(content)
+    trainer, normalizer = model.trainer_spec, model.normalizer_spec
+    if trainer.model_type != trainer.BPE:
+        raise ValueError("a SentencePiece model must be of the kind BPE")
+    if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces:
+        raise ValueError("a SentencePiece model must not normalise: its precompiled charsmap must be empty")
+    vocabulary = {piece.piece: number for number, piece in enumerate(model.pieces)}
+    kinds = sentencepiece_model.ModelProto.SentencePiece
+    normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == kinds.NORMAL]
+    normal.sort(key=lambda item: -item[1])
+    merges = all_merges({piece: vocabulary[piece] for piece, _ in normal}, [piece for piece, _ in normal])
+    unknown = next(piece.piece for piece in model.pieces if piece.type == kinds.UNKNOWN)
+    added = [
+        added_token(piece.piece, number, special=piece.type != kinds.USER_DEFINED)
+        for number, piece in enumerate(model.pieces)
+        if piece.type in (kinds.CONTROL, kinds.UNKNOWN, kinds.USER_DEFINED)
+    ]
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
+    prefix = [{"type": "Prepend", "prepend": "▁"}] if normalizer.add_dummy_prefix else []
+    decoders: list[dict[str, Any]] = [
+        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "ByteFallback"},
+        {"type": "Fuse"},
+    ]
+    if prefix:
+        decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
+    return document(
+        bpe(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=trainer.byte_fallback),
+        added,
+        None,
+        {"type": "Sequence", "decoders": decoders},
+        {"type": "Sequence", "normalizers": [*prefix, space]},
+    )
+
+
+def token_bytes(tokenizer: Document) -> dict[int, bytes]:
+    """The bytes that each entry of the model stands for; added tokens, which stand for no text, are left out.
+
+    A `<0xNN>` of a model with byte fallback is that byte, and "▁" of a SentencePiece model is a space.
+    """
+    model = tokenizer["model"]
+    added = {token["id"] for token in tokenizer["added_tokens"]}
+    entries = ((token, number) for token, number in model["vocab"].items() if number not in added)
+    if is_byte_level(tokenizer):
+        values = {character: byte for byte, character in enumerate(byte_characters())}
+        return {number: bytes(values[character] for character in token) for token, number in entries}
+    space = "▁" if "▁" in json.dumps(tokenizer["decoder"], ensure_ascii=False) else " "
+    spelt = {}
+    for token, number in entries:
+        if model["byte_fallback"] and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):
+            spelt[number] = bytes([int(token[3:5], 16)])
+        else:
+            spelt[number] = token.replace(space, " ").encode()
+    return spelt
+
+
+def is_byte_level(tokenizer: Document) -> bool:
+    """Whether the entries are spelt in the characters that stand for bytes."""
+    return '"ByteLevel"' in json.dumps([tokenizer["pre_tokenizer"], tokenizer["decoder"]])
