@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import itertools
 import pathlib
+import re
 import tempfile
 from typing import Any, ClassVar
 
@@ -76,6 +77,12 @@ _SCRIPT_RANGES: dict[str, tuple[tuple[int, int], ...]] = {
 _SCRIPTS = (*_SCRIPT_RANGES, "Hans", "Hant")
 _LATIN, _HAN, _KANA, _HANGUL = (_SCRIPTS.index(code) for code in ("Latn", "Hani", "Kana", "Hang"))
 _HANS, _HANT = len(_SCRIPTS) - 2, len(_SCRIPTS) - 1
+_EAST = [_HAN, _KANA, _HANGUL, _HANS, _HANT]
+
+# Addresses, paths, markup and code between the words of prose: runs of ASCII with a sign that no sentence has.
+_NOT_PROSE = re.compile(r"[!-~]*[/\\_=<>{}|@#*`][!-~]*")
+
+_EAST_ASIAN_LETTER = re.compile("[\u3041-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 
 # What lid.176 calls text in Chinese characters. Wu and Cantonese are written in standard Chinese often enough that it
 # confuses them with it.
@@ -89,6 +96,9 @@ _SHORT_NAMES = (
 
 # A Han character, kana or hangul syllable says as much as this many letters of an alphabet.
 _HAN_WEIGHT = 3
+
+# Above this share of a window's letters an East Asian script settles the language, and the model need not be asked.
+_SETTLED_SHARE = 0.9
 
 # A Japanese sentence is 40 to 70 % kana; a Chinese one quotes a の now and then.
 _KANA_SHARE = 0.1
@@ -288,15 +298,28 @@ def measure_code(
 
 
 def windows(text: str, window: int, most: int) -> list[str]:
-    """At most `most` pieces of at most `window` characters, spread evenly from the text's beginning to its end.
+    """At most `most` pieces of at most `window` characters, evenly spread over the text.
 
-    A text that `most` pieces can hold is returned whole, in equal pieces; with `most` = 0 every text is.
+    A text that `most` pieces can hold is returned whole, in equal pieces; with `most` = 0 every text is. Of a longer
+    one, each piece is the middle of an equal part, so that head and foot of a page weigh no more than the rest.
     """
     pieces = -(-len(text) // window)
     if most and pieces > most:
-        return [text[start : start + window] for start in np.linspace(0, len(text) - window, most, dtype=np.int64)]
-    edges = np.linspace(0, len(text), pieces + 1, dtype=np.int64)
+        part = len(text) / most
+        return [text[start : start + window] for start in (int((i + 0.5) * part - window / 2) for i in range(most))]
+    edges = [len(text) * i // max(1, pieces) for i in range(pieces + 1)]
     return [text[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def split_by_script(text: str) -> list[str]:
+    """The lines mostly in an East Asian script, and the others: bilingual text is two texts in one language each."""
+    if not _EAST_ASIAN_LETTER.search(text) or "\n" not in text:
+        return [text]
+    parts: tuple[list[str], list[str]] = ([], [])
+    for line in text.split("\n"):
+        others = len(_EAST_ASIAN_LETTER.sub("", line))
+        parts[_HAN_WEIGHT * (len(line) - others) > others].append(line)
+    return ["\n".join(lines) for lines in parts if lines]
 
 
 def identify(
@@ -319,15 +342,31 @@ def identify(
     load_model(model)
     data, bounds = text_buffers(texts)
     code, prose, code_lines = measure_code(data, bounds, class_table(), keyword_hashes())
-    pieces = [windows(text or "", window, max_characters // window) for text in texts.to_pylist()]
+    pieces = [
+        [
+            part
+            for piece in windows(text or "", window, max_characters // window)
+            for part in split_by_script(_NOT_PROSE.sub(" ", piece))
+        ]
+        for text in texts.to_pylist()
+    ]
     starts = np.cumsum([0] + [len(each) for each in pieces])
     flat = [piece for each in pieces for piece in each]
     piece_data, piece_bounds = text_buffers(pa.array(flat, pa.large_string()))
     scripts = count_scripts(piece_data, piece_bounds, script_table(), len(_SCRIPTS))
-    guesses = [_judge(load_model(model), piece, counts) for piece, counts in zip(flat, scripts, strict=True)]
+    east = scripts[:, _EAST].sum(axis=1)
+    # How much each window says: its letters, East Asian ones at their weight.
+    weights = scripts.sum(axis=1) + (_HAN_WEIGHT - 1) * east
+    hangul, kana = scripts[:, _HANGUL], scripts[:, _KANA]
+    by_script = np.select([2 * hangul > east, kana > _KANA_SHARE * (east - hangul)], ["ko", "ja"], "zh").tolist()
+    shares = (_HAN_WEIGHT * east / np.maximum(1, weights)).tolist()
+    guesses = [
+        _judge(load_model(model), piece, language, share) if weight else {}
+        for piece, language, share, weight in zip(flat, by_script, shares, weights.tolist(), strict=True)
+    ]
     rows = []
     for i, (first, last) in enumerate(itertools.pairwise(starts)):
-        ranked = _rank(flat[first:last], guesses[first:last])
+        ranked = _rank(guesses[first:last], weights[first:last].tolist())
         mixed = len(ranked) > 1 and ranked[1][2] >= mixed_share
         looks = float(code[i] / max(1, code[i] + prose[i]))
         if looks >= code_share and code_lines[i] >= _FEWEST_CODE_LINES:
@@ -342,43 +381,42 @@ def identify(
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _judge(model: Any, piece: str, scripts: npt.NDArray[np.int32]) -> list[tuple[str, float]]:
-    """The likeliest languages of one window with their probabilities, best first, corrected by its script."""
-    if not scripts.any():
-        return []
+def _judge(model: Any, piece: str, east_asian: str, share: float) -> dict[str, float]:
+    """The likeliest languages of one window with their probabilities.
+
+    Args:
+        piece: text with a letter in it.
+        east_asian: which of Chinese, Japanese and Korean it must be, by its script, if it is any of them.
+        share: how much of it is in that script.
+    """
+    if share > _SETTLED_SHARE:
+        return {east_asian: share}
     found: dict[str, float] = {}
     for probability, label in predict(model, piece, 3):
         language = label.removeprefix("__label__").partition("_")[0]
         language = _short_names().get(language, language)
         found[language] = found.get(language, 0.0) + min(1.0, probability)
-    hangul, kana = int(scripts[_HANGUL]), int(scripts[_KANA])
-    han = int(scripts[_HAN] + scripts[_HANS] + scripts[_HANT])
-    east = hangul + kana + han
-    share = _HAN_WEIGHT * east / (_HAN_WEIGHT * east + int(scripts.sum()) - east)
+    others = {language: p for language, p in found.items() if language not in _EAST_ASIAN}
+    if not share:
+        return others
+    mass = min(1.0, sum(p for language, p in found.items() if language in _EAST_ASIAN))
     if share > 0.5:
-        language = "ko" if hangul > kana + han else "ja" if kana > _KANA_SHARE * (kana + han) else "zh"
-        mass = sum(p for name, p in found.items() if name in _EAST_ASIAN)
-        found = {name: p for name, p in found.items() if name not in _EAST_ASIAN}
-        found[language] = max(mass, share)
-    elif not east:
-        found = {language: p for language, p in found.items() if language not in _EAST_ASIAN}
-    else:
-        zh = sum(found.pop(language, 0.0) for language in ("zh", "wuu", "yue"))
-        if zh:
-            found["zh"] = min(1.0, zh)
-    return sorted(found.items(), key=lambda item: (-item[1], item[0]))
+        mass = max(mass, share)
+    rest = sum(others.values())
+    scale = min(1.0, (1 - mass) / rest) if rest else 0.0
+    return {east_asian: mass} | {language: p * scale for language, p in others.items()}
 
 
-def _rank(pieces: list[str], guesses: list[list[tuple[str, float]]]) -> list[tuple[str, float, float]]:
+def _rank(guesses: list[dict[str, float]], weights: list[int]) -> list[tuple[str, float, float]]:
     """Languages of a document, likeliest first: name, mean probability, share of the text that is surely in it."""
-    length = sum(map(len, pieces)) or 1
+    total = sum(weights)
     scores: dict[str, float] = {}
     shares: dict[str, float] = {}
-    for piece, ranked in zip(pieces, guesses, strict=True):
-        for language, probability in ranked:
-            scores[language] = scores.get(language, 0.0) + probability * len(piece) / length
-        if ranked and ranked[0][1] >= 0.5:
-            shares[ranked[0][0]] = shares.get(ranked[0][0], 0.0) + len(piece) / length
+    for guess, weight in zip(guesses, weights, strict=True):
+        for language, probability in guess.items():
+            scores[language] = scores.get(language, 0.0) + probability * weight / total
+            if probability >= 0.5:
+                shares[language] = shares.get(language, 0.0) + weight / total
     best = sorted(scores, key=lambda language: (-scores[language], language))
     return [(language, scores[language], shares.get(language, 0.0)) for language in best]
 

@@ -184,10 +184,24 @@ def test_mixed_languages_are_flagged_with_their_shares() -> None:
 
 
 def test_windows_spread_over_the_document() -> None:
-    """The first thousand characters alone would say English."""
-    text = ENGLISH * 10 + CHINESE * 200
+    """The first thousand characters alone would say English, the middle alone French."""
+    text = ENGLISH * 12 + FRENCH * 3 + CHINESE * 60
     assert languages(text) == ["zh"]
-    assert languages(text, max_characters=250) == ["en"]
+    assert languages(text[:1800], max_characters=250) == ["en"]
+    assert languages(CHINESE * 20 + FRENCH * 8 + CHINESE * 20, max_characters=250) == ["fr"]
+
+
+def test_bilingual_lines_are_mixed() -> None:
+    row = identify(pa.array([f"{CHINESE}\n{ENGLISH}\n" * 3])).to_pylist()[0]
+    assert (row["language"], row["language_second"], row["language_mixed"]) == ("zh", "en", True)
+    assert row["language_share"] + row["language_second_share"] == pytest.approx(1)
+    terms = "我们使用 Kubernetes 和 PostgreSQL 部署这个 Web 应用，详见 README。\n" * 5
+    assert not identify(pa.array([terms])).to_pylist()[0]["language_mixed"]
+
+
+def test_addresses_and_markup_are_no_language() -> None:
+    links = "https://example.com/terms/of/service\n" * 20
+    assert languages(links + CHINESE * 4, links) == ["zh", "und"]
 
 
 @given(st.text(max_size=300), st.integers(1, 40), st.integers(0, 5))
@@ -198,7 +212,7 @@ def test_windows(text: str, window: int, most: int) -> None:
         assert "".join(pieces) == text
     else:
         assert len(pieces) == most
-        assert text.startswith(pieces[0])
+        assert all(len(piece) == window for piece in pieces)
 
 
 @given(st.lists(st.text(max_size=30), max_size=4))
