@@ -1,11 +1,7 @@
 """Measure documents: every number that the rule filters of the field ask of a text, in one pass over the Arrow buffers.
 
 Measurements and decisions are separate stages, so that a new threshold (`rules.py`) recomputes no measurement. Nothing
-is removed here. `words.py` says what a word is.
-
-The n-gram measures hash: a polynomial prefix hash of the code points gives the hash of any token, line or paragraph,
-and a second one over the tokens' hashes that of any n-gram, both in constant time. 64 bits make a false repetition in a
-document of a million words less likely than 1 in 10^7.
+is removed here. `words.py` says what a word is, `repetition.py` counts what repeats.
 """
 
 import dataclasses
@@ -34,7 +30,24 @@ from datapipe.characters import (
     text_buffers,
 )
 from datapipe.corpus import append_columns
-from datapipe.words import CHARACTERS, GIVEN, UNICODE, WHITESPACE
+from datapipe.repetition import (
+    Memory,
+    all_copies,
+    all_positions,
+    clear_table,
+    count,
+    count_ngrams,
+    covered_by_copies,
+    extend,
+    hash_tokens,
+    keep_repeated,
+    later_copies,
+    new_memory,
+    repeated_pieces,
+    text_hash,
+    top_ngram,
+)
+from datapipe.words import UNICODE, split_words
 
 # Whose definitions of Gopher's measures to follow. "datapipe" follows datatrove, since the published thresholds of
 # FineWeb and FineWeb-2 were fitted with it, and repairs it where it misjudges good text:
@@ -52,6 +65,15 @@ DATAPIPE, DATATROVE, DOLMA, DCLM = range(4)
 DEFINITIONS = {"datapipe": DATAPIPE, "datatrove": DATATROVE, "dolma": DOLMA, "dclm": DCLM}
 
 COUNT, SHARE = np.int32, np.float32
+
+
+def _ngrams(unit: str, what: str) -> dict[str, tuple[type, str]]:
+    """The measures of n-grams, in the order in which the kernel writes them."""
+    kinds = [("top", "code points of the commonest", n) for n in range(2, 5)]
+    kinds += [("duplicate", "code points in repeated", n) for n in range(5, 11)]
+    return {f"{kind}_{n}{unit}_share": (SHARE, f"{counted} {n}-grams {what}, of all") for kind, counted, n in kinds}
+
+
 MEASUREMENTS: dict[str, tuple[type, str]] = {
     # size
     "characters": (COUNT, "code points"),
@@ -71,24 +93,14 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     ),
     "bullet_line_share": (SHARE, "lines that start with a bullet"),
     "ellipsis_line_share": (SHARE, "lines that end in an ellipsis"),
-    "alphabetic_word_share": (SHARE, "tokens with a letter, of all but symbols that touch a word"),
+    "alphabetic_word_share": (SHARE, "tokens with a letter"),
     "stop_words": (COUNT, "distinct stop words of the document's language; null where none are known"),
     # Gopher repetition (Rae et al. 2021, A.1.1)
     "duplicate_line_share": (SHARE, "lines that repeat an earlier one"),
     "duplicate_line_character_share": (SHARE, "their code points, of all"),
     "duplicate_paragraph_share": (SHARE, "paragraphs (between blank lines) that repeat an earlier one"),
     "duplicate_paragraph_character_share": (SHARE, "their code points, of all"),
-    **{
-        f"top_{n}gram_share": (
-            SHARE,
-            f"code points of the commonest {n}-gram of tokens, with one space between tokens, of all",
-        )
-        for n in (2, 3, 4)
-    },
-    **{
-        f"duplicate_{n}gram_share": (SHARE, f"code points in repeated {n}-grams of tokens, of all")
-        for n in range(5, 11)
-    },
+    **_ngrams("gram", "of tokens, with a space between tokens"),
     # C4 (Raffel et al. 2020, 2.2)
     "sentences": (COUNT, "runs of terminal punctuation that end a sentence"),
     "lorem_ipsum": (COUNT, "'lorem ipsum' in any case"),
@@ -102,7 +114,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     ),
     "short_line_share": (SHARE, "lines of at most 30 code points"),
     "duplicate_character_share": (SHARE, "code points of repeated lines, of all but line breaks"),
-    "newline_word_ratio": (SHARE, "line breaks a token"),
+    "newline_word_ratio": (SHARE, "line breaks a token, blank lines ignored (others: all line breaks)"),
     # any script
     "han_share": (SHARE, "Han characters, kana and bopomofo, of all but white space"),
     "digit_share": (SHARE, "digits and other numbers, of all but white space"),
@@ -117,25 +129,29 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     "hash_run_share": (SHARE, "runs of '#', a code point"),
     "ellipsis_share": (SHARE, "'...' and '…', a code point"),
     "continuation_line_share": (SHARE, "lines that end in 展开, 更多 or 'readmore'"),
-    "unique_character_share": (SHARE, "distinct code points, of all but white space"),
-    "character_entropy": (SHARE, "entropy of the code points but white space, in nats"),
-    "repeated_13gram_share": (SHARE, "13-grams of code points but white space that occur more than once, all copies"),
-    **{
-        f"top_{n}character_share": (SHARE, f"as top_{n}gram_share, of single characters, no space between")
-        for n in (2, 3, 4)
-    },
-    **{
-        f"duplicate_{n}character_share": (SHARE, f"as duplicate_{n}gram_share, of single characters")
-        for n in range(5, 11)
-    },
+    "unique_character_share": (SHARE, "distinct letters and digits, of all letters and digits"),
+    "character_entropy": (SHARE, "entropy of the letters and digits, in nats"),
+    "repeated_13gram_share": (SHARE, "13-grams of letters and digits that occur more than once, all copies"),
+    **_ngrams("character", "of letters and digits"),
 }
 CHINESE_ONLY = tuple(MEASUREMENTS)[tuple(MEASUREMENTS).index("punctuation_marks") :]
 SCHEMA = pa.schema([(name, pa.from_numpy_dtype(kind)) for name, (kind, _) in MEASUREMENTS.items()])
-_ROW = np.dtype([(name, kind) for name, (kind, _) in MEASUREMENTS.items()])
+
+
+def _row_type() -> np.dtype[Any]:
+    """A row as the kernel writes it: the nine n-gram shares, which lie side by side, as one array each."""
+    fields: list[Any] = []
+    for name, (kind, _) in MEASUREMENTS.items():
+        unit = next((unit for unit in ("gram", "character") if name in _ngrams(unit, "")), None)
+        if unit is None:
+            fields.append((name, kind))
+        elif name.startswith("top_2"):
+            fields.append((f"{unit}_shares", kind, 9))
+    return np.dtype(fields)
+
 
 SHORT_LINE = 30  # code points; FineWeb
 LONG_LINE = 200  # code points; mC4
-LONGEST_STOP_WORD = 16  # code points
 MOST_STOP_WORDS = 64  # a language: they are bits of one number
 _TERMINAL, _CLOSING, _BULLET, _SYMBOL, _WIDE_TERMINAL = 1, 2, 4, 8, 16
 _BULLETS = {DATAPIPE: "•‣▶◀◦■□▪▫●○·*-", DATATROVE: "•-", DOLMA: "*-", DCLM: "●•*-"}
@@ -157,9 +173,7 @@ _PHRASES = (
     "use of cookies",
     "use cookies",
 )
-_HASH_BASE = np.uint64(0x9E3779B97F4A7C15)
-_TOKEN_BASE = np.uint64(0xD6E8FEB86659FD93)
-_LEAST_SLOTS = 16
+_READ_ON = ("展开", "更多", "readmore", "read more")
 
 
 @functools.cache
@@ -183,702 +197,461 @@ def _mark_table(definition: int) -> npt.NDArray[np.uint8]:
     return table
 
 
-def _word_hash(word: str) -> np.uint64:
-    """The hash that the kernel gives the lower-cased code points of a word."""
-    value = 0
-    for character in word:
-        value = (value * int(_HASH_BASE) + ord(character) + 1) & 0xFFFFFFFFFFFFFFFF
-    return np.uint64(value)
-
-
-class _Scratch(NamedTuple):
-    """Working memory for one document at a time, sized for the longest of the batch."""
+class _Text(NamedTuple):
+    """One document, and tables to read it; `starts` and `ends` hold its tokens, lines or paragraphs by turns."""
 
     points: npt.NDArray[np.int32]  # code points
     prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first i code points
-    powers: npt.NDArray[np.uint64]  # powers of the hash base
-    starts: npt.NDArray[np.int32]  # of tokens, lines or paragraphs, in code points
+    starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
-    before: npt.NDArray[np.int64]  # before[i]: code points in the first i tokens
-    spaced: npt.NDArray[np.uint64]  # spaced[i]: hash of the sequence of the first i tokens
-    joined: npt.NDArray[np.uint64]  # joined[i]: hash of the first i tokens written without spaces
-    keys: npt.NDArray[np.uint64]  # an open-addressing hash table: keys, ...
-    counts: npt.NDArray[np.int32]  # ... how often each was seen, ...
-    firsts: npt.NDArray[np.int32]  # ... where first, ...
-    stamps: npt.NDArray[np.int64]  # ... and which use of the table wrote the slot, so that it is never cleared
-    use: npt.NDArray[np.int64]  # the number of the present use, shape (1,)
+    classes: npt.NDArray[np.uint8]
+    lower: npt.NDArray[np.int32]
+    marks: npt.NDArray[np.uint8]
 
 
-def _new_scratch(longest: int) -> _Scratch:
-    slots = _LEAST_SLOTS
-    while slots < 2 * longest:
-        slots *= 2
-    powers = np.full(longest + 1, _HASH_BASE)
-    powers[0] = 1
-    return _Scratch(
-        points=np.empty(longest + 1, np.int32),
+def _new_text(longest: int, definition: int) -> _Text:
+    return _Text(
+        points=np.empty(longest, np.int32),
         prefix=np.zeros(longest + 1, np.uint64),
-        powers=np.multiply.accumulate(powers),
         starts=np.empty(longest + 1, np.int32),
         ends=np.empty(longest + 1, np.int32),
-        before=np.zeros(longest + 2, np.int64),
-        spaced=np.zeros(longest + 2, np.uint64),
-        joined=np.zeros(longest + 2, np.uint64),
-        keys=np.empty(slots, np.uint64),
-        counts=np.empty(slots, np.int32),
-        firsts=np.empty(slots, np.int32),
-        stamps=np.zeros(slots, np.int64),
-        use=np.zeros(1, np.int64),
+        classes=class_table(),
+        lower=lower_table(),
+        marks=_mark_table(definition),
     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _mix(value: np.uint64) -> np.uint64:
-    value ^= value >> np.uint64(32)
-    value *= _TOKEN_BASE
-    return value ^ (value >> np.uint64(29))
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _span_hash(s: _Scratch, start: int, end: int) -> np.uint64:
-    return np.uint64(s.prefix[end] - s.prefix[start] * s.powers[end - start])
-
-
 @numba.njit(cache=True, nogil=True)
-def _new_table(s: _Scratch, entries: int) -> int:
-    """Empty the hash table; returns the mask to index it with, small for few entries so that it stays in the cache."""
-    s.use[0] += 1
-    slots = _LEAST_SLOTS
-    while slots < 2 * entries:
-        slots *= 2
-    return slots - 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _add(s: _Scratch, mask: int, key: np.uint64, first: int) -> int:
-    """Count a key in the hash table and return its slot."""
-    use = s.use[0]
-    at = int(np.int64(_mix(key)) & mask)
-    while s.stamps[at] == use and s.keys[at] != key:
-        at = (at + 1) & mask
-    if s.stamps[at] != use:
-        s.stamps[at] = use
-        s.keys[at] = key
-        s.counts[at] = 0
-        s.firsts[at] = first
-    s.counts[at] += 1
-    return at
-
-
-@numba.njit(cache=True, nogil=True)
-def _split_words(
-    s: _Scratch, length: int, classes: npt.NDArray[np.uint8], kind: int, given: npt.NDArray[np.int32]
-) -> int:
-    """Fill `starts` and `ends` with the tokens of the document; returns their number."""
-    points, tokens, at = s.points, 0, 0
-    word = LETTER | DIGIT | MARK
-    if kind == GIVEN:
-        for end in given:
-            if not classes[points[at]] & SPACE:
-                s.starts[tokens], s.ends[tokens] = at, end
-                tokens += 1
-            at = end
-        return tokens
-    while at < length:
-        flags = classes[points[at]]
-        if flags & SPACE:
-            at += 1
-            continue
-        start = at
-        at += 1
-        if kind == WHITESPACE:
-            while at < length and not classes[points[at]] & SPACE:
-                at += 1
-        elif flags & word or points[at - 1] == 95:  # _
-            if flags & HAN or kind == CHARACTERS:
-                while at < length and classes[points[at]] & MARK:
-                    at += 1
-            else:
-                while at < length and _continues_word(points, at, length, classes):
-                    at += 1
-        else:
-            while at < length and not classes[points[at]] & (SPACE | word) and points[at] != 95:
-                at += 1
-            alone = (start == 0 or classes[points[start - 1]] & SPACE) and (at == length or classes[points[at]] & SPACE)
-            if not alone:
-                continue
-        s.starts[tokens], s.ends[tokens] = start, at
-        tokens += 1
-    return tokens
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes: npt.NDArray[np.uint8]) -> bool:
-    """Whether the code point at `at` belongs to the word that stands right before it (definition `unicode`)."""
-    point, flags = points[at], classes[points[at]]
-    if flags & HAN:
-        return False
-    if flags & (LETTER | DIGIT | MARK) or point == 95:
-        return True
-    if point in (0x200C, 0x200D, 0xAD):  # zero-width joiners, as in Persian, and the soft hyphen
-        return True
-    if at + 1 == length:
-        return False
-    previous, following = classes[points[at - 1]], classes[points[at + 1]]
-    if point in (0x27, 0x2019):
-        return bool(previous & (LETTER | MARK)) and bool(following & LETTER) and not following & HAN
-    return point in (0x2C, 0x2E) and bool(previous & DIGIT) and bool(following & DIGIT)
-
-
-@numba.njit(cache=True, nogil=True)
-def _hash_tokens(s: _Scratch, tokens: int) -> None:
-    for i in range(tokens):
-        start, end = s.starts[i], s.ends[i]
-        value = _span_hash(s, start, end)
-        s.before[i + 1] = s.before[i] + (end - start)
-        s.spaced[i + 1] = s.spaced[i] * _TOKEN_BASE + _mix(value)
-        s.joined[i + 1] = s.joined[i] * s.powers[end - start] + value
-
-
-@numba.njit(cache=True, nogil=True)
-def _token_power(n: int) -> np.uint64:
-    power = np.uint64(1)
-    for _ in range(n):
-        power *= _TOKEN_BASE
-    return power
-
-
-@numba.njit(cache=True, nogil=True)
-def _top_ngram(s: _Scratch, tokens: int, n: int, longest_of_ties: bool) -> tuple[int, int]:
-    """Occurrences of the commonest n-gram and its code points; of ties the first, or the longest."""
-    mask, power = _new_table(s, tokens), _token_power(n)
-    best, best_first, best_length = 0, 0, 0
-    for i in range(tokens - n + 1):
-        at = _add(s, mask, s.spaced[i + n] - s.spaced[i] * power, i)
-        count, first = s.counts[at], s.firsts[at]
-        length = s.before[first + n] - s.before[first]
-        if count > best or (count == best and (length > best_length if longest_of_ties else first < best_first)):
-            best, best_first, best_length = count, first, length
-    return best, best_length
-
-
-@numba.njit(cache=True, nogil=True)
-def _later_copies(s: _Scratch, tokens: int, n: int, joined: bool) -> int:
-    """Code points in n-grams seen before, from left to right; one that is found is skipped whole, as in datatrove."""
-    mask, power = _new_table(s, tokens), _token_power(n)
-    total, i = 0, 0
-    while i < tokens - n + 1:
-        length = s.before[i + n] - s.before[i]
-        sequence, base = (s.joined, s.powers[length]) if joined else (s.spaced, power)
-        key = sequence[i + n] - sequence[i] * base
-        if s.counts[_add(s, mask, key, i)] > 1:
-            total += length
-            i += n
-        else:
-            i += 1
-    return total
-
-
-@numba.njit(cache=True, nogil=True)
-def _all_copies(s: _Scratch, tokens: int, n: int) -> float:
-    """Code points of all occurrences of n-grams that occur more than once, of those of all n-grams (dolma)."""
-    mask, power = _new_table(s, tokens), _token_power(n)
-    repeated, total = 0, 0
-    for i in range(tokens - n + 1):
-        length = s.before[i + n] - s.before[i]
-        count = s.counts[_add(s, mask, s.spaced[i + n] - s.spaced[i] * power, i)]
-        repeated += length * (2 if count == 2 else count > 2)
-        total += length
-    return repeated / total if total else 0.0
-
-
-@numba.njit(cache=True, nogil=True)
-def _covered(s: _Scratch, tokens: int, n: int) -> int:
-    """Code points of the tokens inside any n-gram that occurs more than once (DCLM)."""
-    mask, power = _new_table(s, tokens), _token_power(n)
-    for i in range(tokens - n + 1):
-        _add(s, mask, s.spaced[i + n] - s.spaced[i] * power, i)
-    total, covered_to = 0, 0
-    for i in range(tokens - n + 1):
-        at = _add(s, mask, s.spaced[i + n] - s.spaced[i] * power, i)
-        s.counts[at] -= 1
-        if s.counts[at] > 1:
-            total += s.before[i + n] - s.before[max(i, covered_to)]
-            covered_to = i + n
-    return total
-
-
-@numba.njit(cache=True, nogil=True)
-def _top_share(s: _Scratch, tokens: int, n: int, definition: int, characters: int, space: int) -> float:
-    count, length = _top_ngram(s, tokens, n, definition == DCLM)
-    if count == 0 or (count == 1 and definition in (DATAPIPE, DCLM)):
-        return 0.0
-    if definition in (DATAPIPE, DATATROVE):
-        return (length + space * (n - 1)) * count / characters
-    return length * count / s.before[tokens]
-
-
-@numba.njit(cache=True, nogil=True)
-def _duplicate_share(s: _Scratch, tokens: int, n: int, definition: int, characters: int) -> float:
-    if definition == DOLMA:
-        return _all_copies(s, tokens, n)
-    if tokens < n:
-        return 0.0
-    if definition == DCLM:
-        return _covered(s, tokens, n) / s.before[tokens]
-    return _later_copies(s, tokens, n, definition == DATATROVE) / characters
-
-
-@numba.njit(cache=True, nogil=True)
-def _measure_repetition(s: _Scratch, tokens: int, definition: int, characters: int, row: Any) -> None:
-    row.top_2gram_share = _top_share(s, tokens, 2, definition, characters, 1)
-    row.top_3gram_share = _top_share(s, tokens, 3, definition, characters, 1)
-    row.top_4gram_share = _top_share(s, tokens, 4, definition, characters, 1)
-    row.duplicate_5gram_share = _duplicate_share(s, tokens, 5, definition, characters)
-    if row.duplicate_5gram_share == 0 and definition != DATATROVE:
-        return  # then no longer one repeats either
-    row.duplicate_6gram_share = _duplicate_share(s, tokens, 6, definition, characters)
-    row.duplicate_7gram_share = _duplicate_share(s, tokens, 7, definition, characters)
-    row.duplicate_8gram_share = _duplicate_share(s, tokens, 8, definition, characters)
-    row.duplicate_9gram_share = _duplicate_share(s, tokens, 9, definition, characters)
-    row.duplicate_10gram_share = _duplicate_share(s, tokens, 10, definition, characters)
-
-
-@numba.njit(cache=True, nogil=True)
-def _measure_chinese(s: _Scratch, length: int, classes: npt.NDArray[np.uint8], row: Any) -> None:
-    """Measures over single code points but white space."""
-    tokens = 0
-    for i in range(length):
-        if not classes[s.points[i]] & SPACE:
-            s.starts[tokens], s.ends[tokens] = i, i + 1
-            tokens += 1
-    if not tokens:
-        return
-    _hash_tokens(s, tokens)
-    mask, distinct, entropy = _new_table(s, tokens), 0, np.log(tokens)
-    for i in range(tokens):
-        point = s.points[s.starts[i]]
-        count = s.counts[_add(s, mask, np.uint64(point), i)]
-        distinct += count == 1
-        # The sum of count * log(count) over all code points, by its increments.
-        entropy -= (count * np.log(count) - (count - 1) * np.log(max(count - 1, 1))) / tokens
-    row.unique_character_share = distinct / tokens
-    row.character_entropy = entropy
-    row.repeated_13gram_share = _all_copies(s, tokens, 13)
-    row.top_2character_share = _top_share(s, tokens, 2, DATAPIPE, length, 0)
-    row.top_3character_share = _top_share(s, tokens, 3, DATAPIPE, length, 0)
-    row.top_4character_share = _top_share(s, tokens, 4, DATAPIPE, length, 0)
-    row.duplicate_5character_share = _later_copies(s, tokens, 5, False) / length
-    row.duplicate_6character_share = _later_copies(s, tokens, 6, False) / length
-    row.duplicate_7character_share = _later_copies(s, tokens, 7, False) / length
-    row.duplicate_8character_share = _later_copies(s, tokens, 8, False) / length
-    row.duplicate_9character_share = _later_copies(s, tokens, 9, False) / length
-    row.duplicate_10character_share = _later_copies(s, tokens, 10, False) / length
+def _read(t: _Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int:
+    """Fill `points` and `prefix` with the text at bytes `start` to `end`; returns its code points."""
+    length, at = 0, start
+    while at < end:
+        point, at = decode(data, at)
+        t.points[length] = point
+        t.prefix[length + 1] = extend(t.prefix[length], point)
+        length += 1
+    return length
 
 
 @numba.njit(cache=True, nogil=True)
 def _measure_words(
-    s: _Scratch,
-    length: int,
-    tokens: int,
-    classes: npt.NDArray[np.uint8],
-    lower: npt.NDArray[np.int32],
-    marks: npt.NDArray[np.uint8],
-    stop_words: npt.NDArray[np.uint64],
-    definition: int,
-    row: Any,
+    t: _Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], definition: int, row: Any
 ) -> None:
-    lengths = np.empty(tokens, np.int32)
-    word_count, word_characters, alphabetic, symbolic, attached, occurrences = 0, 0, 0, 0, 0, 0
-    seen = np.uint64(0)
+    words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
-        start, end = s.starts[i], s.ends[i]
-        has_letter, is_word, holds_symbol = False, False, False
+        start, end = t.starts[i], t.ends[i]
+        flags, marks, symbol = np.uint8(0), np.uint8(_SYMBOL), False
+        value = np.uint64(0)
         for j in range(start, end):
-            point = s.points[j]
-            has_letter |= (classes[point] & LETTER) != 0
-            is_word |= (marks[point] & _SYMBOL) == 0
-            holds_symbol |= point in (0x23, 0x2026)
-        alphabetic += has_letter
-        symbolic += holds_symbol
-        if definition == DATAPIPE and not is_word:
-            before = start == 0 or classes[s.points[start - 1]] & SPACE
-            attached += not (before and (end == length or classes[s.points[end]] & SPACE))
-        if is_word:
-            lengths[word_count] = end - start
-            word_count += 1
-            word_characters += end - start
-        if end - start <= LONGEST_STOP_WORD:
-            value = np.uint64(0)
-            for j in range(start, end):
-                point = s.points[j]
-                if definition in (DATAPIPE, DCLM):
-                    point = lower[point]
-                value = value * _HASH_BASE + np.uint64(point) + np.uint64(1)
-            for k in range(len(stop_words)):
-                if stop_words[k] == value:
-                    seen |= np.uint64(1) << np.uint64(k)
-                    occurrences += 1
-                    break
-    row.words = word_count
-    if word_count:
-        row.mean_word_length = word_characters / word_count
-        row.median_word_length = np.median(lengths[:word_count])
-    row.alphabetic_word_share = alphabetic / max(tokens - attached, 1)
-    distinct = 0
-    while seen:
-        seen &= seen - np.uint64(1)
-        distinct += 1
-    row.stop_words = distinct if definition in (DATAPIPE, DATATROVE) else occurrences
-    row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; the others' needs the whole text
+            point = t.points[j]
+            flags |= t.classes[point]
+            marks &= t.marks[point]
+            symbol |= point in (0x23, 0x2026)  # # …
+            value = extend(value, t.lower[point] if definition in (DATAPIPE, DCLM) else point)
+        alphabetic += (flags & LETTER) != 0
+        symbolic += symbol
+        if not marks & _SYMBOL:
+            words += 1
+            characters += end - start
+            longest = max(longest, end - start)
+        for k in range(len(stop_words)):
+            if stop_words[k] == value:
+                seen |= np.uint64(1) << np.uint64(k)
+                found += 1
+    row.words = words
+    row.mean_word_length = characters / max(words, 1)
+    row.median_word_length = _median_word_length(t, m, tokens, words, longest)
+    row.alphabetic_word_share = alphabetic / max(tokens, 1)
+    row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
+    row.stop_words = found
+    if definition in (DATAPIPE, DATATROVE):
+        row.stop_words = 0
+        while seen:
+            seen &= seen - np.uint64(1)
+            row.stop_words += 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_characters(
-    s: _Scratch,
-    length: int,
-    tokens: int,
-    classes: npt.NDArray[np.uint8],
-    lower: npt.NDArray[np.int32],
-    marks: npt.NDArray[np.uint8],
-    phrases: npt.NDArray[np.int32],
-    phrase_bounds: npt.NDArray[np.int64],
-    definition: int,
-    row: Any,
-) -> int:
+def _median_word_length(t: _Text, m: Memory, tokens: int, words: int, longest: int) -> float:
+    histogram = m.counts[: longest + 1]
+    histogram[:] = 0
+    for i in range(tokens):
+        for j in range(t.starts[i], t.ends[i]):
+            if not t.marks[t.points[j]] & _SYMBOL:
+                histogram[t.ends[i] - t.starts[i]] += 1
+                break
+    below, at, total = 0, 0, 0
+    for middle in ((words - 1) // 2, words // 2):  # the same word twice if the number is odd
+        while at < longest and below + histogram[at] <= middle:
+            below += histogram[at]
+            at += 1
+        total += at
+    return total / 2
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_ngrams(t: _Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
+    """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
+
+    `space` is the length of what stands between tokens. Returns the number of repeated 10-grams at issue in `m`.
+    """
+    hash_tokens(t.prefix, t.starts, t.ends, tokens, True, m)
+    positions = all_positions(m, tokens)
+    for n in range(2, 11):
+        if definition == DATATROVE and n >= 5:
+            # It joins the tokens of repeated n-grams without spaces: a longer one may repeat where a shorter does not.
+            if n == 5:
+                hash_tokens(t.prefix, t.starts, t.ends, tokens, False, m)
+            positions = all_positions(m, tokens)
+        if tokens < n:
+            break
+        positions = count_ngrams(m, positions, tokens, n, definition != DATATROVE or n < 5)
+        if n < 5:
+            seen, characters = top_ngram(m, positions, n, definition == DCLM)
+            if seen == 1 and definition in (DATAPIPE, DCLM):
+                characters = 0
+            elif definition in (DATAPIPE, DATATROVE):
+                characters += space * (n - 1)
+            characters *= seen
+            whole = length if definition in (DATAPIPE, DATATROVE) else m.before[tokens]
+        elif definition == DOLMA:
+            characters = all_copies(m, positions, n)
+            whole = 0
+            for i in range(tokens - n + 1):
+                whole += m.before[i + n] - m.before[i]
+        elif definition == DCLM:
+            characters, whole = covered_by_copies(m, positions, n), m.before[tokens]
+        else:
+            characters, whole = later_copies(m, positions, n), length
+        shares[n - 2] = characters / whole
+        positions = keep_repeated(m, positions)
+    return positions
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_letters(t: _Text, m: Memory, length: int, row: Any) -> None:
+    """Measures over single letters and digits, of Chinese only."""
+    tokens = 0
+    for i in range(length):
+        if t.classes[t.points[i]] & (LETTER | DIGIT):
+            t.starts[tokens], t.ends[tokens] = i, i + 1
+            tokens += 1
+    if not tokens:
+        return
+    mask, distinct, entropy = clear_table(m, tokens), 0, np.log(tokens)
+    for i in range(tokens):
+        count(m, mask, np.uint64(t.points[t.starts[i]]))
+    for seen in m.counts[: mask + 1]:
+        if seen:
+            distinct += 1
+            entropy -= seen * np.log(seen) / tokens
+    row.unique_character_share = distinct / tokens
+    row.character_entropy = max(entropy, 0.0)  # no rounding below the entropy of one letter
+    positions = _measure_ngrams(t, m, tokens, length, 0, DATAPIPE, row.character_shares)
+    positions = keep_repeated(m, count_ngrams(m, positions, tokens, 13, True))
+    row.repeated_13gram_share = positions / max(tokens - 12, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_characters(t: _Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
-    points = s.points
-    letters, digits, han, visible, newlines, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
+    points = t.points
+    letters, digits, han, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
-    brackets, bracket_open, sentence_end = 0, -1, 0
-    previous_flags = np.uint8(0)
+    brackets, bracket_open = 0, -1
+    previous = np.uint8(0)
     for i in range(length):
         point = points[i]
-        flags = classes[point]
+        flags = t.classes[point]
         visible += (flags & SPACE) == 0
         letters += (flags & LETTER) != 0
         digits += (flags & DIGIT) != 0
         han += (flags & HAN) != 0
         punctuation += (flags & PUNCTUATION) != 0
-        newlines += point == 10
         if flags & (LETTER | DIGIT):
-            lexical += (flags & (LETTER | DIGIT)) != (previous_flags & (LETTER | DIGIT))
-        elif not flags & (SPACE | MARK):
-            lexical += 1
+            lexical += (flags & (LETTER | DIGIT)) != (previous & (LETTER | DIGIT))
+        else:
+            lexical += (flags & (SPACE | MARK)) == 0
         if not flags & MARK:
-            previous_flags = flags
-        if point == 35:  # #
+            previous = flags
+        dots = dots % 3 + 1 if point == 0x2E else 0
+        if point == 0x23:  # #
             hashes += 1
-            hash_runs += i == 0 or points[i - 1] != 35
-        elif point == 46:  # .
-            dots += 1
-            if dots == 3:
-                ellipses += 1
-                dots = 0
-            apart = i - 4 >= spaced_end and points[i - 1] == 32 and points[i - 3] == 32
-            if apart and points[i - 2] == 46 and points[i - 4] == 46:
+            hash_runs += i == 0 or points[i - 1] != 0x23
+        elif point == 0x2E:  # .
+            ellipses += dots == 3
+            if i - 4 >= spaced_end and _ends_spaced_ellipsis(points, i):
                 spaced_ellipses += 1
                 spaced_end = i + 1
-        elif point == 0x2026:
+        elif point == 0x2026:  # …
             ellipses += 1
-        elif point == 0x7B:
+        elif point == 0x7B:  # {
             row.curly_brackets += 1
-        elif point == 0x3010:  # 【
-            if bracket_open < 0:
-                bracket_open = i
+        elif point == 0x3010 and bracket_open < 0:  # 【
+            bracket_open = i
         elif point == 0x3011 and bracket_open >= 0:  # 】
             brackets += i - bracket_open + 1
             bracket_open = -1
-        if point != 46:
-            dots = 0
-        if marks[point] & _TERMINAL and i >= sentence_end:
-            wide, sentence_end = False, i
-            while sentence_end < length and marks[points[sentence_end]] & _TERMINAL:
-                wide |= (marks[points[sentence_end]] & _WIDE_TERMINAL) != 0
-                sentence_end += 1
-            while sentence_end < length and marks[points[sentence_end]] & _CLOSING:
-                sentence_end += 1
-            row.sentences += wide or sentence_end == length or (classes[points[sentence_end]] & SPACE) != 0
-        lowered = lower[point]
-        for k in range(len(phrase_bounds) - 1):
-            first, end = phrase_bounds[k], phrase_bounds[k + 1]
-            if phrases[first] == lowered and i + (end - first) <= length:
-                j = first + 1
-                while j < end and lower[points[i + j - first]] == phrases[j]:
-                    j += 1
-                if j == end:
-                    row.lorem_ipsum += k == 0
-                    row.javascript += k == 1
-                    row.policy_phrases += k > 1
     row.characters = length
     row.hash_ratio = hashes / max(tokens, 1)
     row.ellipsis_ratio = ellipses / max(tokens, 1)
     if definition != DOLMA:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
-    row.newline_word_ratio = newlines / max(tokens, 1)
     row.han_share = han / max(visible, 1)
     row.digit_share = digits / max(visible, 1)
-    row.alphanumeric_share = (letters + digits) / max(length, 1)
+    row.alphanumeric_share = (letters + digits) / length
     row.letters_per_token = letters / max(lexical, 1)
     row.punctuation_marks = punctuation
-    row.bracket_share = brackets / max(length, 1)
-    row.hash_run_share = hash_runs / max(length, 1)
-    row.ellipsis_share = ellipses / max(length, 1)
+    row.bracket_share = brackets / length
+    row.hash_run_share = hash_runs / length
+    row.ellipsis_share = ellipses / length
     return visible
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def _strip(s: _Scratch, start: int, end: int, classes: npt.NDArray[np.uint8]) -> tuple[int, int]:
-    while start < end and classes[s.points[start]] & SPACE:
+@numba.njit(cache=True, nogil=True)
+def _ends_spaced_ellipsis(points: npt.NDArray[np.int32], i: int) -> bool:
+    """Whether ". . ." ends at `i`, where a point stands at `i`."""
+    return bool(points[i - 1] == 32 and points[i - 2] == 46 and points[i - 3] == 32 and points[i - 4] == 46)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_sentences(t: _Text, length: int, row: Any) -> None:
+    i = 0
+    while i < length:
+        if not t.marks[t.points[i]] & _TERMINAL:
+            i += 1
+            continue
+        wide = False
+        while i < length and t.marks[t.points[i]] & _TERMINAL:
+            wide |= (t.marks[t.points[i]] & _WIDE_TERMINAL) != 0
+            i += 1
+        while i < length and t.marks[t.points[i]] & _CLOSING:
+            i += 1
+        row.sentences += wide or i == length or (t.classes[t.points[i]] & SPACE) != 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_phrases(t: _Text, length: int, phrases: npt.NDArray[np.int32], row: Any) -> None:
+    """Count the phrases, rows of code points padded with 0, in the text in lower case."""
+    initials = np.zeros(128, np.bool_)
+    initials[phrases[:, 0]] = True
+    for i in range(length):
+        point = t.lower[t.points[i]]
+        if point >= 128 or not initials[point]:
+            continue
+        for k in range(len(phrases)):
+            size = 0
+            while phrases[k, size] and i + size < length and t.lower[t.points[i + size]] == phrases[k, size]:
+                size += 1
+            if not phrases[k, size]:
+                row.lorem_ipsum += k == 0
+                row.javascript += k == 1
+                row.policy_phrases += k > 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _strip(t: _Text, start: int, end: int) -> tuple[int, int]:
+    while start < end and t.classes[t.points[start]] & SPACE:
         start += 1
-    while start < end and classes[s.points[end - 1]] & SPACE:
+    while start < end and t.classes[t.points[end - 1]] & SPACE:
         end -= 1
     return start, end
 
 
 @numba.njit(cache=True, nogil=True)
-def _split_lines(s: _Scratch, start: int, length: int, break_run: int, unbroken: bool) -> int:
-    """Fill `starts` and `ends` with the pieces between runs of line breaks; returns their number.
-
-    A run shorter than `break_run` breaks nothing; with `unbroken` a longer run breaks once, else at each line break.
-    """
+def _split(t: _Text, start: int, end: int, least: int, most: int) -> int:
+    """Fill `starts` and `ends` with the pieces between runs of `least` to `most` line feeds; returns their number."""
     pieces, at = 0, start
-    while at < length:
-        if s.points[at] != 10:
-            at += 1
-            continue
+    while at < end:
         run = at
-        while run < length and s.points[run] == 10 and (unbroken or run == at):
+        while run < end and t.points[run] == 10 and run - at < most:
             run += 1
-        if run - at >= break_run:
-            s.starts[pieces], s.ends[pieces] = start, at
+        if run - at >= least:
+            t.starts[pieces], t.ends[pieces] = start, at
             pieces += 1
             start = run
-        at = run
-    s.starts[pieces], s.ends[pieces] = start, length
+        at = max(run, at + 1)
+    t.starts[pieces], t.ends[pieces] = start, end
     return pieces + 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _keep_visible(s: _Scratch, pieces: int, classes: npt.NDArray[np.uint8], strip: bool) -> int:
+def _split_as_python(t: _Text, length: int) -> int:
+    """As `_split`, at the line breaks of str.splitlines."""
+    pieces, start = 0, 0
+    for i in range(length):
+        point = t.points[i]
+        if 10 <= point <= 13 or 0x1C <= point <= 0x1E or point in (0x85, 0x2028, 0x2029):
+            if not (point == 10 and i == start and i > 0 and t.points[i - 1] == 13):
+                t.starts[pieces], t.ends[pieces] = start, i
+                pieces += 1
+            start = i + 1
+    if start < length:
+        t.starts[pieces], t.ends[pieces] = start, length
+        pieces += 1
+    return pieces
+
+
+@numba.njit(cache=True, nogil=True)
+def _drop_blank(t: _Text, pieces: int, strip: bool) -> int:
     """Drop blank pieces, and white space around the others if `strip`; returns the number left."""
     kept = 0
     for i in range(pieces):
-        start, end = _strip(s, s.starts[i], s.ends[i], classes)
+        start, end = _strip(t, t.starts[i], t.ends[i])
         if start < end:
-            s.starts[kept], s.ends[kept] = (start, end) if strip else (s.starts[i], s.ends[i])
+            t.starts[kept], t.ends[kept] = (start, end) if strip else (t.starts[i], t.ends[i])
             kept += 1
     return kept
 
 
 @numba.njit(cache=True, nogil=True)
-def _duplicates(s: _Scratch, pieces: int, all_copies: bool) -> tuple[int, int]:
-    """How many pieces repeat another, and their code points."""
-    mask = _new_table(s, pieces)
-    repeated, characters = 0, 0
-    for i in range(pieces):
-        length = s.ends[i] - s.starts[i]
-        count = s.counts[_add(s, mask, _span_hash(s, s.starts[i], s.ends[i]), i)]
-        copies = 0
-        if count > 1:
-            copies = 2 if all_copies and count == 2 else 1
-        repeated += copies
-        characters += copies * length
-    return repeated, characters
+def _repeated(t: _Text, m: Memory, pieces: int, whole: int, definition: int) -> tuple[float, float]:
+    """The share of pieces that repeat another, and that of their code points in `whole` (dclm: in all pieces)."""
+    repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
+    if definition == DCLM:
+        whole = 0
+        for i in range(pieces):
+            whole += t.ends[i] - t.starts[i]
+    return repeated / max(pieces, 1), characters / max(whole, 1)
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_segments(
-    s: _Scratch, length: int, visible: int, classes: npt.NDArray[np.uint8], definition: int, row: Any
-) -> None:
-    """Repeated lines and paragraphs."""
-    all_copies = definition in (DOLMA, DCLM)
-    whole = visible if definition == DOLMA else length
-
-    pieces = _split_lines(s, 0, length, 1, definition == DATATROVE)
+def _measure_pieces(t: _Text, m: Memory, length: int, visible: int, definition: int, row: Any) -> None:
+    """Gopher's repeated lines and paragraphs."""
+    pieces = _split(t, 0, length, 1, length if definition == DATATROVE else 1)
     if definition in (DATAPIPE, DCLM):
-        pieces = _keep_visible(s, pieces, classes, True)
-    repeated, characters = _duplicates(s, pieces, all_copies)
-    if definition == DCLM:
-        whole = _total(s, pieces)
-    row.duplicate_line_share = repeated / max(pieces, 1)
-    row.duplicate_line_character_share = characters / max(whole, 1)
-
+        pieces = _drop_blank(t, pieces, True)
+    whole = visible if definition == DOLMA else length
+    row.duplicate_line_share, row.duplicate_line_character_share = _repeated(t, m, pieces, whole, definition)
     if definition == DOLMA:
         return
-    start, end = _strip(s, 0, length, classes)
-    pieces = _split_lines(s, start, end, 2, True)
+    start, end = _strip(t, 0, length)
+    pieces = _split(t, start, end, 2, length)
     if definition != DATATROVE:
-        pieces = _keep_visible(s, pieces, classes, True)
-    repeated, characters = _duplicates(s, pieces, all_copies)
-    if definition == DCLM:
-        whole = _total(s, pieces)
-    row.duplicate_paragraph_share = repeated / max(pieces, 1)
-    row.duplicate_paragraph_character_share = characters / max(whole, 1)
+        pieces = _drop_blank(t, pieces, True)
+    row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, whole, definition)
 
 
 @numba.njit(cache=True, nogil=True)
-def _total(s: _Scratch, pieces: int) -> int:
-    total = 0
-    for i in range(pieces):
-        total += s.ends[i] - s.starts[i]
-    return total
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _breaks_line(point: int) -> bool:
-    """As str.splitlines."""
-    return 10 <= point <= 13 or 0x1C <= point <= 0x1E or point in (0x85, 0x2028, 0x2029)
-
-
-@numba.njit(cache=True, nogil=True)
-def _measure_line_ends(
-    s: _Scratch,
-    length: int,
-    classes: npt.NDArray[np.uint8],
-    marks: npt.NDArray[np.uint8],
-    definition: int,
-    row: Any,
-) -> None:
+def _measure_line_ends(t: _Text, length: int, definition: int, row: Any) -> None:
     """Gopher's bullets and ellipses."""
-    points = s.points
-    lines, bullets, ellipses, start = 0, 0, 0, 0
-    for i in range(length + 1):
-        if i < length:
-            breaks = _breaks_line(points[i]) if definition == DATATROVE else points[i] == 10
-            if not breaks:
-                continue
-        elif definition == DATATROVE and start == length:
-            break  # str.splitlines yields no empty last line
-        if definition == DATATROVE and i < length and points[i] == 10 and i > 0 and points[i - 1] == 13 and start == i:
-            start = i + 1
-            continue  # the second half of a carriage return and line feed
-        first, end = start, i
-        start = i + 1
+    pieces = _split_as_python(t, length) if definition == DATATROVE else _split(t, 0, length, 1, 1)
+    if definition in (DATAPIPE, DCLM):
+        pieces = _drop_blank(t, pieces, True)
+    bullets, ellipses = 0, 0
+    for i in range(pieces):
+        start, end = t.starts[i], t.ends[i]
         if definition != DOLMA:
-            first, end = _strip(s, first, end, classes)
-            if first == end and definition != DATATROVE:
-                continue
-        lines += 1
-        if first == end:
+            start, end = _strip(t, start, end)
+        if start == end:
             continue
-        bullets += (marks[points[first]] & _BULLET) != 0
-        last = points[end - 1]
-        three = end - first >= 3 and last == 46 and points[end - 2] == 46 and points[end - 3] == 46
-        spaced = end - first >= 5 and last == 46 and points[end - 2] == 32 and points[end - 3] == 46
-        spaced &= points[end - 4] == 32 and points[end - 5] == 46
-        ellipses += last == 0x2026 or (three and definition != DOLMA) or (spaced and definition == DCLM)
-    row.bullet_line_share = bullets / max(lines, 1)
-    row.ellipsis_line_share = ellipses / max(lines, 1)
+        bullets += (t.marks[t.points[start]] & _BULLET) != 0
+        ends = t.points[end - 1] == 0x2026  # …
+        if definition != DOLMA and t.points[end - 1] == 0x2E and end - start >= 3:
+            ends |= t.points[end - 2] == 0x2E and t.points[end - 3] == 0x2E
+            ends |= definition == DCLM and end - start >= 5 and _ends_spaced_ellipsis(t.points, end - 1)
+        ellipses += ends
+    row.bullet_line_share = bullets / max(pieces, 1)
+    row.ellipsis_line_share = ellipses / max(pieces, 1)
 
 
 @numba.njit(cache=True, nogil=True)
-def _invites_to_read_on(s: _Scratch, start: int, end: int, lower: npt.NDArray[np.int32]) -> bool:
-    points = s.points
-    if end - start >= 2:
-        last, other = points[end - 1], points[end - 2]
-        if (other == 0x5C55 and last == 0x5F00) or (other == 0x66F4 and last == 0x591A):  # 展开, 更多
+def _ends_in(t: _Text, start: int, end: int, suffixes: npt.NDArray[np.int32]) -> bool:
+    """Whether the text in lower case ends in one of the suffixes: rows of code points from the last, padded with 0."""
+    for k in range(len(suffixes)):
+        size = 0
+        while suffixes[k, size] and end - size > start and t.lower[t.points[end - 1 - size]] == suffixes[k, size]:
+            size += 1
+        if not suffixes[k, size]:
             return True
-    at = end - 1
-    for letter in (101, 114, 111, 109, 100, 97, 101, 114):  # "readmore" from its end
-        while at >= start and points[at] == 32:
-            at -= 1
-        if at < start or lower[points[at]] != letter:
-            return False
-        at -= 1
-    return True
+    return False
 
 
 @numba.njit(cache=True, nogil=True)
 def _measure_lines(
-    s: _Scratch,
-    length: int,
-    classes: npt.NDArray[np.uint8],
-    lower: npt.NDArray[np.int32],
-    marks: npt.NDArray[np.uint8],
-    definition: int,
-    row: Any,
+    t: _Text, m: Memory, length: int, tokens: int, read_on: npt.NDArray[np.int32], definition: int, row: Any
 ) -> None:
     """FineWeb's line measures, and the length of lines."""
-    pieces = _split_lines(s, 0, length, 1, False)
-    newlines, longest = pieces - 1, 0
+    pieces = _split(t, 0, length, 1, 1)
+    breaks, longest = pieces - 1, 0
     for i in range(pieces):
-        longest = max(longest, s.ends[i] - s.starts[i])
-        row.long_lines += s.ends[i] - s.starts[i] >= LONG_LINE
+        longest = max(longest, t.ends[i] - t.starts[i])
+        row.long_lines += t.ends[i] - t.starts[i] >= LONG_LINE
     row.max_line_length = longest
-    pieces = _keep_visible(s, pieces, classes, definition != DATATROVE)
-    if not pieces:
-        return
+    pieces = _drop_blank(t, pieces, definition != DATATROVE)
     terminated, short, inviting, characters = 0, 0, 0, 0
     for i in range(pieces):
-        start, end = s.starts[i], s.ends[i]
+        start, end = t.starts[i], t.ends[i]
         short += end - start <= SHORT_LINE
         last = end
-        while last > start and marks[s.points[last - 1]] & _CLOSING:
+        while last > start and t.marks[t.points[last - 1]] & _CLOSING:
             last -= 1
-        terminated += last > start and (marks[s.points[last - 1]] & _TERMINAL) != 0
-        start, end = _strip(s, start, end, classes)
+        terminated += last > start and (t.marks[t.points[last - 1]] & _TERMINAL) != 0
+        start, end = _strip(t, start, end)
         characters += end - start
-        inviting += _invites_to_read_on(s, start, end, lower)
+        inviting += _ends_in(t, start, end, read_on)
+    repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.lines = pieces
-    row.mean_line_length = characters / pieces
-    row.terminal_punctuation_line_share = terminated / pieces
-    row.short_line_share = short / pieces
-    row.continuation_line_share = inviting / pieces
-    row.duplicate_character_share = _duplicates(s, pieces, False)[1] / max(length - newlines, 1)
+    row.newline_word_ratio = (max(pieces - 1, 0) if definition == DATAPIPE else breaks) / max(tokens, 1)
+    row.mean_line_length = characters / max(pieces, 1)
+    row.terminal_punctuation_line_share = terminated / max(pieces, 1)
+    row.short_line_share = short / max(pieces, 1)
+    row.continuation_line_share = inviting / max(pieces, 1)
+    row.duplicate_character_share = repeated / max(length - breaks, 1)
 
 
 @numba.njit(cache=True, nogil=True)
 def _measure(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
-    classes: npt.NDArray[np.uint8],
-    lower: npt.NDArray[np.int32],
-    marks: npt.NDArray[np.uint8],
     kinds: npt.NDArray[np.int8],
     chinese: npt.NDArray[np.bool_],
-    given: npt.NDArray[np.int32],
-    given_bounds: npt.NDArray[np.int64],
+    segments: npt.NDArray[np.int32],
+    segment_bounds: npt.NDArray[np.int64],
     stop_words: npt.NDArray[np.uint64],
     stop_bounds: npt.NDArray[np.int64],
     phrases: npt.NDArray[np.int32],
-    phrase_bounds: npt.NDArray[np.int64],
+    read_on: npt.NDArray[np.int32],
     definition: int,
-    s: _Scratch,
+    t: _Text,
+    m: Memory,
     rows: Any,
 ) -> None:
     for document in range(len(offsets) - 1):
         row = rows[document]
-        length, at, end = 0, offsets[document], offsets[document + 1]
-        while at < end:
-            point, at = decode(data, at)
-            s.points[length] = point
-            s.prefix[length + 1] = s.prefix[length] * _HASH_BASE + np.uint64(point) + np.uint64(1)
-            length += 1
+        length = _read(t, data, offsets[document], offsets[document + 1])
         if not length:
             continue
-        words_given = given[given_bounds[document] : given_bounds[document + 1]]
-        stops = stop_words[stop_bounds[document, 0] : stop_bounds[document, 1]]
-        tokens = _split_words(s, length, classes, kinds[document], words_given)
-        _measure_words(s, length, tokens, classes, lower, marks, stops, definition, row)
-        visible = _measure_characters(s, length, tokens, classes, lower, marks, phrases, phrase_bounds, definition, row)
+        own_segments = segments[segment_bounds[document] : segment_bounds[document + 1]]
+        own_stop_words = stop_words[stop_bounds[document, 0] : stop_bounds[document, 1]]
+        kind, with_symbols = kinds[document], definition == DATATROVE
+        tokens = split_words(t.points, length, t.classes, kind, own_segments, with_symbols, t.starts, t.ends)
+        _measure_words(t, m, tokens, own_stop_words, definition, row)
+        visible = _measure_characters(t, length, tokens, definition, row)
+        _measure_sentences(t, length, row)
+        _count_phrases(t, length, phrases, row)
+        ngram_tokens = tokens
         if definition == DCLM:
-            tokens = _split_words(s, length, classes, UNICODE, words_given)
-            kept = 0
-            for i in range(tokens):
-                if classes[s.points[s.starts[i]]] & (LETTER | DIGIT):
-                    s.starts[kept], s.ends[kept] = s.starts[i], s.ends[i]
-                    kept += 1
-            tokens = kept
-            row.words = tokens
-        _hash_tokens(s, tokens)
-        _measure_repetition(s, tokens, definition, length, row)
-        _measure_segments(s, length, visible, classes, definition, row)
-        _measure_line_ends(s, length, classes, marks, definition, row)
-        _measure_lines(s, length, classes, lower, marks, definition, row)
+            row.words = ngram_tokens = _split_dclm_words(t, length)
+        _measure_ngrams(t, m, ngram_tokens, length, 1, definition, row.gram_shares)
+        _measure_pieces(t, m, length, visible, definition, row)
+        _measure_line_ends(t, length, definition, row)
+        _measure_lines(t, m, length, tokens, read_on, definition, row)
         if chinese[document]:
-            _measure_chinese(s, length, classes, row)
+            _measure_letters(t, m, length, row)
+
+
+@numba.njit(cache=True, nogil=True)
+def _split_dclm_words(t: _Text, length: int) -> int:
+    """Words in place of the tokens: those of `unicode` that begin with a letter or digit."""
+    tokens = split_words(t.points, length, t.classes, UNICODE, t.starts[:0], False, t.starts, t.ends)
+    kept = 0
+    for i in range(tokens):
+        if t.classes[t.points[t.starts[i]]] & (LETTER | DIGIT):
+            t.starts[kept], t.ends[kept] = t.starts[i], t.ends[i]
+            kept += 1
+    return kept
 
 
 @dataclasses.dataclass(eq=False)
@@ -893,8 +666,7 @@ class MeasureText(beam.PTransform):
         words: the word definition: "auto", "unicode", "whitespace", "characters" or "rjieba"; see `words.py`.
         definition: whose Gopher measures: "datapipe", "datatrove", "dolma" or "dclm"; see above. With dolma and dclm
             "auto" words are white-space tokens, as theirs.
-        stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most 64 words of at most 16
-            characters each.
+        stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most 64 words each.
 
     Raises:
         ValueError: if an option has none of these values.
@@ -917,10 +689,9 @@ class MeasureText(beam.PTransform):
                 hint = f"; did you mean {near[0]!r}?" if near else ""
                 raise ValueError(f"measurements: {option} must be one of {', '.join(known)}, got {value!r}{hint}")
         for language, listed in self.stop_words.items():
-            if not listed or len(listed) > MOST_STOP_WORDS or any(not 0 < len(w) <= LONGEST_STOP_WORD for w in listed):
+            if not isinstance(listed, list) or not 0 < len(set(listed)) <= MOST_STOP_WORDS:
                 raise ValueError(
-                    f"measurements: stop_words of {language!r} must be 1 to {MOST_STOP_WORDS} words of 1 to "
-                    f"{LONGEST_STOP_WORD} characters, got {listed!r}"
+                    f"measurements: stop_words.{language} must list 1 to {MOST_STOP_WORDS} words, got {listed!r}"
                 )
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -948,38 +719,44 @@ def measure_text(
     codes = [words.primary(language) for language in languages.to_pylist()]
     kinds = np.array([words.kind_of(word_definition, code) for code in codes], np.int8)
     chinese = np.array([code == "zh" for code in codes], bool)
-    given, given_bounds = words.segment(texts, kinds == words.GIVEN)
-    hashes, bounds_of = _stop_table(words.STOP_WORDS | (stop_words or {}))
+    segments, segment_bounds = words.segment(texts, kinds == words.GIVEN)
+    lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
+    hashes, bounds_of = _stop_table(tuple(lists.items()))
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
     stop_bounds = np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2)
 
     data, offsets = text_buffers(texts)
-    rows = np.zeros(len(texts), _ROW)
     longest = int(np.diff(offsets).max(initial=0))
-    phrases, phrase_bounds = _phrase_table()
+    rows = np.zeros(len(texts), _row_type())
     _measure(
-        data, offsets, class_table(), lower_table(), _mark_table(system), kinds, chinese, given, given_bounds,
-        hashes, stop_bounds, phrases, phrase_bounds, system, _new_scratch(longest), rows,
+        data, offsets, kinds, chinese, segments, segment_bounds, hashes, stop_bounds,
+        _padded(_PHRASES), _padded(tuple(suffix[::-1] for suffix in _READ_ON)),
+        system, _new_text(longest, system), new_memory(longest), rows,
     )  # fmt: skip
+    measured = rows.view([(name, kind) for name, (kind, _) in MEASUREMENTS.items()])
     without = {"stop_words": stop_bounds[:, 0] == stop_bounds[:, 1], **dict.fromkeys(CHINESE_ONLY, ~chinese)}
-    arrays = [pa.array(np.ascontiguousarray(rows[name]), mask=without.get(name)) for name in SCHEMA.names]
+    arrays = [pa.array(np.ascontiguousarray(measured[name]), mask=without.get(name)) for name in SCHEMA.names]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
+@functools.cache
 def _stop_table(
-    lists: dict[str, Any],
+    lists: tuple[tuple[str, tuple[str, ...]], ...],
 ) -> tuple[npt.NDArray[np.uint64], dict[str, tuple[int, int]]]:
-    """Hashes of all stop words, and where each language's lie."""
-    hashes: list[np.uint64] = []
+    """The hashes that the kernel gives all stop words, and where each language's lie."""
+    hashes: list[int] = []
     bounds: dict[str, tuple[int, int]] = {}
-    for language, listed in lists.items():
+    for language, listed in lists:
         start = len(hashes)
-        hashes += [_word_hash(word.lower()) for word in dict.fromkeys(listed)]
+        hashes += [text_hash(word) for word in dict.fromkeys(word.lower() for word in listed)]
         bounds[language] = (start, len(hashes))
     return np.array(hashes, np.uint64), bounds
 
 
 @functools.cache
-def _phrase_table() -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    points = np.array([ord(character) for phrase in _PHRASES for character in phrase], np.int32)
-    return points, np.cumsum([0, *map(len, _PHRASES)])
+def _padded(texts: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Code points, a text a row, with a 0 at least after each."""
+    table = np.zeros((len(texts), max(map(len, texts)) + 1), np.int32)
+    for row, text in zip(table, texts, strict=True):
+        row[: len(text)] = [ord(character) for character in text]
+    return table

@@ -9,7 +9,8 @@ says what a character is; this says how characters make words.
                  spaces are a token, but no word
     whitespace   runs of anything but white space, as `str.split`
     characters   each letter or digit with its marks is a word; other symbols as in `unicode`
-    rjieba       Chinese word segmentation (jieba's dictionary and hidden Markov model); white space is no token
+    rjieba       Chinese word segmentation (jieba's dictionary and hidden Markov model); white space and symbols are no
+                 tokens
     auto         rjieba for Chinese; characters for languages written without spaces that have no segmenter here (Thai,
                  Lao, Khmer, Burmese, Tibetan, Dzongkha); unicode for all others, Japanese included. FineWeb-2's
                  Chinese thresholds (mean word length 1 to 5, say) were fitted on segmented words and mean nothing on
@@ -18,17 +19,20 @@ says what a character is; this says how characters make words.
 
 import functools
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import rjieba
 
+from datapipe.characters import DIGIT, HAN, LETTER, MARK, SPACE
+
 UNICODE, WHITESPACE, CHARACTERS, GIVEN = range(4)
 KINDS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
-# en: Rae et al. 2021 (Gopher), A.1.1. zh: FineWeb-2's fitted list for cmn_Hani. The others: ten to fifteen of each
-# language's commonest function words, chosen here; nearly every paragraph of running text holds two of them.
+# en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·". The others: a dozen or two
+# of each language's commonest function words, chosen here; nearly every paragraph of running text holds two of them.
 _STOP_WORDS = {
     "ar": "في من على أن إلى هذا التي عن مع هذه الذي كان ما لا أو",
     "bg": "на и за от да се не са по че като или",
@@ -49,7 +53,7 @@ _STOP_WORDS = {
     "id": "yang dan di untuk dengan ini dari pada dalam tidak itu adalah",
     "it": "di che e la il un a per in non una del",
     "ja": "の に は を た が で て と し れ も",
-    "ko": "이 그 수 및 등 것 한 더 또는 있는 있다 있습니다 합니다 대한 위해",
+    "ko": "이 그 수 및 등 것 한 더 또는 있는 있다 대한 위해 할 하는 것이다 것으로 했다 고 또 통해 지난 따르면",
     "nl": "de van het een en in is dat op te zijn met",
     "no": "og i er det på for en til av med ikke som",
     "pl": "w i na z się do nie że to jest o jak",
@@ -62,7 +66,7 @@ _STOP_WORDS = {
     "tr": "ve bir bu için ile de da olarak daha çok olan gibi",
     "uk": "і в на не що з до та у для як це",
     "vi": "và của là có các được cho trong không một với để",
-    "zh": "的 年 在 月 是 和 日 了 於 · 為 有 被 人 中 为 他 與 後 也 而 由",
+    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由",
 }
 _STOP_WORDS["nb"] = _STOP_WORDS["no"]
 STOP_WORDS = {language: tuple(listed.split()) for language, listed in _STOP_WORDS.items()}
@@ -96,3 +100,75 @@ def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray
         ends.append(np.cumsum(lengths, dtype=np.int32))
         bounds[i + 1] = len(lengths)
     return np.concatenate(ends), np.cumsum(bounds)
+
+
+@numba.njit(cache=True, nogil=True)
+def split_words(
+    points: npt.NDArray[np.int32],
+    length: int,
+    classes: npt.NDArray[np.uint8],
+    kind: int,
+    segments: npt.NDArray[np.int32],
+    with_symbols: bool,
+    starts: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int32],
+) -> int:
+    """Fill `starts` and `ends` with the tokens of a text of `length` code points; returns their number.
+
+    `segments` are the word ends of kind GIVEN; segments of symbols only are dropped unless `with_symbols`.
+    """
+    tokens, at, word = 0, 0, LETTER | DIGIT | MARK
+    if kind == GIVEN:
+        for end in segments:
+            flags = np.uint8(0)
+            for i in range(at, end):
+                flags |= classes[points[i]]
+            if flags & (LETTER | DIGIT) or (with_symbols and not classes[points[at]] & SPACE):
+                starts[tokens], ends[tokens] = at, end
+                tokens += 1
+            at = end
+        return tokens
+    while at < length:
+        flags = classes[points[at]]
+        if flags & SPACE:
+            at += 1
+            continue
+        start = at
+        at += 1
+        if kind == WHITESPACE:
+            while at < length and not classes[points[at]] & SPACE:
+                at += 1
+        elif flags & word or points[at - 1] == 95:  # _
+            if flags & HAN or kind == CHARACTERS:
+                while at < length and classes[points[at]] & MARK:
+                    at += 1
+            else:
+                while at < length and _continues_word(points, at, length, classes):
+                    at += 1
+        else:
+            while at < length and not classes[points[at]] & (SPACE | word) and points[at] != 95:
+                at += 1
+            alone = (start == 0 or classes[points[start - 1]] & SPACE) and (at == length or classes[points[at]] & SPACE)
+            if not alone:
+                continue
+        starts[tokens], ends[tokens] = start, at
+        tokens += 1
+    return tokens
+
+
+@numba.njit(cache=True, nogil=True)
+def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes: npt.NDArray[np.uint8]) -> bool:
+    """Whether the code point at `at` belongs to the word that stands right before it (definition `unicode`)."""
+    point, flags = points[at], classes[points[at]]
+    if flags & HAN:
+        return False
+    if flags & (LETTER | DIGIT | MARK) or point == 95:
+        return True
+    if point in (0x200C, 0x200D, 0xAD):  # zero-width joiners, as in Persian, and the soft hyphen
+        return True
+    if at + 1 == length:
+        return False
+    previous, following = classes[points[at - 1]], classes[points[at + 1]]
+    if point in (0x27, 0x2019):
+        return bool(previous & (LETTER | MARK)) and bool(following & LETTER) and not following & HAN
+    return point in (0x2C, 0x2E) and bool(previous & DIGIT) and bool(following & DIGIT)

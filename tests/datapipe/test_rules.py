@@ -1,5 +1,7 @@
+import apache_beam as beam
 import pyarrow as pa
 import pytest
+from apache_beam.testing.util import assert_that
 
 from datapipe.measurements import SCHEMA, MeasureText
 from datapipe.rules import LANGUAGE_SETS, RULE_SETS, ApplyRules, Rule, _fails, count_rules
@@ -80,6 +82,15 @@ def test_a_threshold_itself_passes() -> None:
     assert _fails(Rule("duplicate_line_share", "min", 0.3), shares).tolist() == [False, False]
 
 
+def test_built_in_thresholds_give_way() -> None:
+    stage = ApplyRules(thresholds={"default": {"gopher_min_words": 10}, "ko": {"gopher_min_words": 5}})
+    assert stage.rules_of("ko")["gopher_min_words"].threshold == 5
+    assert stage.rules_of("ko")["gopher_min_word_length"].threshold == 2
+    assert stage.rules_of("en")["gopher_min_words"].threshold == 10
+    assert "c4_curly_brackets" not in stage.rules_of("en")
+    assert "c4_curly_brackets" in ApplyRules(rule_sets={"default": ["c4"]}).rules_of("en")
+
+
 def test_thresholds_and_rule_sets_change_the_decision() -> None:
     assert judge("Too short.", "en", rule_sets={"default": ["ccnet"]})[1] == ["ccnet_min_characters"]
     assert judge("Too short.", "en", rule_sets={"en": []}) == (None, [])
@@ -136,3 +147,20 @@ def test_every_rule_is_sound() -> None:
 def test_counts_what_each_rule_alone_removes() -> None:
     counts = count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))
     assert counts == {"a": (2, 1, 0), "b": (3, 2, 1)}
+
+
+def test_appends_to_batches_in_a_pipeline() -> None:
+    batch = pa.RecordBatch.from_pydict(
+        {
+            "text": [ENGLISH, "Too short."],
+            "language": ["en", "en"],
+            "language_score": pa.array([0.9, 0.9], pa.float32()),
+        }
+    )
+
+    def check(batches: list[pa.RecordBatch]) -> None:
+        assert batches[0].column("rules_removed").to_pylist() == [None, "gopher_min_words"]
+
+    with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+        judged = pipeline | beam.Create([batch]) | MeasureText() | ApplyRules()
+        assert_that(judged, check)

@@ -1,0 +1,218 @@
+"""Count repeated n-grams of tokens and repeated pieces of text, by hashing, for `measurements.py`.
+
+A polynomial prefix hash of a document's code points gives the hash of any token, line or paragraph in constant time; a
+second one over its tokens gives that of any n-gram. 64 bits make one false repetition in a document of a million words
+less likely than 1 in 10^7.
+
+How a system counts differs: see `DEFINITIONS` in `measurements.py`.
+"""
+
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+BASE = np.uint64(0x9E3779B97F4A7C15)
+_SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
+_MIXER = np.uint64(0xD6E8FEB86659FD93)
+_LEAST_SLOTS = 16
+
+
+class Memory(NamedTuple):
+    """Working memory for one document at a time."""
+
+    powers: npt.NDArray[np.uint64]  # powers of BASE
+    before: npt.NDArray[np.int64]  # before[i]: code points in the first i tokens
+    hashes: npt.NDArray[np.uint64]  # hashes[i]: hash of the first i tokens
+    keys: npt.NDArray[np.uint64]  # an open-addressing hash table: keys, ...
+    counts: npt.NDArray[np.int32]  # ... and how often each was seen, 0 in a free slot
+    positions: npt.NDArray[np.int32]  # where the n-grams at issue begin, ascending
+    slots: npt.NDArray[np.int32]  # their slots in the table
+
+
+def new_memory(longest: int) -> Memory:
+    """Memory for documents of at most `longest` code points."""
+    slots = _LEAST_SLOTS
+    while slots < 2 * longest:
+        slots *= 2
+    powers = np.full(2 * longest + 1, BASE)
+    powers[0] = 1
+    return Memory(
+        powers=np.multiply.accumulate(powers),
+        before=np.zeros(longest + 1, np.int64),
+        hashes=np.zeros(longest + 1, np.uint64),
+        keys=np.empty(slots, np.uint64),
+        counts=np.empty(slots, np.int32),
+        positions=np.empty(longest, np.int32),
+        slots=np.empty(longest, np.int32),
+    )
+
+
+def text_hash(text: str) -> int:
+    """The hash that the kernels give a text."""
+    value = 0
+    for character in text:
+        value = (value * int(BASE) + ord(character) + 1) % 2**64
+    return value
+
+
+@numba.njit(cache=True, nogil=True)
+def extend(value: np.uint64, point: int) -> np.uint64:
+    """The hash of a text and one more code point."""
+    return np.uint64(value * BASE + np.uint64(point) + np.uint64(1))
+
+
+@numba.njit(cache=True, nogil=True)
+def span_hash(prefix: npt.NDArray[np.uint64], start: int, end: int, m: Memory) -> np.uint64:
+    """The hash of code points `start` to `end`, where `prefix[i]` is that of the first i."""
+    return np.uint64(prefix[end] - prefix[start] * m.powers[end - start])
+
+
+@numba.njit(cache=True, nogil=True)
+def clear_table(m: Memory, entries: int) -> int:
+    """Empty as much of the hash table as so many entries need; returns the mask to index it with."""
+    slots = _LEAST_SLOTS
+    while slots < 2 * entries:
+        slots *= 2
+    m.counts[:slots] = 0
+    return slots - 1
+
+
+@numba.njit(cache=True, nogil=True)
+def count(m: Memory, mask: int, key: np.uint64) -> int:
+    """Count a key in the hash table and return its slot."""
+    mixed = key ^ (key >> np.uint64(32))
+    mixed *= _MIXER
+    mixed ^= mixed >> np.uint64(29)
+    at = np.int64(mixed) & mask
+    while m.counts[at] and m.keys[at] != key:
+        at = (at + 1) & mask
+    if not m.counts[at]:
+        m.keys[at] = key
+    m.counts[at] += 1
+    return int(at)
+
+
+@numba.njit(cache=True, nogil=True)
+def repeated_pieces(
+    prefix: npt.NDArray[np.uint64],
+    starts: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int32],
+    pieces: int,
+    all_copies: bool,
+    m: Memory,
+) -> tuple[int, int]:
+    """How many pieces of text repeat another, and their code points; the first copy counts only with `all_copies`."""
+    mask = clear_table(m, pieces)
+    repeated, characters = 0, 0
+    for i in range(pieces):
+        seen = m.counts[count(m, mask, span_hash(prefix, starts[i], ends[i], m))]
+        copies = 0 if seen == 1 else 2 if all_copies and seen == 2 else 1
+        repeated += copies
+        characters += copies * (ends[i] - starts[i])
+    return repeated, characters
+
+
+@numba.njit(cache=True, nogil=True)
+def hash_tokens(
+    prefix: npt.NDArray[np.uint64],
+    starts: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int32],
+    tokens: int,
+    separated: bool,
+    m: Memory,
+) -> None:
+    """Fill `before` and `hashes`; not `separated`, n-grams are equal if they are written alike without spaces."""
+    for i in range(tokens):
+        length = ends[i] - starts[i]
+        value = m.hashes[i] * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
+        m.before[i + 1] = m.before[i] + length
+        m.hashes[i + 1] = value * BASE + _SEPARATOR if separated else value
+
+
+@numba.njit(cache=True, nogil=True)
+def all_positions(m: Memory, tokens: int) -> int:
+    """Put every token at issue; returns their number."""
+    for i in range(tokens):
+        m.positions[i] = i
+    return tokens
+
+
+@numba.njit(cache=True, nogil=True)
+def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool) -> int:
+    """Count the n-grams at the positions at issue; returns the number of these that have n tokens after them."""
+    while positions and m.positions[positions - 1] + n > tokens:
+        positions -= 1
+    mask = clear_table(m, positions)
+    for k in range(positions):
+        i = m.positions[k]
+        length = m.before[i + n] - m.before[i] + (n if separated else 0)
+        m.slots[k] = count(m, mask, m.hashes[i + n] - m.hashes[i] * m.powers[length])
+    return positions
+
+
+@numba.njit(cache=True, nogil=True)
+def keep_repeated(m: Memory, positions: int) -> int:
+    """Leave only the positions of repeated n-grams at issue: no longer n-gram repeats elsewhere."""
+    kept = 0
+    for k in range(positions):
+        if m.counts[m.slots[k]] > 1:
+            m.positions[kept], m.slots[kept] = m.positions[k], m.slots[k]
+            kept += 1
+    return kept
+
+
+# The following read what `count_ngrams` counted.
+
+
+@numba.njit(cache=True, nogil=True)
+def top_ngram(m: Memory, positions: int, n: int, longest_of_ties: bool) -> tuple[int, int]:
+    """Occurrences of the commonest n-gram and its code points without spaces; of ties the first, or the longest."""
+    most, length = 1, m.before[n]
+    for k in range(positions):
+        i, seen = m.positions[k], m.counts[m.slots[k]]
+        own = m.before[i + n] - m.before[i]
+        if seen > most or (seen == most and longest_of_ties and own > length):
+            most, length = seen, own
+    return most, length
+
+
+@numba.njit(cache=True, nogil=True)
+def later_copies(m: Memory, positions: int, n: int) -> int:
+    """Code points in n-grams seen before, from left to right; one that is found is skipped whole (datatrove)."""
+    total, skipped_to = 0, 0
+    for k in range(positions):
+        i, slot = m.positions[k], m.slots[k]
+        if m.counts[slot] == 1 or i < skipped_to:
+            continue
+        if m.counts[slot] > 0:
+            m.counts[slot] = -m.counts[slot]  # seen
+        else:
+            total += m.before[i + n] - m.before[i]
+            skipped_to = i + n
+    for k in range(positions):
+        m.counts[m.slots[k]] = abs(m.counts[m.slots[k]])
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def all_copies(m: Memory, positions: int, n: int) -> int:
+    """Code points of all occurrences of n-grams that occur more than once (dolma)."""
+    total = 0
+    for k in range(positions):
+        if m.counts[m.slots[k]] > 1:
+            total += m.before[m.positions[k] + n] - m.before[m.positions[k]]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def covered_by_copies(m: Memory, positions: int, n: int) -> int:
+    """Code points of the tokens inside any n-gram that occurs more than once, each token once (DCLM)."""
+    total, covered_to = 0, 0
+    for k in range(positions):
+        if m.counts[m.slots[k]] > 1:
+            i = m.positions[k]
+            total += m.before[i + n] - m.before[max(i, covered_to)]
+            covered_to = i + n
+    return total
