@@ -154,6 +154,7 @@ class ReadDocuments(beam.PTransform):
             Columns not named keep their names. Formats without fields (text, HTML) give `text` whatever stands here.
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
+        main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
         normalization: the fields of `Normalization` that differ from its defaults.
         encodings: tried in order for records that are no UTF-8, such as gb18030 or big5.
         repair_encoding: mend mis-decoded text ("schÃ¶n") by ftfy, and replace a few invalid bytes or lone surrogates.
@@ -166,6 +167,7 @@ class ReadDocuments(beam.PTransform):
     fields: dict[str, str | list[str]] = dataclasses.field(default_factory=lambda: {"text": "text"})
     format: str = ""
     text_unit: str = "file"
+    main_content: bool = True
     normalization: dict[str, bool | str] = dataclasses.field(default_factory=dict)
     encodings: list[str] = dataclasses.field(default_factory=list)
     repair_encoding: bool = False
@@ -322,9 +324,8 @@ def _common_folder(folders: list[str]) -> str:
 
 
 def _source_of(file: str, format_: str, options: ReadDocuments) -> str:
-    if not format_ or FORMATS[format_].has_fields or options.text_unit == "line":
-        return formats.stem(file)
-    return file.split("/")[-2]
+    whole = bool(format_) and FORMATS[format_].one_document and (format_ != "text" or options.text_unit == "file")
+    return file.split("/")[-2] if whole else formats.stem(file)
 
 
 def _pack(slices: Iterable[Slice], options: ReadDocuments) -> list[Task]:
@@ -378,6 +379,7 @@ def read_task(task: Task, options: ReadDocuments) -> Iterator[Document | Reject]
             encodings=tuple(options.encodings),
             repair=options.repair_encoding,
             text_unit=options.text_unit,
+            main_content=options.main_content,
         )
         if not piece.format:
             yield source.reject(0, "unknown_format", "neither read nor looked into")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from datapipe.formats.source import RAW_BYTES, Reject, Row, Source
-from datapipe.formats.tables import read_parquet
-from datapipe.formats.text import read_json_lines, read_text
+from datapipe.formats.tables import read_arrow, read_csv, read_parquet, read_tsv
+from datapipe.formats.text import read_json, read_json_lines, read_markdown, read_text
+from datapipe.formats.web import read_html, read_warc
 
 __all__ = ["COMPRESSIONS", "FORMATS", "RAW_BYTES", "Format", "Reject", "Row", "Source", "format_of", "read", "stem"]
 
@@ -24,20 +25,29 @@ class Format(NamedTuple):
         extensions: of the file names, lower case.
         has_fields: whether records bear names of the user's, so that the text must be looked for by name.
         splittable: whether a byte range of the file can be read by itself.
+        one_document: whether a file is one document.
         text_share: bytes of text to expect from a byte of the file, for packing and splitting.
     """
 
     read: Callable[[Source], Iterator[Row | Reject]]
     extensions: tuple[str, ...]
-    has_fields: bool
-    splittable: bool
-    text_share: float
+    has_fields: bool = True
+    splittable: bool = False
+    one_document: bool = False
+    text_share: float = 1
 
 
 FORMATS: dict[str, Format] = {
-    "jsonl": Format(read_json_lines, (".jsonl", ".ndjson"), has_fields=True, splittable=True, text_share=1),
-    "parquet": Format(read_parquet, (".parquet",), has_fields=True, splittable=True, text_share=3),
-    "text": Format(read_text, (".txt", ".text"), has_fields=False, splittable=False, text_share=1),
+    "jsonl": Format(read_json_lines, (".jsonl", ".ndjson"), splittable=True),
+    "json": Format(read_json, (".json",)),
+    "parquet": Format(read_parquet, (".parquet",), splittable=True, text_share=3),
+    "arrow": Format(read_arrow, (".arrow", ".feather", ".ipc")),
+    "csv": Format(read_csv, (".csv",)),
+    "tsv": Format(read_tsv, (".tsv",)),
+    "text": Format(read_text, (".txt", ".text"), has_fields=False, one_document=True),
+    "markdown": Format(read_markdown, (".md", ".markdown"), has_fields=False, one_document=True),
+    "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
+    "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
 }
 
 

@@ -5,8 +5,11 @@ a `Reject` that says where and why. Errors of the file system itself (no such fi
 """
 
 import codecs
+import contextlib
 import dataclasses
+import io
 import lzma
+import tempfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
@@ -66,8 +69,8 @@ class Reject(NamedTuple):
     raw: bytes
 
 
-class Damage(Exception):  # noqa: N818 - a finding about a file, turned into a Reject by whoever reads it
-    """A file cannot be read further."""
+class Damage(Exception):  # noqa: N818 - a finding about the input, turned into a Reject by whoever reads it
+    """A file that cannot be read further, or a page that cannot be read."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -89,6 +92,7 @@ class Source:
         encodings: tried in order where the bytes of a record are no UTF-8.
         repair: replace the invalid bytes of a record with U+FFFD when they are few.
         text_unit: "file" or "line": what one document of a plain text file is.
+        main_content: of an HTML page, leave out navigation, advertisements and the like.
     """
 
     path: str
@@ -100,6 +104,7 @@ class Source:
     encodings: tuple[str, ...] = ()
     repair: bool = False
     text_unit: str = "file"
+    main_content: bool = True
 
     def reject(self, position: int, reason: str, detail: str, raw: bytes = b"") -> Reject:
         """A reject of this file."""
@@ -135,6 +140,29 @@ class Source:
             file.seek(begin)
             blocks = self._decompressed_blocks(file, compression) if compression else _plain_blocks(file)
             yield from blocks if encoding is None else _as_utf8(blocks, encoding)
+
+    def stream(self) -> io.BufferedReader:
+        """The blocks as one stream, which raises `Damage` where they do."""
+        return io.BufferedReader(_BlockStream(self.blocks()), BLOCK_BYTES)
+
+    @contextlib.contextmanager
+    def seekable(self) -> Iterator[pa.NativeFile]:
+        """The file for readers that need any byte of it; a compressed one is unpacked on local disk first.
+
+        Raises:
+            Damage: as `blocks`.
+        """
+        with files.open_input(self.path) as file:
+            compression, _ = _sniff(file)
+            file.seek(0)
+            if compression is None:
+                yield file
+                return
+            with tempfile.TemporaryFile() as unpacked:
+                for block in self._decompressed_blocks(file, compression):
+                    unpacked.write(block)
+                unpacked.seek(0)
+                yield pa.PythonFile(unpacked, mode="r")
 
     def splittable(self) -> "Source | None":
         """The source itself, if its file can be read from any byte on.
@@ -173,6 +201,26 @@ class Source:
             yield bytes(pending)
         if damage is not None:
             raise damage
+
+
+class _BlockStream(io.RawIOBase):
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            block = next(self._blocks, None)
+            if block is None:
+                return 0
+            self._rest = memoryview(block)
+        taken = min(len(buffer), len(self._rest))
+        buffer[:taken] = self._rest[:taken]
+        self._rest = self._rest[taken:]
+        return taken
 
 
 def _decompressor(file: pa.NativeFile, compression: str) -> pa.NativeFile | BinaryIO:

@@ -1,5 +1,7 @@
-"""Readers of tables: Parquet, a record a row."""
+"""Readers of tables, a record a row: Parquet, Arrow, CSV and TSV."""
 
+import codecs
+import csv
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from datapipe import files
-from datapipe.formats.source import Reject, Row, Source
+from datapipe.formats.source import RAW_BYTES, Damage, Reject, Row, Source
 
 BATCH_ROWS = 256  # small, since one row may hold megabytes
 
@@ -18,26 +19,139 @@ def read_parquet(source: Source) -> Iterator[Row | Reject]:
 
     A row group that cannot be read is one reject, and the next one is read.
     """
-    with files.open_input(source.path) as file:
-        try:
+    try:
+        with source.seekable() as file:
             table = pq.ParquetFile(file, buffer_size=1 << 20)
-        except (OSError, pa.ArrowException) as error:
-            # Each range of the file finds this; the first reports it.
-            if source.start == 0:
-                yield source.reject(0, "corrupt_file", f"parquet: {error}")
+            row = 0
+            for group in range(table.num_row_groups):
+                first, rows = row, table.metadata.row_group(group).num_rows
+                row += rows
+                if not _in_range(source, table.metadata.row_group(group)):
+                    continue
+                try:
+                    for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
+                        yield from _rows(source, first, batch)
+                        first += len(batch)
+                except (OSError, pa.ArrowException) as error:
+                    yield source.reject(first, "corrupt_file", f"parquet row group {group}: {error}")
+    except Damage as damage:
+        yield source.reject(0, damage.reason, damage.detail)
+    except (OSError, pa.ArrowException) as error:
+        # Each range of the file finds this; the first reports it.
+        if source.start == 0:
+            yield source.reject(0, "corrupt_file", f"parquet: {error}")
+
+
+def read_arrow(source: Source) -> Iterator[Row | Reject]:
+    """One record a row of an Arrow file (Feather) or stream. Where a batch is damaged, the file ends."""
+    row = 0
+    try:
+        with source.seekable() as file:
+            for batch in _arrow_batches(file):
+                # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
+                for column in batch.columns:
+                    column.validate(full=not _is_text(column.type))
+                for start in range(0, len(batch), BATCH_ROWS):
+                    yield from _rows(source, row + start, batch.slice(start, BATCH_ROWS))
+                row += len(batch)
+    except Damage as damage:
+        yield source.reject(row, damage.reason, damage.detail)
+    except (OSError, pa.ArrowException) as error:
+        yield source.reject(row, "corrupt_file", f"arrow: {error}")
+
+
+def _arrow_batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
+    if file.read(6) == b"ARROW1":
+        reader = pa.ipc.open_file(file)
+        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
+    else:
+        file.seek(0)
+        yield from pa.ipc.open_stream(file)
+
+
+def read_csv(source: Source) -> Iterator[Row | Reject]:
+    """One record a row after the header, all values strings; see `_read_separated`."""
+    return _read_separated(source, ",")
+
+
+def read_tsv(source: Source) -> Iterator[Row | Reject]:
+    """As `read_csv`, with tabs."""
+    return _read_separated(source, "\t")
+
+
+def _read_separated(source: Source, delimiter: str) -> Iterator[Row | Reject]:
+    """Rows quoted as by RFC 4180; a row that has not as many values as the header is a reject.
+
+    Positions are byte offsets. Repeated names of the header take a number.
+    """
+    csv.field_size_limit(source.max_document_bytes)
+    lines = _Lines(source)
+    rows = csv.reader(lines, delimiter=delimiter)
+    names: list[str] = []
+    while True:
+        lines.forget()
+        try:
+            values = next(rows, None)
+            if values is None:
+                return
+            # Bytes that are no UTF-8 have come as surrogates.
+            values = [
+                value if value.isascii() else source.decode(value.encode(errors="surrogateescape")) for value in values
+            ]
+        except Damage as damage:
+            yield source.reject(lines.start, damage.reason, damage.detail, bytes(lines.seen))
             return
-        row = 0
-        for group in range(table.num_row_groups):
-            first, rows = row, table.metadata.row_group(group).num_rows
-            row += rows
-            if not _in_range(source, table.metadata.row_group(group)):
-                continue
-            try:
-                for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
-                    yield from _rows(source, first, batch)
-                    first += len(batch)
-            except (OSError, pa.ArrowException) as error:
-                yield source.reject(first, "corrupt_file", f"parquet row group {group}: {error}")
+        except UnicodeDecodeError as error:
+            yield source.reject(lines.start, "invalid_utf8", str(error), bytes(lines.seen))
+            continue
+        except csv.Error as error:
+            reason = "too_large" if "larger" in str(error) else "malformed_csv"
+            yield source.reject(lines.start, reason, str(error), bytes(lines.seen))
+            continue
+        if not values:
+            continue
+        if not names:
+            for name in values:
+                names.append(name if name not in names else f"{name}_{len(names)}")
+        elif len(values) != len(names):
+            detail = f"{len(values)} values under {len(names)} names"
+            yield source.reject(lines.start, "malformed_csv", detail, bytes(lines.seen))
+        else:
+            yield Row(lines.start, dict(zip(names, values, strict=True)), bytes(lines.seen))
+
+
+class _Lines:
+    """The lines of a source as `csv` takes them, with those of the row begun last."""
+
+    def __init__(self, source: Source) -> None:
+        self._stream = source.stream()
+        self._limit = source.max_document_bytes
+        self.start = self._next = 0
+        self.seen = bytearray()
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline(self._limit)
+        if not line:
+            raise StopIteration
+        self._next += len(line)
+        if len(self.seen) < RAW_BYTES:
+            self.seen += line
+        if len(line) == self._limit and not line.endswith(b"\n"):
+            while (rest := self._stream.readline(self._limit)) and not rest.endswith(b"\n"):
+                self._next += len(rest)
+            self._next += len(rest)
+            raise csv.Error(f"line larger than {self._limit} bytes")
+        if self._next == len(line):
+            line = line.removeprefix(codecs.BOM_UTF8)
+        return line.decode(errors="surrogateescape")
+
+    def forget(self) -> None:
+        """Begin a new row."""
+        self.start = self._next
+        self.seen.clear()
 
 
 def _in_range(source: Source, group: Any) -> bool:
@@ -71,6 +185,10 @@ def _value(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
     except UnicodeDecodeError:
-        if pt.is_string(scalar.type) or pt.is_large_string(scalar.type):
+        if _is_text(scalar.type):
             return scalar.as_buffer().to_pybytes()
         raise
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return pt.is_string(type_) or pt.is_large_string(type_)

@@ -1,7 +1,8 @@
-"""Readers of line-based and plain text: JSON lines, and text of which a document is a file or a line."""
+"""Readers of JSON and of plain text: a record a line, a value of an array, or a file."""
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,32 +23,115 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
         if isinstance(line, Reject):
             yield line
             continue
-        position, raw = line
+        yield _json_row(source, *line)
+
+
+def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
         try:
-            value = orjson.loads(raw)
-        except orjson.JSONDecodeError:
-            try:
-                value = json.loads(source.decode(raw), strict=False)
-            except UnicodeDecodeError as error:
-                yield source.reject(position, "invalid_utf8", str(error), raw)
-                continue
-            except RecursionError:
-                yield source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
-                continue
-            except ValueError as error:
-                yield source.reject(position, "malformed_json", str(error), raw)
-                continue
-        yield as_row(source, position, value, raw)
-
-
-def as_row(source: Source, position: int, value: Any, raw: bytes) -> Row | Reject:
-    """A parsed JSON value as a record."""
+            value = json.loads(source.decode(raw), strict=False)
+        except UnicodeDecodeError as error:
+            return source.reject(position, "invalid_utf8", str(error), raw)
+        except RecursionError:
+            return source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
+        except ValueError as error:
+            return source.reject(position, "malformed_json", str(error), raw)
     if not isinstance(value, dict):
         return source.reject(position, "not_an_object", f"a JSON {type(value).__name__}", raw)
     # Counting brackets costs next to nothing, and nearly every line has too few to be deep.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return source.reject(position, "nested_too_deep", f"more than {MAX_DEPTH} levels", raw)
     return Row(position, value, raw)
+
+
+def read_json(source: Source) -> Iterator[Row | Reject]:
+    """One record a value of the array that the file is, or of the values that stand in it one after the other.
+
+    A file whose first line is a whole object is read as JSON lines: many bear the extension of JSON, and lines allow to
+    go on after a malformed one. In an array that is possible only while quotes are in pairs.
+    """
+    try:
+        first = source.stream().readline(source.max_document_bytes).removeprefix(codecs.BOM_UTF8)
+        lines = isinstance(orjson.loads(first), dict)
+    except (Damage, orjson.JSONDecodeError):
+        lines = False
+    if lines:
+        yield from read_json_lines(source)
+        return
+    for value in _json_values(source):
+        yield value if isinstance(value, Reject) else _json_row(source, *value)
+
+
+_OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')
+_IN_STRINGS = re.compile(rb'["\\]')
+
+
+def _json_values(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
+    """The position and bytes of each value of a top-level array, and of each top-level object."""
+    depth, in_array, in_string, escaped = 0, False, False, False
+    begun = _Begun(source)
+    try:
+        for block in source.blocks():
+            taken, at = 0, int(escaped)
+            escaped = False
+            while match := (_IN_STRINGS if in_string else _OUTSIDE_STRINGS).search(block, at):
+                at, mark = match.end(), match.group()
+                if mark == b'"':
+                    in_string = not in_string
+                elif mark == b"\\":
+                    escaped = at == len(block)
+                    at += 1
+                elif depth == 0 and mark == b"[":
+                    yield from begun.end(block[taken : at - 1], separator=1)
+                    taken, depth, in_array = at, 1, True
+                elif mark in b"{[":
+                    depth += 1
+                elif mark in b"}]":
+                    depth = max(0, depth - 1)
+                    if depth == 0:
+                        end = at - in_array
+                        yield from begun.end(block[taken:end], separator=at - end)
+                        taken, in_array = at, False
+                elif depth == 1 and in_array:
+                    yield from begun.end(block[taken : at - 1], separator=1)
+                    taken = at
+            begun.add(block[taken:])
+    except Damage as damage:
+        yield source.reject(begun.position, damage.reason, damage.detail, bytes(begun.held))
+    else:
+        yield from begun.end(b"")
+
+
+class _Begun:
+    """A value begun in earlier blocks: its position, its bytes, and how many of them are not held as it is too long."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.position = 0
+        self.held = bytearray()
+        self._dropped = 0
+
+    def add(self, piece: bytes) -> None:
+        self.held += piece
+        if len(self.held) > self._source.max_document_bytes:
+            kept = min(RAW_BYTES, self._source.max_document_bytes)
+            self._dropped += len(self.held) - kept
+            del self.held[kept:]
+
+    def end(self, piece: bytes, separator: int = 0) -> Iterator[tuple[int, bytes] | Reject]:
+        self.add(piece)
+        raw = bytes(self.held)
+        value = raw.lstrip(codecs.BOM_UTF8 + b" \t\r\n")
+        at, length = self.position + len(raw) - len(value), len(value) + self._dropped
+        self.position += len(raw) + self._dropped + separator
+        self._dropped = 0
+        self.held.clear()
+        if length > self._source.max_document_bytes:
+            yield _too_large(self._source, at, length, value)
+        elif value:
+            yield at, value.rstrip()
 
 
 def _depth(value: Any) -> int:
@@ -62,7 +146,15 @@ def _depth(value: Any) -> int:
 
 def read_text(source: Source) -> Iterator[Row | Reject]:
     """One record a file or a line, by `source.text_unit`. A line that is blank is no record."""
-    records = read_lines(source) if source.text_unit == "line" else read_whole(source)
+    return _decoded(source, read_lines(source) if source.text_unit == "line" else read_whole(source))
+
+
+def read_markdown(source: Source) -> Iterator[Row | Reject]:
+    """One record a file, its markup as it is: models are to write it."""
+    return _decoded(source, read_whole(source))
+
+
+def _decoded(source: Source, records: Iterator[tuple[int, bytes] | Reject]) -> Iterator[Row | Reject]:
     for record in records:
         if isinstance(record, Reject):
             yield record

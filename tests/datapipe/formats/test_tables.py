@@ -1,6 +1,7 @@
-"""Parquet: types, ranges and damage."""
+"""Parquet, Arrow, CSV and TSV: types, ranges and damage."""
 
 import datetime
+import gzip
 import itertools
 import pathlib
 from collections.abc import Callable
@@ -13,18 +14,18 @@ import pytest
 from datapipe import formats
 from datapipe.formats import Reject, Row, Source
 
-Read = Callable[..., list[Any]]  # bytes and the fields of Source to rows and rejects
+Read = Callable[..., list[Any]]  # bytes or a table, format and the fields of Source to rows and rejects
 
 
 @pytest.fixture
 def read(tmp_path: pathlib.Path) -> Read:
-    def make(data: bytes | pa.Table, **options: Any) -> list[Row | Reject]:
+    def make(data: bytes | pa.Table, format_: str = "parquet", **options: Any) -> list[Row | Reject]:
         path = tmp_path / "file.parquet"
         if isinstance(data, pa.Table):
             pq.write_table(data, path, row_group_size=10)
         else:
             path.write_bytes(data)
-        return list(formats.read(Source(str(path), "file", **options), "parquet"))
+        return list(formats.read(Source(str(path), "file", **options), format_))
 
     return make
 
@@ -72,3 +73,67 @@ def test_a_broken_row_group_leaves_the_others(read: Read, tmp_path: pathlib.Path
     assert [row.position for row in rows] == [*range(11), *range(20, 30)]
     assert isinstance(rows[10], Reject)
     assert rows[10].reason == "corrupt_file"
+
+
+def test_a_compressed_table_is_unpacked(read: Read, tmp_path: pathlib.Path) -> None:
+    rows = read(pa.table({"text": ["a", "b"]}))
+    data = (tmp_path / "file.parquet").read_bytes()
+    assert read(gzip.compress(data)) == rows
+    assert [row.reason for row in read(gzip.compress(data)[:-20])] == ["truncated_file"]
+
+
+def arrow(table: pa.Table, new: Callable[..., Any]) -> bytes:
+    sink = pa.BufferOutputStream()
+    with new(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=10)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_arrow_files_and_streams(read: Read, new: Callable[..., Any]) -> None:
+    table = pa.table({"text": [f"document {n}" for n in range(25)], "n": range(25)})
+    data = arrow(table, new)
+    rows = [Row(n, {"text": f"document {n}", "n": n}) for n in range(25)]
+    assert read(data, "arrow") == rows
+    assert read(gzip.compress(data), "arrow") == rows
+    assert [row.reason for row in read(data[:100], "arrow")] == ["corrupt_file"]
+
+
+def test_arrow_offsets_that_point_anywhere_are_found(read: Read) -> None:
+    data = bytearray(arrow(pa.table({"text": ["first", "second"]}), pa.ipc.new_stream))
+    at = data.index(b"\0\0\0\0\x05\0\0\0\x0b\0\0\0")
+    data[at + 8 : at + 12] = b"\xff\xff\xff\x7f"
+    assert [row.reason for row in read(bytes(data), "arrow")] == ["corrupt_file"]
+
+
+def test_csv_and_tsv(read: Read) -> None:
+    data = b'\xef\xbb\xbftext,n,n\r\n"two\nlines, ""quoted""",1,2\r\n\r\nplain,3,4'
+    rows = read(data, "csv")
+    assert [row.columns for row in rows] == [
+        {"text": 'two\nlines, "quoted"', "n": "1", "n_2": "2"},
+        {"text": "plain", "n": "3", "n_2": "4"},
+    ]
+    assert all(data[row.position :].startswith(row.raw) for row in rows)
+    assert read(b"text\tn\na b\t1", "tsv")[0].columns == {"text": "a b", "n": "1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"a,b,c", "malformed_csv"),
+        (b"a", "malformed_csv"),
+        (b"a,\xff", "invalid_utf8"),
+        (b"a,b" + b"b" * 2000, "too_large"),
+    ],
+)
+def test_a_bad_csv_row_is_one_reject_and_the_next_is_read(read: Read, line: bytes, reason: str) -> None:
+    before, reject, after = read(b"text,n\ngood,1\n" + line + b"\ngood,2\n", "csv", max_document_bytes=1500)
+    assert (before.columns["n"], after.columns["n"]) == ("1", "2")
+    assert (reject.reason, reject.position) == (reason, 14)
+    assert reject.raw.startswith(line[:1000])
+
+
+def test_csv_in_another_encoding(read: Read) -> None:
+    data = "text,n\n中文,1\n".encode("gb18030")
+    assert read(data, "csv", encodings=("gb18030",))[0].columns == {"text": "中文", "n": "1"}
+    assert [row.reason for row in read(data, "csv")] == ["invalid_utf8"]

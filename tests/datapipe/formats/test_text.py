@@ -116,3 +116,43 @@ def test_a_range_of_a_file_that_cannot_be_split_reads_all_or_nothing(read: Read)
     data = '{"text": "a"}\n{"text": "b"}'.encode("utf-16")
     assert len(read(data, stop=20)) == 2
     assert read(data, start=20) == []
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_json_arrays_and_objects_one_after_the_other(read: Read, indent: int | None) -> None:
+    values = [{"text": 'a "b" \\ [c], {d}\n', "n": n, "tags": [["x"], {}]} for n in range(5)]
+    array = json.dumps(values, indent=indent).encode()
+    rows = read(array, "json")
+    assert [row.columns for row in rows] == values
+    assert all(array[row.position :].startswith(row.raw) for row in rows)
+    assert [row.columns for row in read(b"\xef\xbb\xbf" + array, "json")] == values
+    objects = "\n".join(json.dumps(value, indent=2) for value in values).encode()
+    rows = read(objects, "json")
+    assert [row.columns for row in rows] == values
+    assert all(objects[row.position :].startswith(row.raw) for row in rows)
+    lines = "\n".join(map(json.dumps, values)).encode()
+    assert read(lines + b"\nbad\n" + lines, "json") == read(lines + b"\nbad\n" + lines, "jsonl")
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 7])
+def test_json_values_over_the_edges_of_blocks(read: Read, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    values = [{"text": 'a "b" \\\\ [c], {d}'}, {"b": [1, 2, {"c": "\\"}]}]
+    data = b" " + json.dumps(values).encode()
+    whole = read(data, "json")
+    monkeypatch.setattr("datapipe.formats.source.BLOCK_BYTES", block)
+    assert read(data, "json") == whole
+    assert [row.columns for row in whole] == values
+
+
+def test_bad_values_of_an_array_are_rejects(read: Read) -> None:
+    data = b'[{"text": "a"}, 5, {"text" "b"}, "c", {"text": "' + b"d" * 100 + b'"}, {"text": "e"},]'
+    rows = read(data, "json", max_document_bytes=50)
+    assert [row.reason if isinstance(row, Reject) else row.columns["text"] for row in rows] == [
+        "a", "not_an_object", "malformed_json", "not_an_object", "too_large", "e"]  # fmt: skip
+    assert [row.reason for row in read(b'[{"text": "a"}, {"te', "json")[1:]] == ["malformed_json"]
+    assert [row.reason for row in read(b"what", "json")] == ["malformed_json"]
+    assert read(b"[]", "json") == read(b"", "json") == []
+
+
+def test_markdown_is_kept_as_it_is(read: Read) -> None:
+    assert read(b"# Title\n\n* a\n", "markdown", text_unit="line")[0].columns == {"text": "# Title\n\n* a\n"}
