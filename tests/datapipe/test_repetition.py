@@ -1,7 +1,7 @@
 from collections import Counter
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.repetition import (
@@ -30,12 +30,14 @@ def prefix_of(text: str) -> np.ndarray:
     return prefix
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30), st.integers(0, 30), st.integers(0, 30))
 def test_hashes_any_span_in_constant_time(text: str, start: int, end: int) -> None:
     start, end = sorted((min(start, len(text)), min(end, len(text))))
     assert int(span_hash(prefix_of(text), start, end, new_memory(30))) == text_hash(text[start:end])
 
 
+@settings(deadline=None)
 @given(tokens, st.booleans())
 def test_counts_repeated_pieces(pieces: list[str], copies: bool) -> None:
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int32)
@@ -47,6 +49,7 @@ def test_counts_repeated_pieces(pieces: list[str], copies: bool) -> None:
     assert found == (sum(expected.values()), sum(len(piece) * n for piece, n in expected.items()))
 
 
+@settings(deadline=None)
 @given(tokens)
 def test_narrowing_to_repeated_ngrams_changes_no_count(words: list[str]) -> None:
     ends = np.cumsum([len(word) for word in words], dtype=np.int32)
