@@ -17,14 +17,13 @@ import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe import files
-from datapipe.characters import text_buffers
 from datapipe.components import EDGE, spanning_forest
 from datapipe.corpus import ROW_BITS, Part
 from datapipe.exact_duplicates import losses
-from datapipe.minhash import band_hashes, datasketch_permutations, datasketch_signatures, fast_similarity_sketches
+from datapipe.minhash import band_hashes
 from datapipe.shingle_sets import read_entries, similarities, write_sets
-from datapipe.shingles import shingle_hashes
 from datapipe.shuffle import GroupRecords, group_starts, partition, rejoin
+from datapipe.sketches import SKETCHES, sketches
 
 MEMBER = np.dtype([("bucket", "<u8"), ("id", "<u8")])
 PAIR = np.dtype([("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
@@ -32,26 +31,12 @@ ROW = np.dtype([("id", "<u8")])
 TIE = np.dtype(
     [*EDGE.descr, ("first_loss", "<f8"), ("second_loss", "<f8"), ("first_bytes", "<i8"), ("second_bytes", "<i8")]
 )
-DATASKETCH_SCHEMES = {"datasketch": "affine32", "datasketch_legacy": "legacy"}
 
 
-def signatures(
-    texts: pa.Array, sketch: str, slots: int, size: int
-) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
-    """The sketch of each text, shape (n, slots), and whether it has any shingle, shape (n,)."""
-    hashes, bounds = shingle_hashes(*text_buffers(texts), size)
-    if sketch == "fast":
-        sketches = fast_similarity_sketches(hashes, bounds, slots)
-    else:
-        scheme = DATASKETCH_SCHEMES[sketch]
-        sketches = datasketch_signatures(hashes, bounds, datasketch_permutations(slots, scheme), scheme == "legacy")
-    return sketches, np.diff(bounds) > 0
-
-
-def members(sketches: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], bands: int, rows: int) -> np.ndarray:
-    """A `MEMBER` record for each band of each sketch."""
+def members(signatures: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], bands: int, rows: int) -> np.ndarray:
+    """A `MEMBER` record for each band of each sketch; `signatures` has shape (n, slots), `ids` (n,)."""
     records = np.empty(len(ids) * bands, MEMBER)
-    records["bucket"] = band_hashes(sketches, bands, rows).ravel()
+    records["bucket"] = band_hashes(signatures, bands, rows).ravel()
     records["id"] = np.repeat(ids, bands)
     return records
 
@@ -187,10 +172,8 @@ class FindNearDuplicates(beam.PTransform):
             raise ValueError(
                 f"near_duplicates: slots must be at least bands * rows = {self.bands * self.rows}, got {self.slots!r}"
             )
-        if self.sketch not in ("fast", *DATASKETCH_SCHEMES):
-            raise ValueError(
-                f"near_duplicates: sketch must be one of {['fast', *DATASKETCH_SCHEMES]}, got {self.sketch!r}"
-            )
+        if self.sketch not in SKETCHES:
+            raise ValueError(f"near_duplicates: sketch must be one of {list(SKETCHES)}, got {self.sketch!r}")
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -199,8 +182,8 @@ class FindNearDuplicates(beam.PTransform):
 
     def _members(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(["text"]):
-            sketches, known = signatures(batch.column("text"), self.sketch, self.slots, self.shingle_size)
-            yield members(sketches[known], batch.column("id").to_numpy()[known], self.bands, self.rows)
+            found, known = sketches(batch.column("text"), self.sketch, self.slots, self.shingle_size)
+            yield members(found[known], batch.column("id").to_numpy()[known], self.bands, self.rows)
 
     def _write_sets(self, group: tuple[int, dict[str, Iterable]], scratch: str) -> Iterator[tuple[int, str]]:
         number, found = group
