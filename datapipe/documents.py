@@ -18,6 +18,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
+import ftfy
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -412,7 +413,9 @@ def _admit(
             text = source.decode(text)
         if not isinstance(text, str):
             return reject("text_not_string", f"{field} is of type {type(text).__name__}")
-        encoded = text.encode(errors="replace" if options.repair_encoding else "strict")
+        if options.repair_encoding:
+            text = ftfy.fix_encoding(text).encode(errors="replace").decode()
+        encoded = text.encode()
     except UnicodeDecodeError as error:
         return reject("invalid_utf8", str(error))
     except UnicodeEncodeError as error:

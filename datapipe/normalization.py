@@ -13,6 +13,7 @@ import unicodedata
 import numba
 import numpy as np
 import numpy.typing as npt
+import opencc
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -36,6 +37,7 @@ _INVISIBLES = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _SPACES_AT_LINE_END = re.compile(r"[^\S\n]+(?=\n|\Z)")
 _SPACES = re.compile(r"[^\S\n\t ]")
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -51,6 +53,8 @@ class Normalization:
         invisibles: drop zero-width characters and bidi controls, except the two joiners that spelling needs.
         whitespace: every other space character becomes a space, none stays at the end of a line, no more than one blank
             line in a row, and none at either end of the document. Indentation stays, so that code survives.
+        simplified: traditional Chinese becomes simplified (OpenCC's `t2s`), in documents that have more characters to
+            simplify than to make traditional, and no kana: simplified and Japanese text would be damaged.
     """
 
     newlines: bool = True
@@ -58,6 +62,7 @@ class Normalization:
     controls: bool = True
     invisibles: bool = True
     whitespace: bool = False
+    simplified: bool = False
 
     def __post_init__(self) -> None:
         if self.form not in FORMS:
@@ -72,7 +77,7 @@ def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
         options: what to do.
     """
     touched = needs(texts) & _wanted(options) != 0
-    if options.whitespace:
+    if options.whitespace or options.simplified:
         touched[:] = True
     if not touched.any():
         return texts
@@ -95,7 +100,27 @@ def normalize_one(text: str, options: Normalization) -> str:
         text = _SPACES.sub(" ", text)
         text = _SPACES_AT_LINE_END.sub("", text)
         text = _BLANK_LINES.sub("\n\n", text).strip("\n")
+    if options.simplified:
+        text = simplify(text)
     return text
+
+
+def simplify(text: str) -> str:
+    """A text in traditional Chinese, in simplified Chinese; any other as it is."""
+    if text.isascii() or _KANA.search(text):
+        return text
+    simplified = _converter("t2s").convert(text)
+    traditional = _converter("s2t").convert(text)
+    return simplified if _differences(text, simplified) > _differences(text, traditional) else text
+
+
+def _differences(one: str, other: str) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=False))
+
+
+@functools.cache
+def _converter(conversion: str) -> opencc.OpenCC:
+    return opencc.OpenCC(conversion)
 
 
 def _wanted(options: Normalization) -> int:

@@ -146,6 +146,8 @@ def test_repair_and_encodings_save_what_they_can(write: Write) -> None:
     assert reasons(root) == ["lone_surrogate", "invalid_utf8", "invalid_utf8"]
     assert reasons(root, repair_encoding=True) == [None, None, "invalid_utf8"]
     assert reasons(root, encodings=["gb18030"])[2] is None
+    root = write("a.jsonl", {"text": "schÃ¶n"})
+    assert [read(root, repair_encoding=repair)[0].text.decode() for repair in (False, True)] == ["schÃ¶n", "schön"]
 
 
 def test_fields_are_mapped(write: Write) -> None:

@@ -24,6 +24,9 @@ NOTHING = Normalization(newlines=False, form="none", controls=False, invisibles=
         ({"controls": True}, "a\x07b\x1bc\x9fd\te\n", "abcd\te\n"),
         ({"invisibles": True}, "pass\u200bword\u202e\u2066\ufeff ن\u200cا 👨\u200d👩", "password ن\u200cا 👨\u200d👩"),
         ({"whitespace": True}, "\n  a\u3000b \n\n\n\nc\xa0\n", "  a b\n\nc"),
+        ({"simplified": True}, "千山萬山如火發", "千山万山如火发"),
+        ({"simplified": True}, "半透明覆盖状", "半透明覆盖状"),
+        ({"simplified": True}, "東京の國", "東京の國"),
     ],
 )
 def test_each_option_changes_its_text_and_nothing_else(option: dict[str, Any], text: str, expected: str) -> None:
@@ -35,8 +38,15 @@ def test_each_option_changes_its_text_and_nothing_else(option: dict[str, Any], t
 CHARACTERS = st.one_of(
     st.characters(codec="utf-8"), st.sampled_from("a\u0301\u0327ᄀ\u1161\u11a8\r\n\x07\u200b é１ﬁ\u2028")
 )
-OPTIONS = st.builds(Normalization, newlines=st.booleans(), form=st.sampled_from(["NFC", "NFKC", "none"]),
-                    controls=st.booleans(), invisibles=st.booleans(), whitespace=st.booleans())  # fmt: skip
+OPTIONS = st.builds(
+    Normalization,
+    newlines=st.booleans(),
+    form=st.sampled_from(["NFC", "NFKC", "none"]),
+    controls=st.booleans(),
+    invisibles=st.booleans(),
+    whitespace=st.booleans(),
+    simplified=st.booleans(),
+)
 
 
 @given(st.lists(st.none() | st.text(CHARACTERS)), OPTIONS, st.integers(0, 3))
