@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe.
 import argparse
 import glob
 import json
+import logging
 import os
 import pathlib
 import sys
@@ -45,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    # Beam warns of optional packages that are not installed, and repeats what workers say.
+    logging.basicConfig(level=logging.CRITICAL)
     arguments, rest = parser().parse_known_args(argv)
     if rest and arguments.command != "run":
         parser().error(f"unknown arguments: {' '.join(rest)}")

@@ -5,6 +5,7 @@ A local path and `gs://…` go through the same functions. Local files are opene
 
 import contextlib
 import json
+import os
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -58,9 +59,8 @@ def exists(path: str) -> bool:
 
 def make_folder(path: str) -> None:
     """Make a folder and those above it, where the file system has folders."""
-    if is_local(path) and not FileSystems.exists(path):
-        with contextlib.suppress(FileExistsError):
-            FileSystems.mkdirs(path)
+    if is_local(path):
+        os.makedirs(path, exist_ok=True)  # noqa: PTH103 - Beam's own raises where another worker was faster
 
 
 def remove_folder(path: str) -> None:
@@ -72,6 +72,13 @@ def remove_folder(path: str) -> None:
 def rename(path: str, name: str) -> None:
     """Give a file another name, in the place of whatever bears it."""
     FileSystems.rename([path], [name])
+
+
+def remove_temporary(folder: str) -> None:
+    """Delete what a killed process left half written anywhere below a folder."""
+    left = [m.path for match in FileSystems.match([join(folder, "**.tmp")]) for m in match.metadata_list]
+    if left:
+        FileSystems.delete(left)
 
 
 def list_folder(path: str) -> list[str]:

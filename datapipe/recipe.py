@@ -112,7 +112,7 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
         raise _error(path, node, "`stages` must be a list")
     stages = [(item, _stage(path, item, variables)) for item in node.value]
     _check_order(path, stages)
-    description = _plain(fields["description"][1]) if "description" in fields else ""
+    description = _plain(path, fields["description"][1]) if "description" in fields else ""
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
     return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages))
 
@@ -138,9 +138,11 @@ def _mapping(path: str, node: yaml.Node | None, what: str) -> dict[str, tuple[ya
     return entries
 
 
-def _plain(node: yaml.Node) -> Any:
-    loader = yaml.SafeLoader("")
-    return loader.construct_document(node)
+def _plain(path: str, node: yaml.Node) -> Any:
+    try:
+        return yaml.SafeLoader("").construct_document(node)
+    except yaml.YAMLError as error:
+        raise _error(path, node, f"not plain YAML: {error}") from error
 
 
 def _fill(value: Any, variables: Mapping[str, str]) -> Any:
@@ -164,7 +166,9 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Any:
         if len(entries) != 1:
             raise _error(path, node, f"a stage is one name with its options, got {sorted(entries)}")
         ((name, (name_node, options_node)),) = entries.items()
-        options = _mapping(path, options_node, f"the options of {name!r}") if _plain(options_node) is not None else {}
+        options = (
+            _mapping(path, options_node, f"the options of {name!r}") if _plain(path, options_node) is not None else {}
+        )
     classes = {stage.name: stage for stage in STAGES}
     if name not in classes:
         raise _error(path, name_node, f"unknown stage {name!r}{_suggest(name, list(classes))}")
@@ -175,7 +179,7 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Any:
     for option, (option_node, value_node) in options.items():
         if option not in known:
             raise _error(path, option_node, f"{name}: unknown option {option!r}{_suggest(option, known)}")
-        value = _fill(_plain(value_node), variables)
+        value = _fill(_plain(path, value_node), variables)
         if not matches(value, hints[option]):
             wanted = hints[option].__name__ if isinstance(hints[option], type) else str(hints[option])
             raise _error(path, value_node, f"{name}: {option} must be {wanted}, got {value!r}")

@@ -262,6 +262,7 @@ class _Driver:
                 self.corpus.folder(RUN_FILE), self.record | {"stages": self.before | self.record["stages"]}
             )
         files.make_folder(folder)
+        files.remove_temporary(folder)
         ready = stage.prepare(self.corpus, folder) if hasattr(stage, "prepare") else stage
         progress = Progress(self.corpus.root, stage.name)
         with progress:

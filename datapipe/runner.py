@@ -6,7 +6,11 @@ a worker process that died (out of memory, say), so the runner here watches them
 
 import dataclasses
 import os
+import pathlib
 import re
+import shlex
+import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +19,11 @@ from typing import Any
 import apache_beam as beam
 import psutil
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.job.utils import dict_to_struct
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 # Worker processes cost 2 to 4 s to start and to warm up; below this much text one process is sooner done.
 PROCESSES_FROM_BYTES = 48 << 20
@@ -67,17 +75,21 @@ class Runner:
             return self.local and self.workers > 1 and text_bytes >= PROCESSES_FROM_BYTES
         return self.mode == "multi_processing"
 
-    def _pipeline(self, text_bytes: int) -> beam.Pipeline:
+    def _pipeline(self, text_bytes: int, worker_log: str) -> beam.Pipeline:
         if not self.local:
             return beam.Pipeline(options=PipelineOptions(list(self.flags)))
-        processes = self.uses_processes(text_bytes)
-        options = PipelineOptions(
-            list(self.flags),
-            direct_running_mode="multi_processing" if processes else "in_memory",
-            direct_num_workers=self.workers if processes else 1,
-            default_sdk_harness_log_level="ERROR",
+        if not self.uses_processes(text_bytes):
+            return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(self.flags), direct_num_workers=1))
+        # What `direct_running_mode=multi_processing` sets up, but for the chatter of each worker on standard error.
+        command = (
+            f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main 2>>{shlex.quote(worker_log)}"
         )
-        return beam.Pipeline(runner=FnApiRunner(), options=options)
+        environment = SubprocessSDKEnvironment.from_command_string(command)
+        provision = beam_provision_api_pb2.ProvisionInfo(
+            pipeline_options=dict_to_struct({"default_sdk_harness_log_level": "ERROR"})
+        )
+        runner = FnApiRunner(environment, provision_info=ExtendedProvisionInfo(provision))
+        return beam.Pipeline(runner=runner, options=PipelineOptions(list(self.flags), direct_num_workers=self.workers))
 
     def run(self, build: Callable[[beam.Pipeline], Any], text_bytes: int, watch: Callable[[], None]) -> "Usage":
         """Build a pipeline, run it to its end, and return what it used.
@@ -91,33 +103,10 @@ class Runner:
             WorkerDiedError: if a worker process dies.
             PipelineError: if a step of the pipeline raises.
         """
-        started = time.monotonic()
-        pipeline = self._pipeline(text_bytes)
-        build(pipeline)
-        failures: list[BaseException] = []
-
-        def work() -> None:
-            try:
-                pipeline.run().wait_until_finish()
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=work, daemon=True, name="pipeline")
-        peak = 0
-        with _dead_workers() as deaths:
-            thread.start()
-            polls = 0
-            while thread.is_alive():
-                thread.join(_POLL_SECONDS)
-                if deaths:
-                    raise WorkerDiedError(_death_notice(deaths[0]))
-                if polls % _POLLS_PER_MEMORY_READING == 0:
-                    peak = max(peak, _resident_bytes())
-                polls += 1
-                watch()
-        if failures:
-            raise PipelineError(cause(failures[0])) from failures[0]
-        return Usage(time.monotonic() - started, peak)
+        with tempfile.NamedTemporaryFile(prefix="datapipe-workers-", suffix=".log") as worker_log:
+            pipeline = self._pipeline(text_bytes, worker_log.name)
+            build(pipeline)
+            return _run(pipeline, watch, worker_log.name)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +115,34 @@ class Usage:
 
     seconds: float
     peak_bytes: int
+
+
+def _run(pipeline: beam.Pipeline, watch: Callable[[], None], worker_log: str) -> "Usage":
+    started = time.monotonic()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            pipeline.run().wait_until_finish()
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="pipeline")
+    peak = 0
+    with _dead_workers() as deaths:
+        thread.start()
+        polls = 0
+        while thread.is_alive():
+            thread.join(_POLL_SECONDS)
+            if deaths:
+                raise WorkerDiedError(_death_notice(deaths[0], worker_log))
+            if polls % _POLLS_PER_MEMORY_READING == 0:
+                peak = max(peak, _resident_bytes())
+            polls += 1
+            watch()
+    if failures:
+        raise PipelineError(cause(failures[0])) from failures[0]
+    return Usage(time.monotonic() - started, peak)
 
 
 def cause(error: BaseException) -> str:
@@ -157,11 +174,12 @@ class _dead_workers:  # noqa: N801 - a context manager reads as a function
         threading.excepthook = self._before
 
 
-def _death_notice(text: str) -> str:
+def _death_notice(text: str, worker_log: str) -> str:
     code = int(text.rsplit(" ", 1)[-1])
-    killed = code in (-9, 137)
-    why = "killed, most likely out of memory: give fewer --workers" if killed else f"exit status {code}"
-    return f"a worker process died ({why})"
+    if code in (-9, 137):
+        return "a worker process was killed, most likely out of memory: give fewer --workers"
+    last = (pathlib.Path(worker_log).read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""])[-1]
+    return f"a worker process died with exit status {code}: {last}"
 
 
 def _resident_bytes() -> int:

@@ -26,8 +26,8 @@ def test_a_recipe_gives_its_stages_in_order(tmp_path: pathlib.Path) -> None:
 
 
 def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
-    text = "stages:\n  - documents\n  - instructions: {input: ['{beside}/instructions']}\n"
-    assert load(tmp_path, text).stages[1].input == ["/data/instructions"]
+    text = "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n"
+    assert load(tmp_path, text).stages[1].paths == ["/data/instructions"]
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
         ("stages:\n  - documents:\n      part_bytes: 0\n", 2, "part_bytes must be above 0, got 0"),
         ("stages:\n  - documents\n  - documents\n", 3, "'documents' stands twice"),
         ("stages:\n  - documents:\n      format: text\n      format: text\n", 4, "'format' stands twice"),
-        ("stages:\n  - documents\n  - rules\n", 3, "put the stage 'measurements' before it"),
+        ("stages:\n  - documents\n  - rules\n", 3, "put the stage 'language' before it"),
         ("stages: documents\n", 1, "`stages` must be a list"),
         ("stages:\n  - documents: 7\n", 2, "the options of 'documents' must be a mapping"),
         ("stages:\n  - {documents: {}, language: {}}\n", 2, "a stage is one name with its options"),
@@ -63,7 +63,8 @@ def test_errors_name_file_line_and_remedy(text: str, line: int, message: str, tm
         ("stages: []\n", "the first stage must be 'documents'"),
         ("stages:\n  - language\n", "the first stage must be 'documents'"),
         ("stages: [\n", "not valid YAML"),
-        ("stages:\n  - !!python/object:os.system {}\n", "unknown"),
+        ("stages:\n  - !!python/object:os.system {}\n", "a stage is one name"),
+        ("stages:\n  - documents: {format: !!python/name:os.system }\n", "not plain YAML"),
     ],
 )
 def test_a_recipe_without_a_run_in_it_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:

@@ -35,7 +35,28 @@ stages:
   - mixture
   - shards: {shard_bytes: 60000}
 """
-WORDS = ["the", "river", "sea", "boat", "morning", "tide", "people", "town", "fish", "net", "quay", "market", "light", "catch", "noon", "hand", "that", "with", "have", "be"]
+WORDS = [
+    "the",
+    "river",
+    "sea",
+    "boat",
+    "morning",
+    "tide",
+    "people",
+    "town",
+    "fish",
+    "net",
+    "quay",
+    "market",
+    "light",
+    "catch",
+    "noon",
+    "hand",
+    "that",
+    "with",
+    "have",
+    "be",
+]
 
 
 def document(seed: int) -> str:
@@ -150,6 +171,11 @@ def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Pat
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
+def wait_for(path: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
+    while not path.exists() and process.poll() is None:
+        time.sleep(0.05)
+
+
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: str) -> None:
     do(tmp_path, [inputs], "whole", workers=1)
     whole = digests(tmp_path / "whole")
@@ -157,10 +183,10 @@ def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: 
     command = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
     command += ["--output", str(tmp_path / "out"), "--workers", "1"]
     kills = 0
-    for attempt in range(int(os.environ.get("DATAPIPE_KILLS", "4"))):
+    for attempt in range(int(os.environ.get("DATAPIPE_KILLS", "2"))):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        # From before the first stage to behind the last: start-up takes 2 to 4 s of it.
-        time.sleep(random.Random(attempt).uniform(2, 7))
+        wait_for(tmp_path / "out" / "run.json", process)
+        time.sleep(random.Random(attempt).uniform(0, 3))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()

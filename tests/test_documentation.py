@@ -1,0 +1,80 @@
+"""What the documents say is what the code is: names, order, files, commands."""
+
+import dataclasses
+import importlib
+import pathlib
+import re
+import subprocess
+from typing import Any
+
+import pytest
+import yaml
+
+import datapipe
+from datapipe.cli import RECIPES, main
+from datapipe.recipe import STAGES
+
+ROOT = pathlib.Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PACKAGES = ("datapipe", "tokenizer_training", "pipelines")
+
+
+def test_the_public_names_are_the_stages_in_the_order_of_the_data() -> None:
+    assert datapipe.__all__ == [stage.__name__ for stage in STAGES]
+    assert [getattr(datapipe, name) for name in datapipe.__all__] == list(STAGES)
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = datapipe.Nothing
+
+
+def test_the_default_recipe_follows_that_order() -> None:
+    entries = yaml.safe_load((RECIPES / "default.yaml").read_text(encoding="utf-8"))["stages"]
+    names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+    assert names == [stage.name for stage in STAGES if stage.name in names]
+
+
+def test_the_tree_in_the_readme_names_every_module_once() -> None:
+    tree = README.split("<!-- tree -->")[1]
+    named = re.findall(r"^ +(\w+\.py) ", tree, re.MULTILINE)
+    present = [
+        path.name for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"
+    ]
+    assert sorted(named) == sorted(present)
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_every_option_of_a_stage_is_documented(stage: Any) -> None:
+    options = re.findall(r"^ {8}(\w+):", stage.__doc__ or "", re.MULTILINE)
+    own = [field.name for field in dataclasses.fields(stage) if field.init and field.name in stage.__annotations__]
+    assert [name for name in options if name in own] == own
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_module_says_why_it_exists(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        assert importlib.import_module(name).__doc__, name
+
+
+def test_tests_mirror_the_files() -> None:
+    untested = [
+        path.relative_to(ROOT)
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+        if path.name != "__init__.py"
+        and not (ROOT / "tests" / path.parent.relative_to(ROOT) / f"test_{path.name}").exists()
+    ]
+    assert untested == []
+
+
+def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert listed == sorted(path.stem for path in RECIPES.glob("*.yaml"))
+
+
+def test_nothing_tracked_names_a_folder_of_one_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    pattern = re.compile(r"(^|[^A-Za-z0-9_./-])/(work|root|home/\w+)/")
+    for name in tracked:
+        if name.endswith((".py", ".md", ".yaml", ".toml", ".txt")):
+            assert not pattern.search((ROOT / name).read_text(encoding="utf-8", errors="replace")), name
