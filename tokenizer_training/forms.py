@@ -229,9 +229,10 @@ def tokenizer_json(
     vocabulary = {name: number for number, name in enumerate(names)}
     if len(vocabulary) != len(names):
         raise ValueError("a learnt token is spelt like a special token or a byte")
-    pairs = [[spelt[left], spelt[right]] for left, right in merges]
+    # A pair can be merged twice. HuggingFace keeps its last rank in the file, here it is the first, as it was learnt.
+    pairs = dict.fromkeys((spelt[left], spelt[right]) for left, right in merges)
     return document(
-        bpe(vocabulary, pairs, byte_fallback=form.name == "byte_fallback"),
+        bpe(vocabulary, list(pairs), byte_fallback=form.name == "byte_fallback"),
         [added_token(token, number) for number, token in enumerate(special_tokens)],
         pre_tokenizer,
         decoder,

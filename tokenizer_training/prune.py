@@ -1,0 +1,178 @@
+"""Smaller vocabularies, as chatglm-6b-slim: drop entries, close up the ids, cut the model's embeddings accordingly.
+
+An entry that another kept entry is merged from must stay, or the tokenizer will not load and text will be encoded
+otherwise. So what is kept is closed over the parents of merges, and text that used none of the dropped entries keeps
+its tokens.
+"""
+
+import json
+import mmap
+import pathlib
+import struct
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from datapipe import files
+from tokenizer_training.encode import Encoder
+from tokenizer_training.formats import is_byte_level
+from tokenizer_training.forms import Document, byte_characters, byte_token
+
+ID_MAP = pa.schema([("old", pa.int32()), ("new", pa.int32())])
+# The matrices with a row for each entry, in the models of LLaMA, Qwen, Baichuan, GPT-2, ChatGLM and their kin.
+VOCABULARY_TENSORS = (
+    "embed_tokens.weight",
+    "tok_embeddings.weight",
+    "word_embeddings.weight",
+    "wte.weight",
+    "lm_head.weight",
+    "output_layer.weight",
+    "output.weight",
+)
+
+
+def unused_ids(tokenizer: Document, encoder: Encoder, texts: Iterable[pa.Array]) -> list[int]:
+    """The entries that no text is encoded to, added tokens excepted, in order."""
+    used = np.zeros(_size(tokenizer), bool)
+    for array in texts:
+        ids, _ = encoder.encode_flat(array.fill_null("").to_pylist())
+        used[ids] = True
+    used[[token["id"] for token in tokenizer["added_tokens"]]] = True
+    return [number for number in sorted(tokenizer["model"]["vocab"].values()) if not used[number]]
+
+
+def _size(tokenizer: Document) -> int:
+    ids = [*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])]
+    return max(ids) + 1
+
+
+def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArray[np.int32]]:
+    """The tokenizer without some entries; those left keep their order, with ids from 0 on.
+
+    Kept all the same are the entries that a kept one is merged from, the unknown token, and what all text can be spelt
+    in: the bytes, or without them the single characters.
+
+    Args:
+        tokenizer: the tokenizer.
+        drop: ids.
+
+    Returns:
+        The new tokenizer, and the old id of each new one, shape (entries kept,).
+    """
+    model = tokenizer["model"]
+    vocabulary: dict[str, int] = model["vocab"]
+    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+    dropped = set(drop)
+    parents: dict[str, list[list[str]]] = {}
+    for pair in model["merges"]:
+        parents.setdefault(pair[0] + pair[1], []).append(pair)
+    symbols = {*byte_characters()} if is_byte_level(tokenizer) else {name for name in vocabulary if len(name) == 1}
+    if model["byte_fallback"]:
+        symbols = {byte_token(byte) for byte in range(256)}
+    symbols |= {model["unk_token"]}
+    kept: set[str] = set()
+    waiting = [name for name, number in vocabulary.items() if number not in dropped or name in symbols]
+    while waiting:
+        name = waiting.pop()
+        if name not in kept:
+            kept.add(name)
+            waiting.extend(part for pair in parents.get(name, []) for part in pair)
+    names = {name: vocabulary[name] for name in kept}
+    names |= {name: number for name, number in added.items() if number not in dropped}
+    old = np.array(sorted(set(names.values())), np.int32)
+    new = {int(number): place for place, number in enumerate(old)}
+    return {
+        **tokenizer,
+        "added_tokens": [
+            {**token, "id": new[token["id"]]} for token in tokenizer["added_tokens"] if token["id"] in new
+        ],
+        "post_processor": _renumber(tokenizer["post_processor"], new),
+        "model": {
+            **model,
+            "vocab": {name: new[number] for name, number in vocabulary.items() if number in new and name in names},
+            "merges": [pair for pair in model["merges"] if pair[0] + pair[1] in kept],
+        },
+    }, old
+
+
+def _renumber(processor: Any, new: dict[int, int]) -> Any:
+    """A post-processor with new ids, wherever it names one.
+
+    Raises:
+        ValueError: if it inserts an entry that was dropped.
+    """
+    if isinstance(processor, list):
+        return [_renumber(item, new) for item in processor]
+    if not isinstance(processor, dict):
+        return processor
+    changed = {}
+    for key, value in processor.items():
+        try:
+            if key == "ids":
+                changed[key] = [new[number] for number in value]
+            elif key in ("sep", "cls"):
+                changed[key] = [value[0], new[value[1]]]
+            else:
+                changed[key] = _renumber(value, new)
+        except KeyError as error:
+            raise ValueError(f"the post-processor inserts the entry {error}, which is to be dropped") from None
+    return changed
+
+
+def write_id_map(path: str, old: npt.NDArray[np.int32]) -> None:
+    """Write which old id each new one had, as Parquet."""
+    files.write_table(path, pa.table([old, np.arange(len(old), dtype=np.int32)], schema=ID_MAP))
+
+
+def slice_rows(
+    source: str, target: str, old: npt.NDArray[np.int32], tensors: Sequence[str] = VOCABULARY_TENSORS
+) -> list[str]:
+    """Write a safetensors file with only the rows of kept entries, byte for byte; all other tensors as they are.
+
+    Args:
+        source: a local file; its tensors are copied as bytes, whatever their type.
+        target: where to write.
+        old: the old id of each new one.
+        tensors: the ends of the names of the tensors with a row for each entry.
+
+    Returns:
+        The names of the tensors that were cut.
+
+    Raises:
+        ValueError: if no tensor is to be cut, or one has too few rows.
+    """
+    with pathlib.Path(source).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        (length,) = struct.unpack("<Q", content[:8])
+        header = json.loads(content[8 : 8 + length])
+        metadata = header.pop("__metadata__", None)
+        cut = [name for name in header if name.endswith(tuple(tensors))]
+        if not cut:
+            raise ValueError(f"{source}: no tensor is named *{', *'.join(tensors)}")
+        begin = 0
+        new_header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
+        for name, entry in header.items():
+            start, stop = entry["data_offsets"]
+            shape = list(entry["shape"])
+            size = stop - start
+            if name in cut:
+                if shape[0] <= int(old[-1]):
+                    raise ValueError(f"{source}: {name} has {shape[0]} rows, too few for the id {old[-1]}")
+                size = size // shape[0] * len(old)
+                shape[0] = len(old)
+            new_header[name] = {**entry, "shape": shape, "data_offsets": [begin, begin + size]}
+            begin += size
+        encoded = json.dumps(new_header, separators=(",", ":")).encode()
+        encoded += b" " * (-len(encoded) % 8)
+        with files.whole_file(target) as sink:
+            sink.write(struct.pack("<Q", len(encoded)) + encoded)
+            for name, entry in header.items():
+                start, stop = (8 + length + offset for offset in entry["data_offsets"])
+                data = np.frombuffer(content, np.uint8, stop - start, start)
+                if name in cut:
+                    data = data.reshape(entry["shape"][0], -1)[old]
+                sink.write(np.ascontiguousarray(data))
+                del data  # the file cannot be unmapped while an array looks into it
+    return cut
