@@ -522,6 +522,7 @@ def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
 
 
 def _free_name(name: str, taken: Iterable[str]) -> str:
+    name = name.encode(errors="replace").decode()  # lone surrogates
     if name in RESERVED_NAMES or name.endswith(REMOVED):
         name = f"input_{name}"
     while name in taken:

@@ -29,6 +29,9 @@ _UNCLOSED = frozenset(
     source tbody td tfoot th thead tr track wbr""".split()  # noqa: SIM905 - a list of 30 short words
 )
 
+_PAGES = frozenset(("response", "resource", "conversion"))
+_NO_PAGES = frozenset(("warcinfo", "request", "metadata", "revisit", "continuation"))
+
 
 def read_html(source: Source) -> Iterator[Row | Reject]:
     """One record a file: its text, main content or all of it by `source.main_content`."""
@@ -95,7 +98,9 @@ def read_warc(source: Source) -> Iterator[Row | Reject]:
                 yield source.reject(start, "malformed_warc", f"Content-Length is {length!r}", line + head)
                 continue
             size = int(length)
-            page = headers.get("warc-type") in ("response", "resource", "conversion")
+            page = headers.get("warc-type") in _PAGES
+            if not page and headers.get("warc-type") not in _NO_PAGES:
+                yield source.reject(start, "malformed_warc", f"WARC-Type is {headers.get('warc-type')!r}", line + head)
             if page and size <= source.max_document_bytes:
                 content = stream.read(size)
                 position += len(content)

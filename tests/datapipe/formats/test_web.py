@@ -95,6 +95,7 @@ def test_pages_with_address_and_date(read: Read) -> None:
     [
         (b"bytes that are no record\r\nof two lines\r\n", "malformed_warc"),
         (record(b"<p>x</p>", length="many").replace(b"\r\n\r\nHTTP/1.1 200", b"\r\n\r\n"), "malformed_warc"),
+        (record(b"x", "responce"), "malformed_warc"),
         (http(b"gone", status="404 Not Found"), "http_status"),
         (record(b"\x89PNG", content_type="image/png"), "not_text"),
         (record(b"HTTP", "resource").replace(b"Type: resource", b"Type: response"), "malformed_http"),
