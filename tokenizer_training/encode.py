@@ -39,15 +39,17 @@ PROBES = (
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-    """A tokenizer that reads all text as text: what spells a special token is encoded as its characters.
+    """A tokenizer, and how it takes text that spells a special token.
 
     Attributes:
         tokenizer: the tokenizer of `tokenizers`, which defines the result.
         fast: the faster one, where it agrees.
+        special: whether a special token in the text is one; else it is encoded as its characters.
     """
 
     tokenizer: Tokenizer
     fast: fastokens.Tokenizer | None
+    special: bool = False
 
     @property
     def vocabulary_size(self) -> int:
@@ -57,7 +59,7 @@ class Encoder:
     def encode_flat(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
         """The ids of all texts one after another, and offsets: text i has `ids[offsets[i]:offsets[i + 1]]`."""
         if self.fast is not None:
-            ids, offsets = self.fast.encode_batch_flat(texts, split_special_tokens=True)
+            ids, offsets = self.fast.encode_batch_flat(texts, split_special_tokens=not self.special)
             return np.frombuffer(ids, np.uint32), np.frombuffer(offsets, np.int64)
         encodings = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
         lists = [encoding.ids for encoding in encodings]
@@ -80,25 +82,25 @@ class Encoder:
 
 
 @functools.cache
-def load_encoder(path: str) -> Encoder:
-    """The encoder of a `tokenizer.json` file, once a process."""
-    return encoder_of(files.read_json(path))
+def load_encoder(path: str, special: bool = False) -> Encoder:
+    """The encoder of a `tokenizer.json` file, once a process; see `Encoder` for `special`."""
+    return encoder_of(files.read_json(path), special)
 
 
-def encoder_of(document: dict[str, Any]) -> Encoder:
+def encoder_of(document: dict[str, Any], special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json` document."""
     text = json.dumps(document, ensure_ascii=False)
     tokenizer = Tokenizer.from_str(text)
-    tokenizer.encode_special_tokens = True
+    tokenizer.encode_special_tokens = not special
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    exact = Encoder(tokenizer, None)
+    exact = Encoder(tokenizer, None, special)
     try:
-        fast = Encoder(tokenizer, fastokens.Tokenizer.from_json_str(text))
+        fast = Encoder(tokenizer, fastokens.Tokenizer.from_json_str(text), special)
     except ValueError:
         # It says so when it does not know a part of the file, such as the Metaspace of SentencePiece models.
         return exact
-    special = [token["content"] for token in document["added_tokens"]]
-    probes = [*PROBES, *special, "中" + "".join(special) + "a "]
+    added = [token["content"] for token in document["added_tokens"]]
+    probes = [*PROBES, *added, "中" + "".join(added) + "a "]
     same = all(map(np.array_equal, fast.encode_batch(probes), exact.encode_batch(probes)))
     return fast if same else exact

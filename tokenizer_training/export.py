@@ -1,0 +1,188 @@
+"""Tokenizers for other programs: a transformers folder, tiktoken ranks, a SentencePiece model, a GGUF file.
+
+What the other program cannot express is refused; what it does otherwise is said in the function's docstring.
+"""
+
+import base64
+import pathlib
+
+import gguf
+from transformers import PreTrainedTokenizerFast
+from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
+
+from datapipe import files
+from tokenizer_training.extend import pattern_of
+from tokenizer_training.formats import is_byte_level, token_bytes
+from tokenizer_training.forms import CHATML, QWEN_PATTERN, Document, byte_token, load
+
+END_OF_TEXT, _, END_OF_TURN = CHATML
+# ChatML, as Qwen's: each message between its marks.
+CHATML_TEMPLATE = (
+    "{% for message in messages %}"
+    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+SPACE = "▁"  # SentencePiece's sign for a space
+
+
+def export_transformers(tokenizer: Document, folder: str, chat_template: str = CHATML_TEMPLATE) -> None:
+    """Write a folder that `AutoTokenizer.from_pretrained` loads: the same ids, and a chat template.
+
+    Args:
+        tokenizer: any tokenizer.
+        folder: where to write.
+        chat_template: a Jinja template; the default needs the special tokens of ChatML.
+
+    Raises:
+        ValueError: if the template is ChatML's and its special tokens are missing.
+    """
+    special = _special_tokens(tokenizer)
+    if chat_template == CHATML_TEMPLATE and not set(CHATML) <= special.keys():
+        raise ValueError(f"chat_template: ChatML needs the special tokens {', '.join(CHATML)}: give another template")
+    wrapped = PreTrainedTokenizerFast(
+        tokenizer_object=load(tokenizer),
+        eos_token=END_OF_TEXT if END_OF_TEXT in special else None,
+        pad_token=END_OF_TEXT if END_OF_TEXT in special else None,
+        clean_up_tokenization_spaces=False,
+        chat_template=chat_template,
+    )
+    wrapped.save_pretrained(folder)
+
+
+def _special_tokens(tokenizer: Document) -> dict[str, int]:
+    return {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+
+
+def export_ranks(tokenizer: Document, path: str) -> None:
+    """Write a `.tiktoken` file of ranks, and beside it the pattern and special tokens as JSON.
+
+    tiktoken merges any two neighbours that spell an entry, a `tokenizer.json` only the pairs it lists: a text in which
+    a learnt token stands split in another way than it was learnt is encoded otherwise.
+
+    Raises:
+        ValueError: if the tokenizer is not byte level, does not split by a pattern, or adds tokens that are not
+            special.
+    """
+    pattern = pattern_of(tokenizer)
+    if not is_byte_level(tokenizer) or pattern is None:
+        raise ValueError("tiktoken needs a byte-level tokenizer that splits by a regular expression")
+    ranks = sorted(token_bytes(tokenizer).items())
+    lines = [b"%s %d\n" % (base64.b64encode(token), number) for number, token in ranks]
+    with files.whole_file(path) as sink:
+        sink.write(b"".join(lines))
+    files.write_json(
+        str(pathlib.PurePath(path).with_suffix(".json")),
+        {"pat_str": pattern, "special_tokens": _special_tokens(tokenizer)},
+    )
+
+
+def export_sentencepiece(tokenizer: Document, path: str) -> None:
+    """Write a SentencePiece BPE `.model`: the same ids.
+
+    SentencePiece reads U+2581 in a text as a space. And it merges any two neighbours that spell an entry, a
+    `tokenizer.json` only the pairs it lists: a text in which a learnt token stands split in another way than it was
+    learnt is encoded otherwise. An `<unk>`, which SentencePiece demands, follows as the last id; no text is encoded
+    to it.
+
+    Raises:
+        ValueError: if the tokenizer is not of the byte-fallback form.
+    """
+    _check_sentencepiece(tokenizer)
+    model = sentencepiece_model.ModelProto()
+    kinds = sentencepiece_model.ModelProto.SentencePiece
+    pieces = _pieces(tokenizer)
+    for name, kind, score in pieces:
+        model.pieces.add(piece=name, type=kind, score=score)
+    model.pieces.add(piece="<unk>", type=kinds.UNKNOWN)
+    trainer, normalizer = model.trainer_spec, model.normalizer_spec
+    trainer.model_type = trainer.BPE
+    trainer.vocab_size = len(model.pieces)
+    trainer.unk_id = len(pieces)
+    trainer.bos_id = trainer.eos_id = trainer.pad_id = -1
+    trainer.byte_fallback = trainer.split_digits = trainer.allow_whitespace_only_pieces = True
+    normalizer.name = "identity"
+    normalizer.add_dummy_prefix = normalizer.remove_extra_whitespaces = False
+    with files.whole_file(path) as sink:
+        sink.write(model.SerializeToString())
+
+
+def _check_sentencepiece(tokenizer: Document) -> None:
+    if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"] or tokenizer["normalizer"]:
+        raise ValueError("SentencePiece needs a tokenizer of the byte-fallback form without a normaliser")
+    if any(SPACE in token for token in tokenizer["model"]["vocab"]):
+        raise ValueError(f"SentencePiece needs a tokenizer without {SPACE} (U+2581) in its tokens")
+
+
+def _pieces(tokenizer: Document) -> list[tuple[str, int, float]]:
+    """Name, type and score of each id: of two pieces that could be merged the one of the lower rank scores more."""
+    kinds = sentencepiece_model.ModelProto.SentencePiece
+    names, special = _names(tokenizer), _special_tokens(tokenizer).keys()
+    ranks: dict[str, int] = {}
+    for rank, (left, right) in enumerate(tokenizer["model"]["merges"]):
+        ranks.setdefault(left + right, rank)
+    bytes_ = {byte_token(byte) for byte in range(256)}
+    pieces = []
+    for name in names:
+        kind = kinds.CONTROL if name in special else kinds.BYTE if name in bytes_ else kinds.NORMAL
+        pieces.append((name.replace(" ", SPACE), kind, -float(ranks.get(name, len(ranks)))))
+    return pieces
+
+
+def _names(tokenizer: Document) -> list[str]:
+    """The entry of each id; ids that are not in use get a name of their own."""
+    ids = {number: name for name, number in (tokenizer["model"]["vocab"] | _special_tokens(tokenizer)).items()}
+    return [ids.get(number, f"<|unused_{number}|>") for number in range(max(ids) + 1)]
+
+
+def export_gguf(tokenizer: Document, path: str, chat_template: str = CHATML_TEMPLATE) -> None:
+    """Write a GGUF file of the vocabulary alone, as llama.cpp's converter does: the same ids.
+
+    Byte-level tokenizers go in as "gpt2" with Qwen's pattern, the others as "llama", that is SentencePiece: see
+    `export_sentencepiece` for what that reads otherwise.
+
+    Raises:
+        ValueError: if a byte-level tokenizer has another pattern than Qwen's, whose name GGUF needs to know.
+    """
+    byte_level = is_byte_level(tokenizer)
+    writer = gguf.GGUFWriter(path, "qwen2" if byte_level else "llama")
+    special = _special_tokens(tokenizer)
+    if byte_level:
+        _add_byte_level(writer, tokenizer, special)
+    else:
+        _check_sentencepiece(tokenizer)
+        pieces = _pieces(tokenizer)
+        writer.add_tokenizer_model("llama")
+        writer.add_token_list([name for name, _, _ in pieces])
+        writer.add_token_scores([score for _, _, score in pieces])
+        writer.add_token_types([kind for _, kind, _ in pieces])
+        writer.add_add_space_prefix(False)
+    if END_OF_TEXT in special:
+        writer.add_eos_token_id(special[END_OF_TEXT])
+        writer.add_pad_token_id(special[END_OF_TEXT])
+    if END_OF_TURN in special:
+        writer.add_eot_token_id(special[END_OF_TURN])
+    writer.add_add_bos_token(False)
+    writer.add_chat_template(chat_template)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.close()
+
+
+def _add_byte_level(writer: gguf.GGUFWriter, tokenizer: Document, special: dict[str, int]) -> None:
+    if pattern_of(tokenizer) != QWEN_PATTERN:
+        raise ValueError("GGUF knows a byte-level tokenizer by the name of its pattern, and that is not Qwen's")
+    names, vocabulary = _names(tokenizer), tokenizer["model"]["vocab"]
+    types = [
+        gguf.TokenType.CONTROL
+        if name in special
+        else gguf.TokenType.NORMAL
+        if name in vocabulary
+        else gguf.TokenType.UNUSED
+        for name in names
+    ]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("qwen2")
+    writer.add_token_list(names)
+    writer.add_token_types(types)
+    writer.add_token_merges([f"{left} {right}" for left, right in tokenizer["model"]["merges"]])
