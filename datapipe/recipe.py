@@ -159,16 +159,14 @@ def _fill(value: Any, variables: Mapping[str, str]) -> Any:
 
 def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Any:
     """One entry of `stages`: a bare name, or a name with options."""
-    if isinstance(node, yaml.ScalarNode):
-        name, name_node, options = str(node.value), node, {}
-    else:
+    name, name_node, options = str(node.value), node, dict[str, tuple[yaml.Node, yaml.Node]]()
+    if not isinstance(node, yaml.ScalarNode):
         entries = _mapping(path, node, "a stage")
         if len(entries) != 1:
             raise _error(path, node, f"a stage is one name with its options, got {sorted(entries)}")
         ((name, (name_node, options_node)),) = entries.items()
-        options = (
-            _mapping(path, options_node, f"the options of {name!r}") if _plain(path, options_node) is not None else {}
-        )
+        if _plain(path, options_node) is not None:
+            options = _mapping(path, options_node, f"the options of {name!r}")
     classes = {stage.name: stage for stage in STAGES}
     if name not in classes:
         raise _error(path, name_node, f"unknown stage {name!r}{_suggest(name, list(classes))}")

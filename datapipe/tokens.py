@@ -15,7 +15,9 @@ from tokenizer_training.encode import load_encoder
 
 @dataclasses.dataclass(eq=False)
 class CountTokens(beam.PTransform):
-    """Counts each document's tokens, without any that a template would add.
+    """Counts each document's tokens as `tokenizers` encodes it, without any that a template would add.
+
+    A special token that the text spells counts as one: so does the ChatML of instruction data.
 
     Attributes:
         tokenizer: path of the `tokenizer.json`.
@@ -34,7 +36,8 @@ class CountTokens(beam.PTransform):
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The number of tokens of each text; 0 for a null."""
-        return pa.record_batch([load_encoder(self.tokenizer).count(batch.column("text"))], schema=self.writes)
+        encoder = load_encoder(self.tokenizer, special=True)
+        return pa.record_batch([encoder.count(batch.column("text"))], schema=self.writes)
 
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -11,7 +11,7 @@ from tests.tokenizer_training.test_forms import document
 
 
 def test_counts_are_the_tokenizers(tmp_path: pathlib.Path) -> None:
-    texts = ["the cat sat", "中文分词，１２３", "", None]
+    texts = ["the cat sat", "<|im_start|>user\nthe cat<|im_end|>\n", "中文分词，１２３", "", None]
     batch = pa.record_batch({"text": pa.array(texts)})
     for form in ("byte_level", "byte_fallback"):
         path = tmp_path / f"{form}.json"

@@ -36,6 +36,14 @@ def test_special_tokens_in_text_stay_text() -> None:
         assert ids.min() > 2
 
 
+@pytest.mark.parametrize("form", ENCODERS)
+def test_special_tokens_are_recognised_where_asked(form: str) -> None:
+    encoder = encoder_of(document(form), special=True)
+    exact = Tokenizer.from_str(json.dumps(document(form)))
+    text = "<|im_start|>user\nthe cat<|im_end|>\n<|endoftext|>"
+    assert encoder.encode_batch([text])[0].tolist() == exact.encode(text).ids
+
+
 def test_counts_take_arrays_with_nulls_and_slices() -> None:
     texts = pa.array(["skipped", "the cat", None, ""]).slice(1)
     for encoder in (*ENCODERS.values(), Encoder(ENCODERS["byte_level"].tokenizer, None)):
