@@ -1,0 +1,159 @@
+"""The main job on the sample data: every planted case found, nothing lost, both products of use."""
+
+import json
+import pathlib
+from collections import defaultdict
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+import pytest
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from datapipe.cli import main
+from datapipe.corpus import REMOVED, Corpus, first_reasons
+from datapipe.explain import explain
+from datapipe.run import open_corpus
+
+ROOT = pathlib.Path(__file__).parent.parent.parent
+SAMPLE = ROOT / "sample_data"
+CASES = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
+
+Fate = tuple[str, str] | None
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A finished run of the default recipe."""
+    folder = tmp_path_factory.mktemp("default") / "out"
+    recipe = ROOT / "pipelines" / "recipes" / "default.yaml"
+    assert (
+        main(["run", str(recipe), "--input", str(SAMPLE / "documents"), "--output", str(folder), "--workers", "1"]) == 0
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def corpus(output: pathlib.Path) -> Corpus:
+    return open_corpus(str(output))[0]
+
+
+@pytest.fixture(scope="module")
+def fates(output: pathlib.Path, corpus: Corpus) -> dict[tuple[str, int | None], Fate]:
+    """What became of each input record, by file and position: stage and reason, or None for kept."""
+    found: dict[tuple[str, int | None], Fate] = {}
+    for part in corpus.parts:
+        stages, reasons = first_reasons(part)
+        folder = "documents" if part.kind == "document" else "instructions"
+        paths, positions = part.column("path").to_pylist(), part.column("position").to_pylist()
+        for row, reason in enumerate(reasons.to_pylist()):
+            stage = part.decisions[stages[row]].removesuffix(REMOVED)
+            found[f"{folder}/{paths[row]}", positions[row]] = (stage, reason) if reason else None
+    for path in (output / "rejects").iterdir():
+        stage = path.name.split("-")[0]
+        for reject in pq.read_table(path).to_pylist():
+            found[f"{stage}/{reject['file']}", reject["position"]] = ("documents", reject["reason"])
+            found[f"{stage}/{reject['file']}", None] = ("documents", reject["reason"])
+    return found
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_every_planted_case_meets_its_fate(case: dict[str, Any], fates: dict[tuple[str, int | None], Fate]) -> None:
+    found = [fates[record["file"], record["position"]] for record in case["records"]]
+    assert sum(fate is None for fate in found) == case["kept"]
+    stage = "documents" if case["stage"] == "instructions" else case["stage"]
+    assert {fate for fate in found if fate} <= {(stage, case["reason"])}
+
+
+def test_nothing_is_lost(output: pathlib.Path, corpus: Corpus) -> None:
+    record = json.loads((output / "run.json").read_text(encoding="utf-8"))
+    rejects = sum(len(pq.read_table(path)) for path in (output / "rejects").iterdir())
+    rows = sum(part.rows for part in corpus.parts)
+    assert sum(record["stages"][name]["records"] for name in ("documents", "instructions")) == rows + rejects
+    kept = {f"{part.number}-{row}" for part in corpus.parts for row in part.kept().nonzero()[0]}
+    shards = ds.dataset(output / "shards", format="parquet").to_table()
+    assert set(shards.column("id").to_pylist()) == kept
+    removed = sum(a["documents"] for step in record["funnel"]["steps"] for a in step["removed"].values())
+    assert len(kept) + removed == rows
+
+
+def test_shards_hold_the_text_that_the_corpus_holds(output: pathlib.Path, corpus: Corpus) -> None:
+    texts = {
+        f"{part.number}-{id_ & 0xFFFFFFFF}": text
+        for part in corpus.parts
+        for batch in part.read(["text"])
+        for id_, text in zip(batch.column("id").to_pylist(), batch.column("text").to_pylist(), strict=True)
+    }
+    arrow = ds.dataset(output / "shards", format="parquet").to_table()
+    frame = pl.read_parquet(output / "shards" / "*.parquet")
+    assert frame["text"].to_list() == arrow.column("text").to_pylist()
+    assert frame["tokens"].sum() > 0
+    assert all(texts[row["id"]] == row["text"] for row in arrow.select(["id", "text"]).to_pylist())
+
+
+def test_the_tokenizer_gives_back_every_sample_document(output: pathlib.Path, corpus: Corpus) -> None:
+    path = str(output / "tokenizer" / "tokenizer.json")
+    tokenizer = Tokenizer.from_file(path)
+    fast = PreTrainedTokenizerFast(tokenizer_file=path)
+    for part in corpus.parts:
+        for batch in part.read(["text", "tokens"], kept_only=False):
+            texts = batch.column("text").to_pylist()
+            encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
+            ids = [encoding.ids for encoding in encodings]
+            assert tokenizer.decode_batch(ids, skip_special_tokens=False) == texts
+            assert [len(numbers) for numbers in ids] == batch.column("tokens").to_pylist()
+            if part.kind == "document":
+                sample = texts[:50]
+                there = fast(sample, add_special_tokens=False)["input_ids"]
+                assert there == ids[:50]
+                assert fast.batch_decode(there, clean_up_tokenization_spaces=False) == sample
+
+
+def test_the_tokenizer_is_what_was_asked_for(output: pathlib.Path) -> None:
+    tokenizer = Tokenizer.from_file(str(output / "tokenizer" / "tokenizer.json"))
+    assert tokenizer.encode("2023").tokens[-4:] == ["2", "0", "2", "3"]
+    assert all(token.startswith("<0x") for token in tokenizer.encode("𓂀", add_special_tokens=False).tokens)
+    words = [token for token in tokenizer.get_vocab() if len(token) > 1 and all("一" <= c <= "鿿" for c in token)]
+    assert len(words) > 1000
+
+
+def test_a_removed_copy_names_its_partner(corpus: Corpus) -> None:
+    seen: defaultdict[str, int] = defaultdict(int)
+    for part in corpus.of_kind(["document"]):
+        for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates"):
+            reasons = part.column(f"{stage}_removed")
+            for row in reasons.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
+                record = explain(corpus, f"{part.number}-{row}")
+                partner = explain(corpus, record[f"{stage}_of"])
+                assert partner["kind"] == "document"
+                assert record["verdict"].startswith("removed by ")
+                seen[stage] += 1
+    assert min(seen[stage] for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates")) >= 2
+
+
+def test_the_report_shows_the_funnel(output: pathlib.Path) -> None:
+    page = (output / "report.html").read_text(encoding="utf-8")
+    assert "near_duplicate" in page
+    assert "malformed_json" in page
+
+
+def test_other_documents_with_nothing_beside_them(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "in" / "documents"
+    folder.mkdir(parents=True)
+    essay = (SAMPLE / "documents" / "essays").glob("*.txt")
+    for path in essay:
+        (folder / path.name).write_bytes(path.read_bytes())
+    assert main(["run", "default", "--input", str(folder), "--output", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().out
+    for stage in ("quality", "quality_filter", "instructions", "decontamination"):
+        assert any(line.startswith(stage + " ") and "skipped: " in line for line in said.splitlines())
+    assert len(ds.dataset(tmp_path / "out" / "shards", format="parquet").to_table()) >= len(list(folder.iterdir())) // 2
+
+
+def test_user_columns_reach_the_shards(output: pathlib.Path) -> None:
+    names = ds.dataset(output / "shards", format="parquet").schema.names
+    assert {"text", "source", "language", "tokens", "id", "url", "title"} <= set(names)
+    assert pa.types.is_string(ds.dataset(output / "shards", format="parquet").schema.field("input_id").type)
