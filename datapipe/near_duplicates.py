@@ -22,9 +22,12 @@ from datapipe.corpus import ROW_BITS, Part
 from datapipe.exact_duplicates import losses
 from datapipe.minhash import band_hashes
 from datapipe.shingle_sets import read_entries, similarities, write_sets
-from datapipe.shuffle import GroupRecords, group_starts, partition, rejoin
+from datapipe.shuffle import GOLDEN, GroupRecords, group_starts, partition, rejoin
 from datapipe.sketches import SKETCHES, sketches
 
+# Of the members of a bucket some are no near duplicates of its first. On 7,780 versions of 1,935 web pages pairs with
+# the first alone tore 27 clusters (recall .981); with these distances too none is torn, for 1.6 times the pairs.
+REACH = (1, 2, 4, 8)
 MEMBER = np.dtype([("bucket", "<u8"), ("id", "<u8")])
 PAIR = np.dtype([("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
 ROW = np.dtype([("id", "<u8")])
@@ -41,17 +44,25 @@ def members(signatures: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], ban
     return records
 
 
-def star_pairs(records: np.ndarray) -> np.ndarray:
-    """A `PAIR` of the least id of each bucket with every other: linear in a bucket's size, however large.
+def bucket_pairs(records: np.ndarray) -> np.ndarray:
+    """The `PAIR`s of a bucket that are worth a look: a number linear in its size, however large it is.
+
+    Each member is paired with the least id, and with those `REACH` places before it.
 
     Args:
         records: `MEMBER` records sorted by bucket, then id.
     """
     starts = group_starts(records["bucket"])
-    centres = np.repeat(records["id"][starts], np.diff(starts, append=len(records)))
-    others = records["id"] != centres
-    pairs = np.empty(others.sum(), PAIR)
-    pairs["first"], pairs["second"] = centres[others], records["id"][others]
+    starts = np.repeat(starts, np.diff(starts, append=len(records)))
+    places = np.arange(len(records))
+    others = [np.flatnonzero(places - starts >= distance) for distance in (1, *(d + 1 for d in REACH))]
+    partners = [starts[others[0]], *(other - distance for other, distance in zip(others[1:], REACH, strict=True))]
+    first, second = records["id"][np.concatenate(partners)], records["id"][np.concatenate(others)]
+    # Documents that meet in one bucket meet in others: keep one of their pairs. By a hash, as sorting records is slow.
+    mixed = first * GOLDEN
+    _, distinct = np.unique((mixed ^ mixed >> np.uint64(32)) * GOLDEN + second, return_index=True)
+    pairs = np.empty(len(distinct), PAIR)
+    pairs["first"], pairs["second"] = first[distinct], second[distinct]
     part_bits = np.uint64(ROW_BITS)
     pairs["parts"] = pairs["first"] >> part_bits << part_bits | pairs["second"] >> part_bits
     return pairs
@@ -210,7 +221,7 @@ class FindNearDuplicates(beam.PTransform):
             parts
             | "Sketch" >> beam.FlatMap(self._members).with_output_types(np.ndarray)
             | "Buckets" >> GroupRecords(MEMBER, "bucket", self.partitions)
-            | "Pair" >> beam.Map(star_pairs).with_output_types(np.ndarray)
+            | "Pair" >> beam.Map(bucket_pairs).with_output_types(np.ndarray)
             | "Pairs of parts" >> GroupRecords(PAIR, "parts", self.partitions)
             | "Distinct" >> beam.Map(_distinct).with_output_types(bytes)
         )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.corpus import Part
-from datapipe.near_duplicates import MEMBER, FindNearDuplicates, star_pairs
+from datapipe.near_duplicates import MEMBER, REACH, FindNearDuplicates, bucket_pairs
 from tests.conftest import CorpusOf
 
 REMOVED = "near_duplicate"
@@ -139,12 +139,17 @@ def test_scratch_files_are_deleted(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     assert parts
 
 
-@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 9)), max_size=40, unique=True))
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 15)), max_size=40, unique=True))
 @settings(deadline=None)
-def test_star_pairs_name_the_least_id(rows: list[tuple[int, int]]) -> None:
-    pairs = star_pairs(np.array(sorted(rows), MEMBER))
-    expected = [(min(j for k, j in rows if k == bucket), i) for bucket, i in sorted(rows)]
-    assert [(int(p["first"]), int(p["second"])) for p in pairs] == [(a, b) for a, b in expected if a != b]
+def test_bucket_pairs(rows: list[tuple[int, int]]) -> None:
+    pairs = bucket_pairs(np.array(sorted(rows), MEMBER))
+    expected = set()
+    for bucket in {bucket for bucket, _ in rows}:
+        ids = sorted(row for other, row in rows if other == bucket)
+        for a, b in itertools.combinations(range(len(ids)), 2):
+            if a == 0 or b - a in REACH:
+                expected.add((ids[a], ids[b]))
+    assert sorted((int(pair["first"]), int(pair["second"])) for pair in pairs) == sorted(expected)
 
 
 HOSTILE_SECONDS = 15
