@@ -184,6 +184,8 @@ class Source:
             try:
                 data = stream.read(DECOMPRESSED_READ_BYTES)
             except (OSError, EOFError, lzma.LZMAError) as error:
+                if isinstance(error, OSError) and error.errno:
+                    raise
                 reason = "truncated_file" if _is_truncation(error) else "corrupt_file"
                 damage = Damage(reason, f"{compression}: {error}")
                 break

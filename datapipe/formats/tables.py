@@ -1,6 +1,7 @@
 """Readers of tables, a record a row: Parquet, Arrow, CSV and TSV."""
 
 import codecs
+import contextlib
 import csv
 from collections.abc import Iterator
 from typing import Any
@@ -21,32 +22,38 @@ def read_parquet(source: Source) -> Iterator[Row | Reject]:
     """
     try:
         with source.seekable() as file:
-            table = pq.ParquetFile(file, buffer_size=1 << 20)
-            row = 0
-            for group in range(table.num_row_groups):
-                first, rows = row, table.metadata.row_group(group).num_rows
-                row += rows
-                if not _in_range(source, table.metadata.row_group(group)):
-                    continue
-                try:
-                    for batch in table.iter_batches(BATCH_ROWS, row_groups=[group], use_threads=False):
-                        yield from _rows(source, first, batch)
-                        first += len(batch)
-                except (OSError, pa.ArrowException) as error:
-                    yield source.reject(first, "corrupt_file", f"parquet row group {group}: {error}")
+            yield from _parquet_rows(source, file)
     except Damage as damage:
-        yield source.reject(0, damage.reason, damage.detail)
-    except (OSError, pa.ArrowException) as error:
         # Each range of the file finds this; the first reports it.
         if source.start == 0:
-            yield source.reject(0, "corrupt_file", f"parquet: {error}")
+            yield source.reject(0, damage.reason, damage.detail)
+
+
+def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]:
+    with _damage("parquet"):
+        table = pq.ParquetFile(file, buffer_size=1 << 20)
+        groups = [table.metadata.row_group(number) for number in range(table.num_row_groups)]
+        mine = [_in_range(source, group) for group in groups]
+    row = 0
+    for number, group in enumerate(groups):
+        first = row
+        row += group.num_rows
+        if not mine[number]:
+            continue
+        try:
+            with _damage(f"parquet row group {number}"):
+                for batch in table.iter_batches(BATCH_ROWS, row_groups=[number], use_threads=False):
+                    yield from _rows(source, first, batch)
+                    first += len(batch)
+        except Damage as damage:
+            yield source.reject(first, damage.reason, damage.detail)
 
 
 def read_arrow(source: Source) -> Iterator[Row | Reject]:
     """One record a row of an Arrow file (Feather) or stream. Where a batch is damaged, the file ends."""
     row = 0
     try:
-        with source.seekable() as file:
+        with source.seekable() as file, _damage("arrow"):
             for batch in _arrow_batches(file):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
@@ -56,17 +63,28 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
                 row += len(batch)
     except Damage as damage:
         yield source.reject(row, damage.reason, damage.detail)
-    except (OSError, pa.ArrowException) as error:
-        yield source.reject(row, "corrupt_file", f"arrow: {error}")
 
 
 def _arrow_batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
     if file.read(6) == b"ARROW1":
         reader = pa.ipc.open_file(file)
         yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
-    else:
-        file.seek(0)
-        yield from pa.ipc.open_stream(file)
+        return
+    file.seek(0)
+    yield from pa.ipc.open_stream(file)
+    if file.read(1):
+        raise pa.ArrowInvalid("bytes after the end of the stream")
+
+
+@contextlib.contextmanager
+def _damage(what: str) -> Iterator[None]:
+    """Turn what Arrow raises on a corrupt file into Damage; an error of the file system goes on its way."""
+    try:
+        yield
+    except (OSError, ValueError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise Damage("corrupt_file", f"{what}: {error}") from error
 
 
 def read_csv(source: Source) -> Iterator[Row | Reject]:
