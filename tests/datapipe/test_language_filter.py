@@ -15,7 +15,7 @@ def removed(rows: list[tuple[str | None, float | None, bool]], **options: object
             "language_mixed": pa.array(mixed, pa.bool_()),
         }
     )
-    result = FilterLanguage(**options).process(batch)  # type: ignore[arg-type]
+    (result,) = [batch] | FilterLanguage(**options)  # type: ignore[arg-type]
     return result.column("language_filter_removed").to_pylist()
 
 

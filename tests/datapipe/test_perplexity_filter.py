@@ -19,9 +19,8 @@ LANGUAGES = ["en"] * 50 + ["zh"] * 30 + ["fr"]
 
 def decide(stage: FilterPerplexity) -> tuple[list[str | None], list[str | None]]:
     batch = pa.record_batch({"perplexity": pa.array(SCORES, pa.float32()), "language": LANGUAGES})
-    result = stage.process(batch)
-    assert result.schema == FilterPerplexity.writes
-    return result.column(0).to_pylist(), result.column(1).to_pylist()
+    (result,) = [batch] | stage
+    return tuple(result.column(name).to_pylist() for name in FilterPerplexity.writes.names)
 
 
 @pytest.fixture
