@@ -7,28 +7,16 @@ is removed here. `words.py` says what a word is, `repetition.py` counts what rep
 import dataclasses
 import difflib
 import functools
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import regex
 
 from datapipe import words
-from datapipe.characters import (
-    DIGIT,
-    HAN,
-    LETTER,
-    MARK,
-    PUNCTUATION,
-    SPACE,
-    class_table,
-    decode,
-    lower_table,
-    text_buffers,
-)
+from datapipe.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, class_table, text_buffers
 from datapipe.corpus import append_columns
 from datapipe.repetition import (
     Memory,
@@ -46,6 +34,27 @@ from datapipe.repetition import (
     repeated_pieces,
     text_hash,
     top_ngram,
+)
+from datapipe.text import (
+    BULLET,
+    CLOSERS,
+    CLOSING,
+    POLICY_PHRASES,
+    SYMBOL,
+    TERMINAL,
+    WIDE_TERMINAL,
+    Text,
+    drop_blank,
+    ends_in,
+    new_text,
+    padded,
+    phrase_at,
+    read_text,
+    sentence_marks,
+    split_as_python,
+    split_at_breaks,
+    strip,
+    terminal_points,
 )
 from datapipe.words import UNICODE, split_words
 
@@ -153,94 +162,38 @@ def _row_type() -> np.dtype[Any]:
 SHORT_LINE = 30  # code points; FineWeb
 LONG_LINE = 200  # code points; mC4
 MOST_STOP_WORDS = 64  # a language: they are bits of one number
-_TERMINAL, _CLOSING, _BULLET, _SYMBOL, _WIDE_TERMINAL = 1, 2, 4, 8, 16
 _BULLETS = {DATAPIPE: "•‣▶◀◦■□▪▫●○·*-", DATATROVE: "•-", DOLMA: "*-", DCLM: "●•*-"}
-_CLOSERS = "\"'”’»›)]}」』】》〉）］｝"
-_WIDE_TERMINALS = "。！？．｡…"  # they need no space after them
 _DATATROVE_PUNCTUATION = (
     "!/—”:％１〈&(、━\\【#%「」，】；+^]~“《„';’{|∶´[=-`*．（–？！：$～«〉,><》)?）。…@_.\"}►»"
     + "".join(map(chr, (*range(9), *range(11, 32), *range(127, 160))))
 )
-# datatrove's terminal marks are Unicode's property Sentence_Terminal and these Khmer signs.
-_KHMER_TERMINALS = "៖៙៚"
-_PHRASES = (
-    "lorem ipsum",
-    "javascript",
-    "terms of use",
-    "privacy policy",
-    "cookie policy",
-    "uses cookies",
-    "use of cookies",
-    "use cookies",
-)
+_PHRASES = ("lorem ipsum", "javascript", *POLICY_PHRASES)
 _READ_ON = ("展开", "更多", "readmore", "read more")
 
 
 @functools.cache
 def _mark_table(definition: int) -> npt.NDArray[np.uint8]:
     """What each code point does, shape (0x110000,): ends a sentence, closes a quote, is a bullet or a symbol."""
-    table = np.zeros(0x110000, np.uint8)
-    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000))))
-    terminal = [ord(c) for c in regex.findall(r"\p{Sentence_Terminal}", every) + list(_KHMER_TERMINALS)]
-    table[terminal] |= _TERMINAL
-    if definition != DATATROVE:
-        table[ord("…")] |= _TERMINAL
-        table[[ord(c) for c in _CLOSERS]] |= _CLOSING
-    table[[ord(c) for c in _WIDE_TERMINALS]] |= _WIDE_TERMINAL
-    table[[ord(c) for c in _BULLETS[definition]]] |= _BULLET
-    if definition == DATATROVE:
-        table[[ord(c) for c in _DATATROVE_PUNCTUATION]] |= _SYMBOL
-        table[terminal] |= _SYMBOL
-    elif definition == DATAPIPE:
-        table[(class_table() & (LETTER | DIGIT)) == 0] |= _SYMBOL
-    table.flags.writeable = False
-    return table
-
-
-class _Text(NamedTuple):
-    """One document, and tables to read it; `starts` and `ends` hold its tokens, lines or paragraphs by turns."""
-
-    points: npt.NDArray[np.int32]  # code points
-    prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first i code points
-    starts: npt.NDArray[np.int32]
-    ends: npt.NDArray[np.int32]
-    classes: npt.NDArray[np.uint8]
-    lower: npt.NDArray[np.int32]
-    marks: npt.NDArray[np.uint8]
-
-
-def _new_text(longest: int, definition: int) -> _Text:
-    return _Text(
-        points=np.empty(longest, np.int32),
-        prefix=np.zeros(longest + 1, np.uint64),
-        starts=np.empty(longest + 1, np.int32),
-        ends=np.empty(longest + 1, np.int32),
-        classes=class_table(),
-        lower=lower_table(),
-        marks=_mark_table(definition),
-    )
-
-
-@numba.njit(cache=True, nogil=True)
-def _read(t: _Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int:
-    """Fill `points` and `prefix` with the text at bytes `start` to `end`; returns its code points."""
-    length, at = 0, start
-    while at < end:
-        point, at = decode(data, at)
-        t.points[length] = point
-        t.prefix[length + 1] = extend(t.prefix[length], point)
-        length += 1
-    return length
+    marks = sentence_marks().copy()
+    marks[[ord(c) for c in _BULLETS[definition]]] |= BULLET
+    if definition == DATAPIPE:
+        marks[(class_table() & (LETTER | DIGIT)) == 0] |= SYMBOL
+    elif definition == DATATROVE:
+        marks[ord("…")] &= ~np.uint8(TERMINAL)
+        marks[[ord(c) for c in CLOSERS]] &= ~np.uint8(CLOSING)
+        marks[[*terminal_points(), *map(ord, _DATATROVE_PUNCTUATION)]] |= SYMBOL
+    marks.flags.writeable = False
+    return marks
 
 
 @numba.njit(cache=True, nogil=True)
 def _measure_words(
-    t: _Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], definition: int, row: Any
+    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], definition: int, row: Any
 ) -> None:
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
-        flags, marks, symbol = np.uint8(0), np.uint8(_SYMBOL), False
+        flags, marks, symbol = np.uint8(0), np.uint8(SYMBOL), False
         value = np.uint64(0)
         for j in range(start, end):
             point = t.points[j]
@@ -250,7 +203,7 @@ def _measure_words(
             value = extend(value, t.lower[point] if definition in (DATAPIPE, DCLM) else point)
         alphabetic += (flags & LETTER) != 0
         symbolic += symbol
-        if not marks & _SYMBOL:
+        if not marks & SYMBOL:
             words += 1
             characters += end - start
             longest = max(longest, end - start)
@@ -272,12 +225,12 @@ def _measure_words(
 
 
 @numba.njit(cache=True, nogil=True)
-def _median_word_length(t: _Text, m: Memory, tokens: int, words: int, longest: int) -> float:
+def _median_word_length(t: Text, m: Memory, tokens: int, words: int, longest: int) -> float:
     histogram = m.counts[: longest + 1]
     histogram[:] = 0
     for i in range(tokens):
         for j in range(t.starts[i], t.ends[i]):
-            if not t.marks[t.points[j]] & _SYMBOL:
+            if not t.marks[t.points[j]] & SYMBOL:
                 histogram[t.ends[i] - t.starts[i]] += 1
                 break
     below, at, total = 0, 0, 0
@@ -290,7 +243,7 @@ def _median_word_length(t: _Text, m: Memory, tokens: int, words: int, longest: i
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_ngrams(t: _Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
+def _measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
     """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
 
     `space` is the length of what stands between tokens. Returns the number of repeated 10-grams at issue in `m`.
@@ -329,7 +282,7 @@ def _measure_ngrams(t: _Text, m: Memory, tokens: int, length: int, space: int, d
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_letters(t: _Text, m: Memory, length: int, row: Any) -> None:
+def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
     """Measures over single letters and digits, of Chinese only."""
     tokens = 0
     for i in range(length):
@@ -353,7 +306,7 @@ def _measure_letters(t: _Text, m: Memory, length: int, row: Any) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_characters(t: _Text, length: int, tokens: int, definition: int, row: Any) -> int:
+def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
     points = t.points
     letters, digits, han, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0
@@ -416,23 +369,23 @@ def _ends_spaced_ellipsis(points: npt.NDArray[np.int32], i: int) -> bool:
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_sentences(t: _Text, length: int, row: Any) -> None:
+def _measure_sentences(t: Text, length: int, row: Any) -> None:
     i = 0
     while i < length:
-        if not t.marks[t.points[i]] & _TERMINAL:
+        if not t.marks[t.points[i]] & TERMINAL:
             i += 1
             continue
         wide = False
-        while i < length and t.marks[t.points[i]] & _TERMINAL:
-            wide |= (t.marks[t.points[i]] & _WIDE_TERMINAL) != 0
+        while i < length and t.marks[t.points[i]] & TERMINAL:
+            wide |= (t.marks[t.points[i]] & WIDE_TERMINAL) != 0
             i += 1
-        while i < length and t.marks[t.points[i]] & _CLOSING:
+        while i < length and t.marks[t.points[i]] & CLOSING:
             i += 1
         row.sentences += wide or i == length or (t.classes[t.points[i]] & SPACE) != 0
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_phrases(t: _Text, length: int, phrases: npt.NDArray[np.int32], row: Any) -> None:
+def _count_phrases(t: Text, length: int, phrases: npt.NDArray[np.int32], row: Any) -> None:
     """Count the phrases, rows of code points padded with 0, in the text in lower case."""
     initials = np.zeros(128, np.bool_)
     initials[phrases[:, 0]] = True
@@ -441,72 +394,14 @@ def _count_phrases(t: _Text, length: int, phrases: npt.NDArray[np.int32], row: A
         if point >= 128 or not initials[point]:
             continue
         for k in range(len(phrases)):
-            size = 0
-            while phrases[k, size] and i + size < length and t.lower[t.points[i + size]] == phrases[k, size]:
-                size += 1
-            if not phrases[k, size]:
+            if phrase_at(t, i, length, phrases[k]):
                 row.lorem_ipsum += k == 0
                 row.javascript += k == 1
                 row.policy_phrases += k > 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _strip(t: _Text, start: int, end: int) -> tuple[int, int]:
-    while start < end and t.classes[t.points[start]] & SPACE:
-        start += 1
-    while start < end and t.classes[t.points[end - 1]] & SPACE:
-        end -= 1
-    return start, end
-
-
-@numba.njit(cache=True, nogil=True)
-def _split(t: _Text, start: int, end: int, least: int, most: int) -> int:
-    """Fill `starts` and `ends` with the pieces between runs of `least` to `most` line feeds; returns their number."""
-    pieces, at = 0, start
-    while at < end:
-        run = at
-        while run < end and t.points[run] == 10 and run - at < most:
-            run += 1
-        if run - at >= least:
-            t.starts[pieces], t.ends[pieces] = start, at
-            pieces += 1
-            start = run
-        at = max(run, at + 1)
-    t.starts[pieces], t.ends[pieces] = start, end
-    return pieces + 1
-
-
-@numba.njit(cache=True, nogil=True)
-def _split_as_python(t: _Text, length: int) -> int:
-    """As `_split`, at the line breaks of str.splitlines."""
-    pieces, start = 0, 0
-    for i in range(length):
-        point = t.points[i]
-        if 10 <= point <= 13 or 0x1C <= point <= 0x1E or point in (0x85, 0x2028, 0x2029):
-            if not (point == 10 and i == start and i > 0 and t.points[i - 1] == 13):
-                t.starts[pieces], t.ends[pieces] = start, i
-                pieces += 1
-            start = i + 1
-    if start < length:
-        t.starts[pieces], t.ends[pieces] = start, length
-        pieces += 1
-    return pieces
-
-
-@numba.njit(cache=True, nogil=True)
-def _drop_blank(t: _Text, pieces: int, strip: bool) -> int:
-    """Drop blank pieces, and white space around the others if `strip`; returns the number left."""
-    kept = 0
-    for i in range(pieces):
-        start, end = _strip(t, t.starts[i], t.ends[i])
-        if start < end:
-            t.starts[kept], t.ends[kept] = (start, end) if strip else (t.starts[i], t.ends[i])
-            kept += 1
-    return kept
-
-
-@numba.njit(cache=True, nogil=True)
-def _repeated(t: _Text, m: Memory, pieces: int, whole: int, definition: int) -> tuple[float, float]:
+def _repeated(t: Text, m: Memory, pieces: int, whole: int, definition: int) -> tuple[float, float]:
     """The share of pieces that repeat another, and that of their code points in `whole` (dclm: in all pieces)."""
     repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
     if definition == DCLM:
@@ -517,36 +412,36 @@ def _repeated(t: _Text, m: Memory, pieces: int, whole: int, definition: int) -> 
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_pieces(t: _Text, m: Memory, length: int, visible: int, definition: int, row: Any) -> None:
+def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: int, row: Any) -> None:
     """Gopher's repeated lines and paragraphs."""
-    pieces = _split(t, 0, length, 1, length if definition == DATATROVE else 1)
+    pieces = split_at_breaks(t, 0, length, 1, length if definition == DATATROVE else 1)
     if definition in (DATAPIPE, DCLM):
-        pieces = _drop_blank(t, pieces, True)
+        pieces = drop_blank(t, pieces, True)
     whole = visible if definition == DOLMA else length
     row.duplicate_line_share, row.duplicate_line_character_share = _repeated(t, m, pieces, whole, definition)
     if definition == DOLMA:
         return
-    start, end = _strip(t, 0, length)
-    pieces = _split(t, start, end, 2, length)
+    start, end = strip(t, 0, length)
+    pieces = split_at_breaks(t, start, end, 2, length)
     if definition != DATATROVE:
-        pieces = _drop_blank(t, pieces, True)
+        pieces = drop_blank(t, pieces, True)
     row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, whole, definition)
 
 
 @numba.njit(cache=True, nogil=True)
-def _measure_line_ends(t: _Text, length: int, definition: int, row: Any) -> None:
+def _measure_line_ends(t: Text, length: int, definition: int, row: Any) -> None:
     """Gopher's bullets and ellipses."""
-    pieces = _split_as_python(t, length) if definition == DATATROVE else _split(t, 0, length, 1, 1)
+    pieces = split_as_python(t, length) if definition == DATATROVE else split_at_breaks(t, 0, length, 1, 1)
     if definition in (DATAPIPE, DCLM):
-        pieces = _drop_blank(t, pieces, True)
+        pieces = drop_blank(t, pieces, True)
     bullets, ellipses = 0, 0
     for i in range(pieces):
         start, end = t.starts[i], t.ends[i]
         if definition != DOLMA:
-            start, end = _strip(t, start, end)
+            start, end = strip(t, start, end)
         if start == end:
             continue
-        bullets += (t.marks[t.points[start]] & _BULLET) != 0
+        bullets += (t.marks[t.points[start]] & BULLET) != 0
         ends = t.points[end - 1] == 0x2026  # …
         if definition != DOLMA and t.points[end - 1] == 0x2E and end - start >= 3:
             ends |= t.points[end - 2] == 0x2E and t.points[end - 3] == 0x2E
@@ -557,40 +452,28 @@ def _measure_line_ends(t: _Text, length: int, definition: int, row: Any) -> None
 
 
 @numba.njit(cache=True, nogil=True)
-def _ends_in(t: _Text, start: int, end: int, suffixes: npt.NDArray[np.int32]) -> bool:
-    """Whether the text in lower case ends in one of the suffixes: rows of code points from the last, padded with 0."""
-    for k in range(len(suffixes)):
-        size = 0
-        while suffixes[k, size] and end - size > start and t.lower[t.points[end - 1 - size]] == suffixes[k, size]:
-            size += 1
-        if not suffixes[k, size]:
-            return True
-    return False
-
-
-@numba.njit(cache=True, nogil=True)
 def _measure_lines(
-    t: _Text, m: Memory, length: int, tokens: int, read_on: npt.NDArray[np.int32], definition: int, row: Any
+    t: Text, m: Memory, length: int, tokens: int, read_on: npt.NDArray[np.int32], definition: int, row: Any
 ) -> None:
     """FineWeb's line measures, and the length of lines."""
-    pieces = _split(t, 0, length, 1, 1)
+    pieces = split_at_breaks(t, 0, length, 1, 1)
     breaks, longest = pieces - 1, 0
     for i in range(pieces):
         longest = max(longest, t.ends[i] - t.starts[i])
         row.long_lines += t.ends[i] - t.starts[i] >= LONG_LINE
     row.max_line_length = longest
-    pieces = _drop_blank(t, pieces, definition != DATATROVE)
+    pieces = drop_blank(t, pieces, definition != DATATROVE)
     terminated, short, inviting, characters = 0, 0, 0, 0
     for i in range(pieces):
         start, end = t.starts[i], t.ends[i]
         short += end - start <= SHORT_LINE
         last = end
-        while last > start and t.marks[t.points[last - 1]] & _CLOSING:
+        while last > start and t.marks[t.points[last - 1]] & CLOSING:
             last -= 1
-        terminated += last > start and (t.marks[t.points[last - 1]] & _TERMINAL) != 0
-        start, end = _strip(t, start, end)
+        terminated += last > start and (t.marks[t.points[last - 1]] & TERMINAL) != 0
+        start, end = strip(t, start, end)
         characters += end - start
-        inviting += _ends_in(t, start, end, read_on)
+        inviting += ends_in(t, start, end, read_on)
     repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.lines = pieces
     row.newline_word_ratio = (max(pieces - 1, 0) if definition == DATAPIPE else breaks) / max(tokens, 1)
@@ -614,13 +497,13 @@ def _measure(
     phrases: npt.NDArray[np.int32],
     read_on: npt.NDArray[np.int32],
     definition: int,
-    t: _Text,
+    t: Text,
     m: Memory,
     rows: Any,
 ) -> None:
     for document in range(len(offsets) - 1):
         row = rows[document]
-        length = _read(t, data, offsets[document], offsets[document + 1])
+        length = read_text(t, data, offsets[document], offsets[document + 1])
         if not length:
             continue
         own_segments = segments[segment_bounds[document] : segment_bounds[document + 1]]
@@ -643,7 +526,7 @@ def _measure(
 
 
 @numba.njit(cache=True, nogil=True)
-def _split_dclm_words(t: _Text, length: int) -> int:
+def _split_dclm_words(t: Text, length: int) -> int:
     """Words in place of the tokens: those of `unicode` that begin with a letter or digit."""
     tokens = split_words(t.points, length, t.classes, UNICODE, t.starts[:0], False, t.starts, t.ends)
     kept = 0
@@ -730,8 +613,8 @@ def measure_text(
     rows = np.zeros(len(texts), _row_type())
     _measure(
         data, offsets, kinds, chinese, segments, segment_bounds, hashes, stop_bounds,
-        _padded(_PHRASES), _padded(tuple(suffix[::-1] for suffix in _READ_ON)),
-        system, _new_text(longest, system), new_memory(longest), rows,
+        padded(_PHRASES), padded(tuple(suffix[::-1] for suffix in _READ_ON)),
+        system, new_text(longest, _mark_table(system)), new_memory(longest), rows,
     )  # fmt: skip
     measured = rows.view([(name, kind) for name, (kind, _) in MEASUREMENTS.items()])
     without = {"stop_words": stop_bounds[:, 0] == stop_bounds[:, 1], **dict.fromkeys(CHINESE_ONLY, ~chinese)}
@@ -751,12 +634,3 @@ def _stop_table(
         hashes += [text_hash(word) for word in dict.fromkeys(word.lower() for word in listed)]
         bounds[language] = (start, len(hashes))
     return np.array(hashes, np.uint64), bounds
-
-
-@functools.cache
-def _padded(texts: tuple[str, ...]) -> npt.NDArray[np.int32]:
-    """Code points, a text a row, with a 0 at least after each."""
-    table = np.zeros((len(texts), max(map(len, texts)) + 1), np.int32)
-    for row, text in zip(table, texts, strict=True):
-        row[: len(text)] = [ord(character) for character in text]
-    return table

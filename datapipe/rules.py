@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import math
 from collections import Counter
+from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
@@ -99,9 +100,9 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
         "unspaced_terminal_punctuation": Rule("terminal_punctuation_line_share", MIN, 0.106),
         **_repetition("unspaced", "gram", (0.2, 0.18, 0.16), (0.6,) * 6),  # on characters, as MAP-NEO
     },
-    # FineWeb-2's thresholds for cmn_Hani (Penedo et al. 2025), fitted on segmented words.
+    # FineWeb-2's thresholds for cmn_Hani (Penedo et al. 2025), fitted on segmented words. Its least language score,
+    # 0.692, belongs to the stage `language_filter`.
     "fineweb2_zh": {
-        "zh_language_score": Rule("language_score", MIN, 0.692),
         "zh_duplicate_lines": Rule("duplicate_line_share", MAX, 0.287),
         **_repetition("zh", "gram", (0.256, 0.201, 0.171), (0.198, 0.182, 0.167, 0.154, 0.14, 0.127)),
         "zh_terminal_punctuation": Rule("terminal_punctuation_line_share", MIN, 0.106),
@@ -128,7 +129,6 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
         "map_neo_punctuation": Rule("punctuation_marks", MIN, 1),
         "map_neo_unique_characters": Rule("unique_character_share", MIN, 0.1),
         "map_neo_entropy": Rule("character_entropy", MIN, 3),
-        "map_neo_language_score": Rule("language_score", MIN, 0.4),
         **_repetition("map_neo", "character", (0.2, 0.18, 0.16), (0.6,) * 6),
     },
     # ChineseWebText (Chen et al. 2023).
@@ -188,7 +188,7 @@ class ApplyRules(beam.PTransform):
     thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "rules"
     version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("language", "language_score", *measurements.SCHEMA.names)
+    reads: ClassVar[tuple[str, ...]] = ("language", *measurements.SCHEMA.names)
     writes: ClassVar[pa.Schema] = pa.schema([("rules_removed", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
     def __post_init__(self) -> None:
@@ -200,14 +200,14 @@ class ApplyRules(beam.PTransform):
             if not isinstance(sets, list):
                 raise ValueError(f"rules: rule_sets.{language} must be a list of names, got {sets!r}")
             for name in sets:
-                _check_known(name, RULE_SETS, f"rule_sets.{language}: unknown rule set")
+                check_known(f"rules: rule_sets.{language}: unknown rule set", name, RULE_SETS)
         for language, thresholds in self.thresholds.items():
             if not isinstance(thresholds, dict):
                 raise ValueError(f"rules: thresholds.{language} must map rules to numbers, got {thresholds!r}")
             rules = self._rules_of_sets(language)
             for name, threshold in thresholds.items():
                 field = f"thresholds.{language}"
-                _check_known(name, rules, f"{field}: unknown rule")
+                check_known(f"rules: {field}: unknown rule", name, rules)
                 if threshold is not None:
                     _check_threshold(f"{field}.{name}", rules[name], threshold)
 
@@ -275,19 +275,21 @@ def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
     return {name: RuleCount(any_[name], first[name], only[name]) for name in sorted(any_)}
 
 
-def _check_known(name: Any, known: dict[str, Any], problem: str) -> None:
+def check_known(problem: str, name: Any, known: Collection[str]) -> None:
+    """Raise a ValueError that states the problem and the nearest known name, if the name is none of them."""
     if name not in known:
         near = difflib.get_close_matches(str(name), known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-        raise ValueError(f"rules: {problem} {name!r}{hint}")
+        raise ValueError(
+            f"{problem} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
+        )
 
 
 def _check_threshold(field: str, rule: Rule, threshold: Any) -> None:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
         raise ValueError(f"rules: {field} must be a finite number, or null to switch the rule off, got {threshold!r}")
     # Only the shares of commonest n-grams pass 1, where an n-gram overlaps itself.
-    bounded = rule.measurement == "language_score" or rule.measurement.endswith("_share")
-    highest = 1 if bounded and not rule.measurement.startswith("top_") else math.inf
+    bounded = rule.measurement.endswith("_share") and not rule.measurement.startswith("top_")
+    highest = 1 if bounded else math.inf
     never, always = (threshold <= 0, threshold > highest) if rule.side == MIN else (threshold >= highest, threshold < 0)
     if never:
         bounds = f"{rule.measurement} lies between 0 and {highest}"

@@ -17,14 +17,11 @@ CHINESE = (
 )
 
 
-def judge(
-    text: str | None, language: str | None, score: float = 0.95, **options: object
-) -> tuple[str | None, list[str]]:
+def judge(text: str | None, language: str | None, **options: object) -> tuple[str | None, list[str]]:
     batch = pa.RecordBatch.from_pydict(
         {
             "text": pa.array([text], pa.string()),
             "language": pa.array([language], pa.string()),
-            "language_score": pa.array([score], pa.float32()),
         }
     )
     measured = MeasureText().process(batch)
@@ -99,8 +96,10 @@ def test_thresholds_and_rule_sets_change_the_decision() -> None:
     assert judge(ENGLISH, "tlh", thresholds={"default": {"gopher_min_words": 100}})[0] == "gopher_min_words"
     assert judge("{x} " + ENGLISH, "en")[0] is None
     assert judge("{x} " + ENGLISH, "en", thresholds={"en": {"c4_curly_brackets": 0}})[0] == "c4_curly_brackets"
-    assert judge(CHINESE, "zh", score=0.5)[0] == "zh_language_score"
-    assert judge(CHINESE, "zh", score=0.5, thresholds={"zh": {"zh_language_score": None}})[0] is None
+    assert judge(CHINESE, "zh", thresholds={"zh": {"zh_stop_words": 20}})[0] == "zh_stop_words"
+    assert judge("", "zh", thresholds={"zh": {"zh_stop_words": None}})[1] == [
+        name for name in judge("", "zh")[1] if name != "zh_stop_words"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +132,7 @@ def test_refuses_rules_that_make_no_sense(options: dict[str, object], message: s
 
 
 def test_every_rule_is_sound() -> None:
-    measured = {*SCHEMA.names, "language_score"}
+    measured = set(SCHEMA.names)
     for rules in RULE_SETS.values():
         assert {rule.measurement for rule in rules.values()} <= measured
         as_thresholds: dict[str, float | None] = {name: rule.threshold for name, rule in rules.items()}
@@ -154,7 +153,6 @@ def test_appends_to_batches_in_a_pipeline() -> None:
         {
             "text": [ENGLISH, "Too short."],
             "language": ["en", "en"],
-            "language_score": pa.array([0.9, 0.9], pa.float32()),
         }
     )
 
