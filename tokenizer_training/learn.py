@@ -413,7 +413,7 @@ class Learner:
     Attributes:
         tokens: the symbols given, then the tokens learnt, in order of ids.
         merges: the pairs merged, as ids, in order of rank.
-        frequencies: how often each pair occurred when it was merged.
+        frequencies: how often each pair occurred when it was merged (for `merge_words`, in how many places).
     """
 
     def __init__(self, symbols: Sequence[bytes], cells: Int32, starts: Int64, counts: Int64, lengths: Int32) -> None:
@@ -524,13 +524,44 @@ class Learner:
             token = self.tokens[left] + self.tokens[right]
             if allowed is not None and not allowed(token):
                 continue
-            self._merge(entry, left, right, token, slot, least)
+            self._merge(left, right, self._positions(entry, left, right, slot), least)
             self.frequencies.append(count)
             if progress and len(self.merges) % 256 == 0:
                 done = len(self.tokens) - first
                 progress(len(self.tokens), size, (time.monotonic() - started) / max(1, done) * (size - first - done))
 
-    def _merge(self, entry: int, left: int, right: int, token: bytes, slot: int, least: int) -> None:
+    def segments(self, word: int) -> list[int]:
+        """The tokens that a word consists of so far, as ids."""
+        at, stop = int(self._starts[word]), int(self._starts[word + 1]) - 1
+        ids = []
+        while at < stop:
+            ids.append(int(self._cells[at]))
+            at += int(self._lengths[ids[-1]])
+        return ids
+
+    def merges_needed(self, words: int) -> int:
+        """How many new tokens it takes at most to make one token of each of the first words."""
+        return sum(len(self.segments(word)) - 1 for word in range(words))
+
+    def merge_words(self, words: int) -> None:
+        """Make one token of each of the first words, by merges from left to right."""
+        for word in range(words):
+            while len(ids := self.segments(word)) > 1:
+                everywhere = np.arange(len(self._counts))
+                positions = _find_in_words(self._cells, self._starts, everywhere, self._lengths, ids[0], ids[1])
+                self._merge(ids[0], ids[1], positions, 1)
+                self.frequencies.append(len(positions))
+
+    def _positions(self, entry: int, left: int, right: int, slot: int) -> Int32:
+        positions = self._pool[self._entry_start[entry] : self._entry_start[entry + 1]]
+        if self._touches[slot] > 1:
+            # The pair appeared in several merges, so no one entry knows all its places: look through the words.
+            words = np.unique(_words_of(positions, self._starts, self._first_word))
+            positions = _find_in_words(self._cells, self._starts, words, self._lengths, left, right)
+        return positions
+
+    def _merge(self, left: int, right: int, positions: Int32, least: int) -> None:
+        token = self.tokens[left] + self.tokens[right]
         is_new = token not in self._ids
         if is_new:
             self._ids[token] = len(self.tokens)
@@ -539,11 +570,6 @@ class Learner:
             self._lengths[len(self.tokens) - 1] = self._lengths[left] + self._lengths[right]
             self._delta = _grown(self._delta, len(self.tokens))
             self._occurrences = _grown(self._occurrences, len(self.tokens))
-        positions = self._pool[self._entry_start[entry] : self._entry_start[entry + 1]]
-        if self._touches[slot] > 1:
-            # The pair appeared in several merges, so no one entry knows all its places: look through the words.
-            words = np.unique(_words_of(positions, self._starts, self._first_word))
-            positions = _find_in_words(self._cells, self._starts, words, self._lengths, left, right)
         self._make_room(2 * len(positions))
         _merge(
             left,

@@ -1,6 +1,7 @@
 """Trains a tokenizer on a corpus: counts by many workers, merges on one, Chinese on top, one `tokenizer.json`."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import apache_beam as beam
@@ -11,11 +12,12 @@ from datapipe import files
 from datapipe.characters import text_buffers
 from datapipe.corpus import Part
 from tokenizer_training import learn
-from tokenizer_training.count import CountPretokens, read_counts
+from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
 from tokenizer_training.extend import is_chinese
 from tokenizer_training.forms import (
     CHATML,
     FORMS,
+    Document,
     Form,
     Name,
     byte_alphabet,
@@ -26,6 +28,7 @@ from tokenizer_training.forms import (
 
 # LLaMA 0.99995, Baichuan 2 0.9999 of all characters; the rest is spelt in bytes.
 COVERAGE = 0.9999
+SENTENCEPIECE_SPACE = 0x2581
 
 
 @dataclasses.dataclass(eq=False)
@@ -42,9 +45,12 @@ class TrainTokenizer(beam.PTransform):
         max_token_length: the longest token, in characters for byte_fallback and bytes for byte_level. (HuggingFace's
             option of that name allows one less.)
         coverage: for byte_fallback, the share of the corpus' characters that get an entry of their own.
+        alphabet: for byte_fallback, characters that get an entry however rare.
+        required_tokens: strings that become one token each, wherever they stand alone as a pre-token.
         special_tokens: entries that no text is encoded to, ids from 0.
         sample_threshold: how rare pre-tokens are sampled; see `CountPretokens`. 1 = exact.
-        folder: where the files go: `tokenizer.json`, and the counts in `counts/`.
+        weight: the column that says how often a document counts, such as `mixture_copies`; "" for once.
+        folder: where the files go: `tokenizer.json`, `summary.json`, and the counts in `counts/`.
     """
 
     vocabulary: int = 32000
@@ -53,8 +59,11 @@ class TrainTokenizer(beam.PTransform):
     min_frequency: int = 2
     max_token_length: int = 32
     coverage: float = COVERAGE
+    alphabet: str = ""
+    required_tokens: list[str] = dataclasses.field(default_factory=list)
     special_tokens: list[str] = dataclasses.field(default_factory=lambda: list(CHATML))
     sample_threshold: int = 10
+    weight: str = ""
     folder: str = ""
 
     name: ClassVar[str] = "tokenizer"
@@ -78,11 +87,14 @@ class TrainTokenizer(beam.PTransform):
         if not 0 < self.coverage <= 1:
             raise ValueError(f"tokenizer: coverage must be above 0 and at most 1, got {self.coverage!r}")
         check_special_tokens(self.special_tokens, FORMS[self.form])
+        check_required_tokens(self.required_tokens, FORMS[self.form])
+        if self.weight:
+            self.reads = ("text", self.weight)  # type: ignore[misc]
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
         return (
             parts
-            | "CountPretokens" >> CountPretokens(self.form, self.folder, self.sample_threshold)
+            | "CountPretokens" >> CountPretokens(self.form, self.folder, self.sample_threshold, self.weight)
             | "Gather" >> beam.combiners.ToList()
             | "Learn" >> beam.Map(_train, self).with_output_types(dict[str, Any])
         )
@@ -99,12 +111,14 @@ def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
         min_frequency=options.min_frequency,
         max_token_length=options.max_token_length,
         coverage=options.coverage,
+        alphabet=options.alphabet,
+        required_tokens=options.required_tokens,
         special_tokens=options.special_tokens,
     )
     files.remove_folder(files.join(options.folder, "spill"))
     files.make_folder(options.folder)
     files.write_json(files.join(options.folder, "tokenizer.json"), document)
-    return {
+    summary: dict[str, Any] = {
         "form": options.form,
         "vocabulary_asked": options.vocabulary + options.chinese,
         "vocabulary": len(document["model"]["vocab"]),
@@ -112,6 +126,12 @@ def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
         "pretokens": int(np.sum(counts.column("count").to_numpy())),
         "distinct_pretokens": len(counts),
     }
+    files.write_json(files.join(options.folder, "summary.json"), summary)
+    note = "a vocabulary of {vocabulary:,} entries from {distinct_pretokens:,} distinct pre-tokens"
+    if summary["vocabulary"] < summary["vocabulary_asked"]:
+        note += "; the corpus has no more than that of the {vocabulary_asked:,} asked for"
+    files.write_json(files.join(options.folder, "notes.json"), [note.format(**summary)])
+    return summary
 
 
 def train(
@@ -123,48 +143,68 @@ def train(
     min_frequency: int = 2,
     max_token_length: int = 32,
     coverage: float = COVERAGE,
-    special_tokens: list[str],
+    alphabet: str = "",
+    required_tokens: Sequence[str] = (),
+    special_tokens: Sequence[str] = CHATML,
     progress: learn.Progress | None = None,
-) -> dict[str, Any]:
+) -> Document:
     """Learn a tokenizer from pre-token counts; the options are those of `TrainTokenizer`.
 
     Args:
         counts: a table of `count.SCHEMA`.
         form: by whose pattern the pre-tokens were counted.
         progress: see `Learner.learn`.
-
-    Returns:
-        The `tokenizer.json` document.
     """
-    words, number = counts.column("word"), counts.column("count").to_numpy()
     by_character = form.name == "byte_fallback"
     # What the learner does not see: the special tokens, and the bytes that characters fall back to.
-    others = len(special_tokens) + 256 * by_character
-    symbols = character_alphabet(counts, coverage, vocabulary - others) if by_character else byte_alphabet()
-    learner = learn.start(words, number, symbols, by_character=by_character)
-    learner.learn(
-        vocabulary - others,
-        min_frequency=min_frequency,
-        max_length=max_token_length,
-        allowed=is_piece if by_character else None,
-        progress=progress,
-    )
-    learner.learn(
-        len(learner.tokens) + chinese,
-        min_frequency=min_frequency,
-        max_length=max_token_length,
-        allowed=is_chinese,
-        progress=progress,
-    )
+    room = vocabulary - len(special_tokens) - 256 * by_character
+    if by_character:
+        symbols = character_alphabet(counts, coverage, alphabet + "".join(required_tokens), room)
+    else:
+        symbols = byte_alphabet()
+    # Required tokens take part as words that occur once, so that the learner splits them as it does all others.
+    required = pa.table([required_tokens, np.ones(len(required_tokens), np.int64)], schema=SCHEMA)
+    words = pa.concat_tables([required, counts])
+    numbers = words.column("count").to_numpy()
+    learner = learn.start(words.column("word"), numbers, symbols, by_character=by_character)
+    rules: dict[str, Any] = {"min_frequency": min_frequency, "max_length": max_token_length, "progress": progress}
+    # The more is learnt, the fewer merges the required tokens still need.
+    while (size := room - learner.merges_needed(len(required))) > len(learner.tokens):
+        before = len(learner.tokens)
+        learner.learn(size, allowed=is_piece if by_character else None, **rules)
+        if len(learner.tokens) == before:
+            break
+    learner.merge_words(len(required))
+    learner.learn(len(learner.tokens) + chinese, allowed=is_chinese, **rules)
     return tokenizer_json(form, learner.tokens, learner.merges, special_tokens)
 
 
-def character_alphabet(counts: pa.Table, coverage: float, room: int) -> list[bytes]:
-    """The most frequent characters that make up a share of all, at most `room`, in order of code points."""
+def character_alphabet(counts: pa.Table, coverage: float, required: str, room: int) -> list[bytes]:
+    """The most frequent characters that make up a share of all, and some required ones, in order of code points.
+
+    Args:
+        counts: a table of `count.SCHEMA`.
+        coverage: the share.
+        required: characters to take first.
+        room: how many characters there may be.
+    """
     totals = learn.character_counts(*text_buffers(counts.column("word")), counts.column("count").to_numpy())
+    # SentencePiece's sign for a space: as a symbol of its own it would make the tokenizer impossible to express there.
+    totals[SENTENCEPIECE_SPACE] = 0
     order = np.argsort(-totals, kind="stable")[: np.count_nonzero(totals)]
     cumulative = np.cumsum(totals[order])
-    if not len(order):
-        return []
-    needed = int(np.searchsorted(cumulative, coverage * cumulative[-1])) + 1
-    return [chr(code_point).encode() for code_point in sorted(order[: min(needed, room)].tolist())]
+    needed = int(np.searchsorted(cumulative, coverage * cumulative[-1])) + 1 if len(order) else 0
+    chosen = dict.fromkeys([*map(ord, required), *order[:needed].tolist()])
+    return [chr(code_point).encode() for code_point in sorted([*chosen][:room])]
+
+
+def check_required_tokens(required_tokens: Sequence[str], form: Form) -> None:
+    """Refuse required tokens that the pattern would split, since no token spans two pre-tokens.
+
+    Raises:
+        ValueError: naming the first such token and its pieces.
+    """
+    for token in required_tokens:
+        if required_tokens.count(token) > 1 or chr(SENTENCEPIECE_SPACE) in token or len(split(token, form)) != 1:
+            pieces = split(token, form)
+            raise ValueError(f"tokenizer: required_tokens: {token!r} is given twice or cannot be one token: {pieces}")
