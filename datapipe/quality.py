@@ -185,13 +185,13 @@ def read_examples(paths: Sequence[str]) -> list[str]:
     for path in paths:
         format_ = formats.format_of(path)
         if format_ is None:
-            raise ValueError(f"quality: {path!r} is neither JSON lines nor Parquet nor text")
+            raise ValueError(f"{path} is neither JSON lines nor Parquet nor text")
         for row in formats.read(Source(path, path, text_unit="line"), format_):
             if isinstance(row, Reject):
-                raise ValueError(f"quality: {path!r} at {row.position}: {row.reason}: {row.detail}")
+                raise ValueError(f"{path} at {row.position}: {row.reason}: {row.detail}")
             text = row.columns.get("text")
             if not isinstance(text, str):
-                raise ValueError(f"quality: {path!r} at {row.position}: no field 'text'")
+                raise ValueError(f"{path} at {row.position}: no field 'text'")
             if text and not text.isspace():
                 texts.append(text)
     return texts
