@@ -29,6 +29,20 @@ class Rule(NamedTuple):
     side: str
     threshold: float
 
+    @property
+    def highest(self) -> float:
+        """The highest value of the measurement; the lowest is 0."""
+        # Only the shares of commonest n-grams pass 1, where an n-gram overlaps itself.
+        return 1 if self.measurement.endswith("_share") and not self.measurement.startswith("top_") else math.inf
+
+    def can_fire(self, threshold: float) -> bool:
+        """Whether any document fails the rule at a threshold."""
+        return threshold > 0 if self.side == MIN else threshold < self.highest
+
+    def can_pass(self, threshold: float) -> bool:
+        """Whether any document passes the rule at a threshold."""
+        return threshold <= self.highest if self.side == MIN else threshold >= 0
+
 
 def _repetition(prefix: str, measured: str, top: tuple[float, ...], duplicate: tuple[float, ...]) -> dict[str, Rule]:
     """The n-gram rules: commonest 2-, 3-, 4-gram and repeated 5- to 10-grams."""
@@ -287,14 +301,10 @@ def check_known(problem: str, name: Any, known: Collection[str]) -> None:
 def _check_threshold(field: str, rule: Rule, threshold: Any) -> None:
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
         raise ValueError(f"rules: {field} must be a finite number, or null to switch the rule off, got {threshold!r}")
-    # Only the shares of commonest n-grams pass 1, where an n-gram overlaps itself.
-    bounded = rule.measurement.endswith("_share") and not rule.measurement.startswith("top_")
-    highest = 1 if bounded else math.inf
-    never, always = (threshold <= 0, threshold > highest) if rule.side == MIN else (threshold >= highest, threshold < 0)
-    if never:
-        bounds = f"{rule.measurement} lies between 0 and {highest}"
+    if not rule.can_fire(threshold):
+        bounds = f"{rule.measurement} lies between 0 and {rule.highest}"
         raise ValueError(
             f"rules: {field}: the rule can never fire, since {bounds}, got {threshold!r}; null switches it off"
         )
-    if always:
+    if not rule.can_pass(threshold):
         raise ValueError(f"rules: {field}: the rule removes every document, got {threshold!r}")

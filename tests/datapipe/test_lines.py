@@ -23,10 +23,8 @@ from datapipe.text import POLICY_PHRASES, terminal_points
 from tests.datapipe.test_words import AS_SPACE, is_letter, split_words
 
 TERMINAL = {*map(chr, terminal_points()), "…", *"\"'”’」』"}
-COUNTER = (
-    r"[^\p{L}\p{N}_]*\p{N}[\p{N},.]*[kmb]?\s+(?:likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes"
-    r"|downloads|views|followers)[^\p{L}\p{N}_]*"
-)
+COUNTED = "likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes|downloads|views|followers"
+COUNTER = rf"[^\p{{L}}\p{{N}}_]*\p{{N}}[\p{{N}},.]*[kmb]?\s+(?:{COUNTED})[^\p{{L}}\p{{N}}_]*"
 PIECES = [
     "A whole sentence of text stands here. ", "word ", "No end\n", "\n", "\n\n\n", "3 likes\n", "1.5K Views!\n", "[12]",
     "[]", "[edit]", "[Citation Needed]", "12345\n", "ALL CAPS\n", "Ab", "JavaScript ", "Terms of Use ", "Items in cart ",
