@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe.
 """
 
 import argparse
+import contextlib
 import glob
 import json
 import logging
@@ -11,6 +12,7 @@ import os
 import pathlib
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 
 from datapipe import files
@@ -46,8 +48,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    # Beam warns of optional packages that are not installed, and repeats what workers say.
-    logging.basicConfig(level=logging.CRITICAL)
     arguments, rest = parser().parse_known_args(argv)
     if rest and arguments.command != "run":
         parser().error(f"unknown arguments: {' '.join(rest)}")
@@ -77,6 +77,8 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     from datapipe.run import ConservationError, RunError, run
     from datapipe.runner import PipelineError, Runner
 
+    # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
+    logging.disable(logging.ERROR)
     started = time.monotonic()
     try:
         variables = {"beside": _beside(arguments.input[0]), "output": arguments.output}
@@ -90,6 +92,10 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         return _fail(2, error)
     except (PipelineError, ConservationError, OSError) as error:
         status = _fail(1, error)
+        log = files.join(arguments.output, "error.log")
+        with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
+            sink.write("".join(traceback.format_exception(error)).encode())
+            print(f"datapipe: the whole story is in {log}", file=sys.stderr)
         # Beam's threads wait for a pipeline that will not end: leave without them.
         sys.stdout.flush()
         sys.stderr.flush()
@@ -105,9 +111,14 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
 
 def _beside(path: str) -> str:
     """The folder that holds the input folder, or the folder of the input file's folder."""
-    path = path.rstrip("/")
-    folder = path if files.is_local(path) and pathlib.Path(path).is_dir() else os.path.dirname(path)  # noqa: PTH120
-    return os.path.dirname(os.path.abspath(folder)) if files.is_local(path) else os.path.dirname(folder)  # noqa: PTH100, PTH120
+    if files.is_local(path):
+        path = os.path.abspath(path)  # noqa: PTH100 - joined as text with remote ones below
+        is_folder = pathlib.Path(path).is_dir()
+    else:
+        path = path.rstrip("/")
+        is_folder = "." not in path.rpartition("/")[2] and "*" not in path
+    folder = path if is_folder else path.rpartition("/")[0]
+    return folder.rpartition("/")[0]
 
 
 def _recipe_path(name: str) -> str:

@@ -20,14 +20,14 @@ def find(corpus: Corpus, name: str) -> tuple[Part, int]:
 
     Args:
         corpus: the corpus.
-        name: `part-row` (`3-1207`), the 64-bit id as a number, or the user's own `id` column.
+        name: `part-row` (`3-1207`), the 64-bit id as a number, or the user's own `id` (`input_id` in the corpus).
 
     Raises:
         UnknownDocumentError: if there is none.
     """
     for part in corpus.parts:
-        if "id" in part.columns:
-            row = pc.index(part.column("id").cast("string"), name).as_py()
+        if "input_id" in part.columns:
+            row = pc.index(part.column("input_id").cast("string"), name).as_py()
             if row >= 0:
                 return part, row
     number, dash, row_text = name.partition("-")

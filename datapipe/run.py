@@ -322,7 +322,9 @@ class _Driver:
                 | "Process" >> beam.Map(_process, stage, folder, self.corpus.root).with_output_types(int)
             )
 
-        usage = self.runner.run(build, self.text_bytes, progress.show)
+        # A decision over a few small columns is made before worker processes would have started.
+        text_bytes = self.text_bytes if "text" in stage.reads else 0
+        usage = self.runner.run(build, text_bytes, progress.show)
         return self._written(stage, folder), usage
 
     def _run_corpus_stage(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:

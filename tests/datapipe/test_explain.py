@@ -12,7 +12,7 @@ from tests.datapipe.test_funnel import add
 
 
 def two_parts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> Corpus:
-    parts = corpus_of(["x" * 1000, "b", "c"], rows_per_part=2, id=["first", "second", "third"])
+    parts = corpus_of(["x" * 1000, "b", "c"], rows_per_part=2, input_id=["first", "second", "third"])
     of = [pa.array([None, None], pa.uint64()), pa.array([1 << 32], pa.uint64())]
     reasons = [pa.array([None, None], pa.string()), pa.array(["same"])]
     added = [add(part, tmp_path / "toy", toy_of=of[part.number], toy_removed=reasons[part.number]) for part in parts]

@@ -1,0 +1,97 @@
+"""The command line: exit statuses, and errors of one line."""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from datapipe.cli import _beside, main
+
+
+@pytest.fixture
+def documents(tmp_path: pathlib.Path) -> pathlib.Path:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    (folder / "a.jsonl").write_text("".join(json.dumps({"id": f"n{i}", "text": f"text {i}"}) + "\n" for i in range(3)))
+    return folder
+
+
+@pytest.fixture
+def recipe(tmp_path: pathlib.Path) -> pathlib.Path:
+    path = tmp_path / "short.yaml"
+    path.write_text("description: short\nstages: [documents, language, shards]\n")
+    return path
+
+
+def test_run_then_explain_then_report(
+    documents: pathlib.Path, recipe: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "out")
+    assert main(["run", str(recipe), "--input", str(documents), "--output", out]) == 0
+    assert f"{out}/shards" in capsys.readouterr().out
+    assert main(["explain", out, "n1"]) == 0
+    assert '"text 1"' in capsys.readouterr().out
+    assert main(["report", out]) == 0
+    assert "documents" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "nothing.yaml", "--input", "x", "--output", "OUT"], "nothing.yaml: no such recipe"),
+        (["run", "RECIPE", "--input", "absent", "--output", "OUT"], "absent"),
+        (["run", "RECIPE", "--input", "DOCUMENTS", "--output", "OUT", "--workers", "0"], "workers must be at least 1"),
+        (["explain", "absent", "0-0"], "no run.json here"),
+        (["report", "absent"], "no run.json here"),
+    ],
+)
+def test_bad_use_is_one_line_and_status_2(
+    arguments: list[str],
+    message: str,
+    documents: pathlib.Path,
+    recipe: pathlib.Path,
+    tmp_path: pathlib.Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    known = {"RECIPE": str(recipe), "DOCUMENTS": str(documents), "OUT": str(tmp_path / "out")}
+    assert main([known.get(argument, argument) for argument in arguments]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("datapipe: ")
+    assert message in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_stage_that_fails_is_one_line_and_status_1(tmp_path: pathlib.Path, documents: pathlib.Path) -> None:
+    recipe = tmp_path / "fails.yaml"
+    # A model file that is none: found out by the workers.
+    model = tmp_path / "model.ftz"
+    model.write_bytes(b"no model")
+    recipe.write_text(f"description: fails\nstages: [documents, {{language: {{model: {model}}}}}]\n")
+    command = [sys.executable, "-m", "datapipe.cli", "run", str(recipe), "--input", str(documents)]
+    done = subprocess.run([*command, "--output", str(tmp_path / "out")], capture_output=True, text=True, timeout=120)
+    assert done.returncode in (1, 2)
+    lines = [line for line in done.stderr.splitlines() if line.startswith("datapipe: ")]
+    assert "model.ftz" in lines[0]
+    if done.returncode == 1:
+        assert "Traceback" in (tmp_path / "out" / "error.log").read_text()
+
+
+def test_unknown_flags_are_refused_but_for_run(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["report", str(tmp_path), "--verbose"])
+    assert stop.value.code == 2
+
+
+def test_beside_is_the_folder_of_the_input_folder(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "documents").mkdir()
+    assert _beside(str(tmp_path / "documents")) == str(tmp_path)
+    assert _beside(str(tmp_path / "documents") + "/") == str(tmp_path)
+    assert _beside(str(tmp_path / "documents" / "*.jsonl")) == str(tmp_path)
+    assert _beside("gs://bucket/raw/documents") == "gs://bucket/raw"
+
+
+def test_help_does_not_load_beam() -> None:
+    code = "import sys, datapipe.cli; datapipe.cli.parser(); sys.exit('faiss' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
