@@ -80,7 +80,7 @@ _HANS, _HANT = len(_SCRIPTS) - 2, len(_SCRIPTS) - 1
 _EAST = [_HAN, _KANA, _HANGUL, _HANS, _HANT]
 
 # Addresses, paths, markup and code between the words of prose: runs of ASCII with a sign that no sentence has.
-_NOT_PROSE = re.compile(r"[!-~]*[/\\_=<>{}|@#*`][!-~]*")
+_NOT_PROSE = re.compile(r"(?<![!-~])[!-~]*?[/\\_=<>{}|@#*`][!-~]*+")
 
 _EAST_ASIAN_LETTER = re.compile("[\u3041-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 

@@ -1,0 +1,114 @@
+"""Language identification: accuracy by language, source code told from prose, speed, and what a start costs.
+
+    python -m benchmarks.language --data ../shared/data
+
+The peer is `lid.176.ftz` alone, called as fastText's documentation says, on the same texts. Speed is documents per
+second of CPU time of one thread, on documents of 3,000 characters. A start is the wall time of a new process until its
+first document is judged, with an empty numba cache (cold) and a filled one (warm).
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+import pyarrow as pa
+
+from benchmarks.dedup_quality import records
+from datapipe.language import identify, load_model, predict
+
+TARGETS = {"zh": 0.97, "en": 0.985, "fr": 0.985, "de": 0.985, "es": 0.985, "ru": 0.985, "ja": 0.985, "ko": 0.985}
+SAME = {"nb": "no"}  # Bokmål, which lid.176 calls Norwegian
+PROSE = ("en-c4-300", "multi-docs", "multi-templated", "zh-articles", "zh-poetry", "zh-versions")
+CHARACTERS = 3000
+START = (
+    "import pyarrow, datapipe.language as l; l.identify(pyarrow.array(['To be or not to be, that is the question.']))"
+)
+
+
+def alone(texts: list[str]) -> list[str]:
+    """What the peer says."""
+    return [predict(load_model(""), text, 1)[0][1].removeprefix("__label__") for text in texts]
+
+
+def ours(texts: list[str]) -> list[str]:
+    """What this project says."""
+    return identify(pa.array(texts)).column("language").to_pylist()
+
+
+def accuracy(data: pathlib.Path) -> None:
+    """Share of labelled sentences in their language, and the misses."""
+    sentences = defaultdict(list)
+    for record in records(data / "labelled/language-sentences.jsonl.zst"):
+        sentences[record["language"]].append(record["text"])
+    print(f"{'language':10}{'sentences':>10}{'datapipe':>10}{'lid.176':>10}{'target':>10}")
+    for language, texts in sorted(sentences.items(), key=lambda item: (item[0] not in TARGETS, item[0])):
+        wanted = SAME.get(language, language)
+        shares = [sum(found == wanted for found in judge(texts)) / len(texts) for judge in (ours, alone)]
+        target = f"{TARGETS[language]:.3f}" if language in TARGETS else ""
+        print(f"{language:10}{len(texts):>10}{shares[0]:>10.3f}{shares[1]:>10.3f}{target:>10}")
+
+
+def code(data: pathlib.Path) -> None:
+    """Share of the documents of each corpus that count as source code."""
+    print(f"\n{'corpus':20}{'documents':>10}{'code':>10}")
+    for name in ("code-python", *PROSE):
+        texts = [record["text"] for record in records(data / f"corpora/{name}.jsonl.zst")]
+        texts = texts[:: max(1, len(texts) // 2000)]
+        print(f"{name:20}{len(texts):>10}{ours(texts).count('code') / len(texts):>10.4f}")
+
+
+def speed(data: pathlib.Path) -> None:
+    """Documents per second, of this project and of the peer on all of each document and on its beginning."""
+    judges: dict[str, Callable[[list[str]], list[str]]] = {
+        "datapipe": ours,
+        "lid.176, all": alone,
+        "lid.176, first 1,000": lambda texts: alone([text[:1000] for text in texts]),
+    }
+    print(f"\n{'documents/s':24}{'en':>10}{'zh':>10}")
+    corpora = []
+    for name, language in (("multi-docs", "en-US"), ("zh-articles", None)):
+        found = (r["text"] for r in records(data / f"corpora/{name}.jsonl.zst") if r.get("lang") == language)
+        joined = "\n".join(found)
+        corpora.append([joined[i : i + CHARACTERS] for i in range(0, 1000 * CHARACTERS, CHARACTERS)])
+    for name, judge in judges.items():
+        rates = []
+        for texts in corpora:
+            judge(texts[:10])
+            seconds = []
+            for _ in range(3):
+                begin = time.process_time()
+                judge(texts)
+                seconds.append(time.process_time() - begin)
+            rates.append(len(texts) / sorted(seconds)[1])
+        print(f"{name:24}{rates[0]:>10,.0f}{rates[1]:>10,.0f}")
+
+
+def starts() -> None:
+    """Seconds until a new process has judged its first document."""
+    with tempfile.TemporaryDirectory() as cache:
+        for name in ("cold", "warm"):
+            begin = time.perf_counter()
+            subprocess.run([sys.executable, "-c", START], env=os.environ | {"NUMBA_CACHE_DIR": cache}, check=True)
+            print(f"{name} start: {time.perf_counter() - begin:.1f} s")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run all parts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="folder of the shared corpora")
+    data = parser.parse_args(argv).data
+    accuracy(data)
+    code(data)
+    speed(data)
+    print()
+    starts()
+
+
+if __name__ == "__main__":
+    main()
