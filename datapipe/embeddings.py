@@ -29,6 +29,8 @@ from datapipe.mixture import dither, seeded_hash
 from datapipe.shingles import IN_WORD, MODIFIER, SEPARATOR, WHOLE, mix, token_table
 
 HASHED_NGRAMS = "hashed_ngrams"
+# Edited copies against the nearest other page, 1,500 pages: AUC .996 en, .972 zh; with 512 dimensions .996, .975. A
+# truncated SVD of the same features to 256, fitted on other pages: .987, .966, and LCQMC .61 instead of .73.
 HASHED_DIMENSIONS = 256
 BUCKET_BITS = 18  # 2^20 buckets changed no figure of benchmarks/embeddings.py; these fit in a core's cache
 SAMPLE = 20_000  # documents; the weight of a bucket in one document of 1,000 is then known within 22 %
@@ -141,7 +143,7 @@ def rarity(frequencies: npt.NDArray[np.int64], documents: int) -> npt.NDArray[np
     """The weight of each bucket from its document frequency: the square root of its smoothed IDF, always above 0.
 
     The root, because plain IDF lets the pairs of Chinese characters that an edit makes up outweigh those that it left:
-    AUC of edited Chinese pages against their nearest other page .94 instead of .91 (benchmarks/embeddings.py).
+    by the measure at `HASHED_DIMENSIONS` .964 zh. No IDF at all gives .980 zh, but .992 en, and LCQMC .715.
     """
     return np.sqrt(np.log((documents + 1) / (frequencies + 0.5))).astype(np.float32)
 

@@ -24,9 +24,11 @@ from datapipe.shuffle import group_starts, partition, rejoin
 
 KEEP = ("hard", "easy", "first")
 NEAREST_CLUSTERS = 2
-# Of `hashed_ngrams`: among 14,000 documents of seven real corpora every pair of prose pages above it shares a third of
-# its 5-word shingles or more; a Chinese page with 5 % of its characters changed has .93, an English one with 30 % .96.
-# Pages made from one template, and tables of one vocabulary, lie above it too.
+# Of `hashed_ngrams`, on the 112,801 documents of seven real corpora: no pair joins two corpora; of 20,385 pages removed
+# from zh-versions 98.8 % are versions of the page that they name, the others of a moved or sister page; each of the 232
+# poems removed (of 58,001) shares at least .76 of its character pairs with its partner. A Chinese page with 5 % of its
+# characters changed has cosine .93, an English one with 30 % of its words changed .96. Pages of one template and tables
+# of one vocabulary lie above it too: a corpus of such wants .95.
 LEAST_THRESHOLD = 0.9
 MOST_THRESHOLD = 0.98  # a corpus with large families of copies would else calibrate itself out of reach
 DEVIATIONS = 7  # of a normal tail: less than one chance pair among 10^6 documents

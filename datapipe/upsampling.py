@@ -31,10 +31,14 @@ def cluster_weights(
 ) -> npt.NDArray[np.float64]:
     """How often the documents of each cluster are to be seen, shape (clusters,), each from 1 to `max_repeats`.
 
-    A cluster's merit is its score's rank (the share of documents in clusters of lower score, plus half of those of the
-    same score) times (documents / size)^rarity. The weight is its merit over the merit of the median document, so half
-    of the corpus is never repeated, clipped to the range. If the corpus would then grow by more than `max_growth`, all
-    merits shrink by one factor until it does not. Among clusters of one size, the weight rises with the score.
+    With rank = the share of documents in clusters of lower score, plus half of those in clusters of the same score:
+
+        weight = 2 x rank x (typical size / size) ^ rarity    where rank >= 1/2, else 1
+
+    clipped to the range; the typical size is that of the median document's cluster. So the better half of the corpus
+    is repeated, the more the better and the rarer it is, and what is rare because it is bad is not. If the corpus would
+    then grow by more than `max_growth`, all weights shrink by one factor, none below 1, until it does not. Among
+    clusters of one size, and among all where `rarity` is 0, the weight never falls as the score rises.
 
     Args:
         sizes: documents of each cluster, shape (clusters,).
@@ -46,16 +50,15 @@ def cluster_weights(
     documents = sizes.sum()
     if not documents:
         return np.ones(len(sizes))
-    order = np.argsort(scores, kind="stable")
     _, tie = np.unique(scores, return_inverse=True)
     alike = np.bincount(tie, weights=sizes)
     rank = ((np.cumsum(alike) - alike / 2) / documents)[tie]
-    merit = rank * (documents / np.maximum(sizes, 1)) ** rarity
-    order = np.argsort(merit, kind="stable")
-    median = merit[order][np.searchsorted(np.cumsum(sizes[order]), documents / 2)]
+    ascending = np.sort(sizes)
+    typical = ascending[np.searchsorted(np.cumsum(ascending), documents / 2)]
+    merit = np.where(rank >= 0.5, 2 * rank * (typical / np.maximum(sizes, 1)) ** rarity, 0)
 
     def weights(factor: float) -> npt.NDArray[np.float64]:
-        return np.clip(factor * merit / median, 1, max_repeats)
+        return np.clip(factor * merit, 1, max_repeats)
 
     low, high = 0.0, 1.0
     if sizes @ weights(high) <= (1 + max_growth) * documents:

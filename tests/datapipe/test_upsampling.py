@@ -34,10 +34,12 @@ def test_what_each_option_does() -> None:
     sizes = np.array([100, 100, 100, 100, 10])
     scores = np.array([1, 2, 3, 4, 4.0])
     weights = cluster_weights(sizes, scores, 0.0, 5.0, 1.0)
-    assert weights[0] == weights[1] == weights[2] == 1 < weights[3] == weights[4]
+    assert weights[0] == weights[1] == 1 < weights[2] < weights[3] == weights[4] < 2
     assert cluster_weights(sizes, scores, 0.5, 5.0, 1.0)[4] > weights[4]
     assert cluster_weights(sizes, scores, 0.5, 1.5, 1.0)[4] == 1.5
     assert sizes @ cluster_weights(sizes, scores, 0.5, 5.0, 0.1) == pytest.approx(1.1 * 410)
+    # What is rare and bad is not repeated.
+    assert cluster_weights(sizes, -scores, 1.0, 5.0, 1.0)[4] == 1
     # The scale of a score does not matter.
     assert np.array_equal(cluster_weights(sizes, np.exp(scores) - 9, 0.0, 5.0, 1.0), weights)
     assert np.array_equal(cluster_weights(sizes[:4], scores[:4] * 0, 0.5, 5.0, 1.0), np.ones(4))
