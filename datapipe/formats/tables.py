@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import csv
+import itertools
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,7 +17,7 @@ BATCH_ROWS = 256  # small, since one row may hold megabytes
 
 
 def read_parquet(source: Source) -> Iterator[Row | Reject]:
-    """One record a row, of the row groups whose middle byte lies in the source's range (as Hadoop and Spark split).
+    """One record a row, of the row groups whose middle lies in the source's range (as Hadoop and Spark split).
 
     A row group that cannot be read is one reject, and the next one is read.
     """
@@ -32,13 +33,13 @@ def read_parquet(source: Source) -> Iterator[Row | Reject]:
 def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]:
     with _damage("parquet"):
         table = pq.ParquetFile(file, buffer_size=1 << 20)
-        groups = [table.metadata.row_group(number) for number in range(table.num_row_groups)]
-        mine = [_in_range(source, group) for group in groups]
-    row = 0
-    for number, group in enumerate(groups):
-        first = row
-        row += group.num_rows
-        if not mine[number]:
+        rows = [table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)]
+    # Where a row group lies is told by its rows alone: asked for the offsets of a corrupt file, pyarrow aborts.
+    bytes_per_row = file.size() / max(1, sum(rows))
+    starts = itertools.accumulate(rows, initial=0)
+    for number, (first, count) in enumerate(zip(starts, rows, strict=False)):
+        middle = (first + count / 2) * bytes_per_row
+        if middle < source.start or (source.stop is not None and middle >= source.stop):
             continue
         try:
             with _damage(f"parquet row group {number}"):
@@ -57,7 +58,7 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
             for batch in _arrow_batches(file):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
-                    column.validate(full=not _is_text(column.type))
+                    _as_binary(column).validate(full=True)
                 for start in range(0, len(batch), BATCH_ROWS):
                     yield from _rows(source, row + start, batch.slice(start, BATCH_ROWS))
                 row += len(batch)
@@ -66,14 +67,16 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
 
 
 def _arrow_batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
-    if file.read(6) == b"ARROW1":
-        reader = pa.ipc.open_file(file)
-        yield from (reader.get_batch(number) for number in range(reader.num_record_batches))
-        return
-    file.seek(0)
-    yield from pa.ipc.open_stream(file)
-    if file.read(1):
-        raise pa.ArrowInvalid("bytes after the end of the stream")
+    """The batches of a stream, which is also what an Arrow file holds between its magic bytes and its footer."""
+    footer = file.read(8) == b"ARROW1\0\0"
+    if not footer:
+        file.seek(0)
+    batches = 0
+    for batch in pa.ipc.open_stream(file):
+        yield batch
+        batches += 1
+    if (pa.ipc.open_file(file).num_record_batches != batches) if footer else file.read(1):
+        raise pa.ArrowInvalid("the stream of batches ends too soon")
 
 
 @contextlib.contextmanager
@@ -172,14 +175,6 @@ class _Lines:
         self.seen.clear()
 
 
-def _in_range(source: Source, group: Any) -> bool:
-    columns = [group.column(number) for number in range(group.num_columns)]
-    # A column without a dictionary page has no such offset, or 0.
-    start = min((c.dictionary_page_offset or c.data_page_offset for c in columns), default=0)
-    middle = start + sum(c.total_compressed_size for c in columns) // 2
-    return source.start <= middle and (source.stop is None or middle < source.stop)
-
-
 def _rows(source: Source, first: int, batch: pa.RecordBatch) -> Iterator[Row | Reject]:
     """The rows of a batch; one that holds what Python cannot, is a reject."""
     arrays = [column.cast(pa.string()) if pt.is_temporal(column.type) else column for column in batch.columns]
@@ -206,6 +201,13 @@ def _value(scalar: pa.Scalar) -> Any:
         if _is_text(scalar.type):
             return scalar.as_buffer().to_pybytes()
         raise
+
+
+def _as_binary(column: pa.Array) -> pa.Array:
+    """Strings as bytes: whether they are UTF-8 concerns single rows."""
+    if pt.is_large_string(column.type):
+        return column.view(pa.large_binary())
+    return column.view(pa.binary()) if pt.is_string(column.type) else column
 
 
 def _is_text(type_: pa.DataType) -> bool:
