@@ -35,7 +35,8 @@ from datapipe.sketches import sketches
 THRESHOLD = 0.8
 SHINGLE_SIZE = 5
 EDITS = (0.01, 0.02, 0.03, 0.05, 0.1, 0.15, 0.2, 0.3)
-ROWS_PER_PART = 1000
+ROWS_PER_PART = 10_000
+ROWS_PER_BATCH = 1000
 Pairs = npt.NDArray[np.int64]  # of documents i < j, as i * n + j
 
 
@@ -122,10 +123,10 @@ def corpus(texts: list[str], folder: str) -> list[Part]:
     parts = []
     (pathlib.Path(folder) / "documents").mkdir()
     for number, start in enumerate(range(0, len(texts), ROWS_PER_PART)):
-        batch = pa.record_batch({"text": pa.array(texts[start : start + ROWS_PER_PART])})
+        table = pa.table({"text": texts[start : start + ROWS_PER_PART]})
         path = part_path(f"{folder}/documents", number)
-        part = Part(number, "document", len(batch), {}).with_stage(batch.schema, path)
-        write_columns(part, path, batch.schema, iter([batch]))
+        part = Part(number, "document", len(table), {}).with_stage(table.schema, path)
+        write_columns(part, path, table.schema, iter(table.to_batches(max_chunksize=ROWS_PER_BATCH)))
         parts.append(part)
     return parts
 
