@@ -1,0 +1,161 @@
+"""Speed of the rule filters, one thread, this project and datatrove in turn; and whether their decisions agree.
+
+    python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python
+    python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python --parity
+
+PEER is a virtual environment of its own with `pip install datatrove spacy nltk`. Both sides run Gopher quality, Gopher
+repetition and FineWeb's rules with the published thresholds on the same documents. Figures are CPU time; a figure is
+the median of the rounds. `--parity` instead compares each filter's verdict on each document, with the same words.
+"""
+
+import argparse
+import json
+import pathlib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+WORDS = ("shipped", "whitespace")
+CORPORA = {"web pages": ("en-c4-300", None), "technical pages": ("multi-docs", "en-US")}
+# datatrove's reasons, filter by filter, in the order in which each filter looks, by the names of our rules.
+REASONS = {
+    "gopher_repetition": {
+        "gopher_duplicate_paragraphs": "dup_para_frac",
+        "gopher_duplicate_paragraph_characters": "dup_para_char_frac",
+        "gopher_duplicate_lines": "dup_line_frac",
+        "gopher_duplicate_line_characters": "dup_line_char_frac",
+        **{f"gopher_top_{n}gram": f"top_{n}_gram" for n in range(2, 5)},
+        **{f"gopher_duplicate_{n}gram": f"duplicated_{n}_n_grams" for n in range(5, 11)},
+    },
+    "gopher_quality": {
+        "gopher_min_words": "gopher_short_doc",
+        "gopher_max_words": "gopher_long_doc",
+        "gopher_min_word_length": "gopher_below_avg_threshold",
+        "gopher_max_word_length": "gopher_above_avg_threshold",
+        "gopher_hash_ratio": "gopher_too_many_hashes",
+        "gopher_ellipsis_ratio": "gopher_too_many_ellipsis",
+        "gopher_bullet_lines": "gopher_too_many_bullets",
+        "gopher_ellipsis_lines": "gopher_too_many_end_ellipsis",
+        "gopher_alphabetic_words": "gopher_below_alpha_threshold",
+        "gopher_stop_words": "gopher_enough_stop_words",
+    },
+    "fineweb": {
+        "fineweb_terminal_punctuation": "line_punct_ratio",
+        "fineweb_short_lines": "short_line_ratio",
+        "fineweb_duplicate_characters": "char_dup_ratio",
+        "fineweb_newlines": "list_ratio",
+    },
+}
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=pathlib.Path, help="the folder of shared data")
+    parser.add_argument("--peer", help="the Python of an environment with datatrove")
+    parser.add_argument("--documents", type=int, default=300, help="how many of each corpus")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--parity", action="store_true", help="compare verdicts instead of speed, on all corpora")
+    parser.add_argument("--serve", nargs=2, metavar=("WORDS", "FILE"), help=argparse.SUPPRESS)
+    options = parser.parse_args(argv)
+    if options.serve:
+        sys.stdout.write(json.dumps(datatrove_verdicts(*options.serve)))
+    elif options.parity:
+        compare(options.data, options.peer)
+    else:
+        race(options.data, options.peer, options.documents, options.rounds)
+
+
+def race(data: pathlib.Path, peer: str, number: int, rounds: int) -> None:
+    print(f"{'documents':16} {'words':12} {'datapipe':>10} {'datatrove':>10} {'ratio':>7}   documents/s, medians")
+    for corpus, (name, language) in CORPORA.items():
+        texts = documents(data, name, language)[:number]
+        datapipe_verdicts(texts[:10], "auto", "datapipe")  # compiles
+        for words in WORDS:
+            ours, theirs = [], []
+            for _ in range(rounds):
+                ours.append(datapipe_verdicts(texts, "auto" if words == "shipped" else words, "datapipe")["seconds"])
+                theirs.append(ask(peer, words, texts)["seconds"])
+            speed, other = (len(texts) / statistics.median(seconds) for seconds in (ours, theirs))
+            print(f"{corpus:16} {words:12} {speed:10,.0f} {other:10,.0f} {speed / other:6.1f}x")
+
+
+def compare(data: pathlib.Path, peer: str) -> None:
+    for path in sorted((data / "corpora").glob("*.jsonl.zst")):
+        texts = [text for text in documents(data, path.name.removesuffix(".jsonl.zst"), None) if text.strip()][:4000]
+        ours, theirs = datapipe_verdicts(texts, "whitespace", "datatrove"), ask(peer, "whitespace", texts)
+        pairs = list(zip(ours["verdicts"], theirs["verdicts"], strict=True))
+        differing = [(i, a, b) for i, (a, b) in enumerate(pairs) if a != b]
+        print(f"{path.name:28} {len(texts):6,} documents, {len(differing)} verdicts differ")
+        for i, a, b in differing[:5]:
+            print(f"    document {i}: datapipe {a}, datatrove {b}")
+
+
+def documents(data: pathlib.Path, name: str, language: str | None) -> list[str]:
+    from benchmarks.dedup_quality import records
+
+    pages = records(data / "corpora" / f"{name}.jsonl.zst")
+    return [page["text"] for page in pages if language is None or page["lang"] == language]
+
+
+def datapipe_verdicts(texts: list[str], words: str, definition: str) -> dict[str, Any]:
+    """CPU seconds, and each document's verdict by filter: datatrove's name of the first failed rule, or none."""
+    import pyarrow as pa
+
+    from datapipe.corpus import append_columns
+    from datapipe.measurements import MeasureText
+    from datapipe.rules import ApplyRules
+
+    measure = MeasureText(words=words, definition=definition)
+    judge = ApplyRules(rule_sets={"default": list(REASONS)})
+    batch = pa.RecordBatch.from_pydict({"text": texts, "language": ["en"] * len(texts)})
+    started = time.process_time()
+    judged = append_columns(append_columns(batch, measure), judge)
+    seconds = time.process_time() - started
+    verdicts = [
+        [next((reason for rule, reason in reasons.items() if rule in failed), None) for reasons in REASONS.values()]
+        for failed in judged.column("rules_failed").to_pylist()
+    ]
+    return {"seconds": seconds, "verdicts": verdicts}
+
+
+def ask(peer: str, words: str, texts: list[str]) -> dict[str, Any]:
+    """What `datatrove_verdicts` says in the peer's environment."""
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as file:
+        json.dump(texts, file)
+        file.flush()
+        command = [peer, __file__, "--serve", words, file.name]
+        return dict(json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout))
+
+
+def datatrove_verdicts(words: str, path: str) -> dict[str, Any]:
+    """As `datapipe_verdicts`; timed on documents that stop at the first filter that drops them, as datatrove runs."""
+    from datatrove.data import Document  # type: ignore[import-not-found]
+    from datatrove.pipeline.filters import (  # type: ignore[import-not-found]
+        FineWebQualityFilter,
+        GopherQualityFilter,
+        GopherRepetitionFilter,
+        fineweb_quality_filter,
+        gopher_quality_filter,
+        gopher_repetition_filter,
+    )
+
+    if words == "whitespace":
+        for module in (fineweb_quality_filter, gopher_quality_filter, gopher_repetition_filter):
+            module.split_into_words = lambda text, _: text.split()
+    filters = [GopherRepetitionFilter(), GopherQualityFilter(), FineWebQualityFilter()]
+    pages = [Document(text=text, id="") for text in json.loads(pathlib.Path(path).read_text())]
+    for judge in filters:
+        judge.filter(Document(text="The first document loads the tokenizer.", id=""))
+    started = time.process_time()
+    for page in pages:
+        all(judge.filter(page) is True for judge in filters)
+    seconds = time.process_time() - started
+    verdicts = [[None if (said := judge.filter(page)) is True else said[1] for judge in filters] for page in pages]
+    return {"seconds": seconds, "verdicts": verdicts}
+
+
+if __name__ == "__main__":
+    main()
