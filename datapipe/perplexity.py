@@ -324,6 +324,8 @@ class ScorePerplexity(beam.PTransform):
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the columns `text` and `language`; returns the column of `writes`."""
+        if not self.trained:
+            raise ValueError("perplexity: no model; call prepare first")
         languages = np.array([primary(language) for language in batch.column("language").to_pylist()], object)
         scores = np.full(len(batch), np.nan)
         for language, path in sorted(self.trained.items()):

@@ -73,11 +73,14 @@ class FilterPerplexity(beam.PTransform):
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Decide by the columns `reads`; returns the columns of `writes`."""
-        nowhere = [np.nan, np.nan]
-        edges = np.array([self.cutoffs.get(name, nowhere) for name in batch.column("language").to_pylist()], np.float32)
-        edges = edges.reshape(-1, 2)
+        languages = batch.column("language").to_pylist()
         scores = batch.column("perplexity").fill_null(np.nan).to_numpy(zero_copy_only=False)
-        bucket = np.select([scores <= edges[:, 0], scores <= edges[:, 1], scores > edges[:, 1]], [0, 1, 2], -1)
+        scored = np.isfinite(scores)
+        unknown = {language for language, known in zip(languages, scored, strict=True) if known} - self.cutoffs.keys()
+        if unknown:
+            raise ValueError(f"perplexity_filter: no cutoffs for {sorted(map(str, unknown))}; call prepare first")
+        edges = np.array([self.cutoffs.get(language, [0.0, 0.0]) for language in languages], np.float32).reshape(-1, 2)
+        bucket = np.select([~scored, scores <= edges[:, 0], scores <= edges[:, 1]], [-1, 0, 1], 2)
         names = np.array([*BUCKETS, ""])[bucket]
         kept = (bucket < 0) | np.isin(names, self.keep)
         columns = [

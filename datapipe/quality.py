@@ -256,6 +256,8 @@ class ScoreQuality(beam.PTransform):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the column of `writes`."""
         texts = batch.column("text")
+        if not self.trained and not self.model:
+            raise ValueError("quality: no model; call prepare first")
         if self.trained:
             scores = score(pa.array(tokens(texts), pa.large_string()), load_model(self.trained), GOOD)
         else:

@@ -143,6 +143,8 @@ class FilterQuality(beam.PTransform):
 
     def _score(self, batch: pa.RecordBatch) -> npt.NDArray[np.float64]:
         if len(self.scores) > 1:
+            if not self.edges:
+                raise ValueError(f"quality_filter: to rank by scores {sorted(self.scores)}, call prepare first")
             return rank(batch, self.scores, self.edges)
         ((column, _),) = self.scores.items()
         values = batch.column(column).cast(pa.float32()).fill_null(0)
@@ -150,6 +152,8 @@ class FilterQuality(beam.PTransform):
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Decide by the columns `reads`; returns the columns of `writes`."""
+        if self.keep_rate is not None:
+            raise ValueError(f"quality_filter: to find what keep_rate {self.keep_rate} keeps, call prepare first")
         scores = self._score(batch)
         if self.pareto_alpha is None:
             kept = scores.astype(np.float32) >= np.float32(self.min_score)

@@ -136,6 +136,11 @@ def test_each_language_has_its_model(references: list[str], tmp_path: pathlib.Pa
     ]
 
 
+def test_references_are_no_model(references: list[str]) -> None:
+    with pytest.raises(ValueError, match="no model; call prepare first"):
+        ScorePerplexity(references).process(pa.record_batch({"text": ["a"], "language": ["en"]}))
+
+
 def test_options(references: list[str], tmp_path: pathlib.Path) -> None:
     assert ScorePerplexity().missing() == "no reference texts given"
     assert ScorePerplexity(["no.jsonl"]).missing() == "no such file: no.jsonl"

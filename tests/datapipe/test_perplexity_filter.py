@@ -41,6 +41,13 @@ def test_edges_are_the_percentiles(corpus: Corpus, tmp_path: pathlib.Path) -> No
     assert (buckets[80], removed[80]) == (None, None)
 
 
+def test_cutoffs_are_needed() -> None:
+    with pytest.raises(ValueError, match=r"no cutoffs for \['zh'\]; call prepare first"):
+        FilterPerplexity(cutoffs={"en": [1.0, 2.0]}).process(
+            pa.record_batch({"perplexity": pa.array([1, 1], pa.float32()), "language": ["en", "zh"]})
+        )
+
+
 def test_options(corpus: Corpus, tmp_path: pathlib.Path) -> None:
     head = FilterPerplexity(keep=["head"]).prepare(corpus, str(tmp_path))
     assert {"perplexity_middle", "perplexity_tail"} < {*decide(head)[1]}

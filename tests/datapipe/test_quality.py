@@ -155,6 +155,11 @@ def test_too_few_examples(tmp_path: pathlib.Path) -> None:
         train([str(i) for i in range(9)] * 3, ["x"] * 20, str(tmp_path / "m"))
 
 
+def test_examples_are_no_model(examples: dict[str, list[str]]) -> None:
+    with pytest.raises(ValueError, match="no model; call prepare first"):
+        scores(ScoreQuality(**examples), "text")  # type: ignore[arg-type]
+
+
 def test_missing(examples: dict[str, list[str]]) -> None:
     assert ScoreQuality(**examples).missing() is None  # type: ignore[arg-type]
     assert ScoreQuality().missing() == "no examples and no model given"

@@ -83,6 +83,13 @@ def test_scores_on_any_scale_combine_by_rank_within_a_language(
     assert removed_half.null_count == pytest.approx(100, abs=8)  # equal scores stay together
 
 
+def test_what_needs_the_corpus_is_prepared_first() -> None:
+    batch = pa.record_batch({name: pa.array([0.5], pa.float32()) for name in ("a", "b", "quality_score")})
+    for stage in (FilterQuality(keep_rate=0.5), FilterQuality(scores={"a": 1, "b": 1})):
+        with pytest.raises(ValueError, match="call prepare first"):
+            stage.process(batch)
+
+
 def test_a_null_score_is_left_out() -> None:
     stage = FilterQuality(scores={"a": 1, "b": 1})
     stage.edges = {"a": {"en": [1.0, 2.0]}, "b": {"en": [1.0, 2.0]}}
