@@ -2,6 +2,7 @@
 
     python -m benchmarks.dedup --data ../shared/data
     python -m benchmarks.dedup --data ../shared/data --sizes 50000 100000 200000
+    python -m benchmarks.dedup --data ../shared/data --hostile
 
 Documents of about 3 KB, half Chinese and half English, are drawn from the paragraphs of real pages; one in ten is a
 copy of an earlier one with 1 of 250 characters changed. All figures are CPU time of one process. Peers that are not
@@ -23,7 +24,7 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.dedup_quality import ROWS_PER_PART, SHINGLE_SIZE, THRESHOLD, corpus, records
+from benchmarks.dedup_quality import ROWS_PER_BATCH, ROWS_PER_PART, SHINGLE_SIZE, THRESHOLD, corpus, records
 from datapipe.corpus import Part
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.near_duplicates import FindNearDuplicates
@@ -65,6 +66,11 @@ def shingles(text: str) -> set[str]:
     """The same tokens and shingles as `datapipe.shingles`, in Python."""
     tokens = TOKEN.findall(text.lower())
     return {" ".join(tokens[at : at + SHINGLE_SIZE]) for at in range(max(1, len(tokens) - SHINGLE_SIZE + 1))}
+
+
+def datapipe_sketches(texts: list[str], sketch: str) -> None:
+    for start in range(0, len(texts), ROWS_PER_BATCH):
+        sketches(pa.array(texts[start : start + ROWS_PER_BATCH]), sketch, PERMUTATIONS, SHINGLE_SIZE)
 
 
 def datasketch_sketches(texts: list[str]) -> list:
@@ -159,6 +165,26 @@ def timed(name: str, texts: list[str], run: Callable[[list[str]], object], base:
     return speed
 
 
+def hostile() -> None:
+    """Print CPU time for the inputs that make a naive LSH quadratic."""
+    words = [f"word{number}" for number in range(5000)]
+    huge = np.random.default_rng(1).choice(words, 6_000_000).tolist()
+    cases = {
+        "100,000 identical documents": ["the same short text again"] * 100_000,
+        "100,000 empty documents": [""] * 100_000,
+        "10,000 runs of one character": ["a" * length for length in range(1, 10_001)],
+        "a document of 50 MB and one without its end": [" ".join(huge), " ".join(huge[:-9000])],
+        "a chain of 10,000": [" ".join(f"w{at + step}" for step in range(29)) for at in range(10_000)],
+    }
+    print("| hostile case | CPU s | survivors |\n|---|---|---|")
+    for name, texts in cases.items():
+        with tempfile.TemporaryDirectory() as folder:
+            parts = corpus(texts, folder)
+            start = time.process_time()
+            left = datapipe_near(texts, parts)
+            print(f"| {name} | {time.process_time() - start:.2f} | {left:,} |", flush=True)
+
+
 def peak_bytes() -> int:
     """The most memory this process has held. `getrusage` would count what the parent held when it forked."""
     (line,) = [line for line in pathlib.Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
@@ -189,7 +215,11 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=50_000, help="for datapipe; peers get a share of them")
     parser.add_argument("--sizes", type=int, nargs="*", default=[], help="only: cost of so many documents, 10,000s")
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
+    parser.add_argument("--hostile", action="store_true", help="only: cost of hostile inputs")
     options = parser.parse_args()
+    if options.hostile:
+        hostile()
+        return
     if options.folder:
         one_size(options.folder, *options.sizes)
         return
@@ -205,8 +235,8 @@ def main() -> None:
     texts = documents(options.data, options.documents)
     some, few = texts[: len(texts) // 20], texts[: len(texts) // 100]
     print("| sketches from text | documents/s | datapipe is | documents |\n|---|---|---|---|")
-    fast = timed("datapipe, fast", texts, lambda t: sketches(pa.array(t), "fast", PERMUTATIONS, SHINGLE_SIZE)[0])
-    timed("datapipe, as datasketch", texts, lambda t: sketches(pa.array(t), "datasketch", PERMUTATIONS, SHINGLE_SIZE))
+    fast = timed("datapipe, fast", texts, functools.partial(datapipe_sketches, sketch="fast"))
+    timed("datapipe, as datasketch", texts, functools.partial(datapipe_sketches, sketch="datasketch"))
     timed("datasketch update_batch", some, datasketch_sketches, fast)
     timed("rensa R", some, rensa_sketches, fast)
     timed("rensa rho", some, rensa_rho_sketches, fast)
