@@ -36,6 +36,7 @@ class FilterPerplexity(beam.PTransform):
 
     name: ClassVar[str] = "perplexity_filter"
     version: ClassVar[int] = 1
+    skips_removed: ClassVar[bool] = True  # it compares the documents still kept with each other
     reads: ClassVar[tuple[str, ...]] = ("perplexity", "language")
     writes: ClassVar[pa.Schema] = pa.schema(
         [("perplexity_bucket", pa.string()), ("perplexity_filter_removed", pa.string())]

@@ -103,6 +103,7 @@ class FilterQuality(beam.PTransform):
 
     name: ClassVar[str] = "quality_filter"
     version: ClassVar[int] = 1
+    skips_removed: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
         [("quality_filter_score", pa.float32()), ("quality_filter_removed", pa.string())]
     )

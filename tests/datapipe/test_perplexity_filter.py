@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from datapipe.corpus import Corpus
+from datapipe.corpus import Corpus, process_part
 from datapipe.perplexity_filter import FilterPerplexity
 
 ENGLISH = [float(100 + i) for i in range(50)]
@@ -39,6 +40,20 @@ def test_edges_are_the_percentiles(corpus: Corpus, tmp_path: pathlib.Path) -> No
     assert [buckets[50:80].count(name) for name in ("head", "middle", "tail")] == [9, 9, 12]
     assert [reason == "perplexity_tail" for reason in removed] == [bucket == "tail" for bucket in buckets]
     assert (buckets[80], removed[80]) == (None, None)
+
+
+def test_documents_removed_before_do_not_count(corpus_on_disk: Callable[..., Corpus], tmp_path: pathlib.Path) -> None:
+    columns = {
+        "perplexity": pa.array([*range(10), 1000, 5], pa.float32()),
+        "language": ["en"] * 11 + ["fr"],
+        "language_filter_removed": [None] * 10 + ["x", "x"],
+    }
+    corpus = corpus_on_disk([str(i) for i in range(12)], **columns)
+    ready = FilterPerplexity().prepare(corpus, str(tmp_path))
+    assert sorted(ready.cutoffs) == ["en"]
+    process_part(corpus.parts[0], ready, str(tmp_path / "out.parquet"))
+    buckets = pq.read_table(tmp_path / "out.parquet").column("perplexity_bucket").to_pylist()
+    assert buckets == ["head"] * 3 + ["middle"] * 3 + ["tail"] * 4 + [None, None]
 
 
 def test_cutoffs_are_needed() -> None:
