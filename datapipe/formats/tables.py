@@ -81,10 +81,13 @@ def _arrow_batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
 
 @contextlib.contextmanager
 def _damage(what: str) -> Iterator[None]:
-    """Turn what Arrow raises on a corrupt file into Damage; an error of the file system goes on its way."""
+    """Turn what Arrow raises on a corrupt file (out of memory, too: a length that it made up) into Damage.
+
+    An error of the file system goes on its way.
+    """
     try:
         yield
-    except (OSError, ValueError, pa.ArrowException) as error:
+    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         raise Damage("corrupt_file", f"{what}: {error}") from error
