@@ -22,21 +22,30 @@ import pyarrow as pa
 import yaml
 
 from datapipe import files
+from datapipe.cut_repeated_text import CutRepeatedText
 from datapipe.decontamination import Decontaminate
 from datapipe.documents import ReadDocuments
+from datapipe.earlier_duplicates import FindEarlierDuplicates
 from datapipe.embeddings import EmbedDocuments
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.instructions import ReadInstructions
 from datapipe.language import IdentifyLanguage
 from datapipe.language_filter import FilterLanguage
+from datapipe.lines import RemoveLines
 from datapipe.measurements import MeasureText
 from datapipe.mixture import MixSources
 from datapipe.near_duplicates import FindNearDuplicates
+from datapipe.perplexity import ScorePerplexity
+from datapipe.perplexity_filter import FilterPerplexity
 from datapipe.quality import ScoreQuality
 from datapipe.quality_filter import FilterQuality
+from datapipe.repeated_text import FindRepeatedText
 from datapipe.rules import ApplyRules
+from datapipe.safety import ScoreSafety
+from datapipe.safety_filter import FilterSafety
 from datapipe.semantic_duplicates import FindSemanticDuplicates
 from datapipe.shards import WriteShards
+from datapipe.sketches import SketchDocuments
 from datapipe.tokens import CountTokens
 from datapipe.upsampling import WeighClusters
 from tokenizer_training.train import TrainTokenizer
@@ -46,12 +55,21 @@ STAGES: tuple[type[Any], ...] = (
     ReadDocuments,
     IdentifyLanguage,
     FilterLanguage,
+    RemoveLines,
     MeasureText,
     ApplyRules,
     ScoreQuality,
+    ScorePerplexity,
+    FilterPerplexity,
+    ScoreSafety,
+    FilterSafety,
     FilterQuality,
     FindExactDuplicates,
+    SketchDocuments,
+    FindEarlierDuplicates,
     FindNearDuplicates,
+    FindRepeatedText,
+    CutRepeatedText,
     EmbedDocuments,
     FindSemanticDuplicates,
     WeighClusters,

@@ -176,7 +176,8 @@ LANGUAGE_SETS: dict[str, list[str]] = {
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
     DEFAULT: {"c4_curly_brackets": None, "fineweb_duplicate_characters": 0.1, "fineweb_short_lines": None},
     "ko": {"gopher_min_word_length": 2},
-    "zh": {"map_neo_unique_characters": None, "map_neo_max_characters": None},
+    # One stage judges the score of the language: `language_filter`.
+    "zh": {"map_neo_unique_characters": None, "map_neo_max_characters": None, "zh_language_score": None},
 }
 
 

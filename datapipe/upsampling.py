@@ -96,7 +96,7 @@ class WeighClusters(beam.PTransform):
     vector has no cluster and weight 1. The formula is at `cluster_weights`.
 
     Attributes:
-        quality: a numeric column, higher = better; none: only size counts.
+        quality: a numeric column, higher = better; none, or where no stage has written it: only size counts.
         clusters: how many; none: the square root of the documents, but no more than one for 100 documents.
         rarity: how much small clusters gain, see `cluster_weights`; 0 = only quality counts.
         max_repeats: no document is seen more often (Skywork: generally at most 5 times).
@@ -113,6 +113,7 @@ class WeighClusters(beam.PTransform):
 
     name: ClassVar[str] = "upsampling"
     version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = (VECTOR,)
     writes: ClassVar[pa.Schema] = _WRITES
 
     def __post_init__(self) -> None:
@@ -123,23 +124,24 @@ class WeighClusters(beam.PTransform):
                 raise ValueError(f"upsampling: {field} must be at least {least}, got {value!r}")
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns it needs."""
-        return (VECTOR,) if self.quality is None else (VECTOR, self.quality)
+    def may_read(self) -> tuple[str, ...]:
+        """The columns that it uses where they are."""
+        return () if self.quality is None else (self.quality,)
 
     def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
         ids, clusters, scores = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0)]
-        for batch in part.read(self.reads):
+        quality = self.quality if self.quality in part.columns else None
+        for batch in part.read([*self.reads, *([quality] if quality else [])]):
             vectors, valid = read_vectors(batch.column(VECTOR))
             found = np.full(len(batch), -1, np.int32)
             if len(vectors):
                 found[valid] = nearest(vectors, centres, 1)[1][:, 0]
             ids.append(batch.column("id").to_numpy())
             clusters.append(found)
-            if self.quality is None:
+            if quality is None:
                 scores.append(np.zeros(len(batch)))
             else:
-                scores.append(batch.column(self.quality).cast(pa.float64()).to_numpy(zero_copy_only=False))
+                scores.append(batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False))
         cluster, score = np.concatenate(clusters), np.concatenate(scores)
         member = cluster >= 0
         scored = member & np.isfinite(score)

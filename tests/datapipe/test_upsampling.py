@@ -57,7 +57,7 @@ def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
     scores = [[0.2, 0.5, 0.9][number] for number in group]
     parts = corpus_of([""] * 160, rows_per_part=64, embeddings_vector=vector_column(vectors), score=scores)
     stage = WeighClusters(clusters=3, quality="score", max_growth=0.5)
-    assert stage.reads == ("embeddings_vector", "score")
+    assert stage.may_read == ("score",)
     found = verdicts(parts, stage)
     assert verdicts(parts[::-1], stage) == found
     weights = [{found[row][1] for row in np.concatenate([part.ids for part in parts])[group == n]} for n in range(3)]
@@ -88,3 +88,9 @@ def test_tiny_corpora(corpus_of: CorpusOf, rows: int, filled: bool) -> None:
 def test_wrong_options(options: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=f"upsampling: {next(iter(options))} must be at least"):
         WeighClusters(**options)  # type: ignore[arg-type]
+
+
+def test_a_score_that_no_stage_has_written_is_done_without(corpus_of: CorpusOf) -> None:
+    vectors = unit_vectors(2, 16)[np.repeat([0, 1], [20, 5])]
+    parts = corpus_of([""] * 25, embeddings_vector=vector_column(vectors))
+    assert verdicts(parts, WeighClusters(quality="score")) == verdicts(parts, WeighClusters())
