@@ -19,6 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
 import ftfy
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -471,8 +472,8 @@ def is_rejects(batch: pa.RecordBatch) -> bool:
 
 def _document_batch(documents: list[Document], rejects: list[Reject], options: ReadDocuments) -> pa.RecordBatch:
     """The documents as a batch; what normalisation leaves empty is appended to the rejects."""
-    texts = normalize(pa.array([document.text for document in documents], pa.string()), options.normalizer)
-    kept = pc.invert(pc.match_substring_regex(texts, r"\A\s*\z"))
+    texts = normalize(_texts([document.text for document in documents]), options.normalizer)
+    kept = pc.invert(pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts)))
     if not pc.all(kept).as_py():
         flags = kept.to_pylist()
         detail = "no character other than spaces after normalisation"
@@ -491,6 +492,13 @@ def _document_batch(documents: list[Document], rejects: list[Reject], options: R
         "bytes": pc.binary_length(texts).cast(pa.int64()),
     }
     return pa.RecordBatch.from_pydict(arrays | _user_columns([document.columns for document in documents]))
+
+
+def _texts(encoded: list[bytes]) -> pa.Array:
+    """Texts known to be UTF-8 as an array, without looking at them again."""
+    offsets = np.zeros(len(encoded) + 1, np.int32)
+    np.cumsum([len(text) for text in encoded], out=offsets[1:])
+    return pa.StringArray.from_buffers(len(encoded), pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded)))
 
 
 def _reject_batch(rejects: list[Reject]) -> pa.RecordBatch:
