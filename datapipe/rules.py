@@ -152,7 +152,8 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
         "chinese_web_text_han": Rule("han_share", MIN, 0.3),
         "chinese_web_text_repetition": Rule("repeated_13gram_share", MAX, 0.5),
     },
-    # RedPajama v1, GitHub part; StarCoder (Li et al. 2023) uses the first three.
+    # RedPajama v1, GitHub part; StarCoder (Li et al. 2023) uses the first three. RedPajama counts the tokens of a model's
+    # tokenizer; on Python's library our lexical tokens give 0.97 times cl100k's ratio on the median (correlation 0.87).
     "code": {
         "code_max_line_length": Rule("max_line_length", MAX, 1000),
         "code_mean_line_length": Rule("mean_line_length", MAX, 100),
@@ -173,6 +174,7 @@ LANGUAGE_SETS: dict[str, list[str]] = {
 # and dropped the rule on short lines, which removes manuals (three in four of LibreOffice's help pages).
 # Korean words are short: three characters on the mean of lingua's test sentences, where 8 % of texts fall below 3.
 # The share of distinct characters falls with length: MAP-NEO's 0.1 removes a third of LCTT's translated articles.
+# FineWeb-2 counts Chinese punctuation as words and `measurements` does not: 0.22 line breaks a word here are its 0.178.
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
     DEFAULT: {"c4_curly_brackets": None, "fineweb_duplicate_characters": 0.1, "fineweb_short_lines": None},
     "ko": {"gopher_min_word_length": 2},
