@@ -1,4 +1,4 @@
-"""The command line: `datapipe run | explain | report | recipes`.
+"""The command line: `datapipe run | explain | report | thresholds | recipes | tokenizer`.
 
 Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe.
 """
@@ -14,8 +14,12 @@ import sys
 import time
 import traceback
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from datapipe import files
+
+if TYPE_CHECKING:
+    from datapipe.corpus import Corpus
 
 RECIPES = pathlib.Path(__file__).parent.parent / "pipelines" / "recipes"
 
@@ -41,6 +45,13 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+
+    thresholds = commands.add_parser(
+        "thresholds", help="fit rule thresholds to languages from a run over trusted documents"
+    )
+    thresholds.add_argument("output", help="the output folder of a run with the stages language and measurements")
+    thresholds.add_argument("--removed-share", type=float, default=0.01, help="of a language's documents, by each rule")
+    thresholds.add_argument("--min-documents", type=int, default=100, help="a language with fewer is left out")
 
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     return top
@@ -146,13 +157,26 @@ def _look(arguments: argparse.Namespace) -> int:
         if arguments.command == "explain":
             for name, value in explain(corpus, arguments.id).items():
                 print(f"{name:32} {json.dumps(value, ensure_ascii=False)}")
+        elif arguments.command == "thresholds":
+            print(_fit(corpus, arguments), end="")
         else:
             funnel = count_funnel(corpus, record["stages"])
             write_report(corpus, funnel, record)
             print(render_funnel(funnel))
-    except (RunError, UnknownDocumentError) as error:
+    except (RunError, UnknownDocumentError, ValueError) as error:
         return _fail(2, error)
     return 0
+
+
+def _fit(corpus: "Corpus", arguments: argparse.Namespace) -> str:
+    from datapipe.measurements import MeasureText
+    from datapipe.thresholds import fit_thresholds, thresholds_yaml
+
+    columns = [*MeasureText.writes.names, "language"]
+    # All documents are trusted: what the rules of that run removed counts too.
+    batches = (b for part in corpus.of_kind(["document"]) for b in part.read(columns, kept_only=False))
+    fitted = fit_thresholds(batches, arguments.removed_share, min_documents=arguments.min_documents)
+    return thresholds_yaml(fitted)
 
 
 if __name__ == "__main__":

@@ -87,14 +87,13 @@ class Part:
         left are not skipped when `kept_only` is false, and are when it is true.
 
         Raises:
-            KeyError: if no stage has written one of the columns.
-            ValueError: if no column is asked for.
+            ValueError: if no stage has written one of the columns, or none is asked for.
         """
         if not columns:
             raise ValueError(f"part {self.number}: read at least one column")
         missing = [name for name in columns if name not in self.columns]
         if missing:
-            raise KeyError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")
+            raise ValueError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")
         kept = self.kept() if kept_only else None
         by_file: dict[str, list[str]] = {}
         for name in columns:

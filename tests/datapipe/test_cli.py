@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from datapipe.cli import _beside, main
 
@@ -35,6 +36,24 @@ def test_run_then_explain_then_report(
     assert '"text 1"' in capsys.readouterr().out
     assert main(["report", out]) == 0
     assert "documents" in capsys.readouterr().out
+
+
+def test_thresholds_are_fitted_as_yaml(
+    documents: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prose = (
+        "The harbour lies where the river meets the sea, and the boats come back to it with the tide of the evening."
+    )
+    lines = [json.dumps({"text": f"{prose} {number}"}) + "\n" for number in range(120)]
+    (documents / "a.jsonl").write_text("".join(lines))
+    recipe = tmp_path / "measure.yaml"
+    recipe.write_text("description: measure\nstages: [documents, language, measurements]\n")
+    out = str(tmp_path / "out")
+    assert main(["run", str(recipe), "--input", str(documents), "--output", out]) == 0
+    capsys.readouterr()
+    assert main(["thresholds", out]) == 0
+    fitted = yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]
+    assert 20 < fitted["gopher_min_words"] <= 23
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def test_first_reasons_names_the_first_stage(corpus_of: CorpusOf, tmp_path: path
 
 def test_unknown_column_is_named(corpus_of: CorpusOf) -> None:
     (part,) = corpus_of(["a"])
-    with pytest.raises(KeyError, match="column 'embedding'"):
+    with pytest.raises(ValueError, match="column 'embedding'"):
         next(part.read(["embedding"]))
 
 
