@@ -510,7 +510,7 @@ class Learner:
         self._sizes[2] = _heapify(
             self._heap_count, self._heap_entry, self._entry_pair, entries, self._keys, self._totals, least
         )
-        first, started = len(self.tokens), time.monotonic()
+        first, started = len(self.merges), time.monotonic()
         while len(self.tokens) < size:
             entry, count, slot, heap_size = _pop(
                 self._heap_count, self._heap_entry, self._entry_pair, self._sizes[2], self._keys, self._totals, least
@@ -527,8 +527,8 @@ class Learner:
             self._merge(left, right, self._positions(entry, left, right, slot), least)
             self.frequencies.append(count)
             if progress and len(self.merges) % 256 == 0:
-                done = len(self.tokens) - first
-                progress(len(self.tokens), size, (time.monotonic() - started) / max(1, done) * (size - first - done))
+                pace = (time.monotonic() - started) / (len(self.merges) - first)
+                progress(len(self.tokens), size, pace * (size - len(self.tokens)))
 
     def segments(self, word: int) -> list[int]:
         """The tokens that a word consists of so far, as ids."""

@@ -1,15 +1,17 @@
 """Smaller vocabularies, as chatglm-6b-slim: drop entries, close up the ids, cut the model's embeddings accordingly.
 
 An entry that another kept entry is merged from must stay, or the tokenizer will not load and text will be encoded
-otherwise. So what is kept is closed over the parents of merges, and text that used none of the dropped entries keeps
-its tokens.
+otherwise. So what is kept is closed over the merges that make each entry out of its symbols. These are the same wherever
+the entry stands in a text, since no merge across its ends can have come first; so text that used none of the dropped
+entries keeps its tokens.
 """
 
+import itertools
 import json
 import mmap
 import pathlib
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,8 +54,8 @@ def _size(tokenizer: Document) -> int:
 def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArray[np.int32]]:
     """The tokenizer without some entries; those left keep their order, with ids from 0 on.
 
-    Kept all the same are the entries that a kept one is merged from, the unknown token, and what all text can be spelt
-    in: the bytes, or without them the single characters.
+    Kept all the same are the entries that a kept one is made of on the way, the unknown token, and what all text can be
+    spelt in: the bytes, or without them the single characters.
 
     Args:
         tokenizer: the tokenizer.
@@ -66,20 +68,14 @@ def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArr
     vocabulary: dict[str, int] = model["vocab"]
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     dropped = set(drop)
-    parents: dict[str, list[list[str]]] = {}
-    for pair in model["merges"]:
-        parents.setdefault(pair[0] + pair[1], []).append(pair)
     symbols = {*byte_characters()} if is_byte_level(tokenizer) else {name for name in vocabulary if len(name) == 1}
     if model["byte_fallback"]:
         symbols = {byte_token(byte) for byte in range(256)}
-    symbols |= {model["unk_token"]}
-    kept: set[str] = set()
-    waiting = [name for name, number in vocabulary.items() if number not in dropped or name in symbols]
-    while waiting:
-        name = waiting.pop()
-        if name not in kept:
-            kept.add(name)
-            waiting.extend(part for pair in parents.get(name, []) for part in pair)
+    kept = {name for name, number in vocabulary.items() if number not in dropped or name in symbols}
+    kept |= {model["unk_token"]} & vocabulary.keys()
+    ranks = {(left, right): rank for rank, (left, right) in enumerate(model["merges"])}
+    for name in sorted(kept - added.keys()):
+        kept |= ancestors(name, ranks) & vocabulary.keys()
     names = {name: vocabulary[name] for name in kept}
     names |= {name: number for name, number in added.items() if number not in dropped}
     old = np.array(sorted(set(names.values())), np.int32)
@@ -93,9 +89,23 @@ def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArr
         "model": {
             **model,
             "vocab": {name: new[number] for name, number in vocabulary.items() if number in new and name in names},
-            "merges": [pair for pair in model["merges"] if pair[0] + pair[1] in kept],
+            "merges": [pair for pair in model["merges"] if {*pair, pair[0] + pair[1]} <= kept],
         },
     }, old
+
+
+def ancestors(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
+    """The symbols of an entry, and the entries merged on the way to it; none if merges do not lead to it."""
+    parts = list(name)
+    made = set(parts)
+    while len(parts) > 1:
+        pairs = list(itertools.pairwise(parts))
+        rank, at = min((ranks.get(pair, len(ranks)), at) for at, pair in enumerate(pairs))
+        if rank == len(ranks):
+            return set()
+        parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        made.add(parts[at])
+    return made
 
 
 def _renumber(processor: Any, new: dict[int, int]) -> Any:

@@ -139,7 +139,7 @@ def train(
     form: Form,
     *,
     vocabulary: int = 32000,
-    chinese: int = 0,
+    chinese: int = 8000,
     min_frequency: int = 2,
     max_token_length: int = 32,
     coverage: float = COVERAGE,
