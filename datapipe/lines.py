@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from datapipe import words
 from datapipe.characters import DIGIT, LETTER, SPACE, UPPER, text_buffers
 from datapipe.corpus import append_columns
-from datapipe.rules import check_known
+from datapipe.rules import check_known, check_language
 from datapipe.text import (
     POLICY_PHRASES,
     TERMINAL,
@@ -322,6 +322,8 @@ class RemoveLines(beam.PTransform):
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
             raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")
+        for language in (*self.rule_sets, *self.thresholds):
+            check_language("lines", language)
         for language, sets in self.rule_sets.items():
             if not isinstance(sets, list):
                 raise ValueError(f"lines: rule_sets.{language} must be a list of names, got {sets!r}")

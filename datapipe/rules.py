@@ -7,6 +7,7 @@ over the text. A document is judged by its own language's rules: no English rule
 import dataclasses
 import difflib
 import math
+import re
 from collections import Counter
 from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple
@@ -152,8 +153,8 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
         "chinese_web_text_han": Rule("han_share", MIN, 0.3),
         "chinese_web_text_repetition": Rule("repeated_13gram_share", MAX, 0.5),
     },
-    # RedPajama v1, GitHub part; StarCoder (Li et al. 2023) uses the first three. RedPajama counts the tokens of a model's
-    # tokenizer; on Python's library our lexical tokens give 0.97 times cl100k's ratio on the median (correlation 0.87).
+    # RedPajama v1, GitHub part; StarCoder (Li et al. 2023) uses the first three. RedPajama counts a tokenizer's tokens:
+    # on Python's library our lexical tokens give 0.97 times cl100k's ratio on the median (correlation 0.87).
     "code": {
         "code_max_line_length": Rule("max_line_length", MAX, 1000),
         "code_mean_line_length": Rule("mean_line_length", MAX, 100),
@@ -178,8 +179,7 @@ LANGUAGE_SETS: dict[str, list[str]] = {
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
     DEFAULT: {"c4_curly_brackets": None, "fineweb_duplicate_characters": 0.1, "fineweb_short_lines": None},
     "ko": {"gopher_min_word_length": 2},
-    # One stage judges the score of the language: `language_filter`.
-    "zh": {"map_neo_unique_characters": None, "map_neo_max_characters": None, "zh_language_score": None},
+    "zh": {"map_neo_unique_characters": None, "map_neo_max_characters": None, "zh_newlines": 0.22},
 }
 
 
@@ -213,6 +213,8 @@ class ApplyRules(beam.PTransform):
         for option in ("rule_sets", "thresholds"):
             if not isinstance(getattr(self, option), dict):
                 raise ValueError(f"rules: {option} must map languages, got {getattr(self, option)!r}")
+        for language in (*self.rule_sets, *self.thresholds):
+            check_language("rules", language)
         for language, sets in self.rule_sets.items():
             if not isinstance(sets, list):
                 raise ValueError(f"rules: rule_sets.{language} must be a list of names, got {sets!r}")
@@ -298,6 +300,14 @@ def check_known(problem: str, name: Any, known: Collection[str]) -> None:
         near = difflib.get_close_matches(str(name), known, 1)
         raise ValueError(
             f"{problem} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
+        )
+
+
+def check_language(stage: str, language: Any) -> None:
+    """Raise a ValueError if an option names a language that no document is judged as."""
+    if language != DEFAULT and not re.fullmatch("[a-z]{2,3}|code", str(language)):
+        raise ValueError(
+            f"{stage}: languages are ISO 639 codes without a script, 'code' or 'default', got {language!r}"
         )
 
 

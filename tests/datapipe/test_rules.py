@@ -124,6 +124,8 @@ def test_thresholds_and_rule_sets_change_the_decision() -> None:
         ({"thresholds": {"en": {"gopher_alphabetic_words": 1.1}}}, "removes every document"),
         ({"thresholds": {"en": {"fineweb_short_lines": -0.1}}}, "removes every document"),
         ({"thresholds": {"en": [1]}}, "thresholds.en must map"),
+        ({"thresholds": {"zh-Hant": {}}}, "languages are ISO 639 codes .* got 'zh-Hant'"),
+        ({"rule_sets": {"english": []}}, "languages are ISO 639 codes .* got 'english'"),
     ],
 )
 def test_refuses_rules_that_make_no_sense(options: dict[str, object], message: str) -> None:
