@@ -45,6 +45,7 @@ from datapipe.text import (
     WIDE_TERMINAL,
     Text,
     drop_blank,
+    drop_symbols,
     ends_in,
     new_text,
     padded,
@@ -61,9 +62,10 @@ from datapipe.words import UNICODE, split_words
 # Whose definitions of Gopher's measures to follow. "datapipe" follows datatrove, since the published thresholds of
 # FineWeb and FineWeb-2 were fitted with it, and repairs it where it misjudges good text:
 #
-#   datapipe   copies after the first; white space around lines ignored, empty lines not counted; a top n-gram counts
-#              only if it occurs twice; distinct stop words of the document's own language in any case; more bullets;
-#              what ends a sentence may be followed by closing quotes and brackets; a blank line is no line break
+#   datapipe   copies after the first; white space around lines ignored, empty lines not counted, lines of symbols only
+#              (code fences, borders of tables) no repetition; a top n-gram counts only if it occurs twice; distinct stop
+#              words of the document's own language in any case; more bullets; what ends a sentence may be followed by
+#              closing quotes and brackets; a blank line is no line break
 #   datatrove  as datatrove 0.10: raw lines; distinct English stop words in their own case whatever the language; its
 #              list of punctuation decides which tokens are no words; a top n-gram may occur once
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by
@@ -419,6 +421,8 @@ def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: i
     pieces = split_at_breaks(t, 0, length, 1, length if definition == DATATROVE else 1)
     if definition in (DATAPIPE, DCLM):
         pieces = drop_blank(t, pieces, True)
+    if definition == DATAPIPE:
+        pieces = drop_symbols(t, pieces)
     whole = visible if definition == DOLMA else length
     row.duplicate_line_share, row.duplicate_line_character_share = _repeated(t, m, pieces, whole, definition)
     if definition == DOLMA:
@@ -427,6 +431,8 @@ def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: i
     pieces = split_at_breaks(t, start, end, 2, length)
     if definition != DATATROVE:
         pieces = drop_blank(t, pieces, True)
+    if definition == DATAPIPE:
+        pieces = drop_symbols(t, pieces)
     row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, whole, definition)
 
 
@@ -476,13 +482,15 @@ def _measure_lines(
         start, end = strip(t, start, end)
         characters += end - start
         inviting += ends_in(t, start, end, read_on)
-    repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.lines = pieces
     row.newline_word_ratio = (max(pieces - 1, 0) if definition == DATAPIPE else breaks) / max(tokens, 1)
     row.mean_line_length = characters / max(pieces, 1)
     row.terminal_punctuation_line_share = terminated / max(pieces, 1)
     row.short_line_share = short / max(pieces, 1)
     row.continuation_line_share = inviting / max(pieces, 1)
+    if definition == DATAPIPE:
+        pieces = drop_symbols(t, pieces)
+    repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.duplicate_character_share = repeated / max(length - breaks, 1)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from datapipe.characters import SPACE, class_table, decode, lower_table
+from datapipe.characters import DIGIT, LETTER, SPACE, class_table, decode, lower_table
 from datapipe.repetition import extend
 
 TERMINAL = 1  # ends a sentence
@@ -142,6 +142,19 @@ def drop_blank(t: Text, pieces: int, stripped: bool) -> int:
         if start < end:
             t.starts[kept], t.ends[kept] = (start, end) if stripped else (t.starts[i], t.ends[i])
             kept += 1
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def drop_symbols(t: Text, pieces: int) -> int:
+    """Drop pieces without a letter or digit: code fences, rules, borders of tables; returns the number left."""
+    kept = 0
+    for i in range(pieces):
+        for j in range(t.starts[i], t.ends[i]):
+            if t.classes[t.points[j]] & (LETTER | DIGIT):
+                t.starts[kept], t.ends[kept] = t.starts[i], t.ends[i]
+                kept += 1
+                break
     return kept
 
 

@@ -50,6 +50,10 @@ def repeats(pieces: list[str], all_copies: bool) -> tuple[int, int]:
     return sum(copies.values()), sum(len(piece) * n for piece, n in copies.items())
 
 
+def with_letters(pieces: list[str]) -> list[str]:
+    return [piece for piece in pieces if any(map(is_letter, piece))]
+
+
 def greedy(tokens: list[str], n: int, joined: bool) -> int:
     seen: set[object] = set()
     total = at = 0
@@ -160,6 +164,8 @@ def reference(
     paragraphs = re.split("\n{2,}", text.strip())
     if definition != "datatrove":
         paragraphs = [paragraph.strip() for paragraph in paragraphs if paragraph.strip()]
+    if definition == "datapipe":
+        lines, paragraphs = with_letters(lines), with_letters(paragraphs)
     for name, pieces in (("line", lines), ("paragraph", paragraphs)):
         whole = {"dolma": len(visible), "dclm": size(pieces)}.get(definition, len(text))
         number_repeated, characters = repeats(pieces, compatible)
@@ -187,7 +193,9 @@ def reference(
     ends = [(line.rstrip(closing) if closing else line)[-1:] for line in judged]
     m["terminal_punctuation_line_share"] = sum(end in terminal for end in ends) / max(len(judged), 1)
     m["short_line_share"] = sum(len(line) <= 30 for line in judged) / max(len(judged), 1)
-    m["duplicate_character_share"] = repeats(judged, False)[1] / max(len(text.replace("\n", "")), 1)
+    m["duplicate_character_share"] = repeats(with_letters(judged) if definition == "datapipe" else judged, False)[
+        1
+    ] / max(len(text.replace("\n", "")), 1)
     breaks = max(len(stripped) - 1, 0) if definition == "datapipe" else text.count("\n")
     m["newline_word_ratio"] = breaks / number
 
