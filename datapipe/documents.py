@@ -162,6 +162,7 @@ class ReadDocuments(beam.PTransform):
         repair_encoding: mend mis-decoded text ("schÃ¶n") by ftfy, and replace a few invalid bytes or lone surrogates.
         max_document_bytes: a larger record is rejected, unread.
         max_expansion: decompressed bytes per compressed byte, above which reading a file ends.
+        max_reject_share: of all records, above which the run fails.
         part_bytes: text in one part at most, unless a single row group has more.
         rows_per_group: rows in one Parquet row group at most.
     """
@@ -175,6 +176,7 @@ class ReadDocuments(beam.PTransform):
     repair_encoding: bool = False
     max_document_bytes: int = 50_000_000
     max_expansion: float = 1000.0
+    max_reject_share: float = 1.0
     part_bytes: int = 32 << 20
     rows_per_group: int = GROUP_ROWS
 
@@ -198,6 +200,8 @@ class ReadDocuments(beam.PTransform):
         for field in ("max_document_bytes", "max_expansion", "part_bytes", "rows_per_group"):
             if getattr(self, field) <= 0:
                 raise ValueError(f"{self.name}: {field} must be above 0, got {getattr(self, field)!r}")
+        if not 0 <= self.max_reject_share <= 1:
+            raise ValueError(f"{self.name}: max_reject_share must be between 0 and 1, got {self.max_reject_share!r}")
         for encoding in self.encodings:
             try:
                 "".encode(encoding)
@@ -232,8 +236,19 @@ class ReadDocuments(beam.PTransform):
             files.write_json(manifest, dataclasses.asdict(write_parts(task, self, folder)))
 
     def number(self, tasks: Iterable[Task], tasks_folder: str, folder: str, corpus: Corpus) -> dict[str, Any]:
-        """Give the parts of all tasks their numbers in the corpus, and account for them: see `number_parts`."""
-        return number_parts(tasks, tasks_folder, folder, corpus)
+        """Give the parts of all tasks their numbers in the corpus, and account for them: see `number_parts`.
+
+        Raises:
+            ValueError: if more records than `max_reject_share` were rejected.
+        """
+        done = number_parts(tasks, tasks_folder, folder, corpus)
+        if done["rejects"] > self.max_reject_share * done["records"]:
+            reason, count = max(done["rejects_by_reason"].items(), key=lambda item: item[1])
+            raise ValueError(
+                f"{self.name}: {done['rejects']:,} of {done['records']:,} records rejected, more than max_reject_share "
+                f"= {self.max_reject_share:g}; {count:,} are {reason}, see {corpus.folder('rejects')}"
+            )
+        return done
 
     def expand(self, tasks: beam.PCollection) -> Any:
         groups = tasks | "read" >> beam.FlatMap(read_groups, self).with_output_types(pa.RecordBatch)

@@ -285,6 +285,21 @@ def test_numbered_parts_hold_every_task_in_order(write: Write, tmp_path: pathlib
     assert len(list((tmp_path / "out" / "rejects").iterdir())) == 2
 
 
+def test_too_many_rejects_fail_the_run(write: Write, tmp_path: pathlib.Path) -> None:
+    root = write("a.jsonl", {"text": "a"}, b"bad", b"worse", {"text": ""})
+    for folder in ("tasks", "documents"):
+        (tmp_path / folder).mkdir()
+    for share in (0.75, 0.7):
+        stage = ReadDocuments(max_reject_share=share)
+        tasks = stage.plan([root])
+        stage.read(tasks[0], str(tmp_path / "tasks"))
+        if share == 0.75:
+            stage.number(tasks, str(tmp_path / "tasks"), str(tmp_path / "documents"), Corpus(str(tmp_path)))
+        else:
+            with pytest.raises(ValueError, match=r"3 of 4 records rejected, .* = 0\.7; 2 are malformed_json"):
+                stage.number(tasks, str(tmp_path / "tasks"), str(tmp_path / "documents"), Corpus(str(tmp_path)))
+
+
 def test_the_fingerprint_changes_with_the_input(write: Write) -> None:
     root = write("a.jsonl", {"text": "a"})
     before = ReadDocuments().fingerprint([root])
@@ -310,6 +325,7 @@ def test_in_a_pipeline_of_ones_own(write: Write) -> None:
         ({"fields": {"text": "t", "position": "p"}}, "fields cannot give 'position'"),
         ({"format": "docx"}, "format must be one of .*, got 'docx'"),
         ({"text_unit": "page"}, "text_unit must be one of file, line, got 'page'"),
+        ({"max_reject_share": 1.5}, "max_reject_share must be between 0 and 1, got 1.5"),
         ({"part_bytes": 0}, "part_bytes must be above 0, got 0"),
         ({"encodings": ["klingon"]}, "unknown encoding, 'klingon'"),
         ({"normalization": {"from": "NFC"}}, "no option 'from'"),
