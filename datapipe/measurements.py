@@ -63,9 +63,9 @@ from datapipe.words import UNICODE, split_words
 # FineWeb and FineWeb-2 were fitted with it, and repairs it where it misjudges good text:
 #
 #   datapipe   copies after the first; white space around lines ignored, empty lines not counted, lines of symbols only
-#              (code fences, borders of tables) no repetition; a top n-gram counts only if it occurs twice; distinct stop
-#              words of the document's own language in any case; more bullets; what ends a sentence may be followed by
-#              closing quotes and brackets; a blank line is no line break
+#              (code fences, borders of tables) no repetition; a top n-gram counts only if it occurs twice; distinct
+#              stop words of the document's own language in any case; more bullets; what ends a sentence may be followed
+#              by closing quotes and brackets; a blank line is no line break
 #   datatrove  as datatrove 0.10: raw lines; distinct English stop words in their own case whatever the language; its
 #              list of punctuation decides which tokens are no words; a top n-gram may occur once
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by
