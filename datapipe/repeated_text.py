@@ -6,7 +6,7 @@ done about them is the next stage's business, `cut_repeated_text.py`.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import ClassVar
 
 import apache_beam as beam
@@ -33,6 +33,7 @@ UNITS = {
 # The unit is the upper 3 bits of the hash, so that pieces of two units never meet.
 PIECE = np.dtype([("hash", "<u8"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4")])
 _HASH_BITS = np.uint64(61)
+HASH = np.dtype([("hash", "<u8")])
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
 
@@ -169,6 +170,36 @@ def _spans(
     return joined[inside], total[inside], documents[:runs][inside], starts[:runs][inside], ends[size - 1 :][inside]
 
 
+def frequent(records: np.ndarray, keep_copies: Mapping[str, int]) -> npt.NDArray[np.uint64]:
+    """The hashes, ascending, that more pieces have than may stay.
+
+    Args:
+        records: `HASH` records, sorted.
+        keep_copies: how many copies of a piece stay, by unit.
+    """
+    starts = group_starts(records["hash"])
+    hashes = records["hash"][starts]
+    return hashes[np.diff(starts, append=len(records)) > _keep(hashes, keep_copies)]
+
+
+def among(records: np.ndarray, hashes: npt.NDArray[np.uint64]) -> np.ndarray:
+    """The `PIECE` records whose hash is one of `hashes`, which are sorted."""
+    order = np.argsort(records["hash"])  # a search for sorted keys stays in the cache
+    keys = records["hash"][order]
+    places = np.searchsorted(hashes, keys)
+    known = places < len(hashes)
+    known[known] = hashes[places[known]] == keys[known]
+    return records[order[known]]
+
+
+def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt.NDArray[np.int64]:
+    """How many copies stay of the piece of each hash."""
+    keep_of = np.zeros(len(UNITS), np.int64)
+    for unit, keep in keep_copies.items():
+        keep_of[UNITS[unit]] = keep
+    return keep_of[hashes >> _HASH_BITS]
+
+
 def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
     """A `CUT` record for each copy of a piece past the first ones.
 
@@ -180,11 +211,7 @@ def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
     """
     starts = group_starts(records["hash"])
     sizes = np.diff(starts, append=len(records))
-    keep_of = np.zeros(len(UNITS), np.int64)
-    for unit, keep in keep_copies.items():
-        keep_of[UNITS[unit]] = keep
-    units = records["hash"] >> _HASH_BITS
-    keep = keep_of[units]
+    keep = _keep(records["hash"], keep_copies)
     rank = np.arange(len(records)) - np.repeat(starts, sizes)
     last_kept = records[np.repeat(starts, sizes) + np.minimum(rank, keep - 1)]
     overlaps = (records["id"] == last_kept["id"]) & (records["start"] < last_kept["end"])
@@ -192,7 +219,7 @@ def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
     cuts = np.empty(going.sum(), CUT)
     for field in ("id", "start", "end"):
         cuts[field] = records[field][going]
-    cuts["unit"] = units[going]
+    cuts["unit"] = records["hash"][going] >> _HASH_BITS
     cuts["of"] = records["id"][np.repeat(starts, sizes)[going]]
     return cuts
 
@@ -234,7 +261,8 @@ class FindRepeatedText(beam.PTransform):
     hashes: among 10^9 different ones less than one is expected to be taken for another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
-    Skywork (several copies of common blocks stay). A window costs 24 bytes of shuffle for each token of the corpus.
+    Skywork (several copies of common blocks stay). The text is
+    read twice. A window costs 8 bytes of shuffle for each token of the corpus, and 24 for each token repeated.
 
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
@@ -298,11 +326,30 @@ class FindRepeatedText(beam.PTransform):
                 salt=(group * GOLDEN)[0],
             )
 
+    def _hashes(self, part: Part) -> Iterator[np.ndarray]:
+        for records in self._pieces(part):
+            yield records["hash"].astype(HASH)
+
+    def _frequent(self, records: np.ndarray) -> bytes:
+        return frequent(records, self.keep_copies).tobytes()
+
+    def _among(self, part: Part, blocks: Iterable[bytes]) -> Iterator[np.ndarray]:
+        hashes = np.sort(np.frombuffer(b"".join(blocks), np.uint64))
+        for records in self._pieces(part):
+            yield among(records, hashes)
+
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
+        # Few pieces are repeated. Those are found by their hashes alone, a third of the bytes, and split off again.
+        parts = parts | "Spread" >> beam.Reshuffle()
+        hashes = (
+            parts
+            | "Hash" >> beam.FlatMap(self._hashes).with_output_types(np.ndarray)
+            | "Count" >> GroupRecords(HASH, "hash", self.partitions)
+            | "Frequent" >> beam.Map(self._frequent).with_output_types(bytes)
+        )
         return (
             parts
-            | "Spread" >> beam.Reshuffle()
-            | "Split" >> beam.FlatMap(self._pieces).with_output_types(np.ndarray)
+            | "Split" >> beam.FlatMap(self._among, beam.pvalue.AsIter(hashes)).with_output_types(np.ndarray)
             | "By hash" >> GroupRecords(PIECE, "hash", self.partitions)
             | "Repeated" >> beam.Map(repeated, self.keep_copies).with_output_types(np.ndarray)
             | "By document" >> GroupRecords(CUT, "id", self.partitions)
