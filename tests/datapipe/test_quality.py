@@ -15,59 +15,25 @@ from hypothesis import strategies as st
 
 from datapipe.characters import HAN, class_table
 from datapipe.corpus import Corpus
-from datapipe.quality import ScoreQuality, area_under_curve, read_examples, tokens, train
+from datapipe.quality import ScoreQuality, area_under_curve, read_examples, scramble, tokens, train
 
-SUBJECTS = ["the river", "a committee", "the old bridge", "this theorem", "the harvest", "a sonata", "the glacier"]
-CLAIMS = [
-    "was described at length by historians of the nineteenth century, who disagreed about its origin.",
-    "depends on the season, and the reasons for this are explained in the second chapter of the book.",
-    "changed slowly over several decades, as the measurements in the appendix make clear.",
-    "has been studied since antiquity; its properties follow from a few simple observations.",
-    "was restored in 1923 after a long debate about how much of the original could be saved.",
-    "shows how careful observation corrects a theory that had been accepted without evidence.",
-    "is best understood together with the events that came before it and those that followed.",
-]
-TOPICS = ["长城", "造纸术", "这条河流", "古代历法", "这座桥", "昆曲", "水稻种植"]
-REMARKS = [
-    "的历史可以追溯到两千多年以前，学者们对其起源仍有不同的看法。",
-    "在宋代得到了进一步的发展，相关记载见于多种地方志和笔记。",
-    "的演变经历了漫长的过程，附录中的测量结果清楚地说明了这一点。",
-    "对后来的社会产生了深远的影响，本书第二章将作详细的讨论。",
-    "的原理并不复杂，可以由几个简单的观察推导出来。",
-    "曾在上世纪二十年代重修，当时的争论集中于应当保留多少原貌。",
-    "应当与此前和此后的事件联系起来理解，才能看清其中的意义。",
-]
-SPAM = [
-    "BUY NOW!!!",
-    "click here",
-    "best price $$$",
-    "free shipping >>>",
-    "SUBSCRIBE today",
-    "limited offer",
-    "hot deal!!!",
-]
-ADS = ["点击这里", "立即购买", "全网最低价", "加微信领红包", "免费注册", "扫码关注", "限时抢购！！！"]
+ENGLISH_PROSE = (
+    "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
+)
+QUALITY = pathlib.Path(__file__).parents[2] / "sample_data" / "quality"
 
 
 def good_texts() -> list[str]:
-    english = [
-        f"{a.capitalize()} {b} {c.capitalize()} {d}"
-        for a in SUBJECTS
-        for b in CLAIMS
-        for c, d in zip(SUBJECTS, CLAIMS, strict=True)
-    ]
-    chinese = [a + b + c + d for a in TOPICS for b in REMARKS for c, d in zip(TOPICS, REMARKS, strict=True)]
-    return english[::7] + chinese[::7]
+    return read_examples([str(QUALITY / "positive.jsonl")])[::5]
 
 
 def bad_texts() -> list[str]:
-    english = [f"{a} {b}\n{c} {b} {a}" for a in SPAM for b in SPAM for c in SPAM]
-    chinese = [f"{a} {b}\n{c}{b}{a}" for a in ADS for b in ADS for c in ADS]
-    return english[::7] + chinese[::7]
+    return read_examples([str(QUALITY / "negative.jsonl")])[::5]
 
 
 @pytest.fixture(scope="module")
 def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """A few dozen of each kind, in Chinese, English and other languages."""
     folder = tmp_path_factory.mktemp("examples")
     for name, texts in (("good", good_texts()), ("bad", bad_texts())):
         lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
@@ -87,11 +53,22 @@ def scores(stage: ScoreQuality, *texts: str | None) -> list[float]:
 
 def test_unseen_prose_scores_above_unseen_spam(trained: ScoreQuality) -> None:
     prose = [
-        "The valley was settled late, and what we know of its first farmers comes from letters that they sent home.",
+        ENGLISH_PROSE,
         "这本书讨论了农业在山区的发展，作者根据当时的书信说明了居民的生活。",
     ]
     spam = ["click here!!! BUY best deal, free offer >>> SUBSCRIBE", "扫码 免费领取！！！ 点击购买 加微信"]
     assert min(scores(trained, *prose)) > 0.5 > max(scores(trained, *spam))
+
+
+def test_gibberish_scores_low(trained: ScoreQuality) -> None:
+    gibberish = "qxz vnrw kqj zzpt wvx mmq jhg bdx ptk lrw xqz nvb wqk jzx"
+    assert max(scores(trained, gibberish, scramble(ENGLISH_PROSE * 3))) < 0.5 < scores(trained, ENGLISH_PROSE)[0]
+
+
+def test_scramble() -> None:
+    text = good_texts()[0]
+    assert sorted(scramble(text)) == sorted(text) != list(text)
+    assert scramble(text) == scramble(text) != scramble(text + " ")[:-1]
 
 
 def test_nothing_scores_zero(trained: ScoreQuality) -> None:
@@ -110,8 +87,9 @@ def test_training_twice_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
         digests.add(hashlib.sha256((tmp_path / "model.bin").read_bytes()).hexdigest())
     assert len(digests) == 1
     assert result["held_out_auc"] > 0.95
-    assert result["held_out"] == {"good": 20, "bad": 20}
-    assert result["trained"] == {"good": 78, "bad": 78}
+    good, bad = len(set(good_texts())), len(set(bad_texts()))
+    assert result["held_out"] == {"good": round(good / 5), "bad": round(bad / 5)}
+    assert result["trained"] == {"good": good - round(good / 5), "bad": bad - round(bad / 5)}
 
 
 def test_prepare_writes_model_and_result(trained: ScoreQuality) -> None:
@@ -141,6 +119,8 @@ def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
     (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{"text": " "}\n')
     assert read_examples([str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")]) == ["one", "two", "three"]
     (tmp_path / "c.jsonl").write_text('{"body": "x"}\n')
+    (tmp_path / "s.jsonl").write_text('{"text": "\\ud800"}\n')
+    assert read_examples([str(tmp_path / "s.jsonl")]) == ["?"]
     with pytest.raises(ValueError, match=r"c\.jsonl.* at 0: no field 'text'"):
         read_examples([str(tmp_path / "c.jsonl")])
     (tmp_path / "d.jsonl").write_text("{\n")
