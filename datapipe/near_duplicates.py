@@ -18,7 +18,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from datapipe import files
 from datapipe.components import EDGE, spanning_forest
-from datapipe.corpus import ROW_BITS, Part
+from datapipe.corpus import ROW_BITS, Corpus, Part
 from datapipe.exact_duplicates import losses
 from datapipe.minhash import band_hashes
 from datapipe.shingle_sets import read_entries, similarities, write_sets
@@ -157,6 +157,7 @@ class FindNearDuplicates(beam.PTransform):
             2.0 and before; see `datapipe.minhash`.
         quality: a numeric column, higher = better, that chooses the survivor; none: the longest survives.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
+        folder: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
     """
 
     threshold: float = 0.8
@@ -167,6 +168,7 @@ class FindNearDuplicates(beam.PTransform):
     sketch: str = "fast"
     quality: str | None = None
     partitions: int = 64
+    folder: str | None = None
 
     name: ClassVar[str] = "near_duplicates"
     version: ClassVar[int] = 1
@@ -191,6 +193,12 @@ class FindNearDuplicates(beam.PTransform):
         """The columns it needs."""
         return ("text",) if self.quality is None else ("text", self.quality)
 
+    def prepare(self, corpus: Corpus, folder: str) -> "FindNearDuplicates":  # noqa: ARG002 - it learns nothing
+        """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
+        scratch = files.join(folder, "scratch")
+        files.remove_folder(scratch)
+        return dataclasses.replace(self, folder=scratch)
+
     def _members(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(["text"]):
             found, known = sketches(batch.column("text"), self.sketch, self.slots, self.shingle_size)
@@ -202,9 +210,9 @@ class FindNearDuplicates(beam.PTransform):
         if not len(wanted):
             return
         (part,) = found["part"]
-        root = FileSystems.split(FileSystems.split(part.columns["text"])[0])[0]
-        files.make_folder(files.join(root, scratch))
-        path = files.join(root, scratch, f"part-{number:05d}")
+        folder = self.folder or files.join(FileSystems.split(part.columns["text"])[0], scratch)
+        files.make_folder(folder)
+        path = files.join(folder, f"part-{number:05d}")
 
         def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]]:
             for batch in part.read(self.reads):

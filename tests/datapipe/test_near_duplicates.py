@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.near_duplicates import MEMBER, REACH, FindNearDuplicates, bucket_pairs
 from tests.conftest import CorpusOf
 
@@ -133,10 +133,15 @@ def test_short_and_empty_documents(corpus_of: CorpusOf) -> None:
 
 
 def test_scratch_files_are_deleted(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(["a b c", "a b c"])
     before = sorted(tmp_path.rglob("*"))
-    assert removed(parts := corpus_of(["a b c", "a b c"]))
-    assert [path for path in tmp_path.rglob("*") if path not in before and "tmp" in path.name] == []
-    assert parts
+    assert removed(parts)
+    assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "left_over").touch()
+    stage = FindNearDuplicates().prepare(Corpus(str(tmp_path)), str(tmp_path))
+    assert removed(parts, stage)
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 15)), max_size=40, unique=True))
