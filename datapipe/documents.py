@@ -530,12 +530,14 @@ def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
     is strings, with all that is no string as JSON.
     """
     names: dict[str, str] = {}
+    taken: set[str] = set()
     for row in rows:
         for name in row:
             if name not in names:
-                names[name] = _free_name(name, names.values())
+                names[name] = _free_name(name, taken)
+                taken.add(names[name])
     if len(names) > MAX_COLUMNS:
-        rest = list(names)[MAX_COLUMNS - 1 :]
+        rest = dict.fromkeys(list(names)[MAX_COLUMNS - 1 :])
         rows = [
             {**{k: v for k, v in row.items() if k not in rest}, OTHER_COLUMNS: {k: row[k] for k in rest if k in row}}
             for row in rows
@@ -544,7 +546,7 @@ def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
     return {ours: _column([row.get(name) for row in rows]) for name, ours in names.items()}
 
 
-def _free_name(name: str, taken: Iterable[str]) -> str:
+def _free_name(name: str, taken: set[str]) -> str:
     name = name.encode(errors="replace").decode()  # lone surrogates
     if name in RESERVED_NAMES or name.endswith(REMOVED):
         name = f"input_{name}"

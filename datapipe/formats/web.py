@@ -17,9 +17,10 @@ from resiliparse.parse.encoding import detect_encoding
 from datapipe.formats.source import MAX_REPLACED_SHARE, RAW_BYTES, Damage, Reject, Row, Source
 from datapipe.formats.text import read_whole
 
-# Extraction takes time quadratic in depth and in attributes of a tag; browsers stop at 512 levels.
+# Extraction takes time quadratic in depth, in attributes of a tag and in options of a menu; browsers stop at 512 levels.
 MAX_DEPTH = 512
 MAX_TAG_ATTRIBUTES = 1000
+MAX_OPTIONS = 10_000
 MAX_HEADER_BYTES = 1 << 16
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^>]*)>?")
@@ -66,14 +67,17 @@ def _page_text(source: Source, page: bytes, charset: str) -> str:
 
 def _check_shape(html: str) -> None:
     """Refuse a page made to exhaust the extraction."""
-    depth = 0
+    depth = options = 0
     for closing, name, attributes in _TAG.findall(html):
         if attributes.count("=") + attributes.count(" ") > MAX_TAG_ATTRIBUTES and " " in attributes:
-            raise Damage("nested_too_deep", f"a tag of more than {MAX_TAG_ATTRIBUTES} attributes")
+            raise Damage("html_bomb", f"a tag of more than {MAX_TAG_ATTRIBUTES} attributes")
         if name.lower() not in _UNCLOSED:
             depth = max(0, depth - 1) if closing else depth + 1
             if depth > MAX_DEPTH:
-                raise Damage("nested_too_deep", f"more than {MAX_DEPTH} levels of elements")
+                raise Damage("html_bomb", f"more than {MAX_DEPTH} levels of elements")
+        options += name.lower() == "option"
+    if options > MAX_OPTIONS:
+        raise Damage("html_bomb", f"{options} options in menus")
 
 
 def read_warc(source: Source) -> Iterator[Row | Reject]:
