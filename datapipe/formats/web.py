@@ -17,7 +17,7 @@ from resiliparse.parse.encoding import detect_encoding
 from datapipe.formats.source import MAX_REPLACED_SHARE, RAW_BYTES, Damage, Reject, Row, Source
 from datapipe.formats.text import read_whole
 
-# Extraction takes time quadratic in depth, in attributes of a tag and in options of a menu; browsers stop at 512 levels.
+# Extraction takes time quadratic in depth (browsers stop at 512), in attributes of a tag and in options of a menu.
 MAX_DEPTH = 512
 MAX_TAG_ATTRIBUTES = 1000
 MAX_OPTIONS = 10_000
