@@ -13,7 +13,7 @@ from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_mode
 from datapipe import files
 from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
-from tokenizer_training.forms import CHATML, QWEN_PATTERN, Document, byte_token, load
+from tokenizer_training.forms import CHATML, QWEN_PATTERN, SENTENCEPIECE_SPACE, Document, byte_token, load
 
 END_OF_TEXT, _, END_OF_TURN = CHATML
 # ChatML, as Qwen's: each message between its marks.
@@ -23,7 +23,6 @@ CHATML_TEMPLATE = (
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
-SPACE = "▁"  # SentencePiece's sign for a space
 
 
 def export_transformers(tokenizer: Document, folder: str, chat_template: str = CHATML_TEMPLATE) -> None:
@@ -110,8 +109,8 @@ def export_sentencepiece(tokenizer: Document, path: str) -> None:
 def _check_sentencepiece(tokenizer: Document) -> None:
     if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"] or tokenizer["normalizer"]:
         raise ValueError("SentencePiece needs a tokenizer of the byte-fallback form without a normaliser")
-    if any(SPACE in token for token in tokenizer["model"]["vocab"]):
-        raise ValueError(f"SentencePiece needs a tokenizer without {SPACE} (U+2581) in its tokens")
+    if any(SENTENCEPIECE_SPACE in token for token in tokenizer["model"]["vocab"]):
+        raise ValueError(f"SentencePiece needs a tokenizer without {SENTENCEPIECE_SPACE} (U+2581) in its tokens")
 
 
 def _pieces(tokenizer: Document) -> list[tuple[str, int, float]]:
@@ -125,7 +124,7 @@ def _pieces(tokenizer: Document) -> list[tuple[str, int, float]]:
     pieces = []
     for name in names:
         kind = kinds.CONTROL if name in special else kinds.BYTE if name in bytes_ else kinds.NORMAL
-        pieces.append((name.replace(" ", SPACE), kind, -float(ranks.get(name, len(ranks)))))
+        pieces.append((name.replace(" ", SENTENCEPIECE_SPACE), kind, -float(ranks.get(name, len(ranks)))))
     return pieces
 
 

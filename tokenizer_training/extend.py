@@ -269,9 +269,8 @@ def _new_characters(
     # All other tokens of the runs are taken for one character each.
     whole = int(np.add.reduceat((byte_of[ids] < 0).astype(np.int64), offsets[:-1]) @ counts) if len(counts) else 0
     order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
-    left = (1 - coverage) * (whole + frequency.sum())
-    kept = frequency.sum() - np.cumsum(frequency[order]) + frequency[order] > left
-    chosen = order[kept & (frequency[order] >= min_frequency)]
+    before = whole + np.cumsum(frequency[order]) - frequency[order]
+    chosen = order[(before < coverage * (whole + frequency.sum())) & (frequency[order] >= min_frequency)]
     return [chr(code_point) for code_point in chosen.tolist() if allowed(chr(code_point).encode())]
 
 

@@ -11,12 +11,12 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
 
 from datapipe import files
 from tokenizer_training.forms import (
     BYTE_LEVEL,
     QWEN_PATTERN,
+    SENTENCEPIECE_SPACE,
     Document,
     added_token,
     bpe,
@@ -85,8 +85,8 @@ def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]
     """For each token in order, the ways to split it into two entries, by their ids."""
     merges = []
     for token in tokens:
-        splits = [(token[:cut], token[cut:]) for cut in range(1, len(token))]
-        known = [split for split in splits if split[0] in ids and split[1] in ids]
+        lefts = (token[:cut] for cut in range(1, len(token)) if token[:cut] in ids)
+        known = [(left, right) for left in lefts if (right := token[len(left) :]) in ids]
         merges += [[*split] for split in sorted(known, key=lambda split: (ids[split[0]], ids[split[1]]))]
     return merges
 
@@ -115,6 +115,9 @@ def from_sentencepiece(content: bytes) -> Document:
     Raises:
         ValueError: if the model is no BPE, or changes the text before it encodes.
     """
+    # Imported here: a second that only readers of such files need to spend.
+    from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
+
     model = sentencepiece_model.ModelProto.FromString(content)
     trainer, normalizer = model.trainer_spec, model.normalizer_spec
     if trainer.model_type != trainer.BPE:
@@ -132,10 +135,10 @@ def from_sentencepiece(content: bytes) -> Document:
         for number, piece in enumerate(model.pieces)
         if piece.type in (kinds.CONTROL, kinds.UNKNOWN, kinds.USER_DEFINED)
     ]
-    space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
-    prefix = [{"type": "Prepend", "prepend": "▁"}] if normalizer.add_dummy_prefix else []
+    space = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
+    prefix = [{"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}] if normalizer.add_dummy_prefix else []
     decoders: list[dict[str, Any]] = [
-        {"type": "Replace", "pattern": {"String": "▁"}, "content": " "},
+        {"type": "Replace", "pattern": {"String": SENTENCEPIECE_SPACE}, "content": " "},
         {"type": "ByteFallback"},
         {"type": "Fuse"},
     ]
@@ -161,7 +164,7 @@ def token_bytes(tokenizer: Document) -> dict[int, bytes]:
     if is_byte_level(tokenizer):
         values = {character: byte for byte, character in enumerate(byte_characters())}
         return {number: bytes(values[character] for character in token) for token, number in entries}
-    space = "▁" if "▁" in json.dumps(tokenizer["decoder"], ensure_ascii=False) else " "
+    space = SENTENCEPIECE_SPACE if SENTENCEPIECE_SPACE in json.dumps(tokenizer["decoder"], ensure_ascii=False) else " "
     spelt = {}
     for token, number in entries:
         if model["byte_fallback"] and len(token) == 6 and token.startswith("<0x") and token.endswith(">"):

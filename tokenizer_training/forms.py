@@ -23,6 +23,8 @@ Document = dict[str, Any]
 
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
+SENTENCEPIECE_SPACE = "▁"  # how SentencePiece writes a space in its pieces
+
 # Han, kana and their iteration and length marks: scripts written without spaces, which SentencePiece, too, splits from
 # the others and not among themselves. Code points are spelt out, so that no Unicode version changes the meaning.
 CJK_RANGES = (

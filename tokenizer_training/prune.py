@@ -1,7 +1,7 @@
 """Smaller vocabularies, as chatglm-6b-slim: drop entries, close up the ids, cut the model's embeddings accordingly.
 
 An entry that another kept entry is merged from must stay, or the tokenizer will not load and text will be encoded
-otherwise. So what is kept is closed over the merges that make each entry out of its symbols. These are the same wherever
+otherwise. So what is kept is closed over the merges that make each entry out of its symbols. They are the same wherever
 the entry stands in a text, since no merge across its ends can have come first; so text that used none of the dropped
 entries keeps its tokens.
 """
@@ -21,7 +21,7 @@ import pyarrow as pa
 from datapipe import files
 from tokenizer_training.encode import Encoder
 from tokenizer_training.formats import is_byte_level
-from tokenizer_training.forms import Document, byte_characters, byte_token
+from tokenizer_training.forms import SENTENCEPIECE_SPACE, Document, byte_characters, byte_token
 
 ID_MAP = pa.schema([("old", pa.int32()), ("new", pa.int32())])
 # The matrices with a row for each entry, in the models of LLaMA, Qwen, Baichuan, GPT-2, ChatGLM and their kin.
@@ -70,7 +70,8 @@ def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArr
     dropped = set(drop)
     symbols = {*byte_characters()} if is_byte_level(tokenizer) else {name for name in vocabulary if len(name) == 1}
     if model["byte_fallback"]:
-        symbols = {byte_token(byte) for byte in range(256)}
+        # SentencePiece's space is no character that could be spelt in bytes instead.
+        symbols = {SENTENCEPIECE_SPACE, *(byte_token(byte) for byte in range(256))}
     kept = {name for name, number in vocabulary.items() if number not in dropped or name in symbols}
     kept |= {model["unk_token"]} & vocabulary.keys()
     ranks = {(left, right): rank for rank, (left, right) in enumerate(model["merges"])}

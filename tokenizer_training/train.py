@@ -17,6 +17,7 @@ from tokenizer_training.extend import is_chinese
 from tokenizer_training.forms import (
     CHATML,
     FORMS,
+    SENTENCEPIECE_SPACE,
     Document,
     Form,
     Name,
@@ -28,7 +29,6 @@ from tokenizer_training.forms import (
 
 # LLaMA 0.99995, Baichuan 2 0.9999 of all characters; the rest is spelt in bytes.
 COVERAGE = 0.9999
-SENTENCEPIECE_SPACE = 0x2581
 
 
 @dataclasses.dataclass(eq=False)
@@ -190,7 +190,7 @@ def character_alphabet(counts: pa.Table, coverage: float, required: str, room: i
     """
     totals = learn.character_counts(*text_buffers(counts.column("word")), counts.column("count").to_numpy())
     # SentencePiece's sign for a space: as a symbol of its own it would make the tokenizer impossible to express there.
-    totals[SENTENCEPIECE_SPACE] = 0
+    totals[ord(SENTENCEPIECE_SPACE)] = 0
     order = np.argsort(-totals, kind="stable")[: np.count_nonzero(totals)]
     cumulative = np.cumsum(totals[order])
     needed = int(np.searchsorted(cumulative, coverage * cumulative[-1])) + 1 if len(order) else 0
@@ -205,6 +205,6 @@ def check_required_tokens(required_tokens: Sequence[str], form: Form) -> None:
         ValueError: naming the first such token and its pieces.
     """
     for token in required_tokens:
-        if required_tokens.count(token) > 1 or chr(SENTENCEPIECE_SPACE) in token or len(split(token, form)) != 1:
+        if required_tokens.count(token) > 1 or SENTENCEPIECE_SPACE in token or len(split(token, form)) != 1:
             pieces = split(token, form)
             raise ValueError(f"tokenizer: required_tokens: {token!r} is given twice or cannot be one token: {pieces}")
