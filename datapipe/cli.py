@@ -85,7 +85,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     from datapipe.funnel import render_funnel
     from datapipe.recipe import RecipeError, load_recipe
-    from datapipe.run import ConservationError, RunError, run
+    from datapipe.run import ERROR_LOG, ConservationError, RunError, run
     from datapipe.runner import PipelineError, Runner
 
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
@@ -103,7 +103,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         return _fail(2, error)
     except (PipelineError, ConservationError, OSError) as error:
         status = _fail(1, error)
-        log = files.join(arguments.output, "error.log")
+        log = files.join(arguments.output, ERROR_LOG)
         with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
             sink.write("".join(traceback.format_exception(error)).encode())
             print(f"datapipe: the whole story is in {log}", file=sys.stderr)

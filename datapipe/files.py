@@ -63,8 +63,8 @@ def make_folder(path: str) -> None:
         os.makedirs(path, exist_ok=True)  # noqa: PTH103 - Beam's own raises where another worker was faster
 
 
-def remove_folder(path: str) -> None:
-    """Delete a folder with all that is in it, if it is there."""
+def remove(path: str) -> None:
+    """Delete a file, or a folder with all that is in it, if it is there."""
     if FileSystems.exists(path):
         FileSystems.delete([path])
 

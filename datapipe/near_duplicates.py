@@ -196,7 +196,7 @@ class FindNearDuplicates(beam.PTransform):
     def prepare(self, corpus: Corpus, folder: str) -> "FindNearDuplicates":  # noqa: ARG002 - it learns nothing
         """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
         scratch = files.join(folder, "scratch")
-        files.remove_folder(scratch)
+        files.remove(scratch)
         return dataclasses.replace(self, folder=scratch)
 
     def _members(self, part: Part) -> Iterator[np.ndarray]:
@@ -267,4 +267,4 @@ def _verify(pairs: bytes, paths: dict[int, str], threshold: float) -> Iterator[b
 def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str]) -> Iterator[pa.RecordBatch]:
     yield clusters(rejoin(edges, TIE))
     for folder in {FileSystems.split(path)[0] for path in paths.values()}:
-        files.remove_folder(folder)
+        files.remove(folder)

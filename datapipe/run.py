@@ -12,22 +12,23 @@ import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datapipe import files
-from datapipe.corpus import REMOVED, Corpus, Part, part_path, process_part, write_verdicts
+from datapipe import files, work
+from datapipe.corpus import REMOVED, Corpus, Part, part_path
 from datapipe.funnel import Funnel, count_funnel
-from datapipe.progress import Progress, tick
+from datapipe.progress import Progress
 from datapipe.recipe import Recipe, written
 from datapipe.report import write_report
 from datapipe.runner import Runner, Usage
 
 RUN_FILE = "run.json"
+ERROR_LOG = "error.log"
 TASKS = "tasks"
 # Raised when the layout of the output folder changes: an older folder is then not taken up.
 FORMAT = 1
@@ -72,6 +73,7 @@ def run(
         ConservationError: if a stage loses or invents a document.
     """
     with _own(output):
+        files.remove(files.join(output, ERROR_LOG))
         driver = _Driver(recipe, inputs, output, runner, say)
         for stage in recipe.stages:
             try:
@@ -254,7 +256,7 @@ class _Driver:
     def _run(self, stage: Any, key: str) -> dict[str, Any]:
         folder = self.corpus.folder(stage.name)
         if self.running != {"stage": stage.name, "key": key}:
-            files.remove_folder(folder)
+            files.remove(folder)
             self.running = {"stage": stage.name, "key": key}
             # Stages done earlier stay on record, so that a run stopped now can still be taken up.
             self.record["running"] = self.running
@@ -297,7 +299,7 @@ class _Driver:
                 pipeline
                 | "Tasks" >> beam.Create(tasks)
                 | "Spread" >> beam.Reshuffle()
-                | "Read" >> beam.Map(_read_task, stage, tasks_folder, self.corpus.root).with_output_types(int)
+                | "Read" >> beam.Map(work.read_task, stage, tasks_folder, self.corpus.root).with_output_types(int)
             )
 
         usage = self.runner.run(build, text_bytes, progress.show)
@@ -305,7 +307,7 @@ class _Driver:
             "kinds": list(_kinds(stage)),
             "notes": _notes(folder),
         }
-        files.remove_folder(tasks_folder)
+        files.remove(tasks_folder)
         return done, usage
 
     def _run_document_stage(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:
@@ -319,7 +321,7 @@ class _Driver:
                 pipeline
                 | "Parts" >> beam.Create(todo)
                 | "Spread" >> beam.Reshuffle()
-                | "Process" >> beam.Map(_process, stage, folder, self.corpus.root).with_output_types(int)
+                | "Process" >> beam.Map(work.process, stage, folder, self.corpus.root).with_output_types(int)
             )
 
         # A decision over a few small columns is made before worker processes would have started.
@@ -332,17 +334,17 @@ class _Driver:
         parts = self.corpus.of_kind(_kinds(stage))
         progress.expect(len(parts), "parts")
         by_number = {part.number: part for part in parts}
+        root = self.corpus.root
 
         def build(pipeline: beam.Pipeline) -> None:
             references = pipeline | "Parts" >> beam.Create(list(parts))
-            verdicts = references | stage | "ByPart" >> beam.FlatMap(_by_part).with_output_types(tuple[int, bytes])
-            # Every part gets its file, touched or not.
-            every = references | "Every" >> beam.Map(_nothing).with_output_types(tuple[int, bytes])
+            verdicts = references | stage | "ByPart" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
+            every = references | "Every" >> beam.Map(work.nothing).with_output_types(tuple[int, bytes])
             _ = (
                 (verdicts, every)
                 | "Flatten" >> beam.Flatten()
                 | "Gather" >> beam.GroupByKey()
-                | "Write" >> beam.Map(_write, by_number, stage.writes, folder, self.corpus.root).with_output_types(int)
+                | "Write" >> beam.Map(work.write, by_number, stage.writes, folder, root).with_output_types(int)
             )
 
         usage = self.runner.run(build, self.text_bytes, progress.show)
@@ -418,41 +420,3 @@ def _notes(folder: str) -> list[str]:
     """What a stage has to tell the user, one line each, from the `notes.json` that it may write."""
     path = files.join(folder, "notes.json")
     return list(files.read_json(path)) if files.exists(path) else []
-
-
-def _read_task(task: Any, stage: Any, folder: str, root: str) -> int:
-    stage.read(task, folder)
-    tick(root, f"task-{task.number}", task.size)
-    return int(task.number)
-
-
-def _process(part: Part, stage: Any, folder: str, root: str) -> int:
-    process_part(part, stage, part_path(folder, part.number), lambda rows: tick(root, f"part-{part.number}", rows))
-    return part.number
-
-
-def _by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """A batch of verdicts, cut by part and serialised as an Arrow stream."""
-    numbers = verdicts.column("id").to_numpy() >> 32
-    for number in sorted(set(numbers.tolist())):
-        batch = verdicts.filter(pa.array(numbers == number))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        yield int(number), sink.getvalue().to_pybytes()
-
-
-def _nothing(part: Part) -> tuple[int, bytes]:
-    return part.number, b""
-
-
-def _write(
-    numbered: tuple[int, Iterable[bytes]], parts: dict[int, Part], schema: pa.Schema, folder: str, root: str
-) -> int:
-    number, streams = numbered
-    batches = [batch for stream in streams if stream for batch in pa.ipc.open_stream(stream)]
-    wanted = pa.schema([("id", pa.uint64()), *schema])
-    batches = [batch.select(wanted.names).cast(wanted) for batch in batches]
-    write_verdicts(parts[number], part_path(folder, number), schema, batches)
-    tick(root, f"part-{number}", 1)
-    return number

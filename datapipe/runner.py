@@ -4,6 +4,7 @@ Locally this is `FnApiRunner` by name: Beam's `DirectRunner` may try to download
 a worker process that died (out of memory, say), so the runner here watches them.
 """
 
+import contextlib
 import dataclasses
 import os
 import pathlib
@@ -27,6 +28,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 # Worker processes cost 2 to 4 s to start and to warm up; below this much text one process is sooner done.
 PROCESSES_FROM_BYTES = 48 << 20
+WORKER = "apache_beam.runners.worker.sdk_worker_main"
 _POLL_SECONDS = 0.2
 _POLLS_PER_MEMORY_READING = 5
 
@@ -81,13 +83,10 @@ class Runner:
         if not self.uses_processes(text_bytes):
             return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(self.flags), direct_num_workers=1))
         # What `direct_running_mode=multi_processing` sets up, but for the chatter of each worker on standard error.
-        command = (
-            f"{shlex.quote(sys.executable)} -m apache_beam.runners.worker.sdk_worker_main 2>>{shlex.quote(worker_log)}"
-        )
+        command = f"exec {shlex.quote(sys.executable)} -m {WORKER} 2>>{shlex.quote(worker_log)}"
         environment = SubprocessSDKEnvironment.from_command_string(command)
-        provision = beam_provision_api_pb2.ProvisionInfo(
-            pipeline_options=dict_to_struct({"default_sdk_harness_log_level": "ERROR"})
-        )
+        quiet = dict_to_struct({"default_sdk_harness_log_level": "ERROR"})
+        provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=quiet)
         runner = FnApiRunner(environment, provision_info=ExtendedProvisionInfo(provision))
         return beam.Pipeline(runner=runner, options=PipelineOptions(list(self.flags), direct_num_workers=self.workers))
 
@@ -135,6 +134,7 @@ def _run(pipeline: beam.Pipeline, watch: Callable[[], None], worker_log: str) ->
         while thread.is_alive():
             thread.join(_POLL_SECONDS)
             if deaths:
+                _kill_workers()
                 raise WorkerDiedError(_death_notice(deaths[0], worker_log))
             if polls % _POLLS_PER_MEMORY_READING == 0:
                 peak = max(peak, _resident_bytes())
@@ -180,6 +180,14 @@ def _death_notice(text: str, worker_log: str) -> str:
         return "a worker process was killed, most likely out of memory: give fewer --workers"
     last = (pathlib.Path(worker_log).read_text(encoding="utf-8", errors="replace").strip().splitlines() or [""])[-1]
     return f"a worker process died with exit status {code}: {last}"
+
+
+def _kill_workers() -> None:
+    """End the workers that still wait for their dead fellow."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if WORKER in process.cmdline():
+                process.kill()
 
 
 def _resident_bytes() -> int:

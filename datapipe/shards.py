@@ -213,7 +213,7 @@ class WriteShards(beam.PTransform):
         tokens = [shard["tokens"] for shard in shards if shard["tokens"] is not None]
         whole = {"rows": rows, "bytes": sum(s["bytes"] for s in shards), "tokens": sum(tokens) if tokens else None}
         files.write_json(files.join(self.folder, MANIFEST), {**whole, "files": shards})
-        files.remove_folder(files.join(self.folder, SPILL))
+        files.remove(files.join(self.folder, SPILL))
         return shards
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:

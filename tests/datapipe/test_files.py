@@ -35,10 +35,10 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path: pathlib.Path) -> None:
 
 
 def test_removing_what_is_not_there_is_no_error(tmp_path: pathlib.Path) -> None:
-    files.remove_folder(str(tmp_path / "absent"))
+    files.remove(str(tmp_path / "absent"))
     files.make_folder(str(tmp_path / "there"))
     files.make_folder(str(tmp_path / "there"))
-    files.remove_folder(str(tmp_path / "there"))
+    files.remove(str(tmp_path / "there"))
     assert not files.exists(str(tmp_path / "there"))
 
 

@@ -5,12 +5,15 @@ import json
 import os
 import pathlib
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -179,18 +182,16 @@ def wait_for(path: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: str) -> None:
     do(tmp_path, [inputs], "whole", workers=1)
     whole = digests(tmp_path / "whole")
-    recipe(tmp_path, str(tmp_path / "out"))
-    command = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
-    command += ["--output", str(tmp_path / "out"), "--workers", "1"]
+    start = command(tmp_path, inputs, tmp_path / "out", "--workers", "1")
     kills = 0
     for attempt in range(int(os.environ.get("DATAPIPE_KILLS", "2"))):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for(tmp_path / "out" / "run.json", process)
         time.sleep(random.Random(attempt).uniform(0, 3))
         kills += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
     assert kills
     assert digests(tmp_path / "out") == whole
 
@@ -252,6 +253,63 @@ def test_a_stage_that_loses_rows_fails_the_run(
         files.write_table(path, table)
         return part.rows
 
-    monkeypatch.setattr("datapipe.run.write_verdicts", lose)
+    monkeypatch.setattr("datapipe.work.write_verdicts", lose)
     with pytest.raises(ConservationError, match=f"{FindExactDuplicates.name}: part 0 has .* rows, its columns"):
         do(tmp_path, [inputs], workers=1)
+
+
+def command(tmp_path: pathlib.Path, inputs: str, output: pathlib.Path, *flags: str) -> list[str]:
+    recipe(tmp_path, str(output))
+    start = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
+    return [*start, "--output", str(output), *flags]
+
+
+def complaints(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line.startswith("datapipe: ") and "whole story" not in line]
+
+
+def test_a_killed_worker_ends_the_run_with_one_line_and_it_can_go_on(tmp_path: pathlib.Path, inputs: str) -> None:
+    out = tmp_path / "out"
+    start = command(tmp_path, inputs, out, "--workers", "2", "--mode", "multi_processing")
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    workers: list[psutil.Process] = []
+    while not workers and time.monotonic() < deadline:
+        children = psutil.Process(process.pid).children(recursive=True)
+        workers = [child for child in children if any("sdk_worker_main" in part for part in child.cmdline()[1:3])]
+        time.sleep(0.05)
+    time.sleep(0.5)
+    workers[-1].kill()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(complaints(stderr)) == 1
+    assert "worker" in complaints(stderr)[0]
+    do(tmp_path, [inputs], "whole", workers=1)
+    do(tmp_path, [inputs], workers=1)
+    assert digests(out) == digests(tmp_path / "whole")
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_run_with_one_line(tmp_path: pathlib.Path, inputs: str, small_disk: pathlib.Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(900_000))
+    out = small_disk / "out"
+    start = command(tmp_path, inputs, out, "--workers", "1")
+    done = subprocess.run(start, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert len(complaints(done.stderr)) == 1
+    assert "No space left" in complaints(done.stderr)[0]
+    assert not list(out.rglob("*.tmp"))
+    (small_disk / "ballast").unlink()
+    for path in out.rglob("*.parquet"):
+        pq.read_table(path)

@@ -54,6 +54,12 @@ def test_counts_equal_a_counter(form: Form, texts: list[str | None]) -> None:
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
 
 
+def test_texts_count_as_often_as_their_weight() -> None:
+    weighted = (pa.array(["one two", "two", "three"]), pa.array([3, None, 0], pa.int32()))
+    table = count_pretokens([weighted, pa.array(["two"])], FORMS["byte_fallback"])
+    assert table.to_pydict() == {"word": ["one", " two", "two", "three"], "count": [3, 3, 2, 0]}
+
+
 def test_the_table_of_words_grows() -> None:
     text = " ".join(f"{chr(0x4E00 + i % 5000)}{chr(0x5E00 + i // 5000)}" for i in range(100_000)) * 2
     table = count_pretokens([pa.array([text])], FORMS["byte_level"])
