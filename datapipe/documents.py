@@ -260,8 +260,8 @@ def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
     """The tasks that read all inputs, in the order of the files' names, whatever the order of the inputs.
 
     Of a folder, all files below it are read, but for names that begin with "." or "_" (as Hadoop and Arrow do). A file
-    of unknown format there becomes a reject, and so does one right in the folder that speaks about the data
-    (ABOUT_THE_DATA): name it, or use a glob, to have it read.
+    of unknown format there becomes a reject, and so do pipes and devices, and a file right in the folder that speaks
+    about the data (ABOUT_THE_DATA): name it, or use a glob, to have it read.
 
     Args:
         inputs: files, folders and globs (`*`, `?`, `[…]`, and `**` across folders), on any Beam file system.
@@ -275,7 +275,7 @@ def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
     slices: dict[str, Slice] = {}
     for path, listing in found.items():
         formats_of = {
-            file: "" if file in listing.about_the_data else options.format or formats.format_of(file) or ""
+            file: "" if file in listing.not_data else options.format or formats.format_of(file) or ""
             for file in listing.files
         }
         if not any(formats_of.values()):
@@ -298,11 +298,11 @@ def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
 
 
 class _Listing(NamedTuple):
-    """What an input names: the folder to which file names are relative, the files, and those of them not to be read."""
+    """What an input names: the folder to which file names are relative, the files, and those of them that are no data."""
 
     root: str
     files: dict[str, FileMetadata]
-    about_the_data: frozenset[str] = frozenset()
+    not_data: frozenset[str] = frozenset()
 
 
 def _find(path: str) -> _Listing:
@@ -313,8 +313,8 @@ def _find(path: str) -> _Listing:
     if below:
         names = {file: file.removeprefix(path).lstrip("/") for file in below}
         names = {file: name for file, name in names.items() if not re.search(r"(^|/)[._]", name)}
-        about = {file for file, name in names.items() if any(fnmatch.fnmatch(name.lower(), n) for n in ABOUT_THE_DATA)}
-        return _Listing(path, {file: below[file] for file in names}, frozenset(about))
+        not_data = {file for file, name in names.items() if _is_no_data(file, name)}
+        return _Listing(path, {file: below[file] for file in names}, frozenset(not_data))
     if files.is_local(path) and pathlib.Path(path).is_dir():
         return _Listing(path, {})
     itself = _match_literally(path)
@@ -322,6 +322,12 @@ def _find(path: str) -> _Listing:
         return _Listing(path.rpartition("/")[0], itself)
     before_wildcard = re.split(r"[*?[]", path, maxsplit=1)[0]
     return _Listing(before_wildcard.rpartition("/")[0], _match(path))
+
+
+def _is_no_data(file: str, name: str) -> bool:
+    # A pipe or a device would be read for ever.
+    special = files.is_local(file) and not pathlib.Path(file).is_file()
+    return special or any(fnmatch.fnmatch(name.lower(), about) for about in ABOUT_THE_DATA)
 
 
 def _match(pattern: str) -> dict[str, FileMetadata]:

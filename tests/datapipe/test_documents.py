@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import os
 import pathlib
 import time
 from collections.abc import Callable
@@ -92,6 +93,12 @@ def test_what_is_not_data_is_not_read_unless_asked_for(write: Write) -> None:
     assert {reject.reason for reject in rejects} == {"unknown_format"}
     assert [r.path for r in records if isinstance(r, Document)] == ["a.jsonl"]
     assert reasons(f"{root}/LICENSE", format="text") == [None]
+
+
+def test_a_pipe_in_a_folder_is_not_waited_for(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a"})
+    os.mkfifo(f"{root}/b.jsonl")
+    assert reasons(root) == [None, "unknown_format"]
 
 
 @pytest.mark.parametrize("missing", ["nowhere", "nowhere/*.jsonl", "empty", "a.docx"])
