@@ -282,7 +282,9 @@ def measure_code(
                 signs += 2
             elif last == 44 or last == 41 or last == 34 or last == 39 or last == 93:
                 signs += 1
-            if first in (125, 41, 93, 64, 60, 47, 34, 36, 39, 123):
+            # A line that begins with a quote and ends with one, or with a comma, may as well be dialogue.
+            quotation = first in (34, 39) and last in (34, 39, 44)
+            if first in (125, 41, 93, 64, 60, 47, 34, 36, 39, 123) and not quotation:
                 signs += 1
             signs += keyword
             signs += joined

@@ -290,3 +290,10 @@ def test_accuracy_on_labelled_sentences(shared_data: pathlib.Path, language: str
         rows = [json.loads(line) for line in lines]
     found = languages(*[row["text"] for row in rows if row["language"] == language])
     assert np.mean(np.array(found) == language) >= least
+
+
+def test_dialogue_in_quotes_is_prose() -> None:
+    dialogue = (
+        '"My dear Mr. Bennet," said his lady to him one day,\n"have you heard that Netherfield Park is let at last?"\n'
+    )
+    assert identify(pa.array([dialogue * 5])).column("language").to_pylist() == ["en"]
