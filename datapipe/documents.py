@@ -298,7 +298,7 @@ def plan(inputs: Iterable[str], options: ReadDocuments) -> list[Task]:
 
 
 class _Listing(NamedTuple):
-    """What an input names: the folder to which file names are relative, the files, and those of them that are no data."""
+    """What an input names: the folder to which file names are relative, the files, and those that are no data."""
 
     root: str
     files: dict[str, FileMetadata]
