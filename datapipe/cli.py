@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from datapipe import files
+import tokenizer_training.cli
 
 if TYPE_CHECKING:
     from datapipe.corpus import Corpus
@@ -54,11 +54,15 @@ def parser() -> argparse.ArgumentParser:
     thresholds.add_argument("--min-documents", type=int, default=100, help="a language with fewer is left out")
 
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
+    tokenizer = commands.add_parser("tokenizer", help="train, extend, prune, compare and export tokenizers")
+    tokenizer_training.cli.add_commands(tokenizer.add_subparsers(dest="action", required=True))
     return top
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
+    logging.disable(logging.ERROR)
     arguments, rest = parser().parse_known_args(argv)
     if rest and arguments.command != "run":
         parser().error(f"unknown arguments: {' '.join(rest)}")
@@ -73,6 +77,8 @@ def _dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
         return _run(arguments, rest)
     if arguments.command == "recipes":
         return _recipes()
+    if arguments.command == "tokenizer":
+        return _tokenizer(arguments)
     return _look(arguments)
 
 
@@ -83,13 +89,12 @@ def _fail(status: int, error: BaseException) -> int:
 
 def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
+    from datapipe import files
     from datapipe.funnel import render_funnel
     from datapipe.recipe import RecipeError, load_recipe
     from datapipe.run import ERROR_LOG, ConservationError, RunError, run
     from datapipe.runner import PipelineError, Runner
 
-    # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
-    logging.disable(logging.ERROR)
     started = time.monotonic()
     try:
         variables = {"beside": _beside(arguments.input[0]), "output": arguments.output}
@@ -122,6 +127,8 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
 
 def _beside(path: str) -> str:
     """The folder that holds the input folder, or the folder of the input file's folder."""
+    from datapipe import files
+
     if files.is_local(path):
         path = os.path.abspath(path)  # noqa: PTH100 - joined as text with remote ones below
         is_folder = pathlib.Path(path).is_dir()
@@ -134,6 +141,16 @@ def _beside(path: str) -> str:
 
 def _recipe_path(name: str) -> str:
     return str(RECIPES / f"{name}.yaml") if "/" not in name and not name.endswith(".yaml") else name
+
+
+def _tokenizer(arguments: argparse.Namespace) -> int:
+    try:
+        tokenizer_training.cli.call(arguments)
+    except ValueError as error:
+        return _fail(2, error)
+    except OSError as error:
+        return _fail(1, error)
+    return 0
 
 
 def _recipes() -> int:

@@ -114,3 +114,19 @@ def test_beside_is_the_folder_of_the_input_folder(tmp_path: pathlib.Path) -> Non
 def test_help_does_not_load_beam() -> None:
     code = "import sys, datapipe.cli; datapipe.cli.parser(); sys.exit('faiss' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_tokenizer_is_trained_from_the_command_line(documents: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    start = ["tokenizer", "train", "--input", str(documents), "--output", str(tmp_path / "out"), "--vocabulary", "300"]
+    assert main([*start, "--chinese", "0"]) == 0
+    assert (tmp_path / "out" / "tokenizer.json").exists()
+
+
+def test_a_tokenizer_command_that_cannot_be_done_is_one_line(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    absent = str(tmp_path / "absent.json")
+    assert main(["tokenizer", "export", absent, "--to", "json", "--output", str(tmp_path / "out")]) in (1, 2)
+    said = capsys.readouterr().err
+    assert said.startswith("datapipe: ")
+    assert "absent.json" in said
