@@ -9,6 +9,7 @@ from typing import Any
 
 _MODULES = {
     "ReadDocuments": "datapipe.documents",
+    "FindDuplicateIds": "datapipe.duplicate_ids",
     "IdentifyLanguage": "datapipe.language",
     "FilterLanguage": "datapipe.language_filter",
     "RemoveLines": "datapipe.lines",

@@ -25,6 +25,7 @@ from datapipe import files
 from datapipe.cut_repeated_text import CutRepeatedText
 from datapipe.decontamination import Decontaminate
 from datapipe.documents import ReadDocuments
+from datapipe.duplicate_ids import FindDuplicateIds
 from datapipe.earlier_duplicates import FindEarlierDuplicates
 from datapipe.embeddings import EmbedDocuments
 from datapipe.exact_duplicates import FindExactDuplicates
@@ -53,6 +54,7 @@ from tokenizer_training.train import TrainTokenizer
 # Every stage a recipe can name, in the order in which data flows.
 STAGES: tuple[type[Any], ...] = (
     ReadDocuments,
+    FindDuplicateIds,
     IdentifyLanguage,
     FilterLanguage,
     RemoveLines,
