@@ -30,6 +30,7 @@ _MODULES = {
     "EmbedDocuments": "datapipe.embeddings",
     "FindSemanticDuplicates": "datapipe.semantic_duplicates",
     "WeighClusters": "datapipe.upsampling",
+    "MaskPersonalData": "datapipe.personal_data",
     "ReadInstructions": "datapipe.instructions",
     "Decontaminate": "datapipe.decontamination",
     "TrainTokenizer": "tokenizer_training.train",

@@ -179,6 +179,8 @@ class ReadDocuments(beam.PTransform):
     max_reject_share: float = 1.0
     part_bytes: int = 32 << 20
     rows_per_group: int = GROUP_ROWS
+    # Names that later stages write, and that columns of the user's must leave to them; set by the recipe.
+    reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
     version: ClassVar[int] = 1
@@ -512,7 +514,9 @@ def _document_batch(documents: list[Document], rejects: list[Reject], options: R
         "position": pa.array([document.position for document in documents], pa.int64()),
         "bytes": pc.binary_length(texts).cast(pa.int64()),
     }
-    return pa.RecordBatch.from_pydict(arrays | _user_columns([document.columns for document in documents]))
+    return pa.RecordBatch.from_pydict(
+        arrays | _user_columns([document.columns for document in documents], options.reserved)
+    )
 
 
 def _texts(encoded: list[bytes]) -> pa.Array:
@@ -529,7 +533,7 @@ def _reject_batch(rejects: list[Reject]) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=REJECT_SCHEMA)
 
 
-def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
+def _user_columns(rows: list[dict[str, Any]], reserved: frozenset[str]) -> dict[str, pa.Array]:
     """The users' columns of a batch, in the order in which they first appear.
 
     A name of ours takes the prefix `input_`. Columns of booleans, integers, floats or strings alone are that; any other
@@ -540,7 +544,7 @@ def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
     for row in rows:
         for name in row:
             if name not in names:
-                names[name] = _free_name(name, taken)
+                names[name] = _free_name(name, taken, reserved)
                 taken.add(names[name])
     if len(names) > MAX_COLUMNS:
         rest = dict.fromkeys(list(names)[MAX_COLUMNS - 1 :])
@@ -552,9 +556,9 @@ def _user_columns(rows: list[dict[str, Any]]) -> dict[str, pa.Array]:
     return {ours: _column([row.get(name) for row in rows]) for name, ours in names.items()}
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def _free_name(name: str, taken: set[str], reserved: frozenset[str]) -> str:
     name = name.encode(errors="replace").decode()  # lone surrogates
-    if name in RESERVED_NAMES or name.endswith(REMOVED):
+    if name in RESERVED_NAMES or name in reserved or name.endswith(REMOVED):
         name = f"input_{name}"
     while name in taken:
         name = f"input_{name}"

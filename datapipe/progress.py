@@ -30,14 +30,14 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self._local:
-            files.remove_folder(self._folder)
+            files.remove(self._folder)
             files.make_folder(self._folder)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._bar.close()
         if self._local:
-            files.remove_folder(self._folder)
+            files.remove(self._folder)
 
     def expect(self, total: int, unit: str) -> None:
         """Set how much there is to do."""

@@ -38,6 +38,7 @@ from datapipe.mixture import MixSources
 from datapipe.near_duplicates import FindNearDuplicates
 from datapipe.perplexity import ScorePerplexity
 from datapipe.perplexity_filter import FilterPerplexity
+from datapipe.personal_data import MaskPersonalData
 from datapipe.quality import ScoreQuality
 from datapipe.quality_filter import FilterQuality
 from datapipe.repeated_text import FindRepeatedText
@@ -75,6 +76,7 @@ STAGES: tuple[type[Any], ...] = (
     EmbedDocuments,
     FindSemanticDuplicates,
     WeighClusters,
+    MaskPersonalData,
     ReadInstructions,
     Decontaminate,
     TrainTokenizer,
@@ -203,9 +205,13 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Any:
             raise _error(path, value_node, f"{name}: {option} must be {wanted}, got {value!r}")
         values[option] = value
     try:
-        return kind(**values)
+        stage = kind(**values)
     except (ValueError, TypeError) as error:
         raise _error(path, name_node, str(error)) from error
+    if hasattr(stage, "reserved"):
+        # A stage's column would hide one of the user's with the same name, which then would be missing in the shards.
+        stage.reserved = frozenset(column for other in STAGES for column in written(other).names)
+    return stage
 
 
 def matches(value: Any, hint: Any) -> bool:

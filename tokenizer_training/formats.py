@@ -11,7 +11,6 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-
 from datapipe import files
 from tokenizer_training.forms import (
     BYTE_LEVEL,

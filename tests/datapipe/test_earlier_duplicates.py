@@ -48,7 +48,7 @@ def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
     new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
     folder = tmp_path / "before"
     sketched(earlier, folder)
-    files.remove_folder(str(tmp_path / "corpus" / "earlier"))  # the text is gone
+    files.remove(str(tmp_path / "corpus" / "earlier"))  # the text is gone
     return sketched(new, tmp_path / "sketches"), str(folder)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pytest
 
 from datapipe.cli import RECIPES
+from datapipe.documents import read_groups
 from datapipe.recipe import STAGES, RecipeError, load_recipe, matches
 
 VARIABLES = {"beside": "/data", "output": "/out"}
@@ -107,3 +108,12 @@ def test_stage_names_are_the_names_of_their_files() -> None:
 def test_every_recipe_that_comes_along_loads(path: pathlib.Path) -> None:
     recipe = load_recipe(str(path), VARIABLES)
     assert recipe.description
+
+
+def test_a_column_of_the_users_is_not_hidden_by_a_stage(tmp_path: pathlib.Path) -> None:
+    stage = load(tmp_path, "stages: [documents]\n").stages[0]
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "a b c", "language": "mine", "title": "kept"}\n')
+    (batch,) = read_groups(stage.plan([str(source)])[0], stage)
+    assert batch.column("input_language").to_pylist() == ["mine"]
+    assert batch.column("title").to_pylist() == ["kept"]
