@@ -36,6 +36,12 @@ def open_input(path: str) -> pa.NativeFile:
     return pa.PythonFile(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="r")
 
 
+def _create(path: str) -> pa.NativeFile:
+    if is_local(path):
+        return pa.OSFile(path, "wb")
+    return pa.PythonFile(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="w")
+
+
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[pa.NativeFile]:
     """A file opened for writing that takes its name only once the block has ended well.
@@ -44,11 +50,7 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
     """
     temporary = f"{path}.{uuid.uuid4().hex}.tmp"
     try:
-        with (
-            pa.OSFile(temporary, "wb")
-            if is_local(path)
-            else pa.PythonFile(FileSystems.create(temporary, compression_type=CompressionTypes.UNCOMPRESSED)) as sink
-        ):
+        with _create(temporary) as sink:
             yield sink
         FileSystems.rename([temporary], [path])
     except BaseException:
