@@ -115,7 +115,7 @@ def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
         required_tokens=options.required_tokens,
         special_tokens=options.special_tokens,
     )
-    files.remove_folder(files.join(options.folder, "spill"))
+    files.remove(files.join(options.folder, "spill"))
     files.make_folder(options.folder)
     files.write_json(files.join(options.folder, "tokenizer.json"), document)
     summary: dict[str, Any] = {
