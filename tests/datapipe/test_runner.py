@@ -46,7 +46,6 @@ def test_a_failing_step_is_one_line(mode: str) -> None:
         Runner(2, (), mode).run(lambda pipeline: pipeline | beam.Create([7]) | beam.Map(fail), 0, nothing)
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_killed_worker_is_an_error_and_no_hang() -> None:
     def build(pipeline: beam.Pipeline) -> None:
         _ = pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(die)
