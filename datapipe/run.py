@@ -82,6 +82,7 @@ def run(
                 raise RunError(str(error)) from error
         funnel = count_funnel(driver.corpus, driver.record["stages"])
         driver.record["funnel"] = funnel.as_json()
+        driver.before = {}  # of stages that the recipe no longer names
         driver.save()
         write_report(driver.corpus, funnel, driver.record)
         return Outcome(driver.corpus, funnel, driver.record)
@@ -91,11 +92,13 @@ def open_corpus(output: str) -> tuple[Corpus, dict[str, Any]]:
     """The corpus of a finished run, with its record.
 
     Raises:
-        RunError: if the folder holds no run.
+        RunError: if the folder holds no run, or one that has not come to its end.
     """
     record = _read_record(output)
     if not record:
         raise RunError(f"{output}: no {RUN_FILE} here, so no run of datapipe")
+    if "funnel" not in record:
+        raise RunError(f"{output}: the run here has not come to its end; run it again, and it goes on")
     corpus = Corpus(output)
     for name, done in record["stages"].items():
         if "skipped" not in done:
@@ -184,7 +187,10 @@ class _Driver:
         }
 
     def save(self) -> None:
-        files.write_json(self.corpus.folder(RUN_FILE), self.record)
+        """Write the record of what is done, with what an earlier run did and this one has not come to yet."""
+        done = self.before | self.record["stages"]
+        running = {"running": self.running} if self.running else {}
+        files.write_json(self.corpus.folder(RUN_FILE), self.record | running | {"stages": done})
 
     def take(self, stage: Any) -> None:
         """Run a stage, or find it done, or say why it has nothing to do."""
@@ -248,7 +254,7 @@ class _Driver:
     def _still_there(self, name: str, done: dict[str, Any]) -> bool:
         """Whether the files of a stage that the record calls done are in their place."""
         if not done["columns"]:
-            return files.exists(self.corpus.folder(name))
+            return all(files.exists(self.corpus.folder(files.join(name, file))) for file in done["files"])
         after = _add(self.corpus, name, done)
         paths = {path for part in after.parts for path in part.columns.values() if name in path}
         return all(files.exists(path) for path in paths)
@@ -256,13 +262,11 @@ class _Driver:
     def _run(self, stage: Any, key: str) -> dict[str, Any]:
         folder = self.corpus.folder(stage.name)
         if self.running != {"stage": stage.name, "key": key}:
+            # In this order: a run that is stopped in between finds neither old files under the new key nor the reverse.
             files.remove(folder)
+            self.before.pop(stage.name, None)
             self.running = {"stage": stage.name, "key": key}
-            # Stages done earlier stay on record, so that a run stopped now can still be taken up.
-            self.record["running"] = self.running
-            files.write_json(
-                self.corpus.folder(RUN_FILE), self.record | {"stages": self.before | self.record["stages"]}
-            )
+            self.save()
         files.make_folder(folder)
         files.remove_temporary(folder)
         ready = stage.prepare(self.corpus, folder) if hasattr(stage, "prepare") else stage
@@ -279,9 +283,8 @@ class _Driver:
         self._check(ready, done)
         done = {"key": key, "seconds": round(usage.seconds, 2), "peak_bytes": usage.peak_bytes, **done}
         self.running = {}
-        self.record.pop("running", None)
         self.record["stages"][stage.name] = done
-        files.write_json(self.corpus.folder(RUN_FILE), self.record | {"stages": self.before | self.record["stages"]})
+        self.save()
         rows = sum(part.rows for part in self.corpus.of_kind(_kinds(stage)))
         self.say(f"{stage.name:20}  {rows:>12,} rows  {usage.seconds:8.1f} s  {usage.peak_bytes / 2**20:8,.0f} MiB")
         return done
@@ -358,7 +361,8 @@ class _Driver:
             _ = pipeline | "Parts" >> beam.Create(list(self.corpus.of_kind(_kinds(stage)))) | ready
 
         usage = self.runner.run(build, self.text_bytes, progress.show)
-        return {"columns": [], "kinds": list(_kinds(stage)), "notes": _notes(folder)}, usage
+        made = [path.rpartition("/")[2] for path in files.list_folder(folder)]
+        return {"columns": [], "kinds": list(_kinds(stage)), "files": made, "notes": _notes(folder)}, usage
 
     def _written(self, stage: Any, folder: str) -> dict[str, Any]:
         kinds = _kinds(stage)

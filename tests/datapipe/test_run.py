@@ -221,6 +221,33 @@ def test_a_folder_of_another_recipe_or_of_other_files_is_refused(tmp_path: pathl
         run(load_recipe(str(other), {}), [inputs], inputs, Runner(1), LINES.append)
 
 
+def test_what_was_begun_under_another_threshold_is_not_taken_for_done(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+
+    def stop(line: str) -> None:
+        if line.startswith("exact_duplicates"):
+            raise KeyboardInterrupt
+
+    output = str(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(tmp_path, output, min_words=190), [inputs], output, Runner(1), stop)
+    with pytest.raises(RunError, match="has not come to its end"):
+        open_corpus(output)
+    do(tmp_path, [inputs], workers=1)
+    assert digests(tmp_path / "out") == before
+
+
+def test_a_lost_shard_is_made_again(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+    (tmp_path / "out" / "shards" / "train-00000.parquet").unlink()
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == {"shards"}
+    assert digests(tmp_path / "out") == before
+
+
 def test_no_run_in_a_folder(tmp_path: pathlib.Path) -> None:
     with pytest.raises(RunError, match=r"no run\.json"):
         open_corpus(str(tmp_path))
