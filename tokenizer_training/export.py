@@ -60,8 +60,7 @@ def export_ranks(tokenizer: Document, path: str) -> None:
     a learnt token stands split in another way than it was learnt is encoded otherwise.
 
     Raises:
-        ValueError: if the tokenizer is not byte level, does not split by a pattern, or adds tokens that are not
-            special.
+        ValueError: if the tokenizer is not byte level, or does not split by a pattern.
     """
     pattern = pattern_of(tokenizer)
     if not is_byte_level(tokenizer) or pattern is None:

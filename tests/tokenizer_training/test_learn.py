@@ -126,6 +126,17 @@ def test_learning_goes_on_under_other_rules() -> None:
     assert len(learner.merges) == 2
 
 
+def test_words_can_be_made_one_token_each() -> None:
+    learner = learner_of({"abcab": 1, "abd": 1, "cab": 7})
+    assert learner.merges_needed(2) == 6
+    learner.learn(5)
+    assert [learner.tokens[number] for number in learner.segments(0)] == [b"ab", b"c", b"ab"]
+    learner.merge_words(2)
+    assert learner.merges_needed(2) == 0
+    assert learner.tokens[5:] == [b"abc", b"abcab", b"abd"]
+    assert [learner.tokens[number] for number in learner.segments(2)] == [b"c", b"ab"]
+
+
 def test_a_character_outside_the_alphabet_separates() -> None:
     learner = learner_of({"axb": 9, "ab": 1}, symbols=["a", "b"])
     learner.learn(10)

@@ -4,15 +4,18 @@ import dataclasses
 import pathlib
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe import files
 from tests.conftest import CorpusOf
+from tokenizer_training.count import count_pretokens
 from tokenizer_training.extend import is_han
-from tokenizer_training.forms import FORMS
+from tokenizer_training.forms import FORMS, load
 from tokenizer_training.train import TrainTokenizer
+from tokenizer_training.train import train as train_from
 
 TEXTS = [
     *("The quick brown fox jumps over the lazy dog again and again and again, 100 times.",) * 4,
@@ -79,6 +82,37 @@ def test_options_have_an_effect(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> 
     assert "x" in trained("all", coverage=1.0).get_vocab()
     assert "x" not in trained("covered", coverage=0.8).get_vocab()
     assert trained("special", special_tokens=["<|end|>"]).get_vocab()["<|end|>"] == 0
+    assert "ß" in trained("alphabet", alphabet="ß").get_vocab()
+    assert "xylophone" in trained("required", required_tokens=["xylophone"]).get_vocab()
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("vocabulary", [310, 330, 2000])
+def test_required_tokens_fit_into_the_vocabulary(form: str, vocabulary: int) -> None:
+    required = ["unthinkable", "人工智能", "thermos", "t"]
+    counts = count_pretokens([pa.array(["the theory of thermal physics, thermometer 人工智能是人工"] * 5)], FORMS[form])
+    document = train_from(counts, FORMS[form], vocabulary=vocabulary, chinese=0, required_tokens=required)
+    assert len(document["model"]["vocab"]) <= vocabulary
+    for token in required:
+        assert len(load(document).encode(token).ids) == 1
+
+
+def test_documents_count_as_often_as_their_weight_says(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(["aaab", "bbba", "cdcd"], copies=[5, 0, None])
+    stage = TrainTokenizer(form="byte_level", min_frequency=1, weight="copies", folder=str(tmp_path / "t"))
+    assert stage.reads == ("text", "copies")
+    (summary,) = parts | stage
+    assert summary["pretokens"] == 6
+    assert files.read_json(str(tmp_path / "t" / "summary.json")) == summary
+    tokenizer = Tokenizer.from_file(str(tmp_path / "t" / "tokenizer.json"))
+    assert tokenizer.encode("aaab").tokens == ["aaab"]
+    assert len(tokenizer.encode("bbba").tokens) > 1
+
+
+def test_notes_say_when_the_corpus_was_too_small(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    train(corpus_of, tmp_path / "a", TEXTS)
+    (note,) = files.read_json(str(tmp_path / "a" / "tokenizer" / "notes.json"))
+    assert "no more than that of the 40,000 asked for" in note
 
 
 def test_the_same_corpus_gives_the_same_bytes(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
@@ -102,6 +136,9 @@ def test_the_same_corpus_gives_the_same_bytes(corpus_of: CorpusOf, tmp_path: pat
         ({"sample_threshold": 0}, "sample_threshold must be at least 1, got 0"),
         ({"coverage": 1.5}, "coverage must be above 0 and at most 1, got 1.5"),
         ({"special_tokens": ["end"]}, "special_tokens: 'end'"),
+        ({"required_tokens": ["two words"]}, "required_tokens: 'two words' .*: \\['two', ' words'\\]"),
+        ({"required_tokens": ["a", "a"]}, "given twice"),
+        ({"required_tokens": [""]}, "required_tokens: ''"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:

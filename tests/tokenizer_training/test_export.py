@@ -1,0 +1,165 @@
+"""What is exported is read back by its own library with the same ids."""
+
+import json
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import gguf
+import pyarrow as pa
+import pytest
+import sentencepiece
+import tiktoken
+from hypothesis import given, settings
+from tiktoken.load import load_tiktoken_bpe
+from transformers import AutoTokenizer
+
+from tests.tokenizer_training.test_extend import EXTENDED
+from tests.tokenizer_training.test_formats import sample
+from tests.tokenizer_training.test_forms import CORPUS, TEXTS, document
+from tokenizer_training.count import count_pretokens
+from tokenizer_training.encode import encoder_of
+from tokenizer_training.export import export_gguf, export_ranks, export_sentencepiece, export_transformers
+from tokenizer_training.formats import from_sentencepiece
+from tokenizer_training.forms import FORMS, Document
+from tokenizer_training.train import train
+
+MESSAGES = [{"role": "user", "content": "中文?"}, {"role": "assistant", "content": "the end"}]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_transformers_folder_loads_with_its_template(form: str, tmp_path: pathlib.Path) -> None:
+    export_transformers(document(form), str(tmp_path))
+    tokenizer = AutoTokenizer.from_pretrained(str(tmp_path))
+    encoder = encoder_of(document(form))
+    for text in CORPUS:
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"]
+        assert ids == encoder.encode_batch([text])[0].tolist()
+        assert tokenizer.decode(ids) == text
+    rendered = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+    assert rendered == (
+        "<|im_start|>user\n中文?<|im_end|>\n<|im_start|>assistant\nthe end<|im_end|>\n<|im_start|>assistant\n"
+    )
+    ids = tokenizer.apply_chat_template(MESSAGES)["input_ids"]
+    assert [number for number in ids if number < 3] == [1, 2, 1, 2]
+    assert tokenizer.eos_token == tokenizer.pad_token == "<|endoftext|>"
+
+
+def test_another_template_needs_no_chatml(tmp_path: pathlib.Path) -> None:
+    counts = count_pretokens([pa.array(CORPUS)], FORMS["byte_level"])
+    tokenizer = train(counts, FORMS["byte_level"], vocabulary=300, special_tokens=["<|end|>"])
+    with pytest.raises(ValueError, match="ChatML needs the special tokens"):
+        export_transformers(tokenizer, str(tmp_path))
+    export_transformers(tokenizer, str(tmp_path), "{{ messages[0]['content'] }}<|end|>")
+    loaded = AutoTokenizer.from_pretrained(str(tmp_path))
+    assert loaded.apply_chat_template(MESSAGES, tokenize=False) == "中文?<|end|>"
+
+
+def as_tiktoken(tokenizer: Document, folder: pathlib.Path) -> tiktoken.Encoding:
+    export_ranks(tokenizer, str(folder / "test.tiktoken"))
+    rest = json.loads((folder / "test.json").read_text())
+    ranks = load_tiktoken_bpe(str(folder / "test.tiktoken"))
+    return tiktoken.Encoding("test", mergeable_ranks=ranks, **rest)
+
+
+def as_sentencepiece(tokenizer: Document, folder: pathlib.Path) -> sentencepiece.SentencePieceProcessor:
+    export_sentencepiece(tokenizer, str(folder / "test.model"))
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "test.model"))
+
+
+@pytest.mark.parametrize("name", ["byte_level", "extended"])
+def test_tiktoken_gives_the_same_ids(name: str, tmp_path: pathlib.Path) -> None:
+    tokenizer = document("byte_level") if name == "byte_level" else EXTENDED["byte_level"]
+    encoding, encoder = as_tiktoken(tokenizer, tmp_path), encoder_of(tokenizer)
+
+    @settings(max_examples=300, deadline=None)
+    @given(TEXTS)
+    def same(text: str) -> None:
+        (ids,) = encoder.encode_batch([text])
+        assert encoding.encode_ordinary(text) == ids.tolist()
+
+    same()
+    assert encoding.encode("<|im_end|>", allowed_special="all") == [2]
+
+
+@pytest.mark.parametrize("name", ["byte_fallback", "extended"])
+def test_sentencepiece_gives_the_same_ids_and_text(name: str, tmp_path: pathlib.Path) -> None:
+    tokenizer = document("byte_fallback") if name == "byte_fallback" else EXTENDED["byte_fallback"]
+    processor, encoder = as_sentencepiece(tokenizer, tmp_path), encoder_of(tokenizer)
+
+    @settings(max_examples=300, deadline=None)
+    @given(TEXTS)
+    def same(text: str) -> None:
+        text = text.replace("▁", " ").replace("\0", "")  # SentencePiece's space; its binding ends a text at a null
+        (ids,) = encoder.encode_batch([text])
+        assert processor.encode(text) == ids.tolist()
+        assert processor.decode(ids.tolist()) == text
+
+    same()
+    # And back: the model read again is the same tokenizer but for <unk>.
+    again = encoder_of(from_sentencepiece((tmp_path / "test.model").read_bytes()))
+    for text in CORPUS:
+        assert again.encode_batch([text])[0].tolist() == encoder.encode_batch([text])[0].tolist()
+
+
+def fields(path: pathlib.Path) -> dict[str, Any]:
+    return {name: field.contents() for name, field in gguf.GGUFReader(path).fields.items()}
+
+
+def test_gguf_of_bytes_is_read_by_transformers(tmp_path: pathlib.Path) -> None:
+    tokenizer = document("byte_level")
+    export_gguf(tokenizer, str(tmp_path / "test.gguf"))
+    loaded = AutoTokenizer.from_pretrained(str(tmp_path), gguf_file="test.gguf")
+    encoder = encoder_of(tokenizer)
+    for text in CORPUS:
+        assert loaded(text, add_special_tokens=False)["input_ids"] == encoder.encode_batch([text])[0].tolist()
+    read = fields(tmp_path / "test.gguf")
+    assert read["tokenizer.ggml.pre"] == "qwen2"
+    assert read["tokenizer.ggml.eot_token_id"] == 2
+    assert "<|im_start|>" in read["tokenizer.chat_template"]
+
+
+def test_gguf_of_pieces_holds_what_the_model_holds(tmp_path: pathlib.Path) -> None:
+    # transformers prepends a space to these whatever the file says, so the file itself is compared.
+    tokenizer = document("byte_fallback")
+    processor = as_sentencepiece(tokenizer, tmp_path)
+    export_gguf(tokenizer, str(tmp_path / "test.gguf"))
+    read = fields(tmp_path / "test.gguf")
+    ids = range(processor.get_piece_size() - 1)  # the last is <unk>
+    assert read["tokenizer.ggml.tokens"] == [processor.id_to_piece(number) for number in ids]
+    assert read["tokenizer.ggml.scores"] == [processor.get_score(number) for number in ids]
+    controls = [kind == gguf.TokenType.CONTROL for kind in read["tokenizer.ggml.token_type"]]
+    assert controls == [processor.is_control(number) for number in ids]
+    bytes_ = [kind == gguf.TokenType.BYTE for kind in read["tokenizer.ggml.token_type"]]
+    assert bytes_ == [processor.is_byte(number) for number in ids]
+    assert read["tokenizer.ggml.add_space_prefix"] is False
+
+
+def test_what_cannot_be_expressed_is_refused(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "never")
+    with pytest.raises(ValueError, match="tiktoken needs a byte-level tokenizer"):
+        export_ranks(document("byte_fallback"), path)
+    with pytest.raises(ValueError, match="needs a tokenizer of the byte-fallback form"):
+        export_sentencepiece(document("byte_level"), path)
+    with pytest.raises(ValueError, match="that is not Qwen's"):
+        export_gguf(EXTENDED["ranks"], path)
+    with_sign = document("byte_fallback")
+    with_sign["model"]["vocab"]["▁"] = 999
+    with pytest.raises(ValueError, match="without ▁"):
+        export_sentencepiece(with_sign, path)
+
+
+def test_real_text_has_the_same_ids_everywhere(shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    texts = sample(shared_data, 30)
+    for form in FORMS.values():
+        counts = count_pretokens([pa.array(texts)], form)
+        tokenizer = train(counts, form, vocabulary=6000, chinese=1000)
+        encoder = encoder_of(tokenizer)
+        other: Callable[[str], list[int]] = (
+            as_sentencepiece(tokenizer, tmp_path).encode
+            if form.name == "byte_fallback"
+            else as_tiktoken(tokenizer, tmp_path).encode_ordinary
+        )
+        ids = encoder.encode_batch(texts)
+        assert [text for text, own in zip(texts, ids, strict=True) if other(text) != own.tolist()] == []
+        assert [encoder.decode(own) for own in ids] == texts
