@@ -61,7 +61,12 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder of this name."""
-    return bool(FileSystems.exists(path))
+    return bool(FileSystems.exists(path)) or (not is_local(path) and bool(_below(path, limit=1)))
+
+
+def _below(path: str, limit: int | None = None) -> list[str]:
+    """The files anywhere below a folder: all that makes a folder where the file system has none."""
+    return [metadata.path for metadata in FileSystems.match([join(path, "**")], [limit])[0].metadata_list]
 
 
 def make_folder(path: str) -> None:
@@ -74,6 +79,8 @@ def remove(path: str) -> None:
     """Delete a file, or a folder with all that is in it, if it is there."""
     if FileSystems.exists(path):
         FileSystems.delete([path])
+    elif not is_local(path):
+        FileSystems.delete(_below(path))
 
 
 def rename(path: str, name: str) -> None:
@@ -83,9 +90,7 @@ def rename(path: str, name: str) -> None:
 
 def remove_temporary(folder: str) -> None:
     """Delete what a killed process left half written anywhere below a folder."""
-    left = [m.path for match in FileSystems.match([join(folder, "**.tmp")]) for m in match.metadata_list]
-    if left:
-        FileSystems.delete(left)
+    FileSystems.delete([path for path in _below(folder) if path.endswith(".tmp")])
 
 
 def list_folder(path: str) -> list[str]:
@@ -96,7 +101,7 @@ def list_folder(path: str) -> list[str]:
 
 def fingerprint(path: str) -> list[list[str | int | float]]:
     """Path, size and time of change of every file that a path, folder or glob names: equal as long as none changes."""
-    patterns = [path, join(path, "**")] if is_local(path) and not any(c in path for c in "*?[") else [path]
+    patterns = [path] if any(c in path for c in "*?[") else [path, join(path, "**")]
     found = {m.path: m for match in FileSystems.match(patterns) for m in match.metadata_list}
     return [[name, found[name].size_in_bytes, found[name].last_updated_in_seconds] for name in sorted(found)]
 
