@@ -1,14 +1,19 @@
-"""Speed of the rule filters, one thread, this project and datatrove in turn; and whether their decisions agree.
+"""Speed of the filters, one thread: the rules beside datatrove's, and language to quality in Beam; do decisions agree?
 
     python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python
     python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python --parity
+    python -m benchmarks.filters --data ../shared/data
 
 PEER is a virtual environment of its own with `pip install datatrove spacy nltk`. Both sides run Gopher quality, Gopher
 repetition and FineWeb's rules with the published thresholds on the same documents. Figures are CPU time; a figure is
 the median of the rounds. `--parity` instead compares each filter's verdict on each document, with the same words.
+Without PEER, language identification, measurements, rules and quality classifier run end to end over parts on disk, as
+the driver runs them, and the same stages on the same batches in memory: documents of 3 KB, drawn from the paragraphs of
+real pages.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import statistics
@@ -18,6 +23,8 @@ import tempfile
 import time
 from typing import Any
 
+DOCUMENT_BYTES = 3000
+EXAMPLES = pathlib.Path(__file__).parent.parent / "sample_data/quality"
 WORDS = ("shipped", "whitespace")
 CORPORA = {"web pages": ("en-c4-300", None), "technical pages": ("multi-docs", "en-US")}
 # datatrove's reasons, filter by filter, in the order in which each filter looks, by the names of our rules.
@@ -55,7 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=pathlib.Path, help="the folder of shared data")
     parser.add_argument("--peer", help="the Python of an environment with datatrove")
-    parser.add_argument("--documents", type=int, default=300, help="how many of each corpus")
+    parser.add_argument("--documents", type=int, default=300, help="how many of each corpus, tenfold in Beam")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--parity", action="store_true", help="compare verdicts instead of speed, on all corpora")
     parser.add_argument("--serve", nargs=2, metavar=("WORDS", "FILE"), help=argparse.SUPPRESS)
@@ -64,8 +71,10 @@ def main(argv: list[str] | None = None) -> None:
         sys.stdout.write(json.dumps(datatrove_verdicts(*options.serve)))
     elif options.parity:
         compare(options.data, options.peer)
-    else:
+    elif options.peer:
         race(options.data, options.peer, options.documents, options.rounds)
+    else:
+        end_to_end(options.data, 10 * options.documents, options.rounds)
 
 
 def race(data: pathlib.Path, peer: str, number: int, rounds: int) -> None:
@@ -80,6 +89,82 @@ def race(data: pathlib.Path, peer: str, number: int, rounds: int) -> None:
                 theirs.append(ask(peer, words, texts)["seconds"])
             speed, other = (len(texts) / statistics.median(seconds) for seconds in (ours, theirs))
             print(f"{corpus:16} {words:12} {speed:10,.0f} {other:10,.0f} {speed / other:6.1f}x")
+
+
+def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
+    import pyarrow as pa
+
+    from benchmarks.dedup_quality import ROWS_PER_BATCH, corpus
+    from datapipe.corpus import Corpus, append_columns
+    from datapipe.language import IdentifyLanguage
+    from datapipe.measurements import MeasureText
+    from datapipe.quality import ScoreQuality
+    from datapipe.rules import ApplyRules
+
+    print(
+        f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7}   CPU us a document, medians; bare:"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        good, bad = ([str(EXAMPLES / f"{kind}.jsonl")] for kind in ("positive", "negative"))
+        quality = ScoreQuality(good, bad).prepare(Corpus(folder), folder)
+        stages: list[Any] = [IdentifyLanguage(), MeasureText(), ApplyRules(), quality]
+        for language, name in (("en", "en-c4-300"), ("zh", "zh-articles")):
+            texts = drawn(documents(data, name, None), number)
+            (root := pathlib.Path(folder, language)).mkdir()
+            parts = corpus(texts, str(root))
+            in_beam(parts, stages, str(root))  # compiles, loads models
+            whole = statistics.median(in_beam(parts, stages, str(root)) for _ in range(rounds))
+            bare: dict[str, list[float]] = {stage.name: [] for stage in stages}
+            for _ in range(rounds):
+                batches = pa.table({"text": texts}).to_batches(max_chunksize=ROWS_PER_BATCH)
+                for stage in stages:
+                    started = time.process_time()
+                    batches = [append_columns(batch, stage) for batch in batches]
+                    bare[stage.name].append(time.process_time() - started)
+            each = {stage: 1e6 * statistics.median(seconds) / number for stage, seconds in bare.items()}
+            beam, kernels = 1e6 * whole / number, sum(each.values())
+            split = ", ".join(f"{stage} {micros:.0f}" for stage, micros in each.items())
+            print(f"{language:10} {1e6 / beam:12,.0f} {beam:9.0f} {kernels:9.0f} {beam / kernels:6.2f}x   {split}")
+
+
+def drawn(pages: list[str], number: int) -> list[str]:
+    """Documents of about `DOCUMENT_BYTES`, of paragraphs drawn at random, the same for the same pages."""
+    import numpy as np
+
+    random = np.random.default_rng(7)
+    paragraphs = [line for page in pages for line in page.split("\n") if len(line) > 40]
+    made = []
+    for _ in range(number):
+        lines, size = [], 0
+        while size < DOCUMENT_BYTES:
+            lines.append(paragraphs[random.integers(len(paragraphs))])
+            size += len(lines[-1].encode())
+        made.append("\n".join(lines))
+    return made
+
+
+def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
+    """CPU seconds of the stages over parts on disk: a pipeline each, in this process, as `datapipe.run` builds it."""
+    import apache_beam as beam
+
+    from datapipe import work
+    from datapipe.corpus import part_path
+    from datapipe.progress import Progress
+    from datapipe.runner import Runner
+
+    def chain(pipeline: Any, parts: list[Any], process: Any) -> None:
+        _ = pipeline | beam.Create(parts) | beam.Reshuffle() | process
+
+    started = time.process_time()
+    for stage in stages:
+        folder = f"{root}/{stage.name}"
+        pathlib.Path(folder).mkdir(exist_ok=True)
+        process = beam.Map(work.process, stage, folder, root).with_output_types(int)
+        build = functools.partial(chain, parts=parts, process=process)
+        with Progress(root, stage.name) as progress:
+            Runner(mode="in_memory").run(build, 0, progress.show)
+        parts = [part.with_stage(stage.writes, part_path(folder, part.number)) for part in parts]
+    return time.process_time() - started
 
 
 def compare(data: pathlib.Path, peer: str) -> None:
