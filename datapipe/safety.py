@@ -160,11 +160,13 @@ class ScoreSafety(beam.PTransform):
     Attributes:
         words: files of listed words or phrases, one a line, of any languages.
         model: a fastText model.
+        model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         bad_label: its label for the offensive.
     """
 
     words: list[str] = dataclasses.field(default_factory=list)
     model: str = ""
+    model_sha256: str = ""
     bad_label: str = "toxic"
 
     name: ClassVar[str] = "safety"
@@ -176,6 +178,7 @@ class ScoreSafety(beam.PTransform):
         super().__init__()
         if isinstance(self.words, str):
             raise ValueError(f"safety: words must be a list of files, got {self.words!r}")
+        files.check_sha256("safety: model", self.model, self.model_sha256)
 
     def missing(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""

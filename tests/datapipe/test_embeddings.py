@@ -238,3 +238,10 @@ def test_paraphrases_share_words(shared_data: pathlib.Path) -> None:
 def test_wrong_options(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=f"embeddings: {message} must"):
         EmbedDocuments(**options)  # type: ignore[arg-type]
+
+
+def test_a_models_weights_are_the_ones_meant() -> None:
+    with pytest.raises(ValueError, match=r"embeddings: model '.*model.safetensors' is another file: expected"):
+        EmbedDocuments(model=MINI_LM, model_sha256="0")
+    with pytest.raises(ValueError, match=r"needs a folder with model.safetensors, got 'hashed_ngrams'"):
+        EmbedDocuments(model_sha256="0")

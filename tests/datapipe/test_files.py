@@ -1,6 +1,8 @@
 """Files are whole or absent, locally and through Beam's file systems."""
 
+import hashlib
 import pathlib
+import re
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,3 +48,17 @@ def test_remote_paths_are_told_from_local_ones() -> None:
     assert files.is_local("/a/b")
     assert files.is_local("a/b")
     assert not files.is_local("gs://bucket/a")
+
+
+def test_a_file_is_the_one_meant_or_an_error(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(b"weights")
+    meant, found = "0" * 64, hashlib.sha256(b"weights").hexdigest()
+    files.check_sha256("stage: model", str(path), found.upper())
+    files.check_sha256("stage: model", str(path), "")
+    files.check_sha256("stage: model", str(tmp_path / "absent"), meant)
+    message = f"stage: model '{path}' is another file: expected SHA-256 {meant}, found {found}"
+    with pytest.raises(ValueError, match=re.escape(message)):
+        files.check_sha256("stage: model", str(path), meant)
+    with pytest.raises(ValueError, match="stage: model_sha256 needs model, got"):
+        files.check_sha256("stage: model", "", meant)

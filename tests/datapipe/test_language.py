@@ -258,6 +258,7 @@ def test_another_model(tmp_path: pathlib.Path) -> None:
         ({"mixed_share": 0}, "mixed_share must be above 0 and at most 1, got 0"),
         ({"code_share": 1.5}, "code_share must be above 0 and at most 1, got 1.5"),
         ({"model": "no/such.bin"}, "model 'no/such.bin' is no file"),
+        ({"model": __file__, "model_sha256": "0"}, "language: model .* is another file: expected SHA-256 0, found"),
     ],
 )
 def test_options_are_checked(options: dict[str, object], message: str) -> None:

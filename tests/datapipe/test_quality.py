@@ -148,6 +148,8 @@ def test_missing(examples: dict[str, list[str]]) -> None:
         ScoreQuality(positives=["a.jsonl"])
     with pytest.raises(ValueError, match="got both"):
         ScoreQuality(positives=["a"], negatives=["b"], model="c")
+    with pytest.raises(ValueError, match=r"quality: model .* is another file: expected SHA-256 0, found"):
+        ScoreQuality(model=__file__, model_sha256="0")
 
 
 def reference_tokens(text: str) -> str:

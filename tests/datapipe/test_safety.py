@@ -105,3 +105,5 @@ def test_missing() -> None:
     assert ScoreSafety(["no.txt"]).missing() == "no such file: no.txt"
     with pytest.raises(ValueError, match=r"words must be a list of files, got 'a\.txt'"):
         ScoreSafety("a.txt")
+    with pytest.raises(ValueError, match=r"safety: model .* is another file: expected SHA-256 0, found"):
+        ScoreSafety(model=__file__, model_sha256="0")
