@@ -7,8 +7,8 @@ with `repeated_text.py`, shared meaning with `semantic_duplicates.py`.
 
 import dataclasses
 import uuid
-from collections.abc import Iterable, Iterator
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar
 
 import apache_beam as beam
 import numpy as np
@@ -17,7 +17,7 @@ import pyarrow as pa
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe import files
-from datapipe.components import EDGE, spanning_forest
+from datapipe.components import EDGE, LINK, read_records, spanning_forest, star_components
 from datapipe.corpus import ROW_BITS, Corpus, Part
 from datapipe.exact_duplicates import losses
 from datapipe.minhash import band_hashes
@@ -33,6 +33,10 @@ PAIR = np.dtype([("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
 ROW = np.dtype([("id", "<u8")])
 TIE = np.dtype(
     [*EDGE.descr, ("first_loss", "<f8"), ("second_loss", "<f8"), ("first_bytes", "<i8"), ("second_bytes", "<i8")]
+)
+# A document, the least id of its cluster, and its most similar partner: of equally similar ones that of least id.
+NODE = np.dtype(
+    [("id", "<u8"), ("root", "<u8"), ("partner", "<u8"), ("weight", "<f4"), ("loss", "<f8"), ("bytes", "<i8")]
 )
 
 
@@ -95,6 +99,18 @@ def ties(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarr
     return spanning_forest(np.concatenate(found))[0]
 
 
+def both_ends(edges: np.ndarray) -> np.ndarray:
+    """The `NODE`s at both ends of `TIE`s, shape (2 m,), those of one tie in sequence, each its own root."""
+    nodes = np.empty((len(edges), 2), NODE)
+    for place, (end, other) in enumerate((("first", "second"), ("second", "first"))):
+        nodes["id"][:, place] = nodes["root"][:, place] = edges[end]
+        nodes["partner"][:, place] = edges[other]
+        nodes["weight"][:, place] = edges["weight"]
+        nodes["loss"][:, place] = edges[f"{end}_loss"]
+        nodes["bytes"][:, place] = edges[f"{end}_bytes"]
+    return nodes.ravel()
+
+
 def clusters(edges: np.ndarray) -> pa.RecordBatch:
     """The verdict on each document that has a near duplicate, by id.
 
@@ -103,23 +119,38 @@ def clusters(edges: np.ndarray) -> pa.RecordBatch:
     """
     forest, ids, roots = spanning_forest(edges)
     # The ends of the strongest edges come first, so the first place of a document gives its strongest tie.
-    ends = np.stack([forest["first"], forest["second"]], axis=1).ravel()
-    partners = np.stack([forest["second"], forest["first"]], axis=1).ravel()
-    _, places = np.unique(ends, return_index=True)
-    loss = np.stack([forest["first_loss"], forest["second_loss"]], axis=1).ravel()[places]
-    length = np.stack([forest["first_bytes"], forest["second_bytes"]], axis=1).ravel()[places]
-    order = np.lexsort([ids, -length, loss, roots])
-    starts = group_starts(roots[order])
-    survivor = np.empty(len(ids), np.uint64)
-    survivor[roots[order[starts]]] = ids[order[starts]]
-    survivor = survivor[roots]
+    ends = both_ends(forest)
+    nodes = ends[np.unique(ends["id"], return_index=True)[1]]
+    nodes["root"] = ids[roots]
+    return verdicts(nodes)
+
+
+def strongest(ends: np.ndarray) -> np.ndarray:
+    """One `NODE` for each id, with its least root and its strongest tie.
+
+    Args:
+        ends: `NODE`s, all of each id; one of weight 0 tells a root and nothing else.
+    """
+    ends = ends[np.lexsort([ends["partner"], -ends["weight"], ends["id"]])]
+    starts = group_starts(ends["id"])
+    nodes = ends[starts]
+    nodes["root"] = np.minimum.reduceat(ends["root"], starts)
+    return nodes
+
+
+def verdicts(nodes: np.ndarray) -> pa.RecordBatch:
+    """The verdicts on whole clusters, from one `NODE` for each document."""
+    order = np.lexsort([nodes["id"], -nodes["bytes"], nodes["loss"], nodes["root"]])
+    starts = group_starts(nodes["root"][order])
+    survivor = np.empty(len(nodes), np.uint64)
+    survivor[order] = np.repeat(nodes["id"][order[starts]], np.diff(starts, append=len(nodes)))
     return pa.record_batch(
         [
-            pa.array(ids),
+            pa.array(np.ascontiguousarray(nodes["id"])),
             pa.array(survivor),
-            pa.array(partners[places]),
-            pa.array(forest["weight"][places // 2]),
-            pa.array(np.full(len(ids), "near_duplicate"), pa.string(), mask=ids == survivor),
+            pa.array(np.ascontiguousarray(nodes["partner"])),
+            pa.array(np.ascontiguousarray(nodes["weight"])),
+            pa.array(np.full(len(nodes), "near_duplicate"), pa.string(), mask=nodes["id"] == survivor),
         ],
         schema=pa.schema([("id", pa.uint64()), *_WRITES]),
     )
@@ -157,6 +188,8 @@ class FindNearDuplicates(beam.PTransform):
             2.0 and before; see `datapipe.minhash`.
         quality: a numeric column, higher = better, that chooses the survivor; none: the longest survives.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
+        gather_edges: up to so many pairs (52 bytes each) one worker joins to clusters; `datapipe run` finds those of
+            more in rounds of pipelines (see `star_components`); changes no result.
         folder: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
     """
 
@@ -168,7 +201,9 @@ class FindNearDuplicates(beam.PTransform):
     sketch: str = "fast"
     quality: str | None = None
     partitions: int = 64
+    gather_edges: int = 50_000_000
     folder: str | None = None
+    edges: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "near_duplicates"
     version: ClassVar[int] = 1
@@ -181,6 +216,8 @@ class FindNearDuplicates(beam.PTransform):
         for field in ("shingle_size", "bands", "rows", "partitions"):
             if getattr(self, field) < 1:
                 raise ValueError(f"near_duplicates: {field} must be at least 1, got {getattr(self, field)!r}")
+        if self.gather_edges < 0:
+            raise ValueError(f"near_duplicates: gather_edges must be at least 0, got {self.gather_edges!r}")
         if self.slots < self.bands * self.rows:
             raise ValueError(
                 f"near_duplicates: slots must be at least bands * rows = {self.bands * self.rows}, got {self.slots!r}"
@@ -195,9 +232,26 @@ class FindNearDuplicates(beam.PTransform):
 
     def prepare(self, corpus: Corpus, folder: str) -> "FindNearDuplicates":  # noqa: ARG002 - it learns nothing
         """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
-        scratch = files.join(folder, "scratch")
-        files.remove(scratch)
-        return dataclasses.replace(self, folder=scratch)
+        ready = dataclasses.replace(self, folder=files.join(folder, "scratch"))
+        ready.edges = files.join(folder, "edges")
+        files.remove(files.join(folder, "scratch"))
+        files.remove(ready.edges)
+        files.remove(f"{ready.edges}-rounds")
+        return ready
+
+    def later(self, run: Callable[[Callable[[beam.Pipeline], Any]], Any]) -> Iterator[beam.PTransform]:
+        """The transform that gives the verdicts where pairs were too many to gather, once it can run.
+
+        Args:
+            run: builds a pipeline with the function that it is given and runs it to its end.
+        """
+        if self.edges is None or not files.exists(self.edges):
+            return
+        ties_found = files.list_folder(self.edges)
+        stars = star_components(ties_found, TIE, f"{self.edges}-rounds", self.partitions, run)
+        yield _JudgeStars(ties_found, stars, self.partitions)
+        files.remove(f"{self.edges}-rounds")
+        files.remove(self.edges)
 
     def _members(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(["text"]):
@@ -242,6 +296,15 @@ class FindNearDuplicates(beam.PTransform):
         )
         paths = beam.pvalue.AsDict(sets)
         edges = pairs | "Verify" >> beam.FlatMap(_verify, paths, self.threshold).with_output_types(bytes)
+        if self.edges is not None:
+            total = (
+                edges
+                | "Lengths" >> beam.Map(lambda block: len(block) // TIE.itemsize).with_output_types(int)
+                | "Total" >> beam.CombineGlobally(sum)
+            )
+            edges = edges | "Spill" >> beam.FlatMap(
+                _spill, beam.pvalue.AsSingleton(total), self.gather_edges, self.edges
+            ).with_output_types(bytes)
         return (
             parts.pipeline
             | "Once" >> beam.Create([None])
@@ -264,7 +327,56 @@ def _verify(pairs: bytes, paths: dict[int, str], threshold: float) -> Iterator[b
     return (block for _, block in partition(found, np.zeros(len(found), np.int64)))
 
 
+def _spill(block: bytes, total: int, gather_edges: int, folder: str) -> Iterator[bytes]:
+    """The block, or a file of it where there are too many to gather."""
+    if total <= gather_edges:
+        yield block
+        return
+    files.make_folder(folder)
+    first, second = np.frombuffer(block, TIE)[0].tolist()[:2]  # no other block holds this pair
+    with files.whole_file(files.join(folder, f"{first:016x}-{second:016x}")) as sink:
+        sink.write(block)
+
+
 def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str]) -> Iterator[pa.RecordBatch]:
     yield clusters(rejoin(edges, TIE))
     for folder in {FileSystems.split(path)[0] for path in paths.values()}:
         files.remove(folder)
+
+
+@dataclasses.dataclass(eq=False)
+class _JudgeStars(beam.PTransform):
+    """Files of `TIE`s, and of the stars that they come to, into verdicts; the parts are not read."""
+
+    ties: list[str]
+    stars: list[str]
+    partitions: int
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
+        ties = parts.pipeline | "Ties" >> beam.Create(self.ties) | "Spread ties" >> beam.Reshuffle()
+        stars = parts.pipeline | "Stars" >> beam.Create(self.stars) | "Spread stars" >> beam.Reshuffle()
+        return (
+            (
+                ties | "Ends" >> beam.Map(_ends).with_output_types(np.ndarray),
+                stars | "Roots" >> beam.Map(_roots).with_output_types(np.ndarray),
+            )
+            | "Both" >> beam.Flatten()
+            | "Documents" >> GroupRecords(NODE, "id", self.partitions)
+            | "Strongest" >> beam.Map(strongest).with_output_types(np.ndarray)
+            | "Clusters" >> GroupRecords(NODE, "root", self.partitions)
+            | "Judge" >> beam.Map(verdicts).with_output_types(pa.RecordBatch)
+        )
+
+
+def _ends(path: str) -> np.ndarray:
+    return both_ends(read_records(path, TIE))
+
+
+def _roots(path: str) -> np.ndarray:
+    links = read_records(path, LINK)
+    nodes = np.zeros(len(links), NODE)
+    nodes["id"], nodes["root"] = links["node"], links["other"]
+    return nodes

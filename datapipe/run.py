@@ -8,6 +8,7 @@ was interrupted goes on with the parts that it lacks.
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -339,9 +340,9 @@ class _Driver:
         by_number = {part.number: part for part in parts}
         root = self.corpus.root
 
-        def build(pipeline: beam.Pipeline) -> None:
+        def build(pipeline: beam.Pipeline, judge: beam.PTransform) -> None:
             references = pipeline | "Parts" >> beam.Create(list(parts))
-            verdicts = references | stage | "ByPart" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
+            verdicts = references | judge | "ByPart" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
             every = references | "Every" >> beam.Map(work.nothing).with_output_types(tuple[int, bytes])
             _ = (
                 (verdicts, every)
@@ -350,7 +351,16 @@ class _Driver:
                 | "Write" >> beam.Map(work.write, by_number, stage.writes, folder, root).with_output_types(int)
             )
 
-        usage = self.runner.run(build, self.text_bytes, progress.show)
+        used = []
+
+        def run_pipeline(build: Callable[[beam.Pipeline], None]) -> None:
+            used.append(self.runner.run(build, self.text_bytes, progress.show))
+
+        run_pipeline(functools.partial(build, judge=stage))
+        # What takes a number of pipelines that only the data tell comes after, in the place of the first verdicts.
+        for judge in getattr(stage, "later", lambda _: ())(run_pipeline):
+            run_pipeline(functools.partial(build, judge=judge))
+        usage = Usage(sum(each.seconds for each in used), max(each.peak_bytes for each in used))
         return self._written(stage, folder), usage
 
     def _run_product_stage(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:

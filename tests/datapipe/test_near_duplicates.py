@@ -10,8 +10,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.components import spanning_forest
 from datapipe.corpus import Corpus, Part
-from datapipe.near_duplicates import MEMBER, REACH, FindNearDuplicates, bucket_pairs
+from datapipe.near_duplicates import (
+    MEMBER,
+    NODE,
+    REACH,
+    TIE,
+    FindNearDuplicates,
+    both_ends,
+    bucket_pairs,
+    clusters,
+    strongest,
+)
+from datapipe.near_duplicates import verdicts as judge
 from tests.conftest import CorpusOf
 
 REMOVED = "near_duplicate"
@@ -127,6 +139,33 @@ def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     assert verdicts(parts, FindNearDuplicates(partitions=1)) == verdicts(parts, FindNearDuplicates(partitions=5))
 
 
+TIES = st.lists(
+    st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.8, 0.9, 1.0])).filter(lambda t: t[0] < t[1]),
+    max_size=30,
+    unique_by=lambda tie: tie[:2],
+)
+
+
+@given(TIES, st.permutations(range(13)), st.integers(0, 30))
+@settings(deadline=None)
+def test_partners_and_survivors_need_no_gathering(
+    found: list[tuple[int, int, float]], rank: list[int], cut: int
+) -> None:
+    edges = np.zeros(len(found), TIE)
+    for place, (first, second, weight) in enumerate(found):
+        edges[place] = first, second, weight, rank[first] // 3, rank[second] // 3, rank[first] % 2, rank[second] % 2
+    _, ids, roots = spanning_forest(edges)
+    stars = np.zeros(len(ids), NODE)
+    stars["id"], stars["root"] = ids, ids[roots]
+    # Each part's own forest is all that is kept of it.
+    forests = [both_ends(spanning_forest(part)[0]) for part in (edges[:cut], edges[cut:])]
+    nodes = strongest(np.concatenate([*forests, stars[stars["id"] != stars["root"]]]))
+    assert judge(nodes).to_pylist() == clusters(edges).to_pylist()
+    for row in clusters(edges).to_pylist():
+        mine = [(-w, a + b - row["id"]) for a, b, w in found if row["id"] in (a, b)]
+        assert row["near_duplicates_of"] == min(mine)[1]
+
+
 def test_short_and_empty_documents(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["", None, "?!", "one two", "One, two!", "one", ""])
     assert set(verdicts(parts)) == {3, 4}
@@ -202,6 +241,7 @@ def test_chain_of_ten_thousand(corpus_of: CorpusOf) -> None:
         ({"threshold": 0.0}, "threshold must be above 0 and at most 1, got 0.0"),
         ({"shingle_size": 0}, "shingle_size must be at least 1, got 0"),
         ({"bands": 0}, "bands must be at least 1, got 0"),
+        ({"gather_edges": -1}, "gather_edges must be at least 0, got -1"),
         ({"rows": 7}, r"slots must be at least bands \* rows = 140, got 128"),
         ({"sketch": "sha1"}, "sketch must be one of .*, got 'sha1'"),
     ],

@@ -22,7 +22,7 @@ from datapipe import files
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.recipe import load_recipe
 from datapipe.run import ConservationError, Outcome, RunError, open_corpus, run
-from datapipe.runner import Runner
+from datapipe.runner import WORKER, Runner
 
 RECIPE = """
 description: toy
@@ -129,6 +129,27 @@ def test_every_document_is_accounted_for(tmp_path: pathlib.Path, inputs: str) ->
     assert pq.read_table(out / "rejects").column("reason").to_pylist() == ["malformed_json"] * 3
     assert "malformed_json" in (out / "report.html").read_text()
     assert open_corpus(str(out))[0] == outcome.corpus
+
+
+def test_clusters_found_in_rounds_are_those_gathered(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    words = [f"w{number}" for number in range(600)]
+    chain = [" ".join(words[at : at + 29]) for at in range(500)]
+    texts = [*chain, *(document(seed % 9) + " more" * (seed % 4) for seed in range(60))]
+    random.Random(1).shuffle(texts)
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    tables = []
+    for gather in (50_000_000, 0):
+        output = str(tmp_path / f"out-{gather}")
+        text = "description: toy\nstages: [{documents: {part_bytes: 20000}}, {near_duplicates: {gather_edges: EDGES}}]"
+        toy = recipe(tmp_path, output, text=text.replace("EDGES", str(gather)))
+        run(toy, [str(folder)], output, Runner(workers=1), lambda _: None)
+        tables.append({path.name: path.read_bytes() for path in pathlib.Path(output, "near_duplicates").iterdir()})
+    assert len(tables[0]) > 1
+    assert tables[0] == tables[1]
+    clusters = pq.read_table(tmp_path / "out-0" / "near_duplicates").column("near_duplicates_cluster")
+    assert len(clusters.drop_null().unique()) == 10
 
 
 def test_a_second_run_does_nothing(tmp_path: pathlib.Path, inputs: str) -> None:
@@ -303,7 +324,7 @@ def test_a_killed_worker_ends_the_run_with_one_line_and_it_can_go_on(tmp_path: p
     workers: list[psutil.Process] = []
     while not workers and time.monotonic() < deadline:
         children = psutil.Process(process.pid).children(recursive=True)
-        workers = [child for child in children if any("sdk_worker_main" in part for part in child.cmdline()[1:3])]
+        workers = [child for child in children if WORKER in child.cmdline()]
         time.sleep(0.05)
     time.sleep(0.5)
     workers[-1].kill()
