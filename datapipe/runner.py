@@ -28,7 +28,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
 # Worker processes cost 2 to 4 s to start and to warm up; below this much text one process is sooner done.
 PROCESSES_FROM_BYTES = 48 << 20
-WORKER = "apache_beam.runners.worker.sdk_worker_main"
+WORKER = "datapipe.worker"
 _POLL_SECONDS = 0.2
 _POLLS_PER_MEMORY_READING = 5
 
@@ -83,7 +83,7 @@ class Runner:
         if not self.uses_processes(text_bytes):
             return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(self.flags), direct_num_workers=1))
         # What `direct_running_mode=multi_processing` sets up, but for the chatter of each worker on standard error.
-        command = f"exec {shlex.quote(sys.executable)} -m {WORKER} 2>>{shlex.quote(worker_log)}"
+        command = f"exec {shlex.quote(sys.executable)} -m {WORKER} {os.getpid()} 2>>{shlex.quote(worker_log)}"
         environment = SubprocessSDKEnvironment.from_command_string(command)
         quiet = dict_to_struct({"default_sdk_harness_log_level": "ERROR"})
         provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=quiet)
