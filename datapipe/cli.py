@@ -90,9 +90,10 @@ def _fail(status: int, error: BaseException) -> int:
 def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     from datapipe import files
+    from datapipe.documents import TooManyRejectsError
     from datapipe.funnel import render_funnel
     from datapipe.recipe import RecipeError, load_recipe
-    from datapipe.run import ERROR_LOG, ConservationError, RunError, run
+    from datapipe.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
     from datapipe.runner import PipelineError, Runner
 
     started = time.monotonic()
@@ -106,7 +107,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         outcome = run(recipe, arguments.input, arguments.output, runner, print)
     except RunError as error:
         return _fail(2, error)
-    except (PipelineError, ConservationError, OSError) as error:
+    except (PipelineError, ConservationError, NoDocumentsError, TooManyRejectsError, OSError) as error:
         status = _fail(1, error)
         log = files.join(arguments.output, ERROR_LOG)
         with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands

@@ -65,6 +65,10 @@ RESERVED_NAMES = frozenset({*DOCUMENT_SCHEMA.names, "id", "kind"})
 ABOUT_THE_DATA = ("readme*", "license*", "licence*", "copying*", "notice*", "source.md", "changelog*", "citation*")
 
 
+class TooManyRejectsError(RuntimeError):
+    """More of the input is no document than the user allows."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Slice:
     """A file, or a byte range of it, to be read by one task.
@@ -241,12 +245,12 @@ class ReadDocuments(beam.PTransform):
         """Give the parts of all tasks their numbers in the corpus, and account for them: see `number_parts`.
 
         Raises:
-            ValueError: if more records than `max_reject_share` were rejected.
+            TooManyRejectsError: if more records than `max_reject_share` were rejected.
         """
         done = number_parts(tasks, tasks_folder, folder, corpus)
         if done["rejects"] > self.max_reject_share * done["records"]:
             reason, count = max(done["rejects_by_reason"].items(), key=lambda item: item[1])
-            raise ValueError(
+            raise TooManyRejectsError(
                 f"{self.name}: {done['rejects']:,} of {done['records']:,} records rejected, more than max_reject_share "
                 f"= {self.max_reject_share:g}; {count:,} are {reason}, see {corpus.folder('rejects')}"
             )

@@ -7,13 +7,15 @@ import contextlib
 import hashlib
 import json
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes
+from apache_beam.io.filesystem import CompressionTypes, FileMetadata
 from apache_beam.io.filesystems import FileSystems
 
 # Level 1 compresses 290 MB/s a core, level 3 125 MB/s: column files are read once or twice, shards for years.
@@ -56,18 +58,25 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
         FileSystems.rename([temporary], [path])
     except BaseException:
         if FileSystems.exists(temporary):
-            FileSystems.delete([temporary])
+            remove(temporary)
         raise
 
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder of this name."""
-    return bool(FileSystems.exists(path)) or (not is_local(path) and bool(_below(path, limit=1)))
+    return bool(FileSystems.exists(path)) or (not is_local(path) and bool(_match(path, "/**")))
 
 
-def _below(path: str, limit: int | None = None) -> list[str]:
-    """The files anywhere below a folder: all that makes a folder where the file system has none."""
-    return [metadata.path for metadata in FileSystems.match([join(path, "**")], [limit])[0].metadata_list]
+def _match(path: str, below: str = "") -> list[FileMetadata]:
+    """The files of this very name, or of a pattern below it; Beam takes `[` and `*` in a name for a pattern too."""
+    # Beam finds nothing where the first name of a relative path is a pattern.
+    whole = os.path.abspath(path) if is_local(path) else path.rstrip("/")  # noqa: PTH100
+    found = FileSystems.match([re.sub(r"[*?[]", "?", whole) + below])[0].metadata_list
+    return [
+        FileMetadata(path.rstrip("/") + file.path[len(whole) :], file.size_in_bytes, file.last_updated_in_seconds)
+        for file in found
+        if file.path == whole or (below and file.path.startswith(whole + "/"))
+    ]
 
 
 def make_folder(path: str) -> None:
@@ -78,10 +87,12 @@ def make_folder(path: str) -> None:
 
 def remove(path: str) -> None:
     """Delete a file, or a folder with all that is in it, if it is there."""
-    if FileSystems.exists(path):
-        FileSystems.delete([path])
-    elif not is_local(path):
-        FileSystems.delete(_below(path))
+    if not is_local(path):
+        FileSystems.delete([file.path for file in (*_match(path), *_match(path, "/**"))])
+    elif os.path.isdir(path):  # noqa: PTH112
+        shutil.rmtree(path)
+    elif os.path.exists(path):  # noqa: PTH110
+        os.unlink(path)  # noqa: PTH108
 
 
 def rename(path: str, name: str) -> None:
@@ -91,19 +102,20 @@ def rename(path: str, name: str) -> None:
 
 def remove_temporary(folder: str) -> None:
     """Delete what a killed process left half written anywhere below a folder."""
-    FileSystems.delete([path for path in _below(folder) if path.endswith(".tmp")])
+    for file in _match(folder, "/**"):
+        if file.path.endswith(".tmp"):
+            remove(file.path)
 
 
 def list_folder(path: str) -> list[str]:
     """The paths of the files right in a folder, sorted."""
-    matched = FileSystems.match([join(path, "*")])[0]
-    return sorted(metadata.path for metadata in matched.metadata_list)
+    return sorted(file.path for file in _match(path, "/*"))
 
 
 def fingerprint(path: str) -> list[list[str | int | float]]:
     """Path, size and time of change of every file that a path, folder or glob names: equal as long as none changes."""
-    patterns = [path] if any(c in path for c in "*?[") else [path, join(path, "**")]
-    found = {m.path: m for match in FileSystems.match(patterns) for m in match.metadata_list}
+    literally = _match(path, "/**") or _match(path)
+    found = {file.path: file for file in literally or FileSystems.match([path])[0].metadata_list}
     return [[name, found[name].size_in_bytes, found[name].last_updated_in_seconds] for name in sorted(found)]
 
 

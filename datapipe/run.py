@@ -12,6 +12,7 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from datapipe.runner import Runner, Usage
 
 RUN_FILE = "run.json"
 ERROR_LOG = "error.log"
+REJECTS = "rejects"
 TASKS = "tasks"
 # Raised when the layout of the output folder changes: an older folder is then not taken up.
 FORMAT = 1
@@ -37,6 +39,10 @@ FORMAT = 1
 
 class RunError(RuntimeError):
     """A run that cannot begin or go on, in one line that says what to do."""
+
+
+class NoDocumentsError(RuntimeError):
+    """Inputs that hold no document, only rejects."""
 
 
 class ConservationError(RuntimeError):
@@ -73,6 +79,7 @@ def run(
         PipelineError: if a stage fails.
         ConservationError: if a stage loses or invents a document.
     """
+    _keep_apart(inputs, output)
     with _own(output):
         files.remove(files.join(output, ERROR_LOG))
         driver = _Driver(recipe, inputs, output, runner, say)
@@ -83,7 +90,7 @@ def run(
                 raise RunError(str(error)) from error
         funnel = count_funnel(driver.corpus, driver.record["stages"])
         driver.record["funnel"] = funnel.as_json()
-        driver.before = {}  # of stages that the recipe no longer names
+        driver.clear()
         driver.save()
         write_report(driver.corpus, funnel, driver.record)
         return Outcome(driver.corpus, funnel, driver.record)
@@ -126,6 +133,19 @@ def _add(corpus: Corpus, name: str, done: dict[str, Any]) -> Corpus:
     return corpus.with_stage(name, columns, done["kinds"]) if done["columns"] else corpus
 
 
+def _keep_apart(inputs: Sequence[str], output: str) -> None:
+    """Refuse to write where the documents are: a stage's folder is emptied before the stage fills it.
+
+    Raises:
+        RunError: if the output is an input, or lies in one, or an input lies in the output.
+    """
+    there = os.path.realpath(output) if files.is_local(output) else output.rstrip("/")
+    for path in inputs:
+        here = os.path.realpath(path) if files.is_local(path) else path.rstrip("/")
+        if here == there or here.startswith(there + "/") or there.startswith(here + "/"):
+            raise RunError(f"the output folder {output} and the input {path} lie in each other: give another --output")
+
+
 @contextlib.contextmanager
 def _own(output: str) -> Iterator[None]:
     """Make the output folder this run's alone."""
@@ -136,7 +156,7 @@ def _own(output: str) -> Iterator[None]:
     if not files.is_local(output):
         yield
         return
-    if files.list_folder(output) and not files.exists(files.join(output, RUN_FILE)) and not _only_lock(output):
+    if set(os.listdir(output)) - {".lock"} and not files.exists(files.join(output, RUN_FILE)):  # noqa: PTH208
         raise RunError(f"{output} holds files that are no run of datapipe: give an empty or a new folder")
     try:
         lock = open(files.join(output, ".lock"), "w")  # noqa: PTH123, SIM115 - held until the run ends
@@ -148,10 +168,6 @@ def _own(output: str) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(f"another run is writing into {output}: wait for it, or give another folder") from None
         yield
-
-
-def _only_lock(output: str) -> bool:
-    return all(path.endswith("/.lock") for path in files.list_folder(output))
 
 
 class _Driver:
@@ -193,6 +209,16 @@ class _Driver:
         running = {"running": self.running} if self.running else {}
         files.write_json(self.corpus.folder(RUN_FILE), self.record | running | {"stages": done})
 
+    def clear(self) -> None:
+        """Remove what earlier runs made by stages that this one skipped or does not name."""
+        for name in self.before:
+            if "key" not in self.record["stages"].get(name, {}):
+                files.remove(self.corpus.folder(name))
+                for path in files.list_folder(self.corpus.folder(REJECTS)):
+                    if path.rpartition("/")[2].startswith(f"{name}-"):
+                        files.remove(path)
+        self.before = {}
+
     def take(self, stage: Any) -> None:
         """Run a stage, or find it done, or say why it has nothing to do."""
         lack = self._lack(stage)
@@ -215,6 +241,9 @@ class _Driver:
             self.say(f"{'':20}  {note}")
         if "parts" in done:
             self.text_bytes += sum(part["bytes"] for part in done["parts"])
+            if not self.corpus.parts:
+                reasons = ", ".join(f"{count:,} {reason}" for reason, count in done["rejects_by_reason"].items())
+                raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
 
     def _lack(self, stage: Any) -> str | None:
         """Why a stage has nothing to work on, in one line."""
@@ -232,8 +261,11 @@ class _Driver:
         seen = set[str]()
         for column in (*stage.reads, *getattr(stage, "may_read", ())):
             seen |= self.writers.get(column, set())
-        if not hasattr(stage, "process") or getattr(stage, "skips_removed", False):
-            # It sees only the rows still kept; and the numbers of new parts follow on those there are.
+        if _is_source(stage):
+            # The numbers of new parts follow on those there are.
+            seen |= {name for name in self.keys if "parts" in self.record["stages"][name]}
+        elif not hasattr(stage, "process") or getattr(stage, "skips_removed", False):
+            # It sees only the rows still kept.
             seen |= {name for name in self.keys if self._decides(name)}
         content = {
             "format": FORMAT,
@@ -243,7 +275,7 @@ class _Driver:
             "kinds": list(_kinds(stage)),
             "sees": {name: self.keys[name] for name in sorted(seen)},
             "inputs": stage.fingerprint(self.inputs) if _is_source(stage) else [],
-            "files": [files.fingerprint(path) for path in _strings(_options(stage)) if _names_file(path)],
+            "files": [files.fingerprint(value) for value in _strings(_options(stage)) if value],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -256,9 +288,10 @@ class _Driver:
         """Whether the files of a stage that the record calls done are in their place."""
         if not done["columns"]:
             return all(files.exists(self.corpus.folder(files.join(name, file))) for file in done["files"])
+        before = {part.number for part in self.corpus.parts}
         after = _add(self.corpus, name, done)
-        paths = {path for part in after.parts for path in part.columns.values() if name in path}
-        return all(files.exists(path) for path in paths)
+        parts = [p for p in after.parts if (p.number not in before if "parts" in done else p.kind in done["kinds"])]
+        return all(files.exists(part_path(self.corpus.folder(name), part.number)) for part in parts)
 
     def _run(self, stage: Any, key: str) -> dict[str, Any]:
         folder = self.corpus.folder(stage.name)
@@ -424,10 +457,6 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _strings(item)
-
-
-def _names_file(value: str) -> bool:
-    return "/" in value and files.exists(value)
 
 
 def _notes(folder: str) -> list[str]:

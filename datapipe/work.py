@@ -8,7 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datapipe.corpus import Part, part_path, process_part, write_verdicts
+from datapipe.corpus import ROW_BITS, Part, part_path, process_part, write_verdicts
 from datapipe.progress import tick
 
 
@@ -27,7 +27,7 @@ def process(part: Part, stage: Any, folder: str, root: str) -> int:
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
     """A batch of verdicts, cut by part and serialised as an Arrow stream."""
-    numbers = verdicts.column("id").to_numpy() >> 32
+    numbers = verdicts.column("id").to_numpy() >> ROW_BITS
     for number in sorted(set(numbers.tolist())):
         batch = verdicts.filter(pa.array(numbers == number))
         sink = pa.BufferOutputStream()

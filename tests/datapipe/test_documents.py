@@ -23,6 +23,7 @@ from datapipe.documents import (
     Document,
     PartManifest,
     ReadDocuments,
+    TooManyRejectsError,
     common_schema,
     conform,
     plan,
@@ -312,7 +313,7 @@ def test_too_many_rejects_fail_the_run(write: Write, tmp_path: pathlib.Path) -> 
         if share == 0.75:
             stage.number(tasks, str(tmp_path / "tasks"), str(tmp_path / "documents"), Corpus(str(tmp_path)))
         else:
-            with pytest.raises(ValueError, match=r"3 of 4 records rejected, .* = 0\.7; 2 are malformed_json"):
+            with pytest.raises(TooManyRejectsError, match=r"3 of 4 records rejected, .* = 0\.7; 2 are malformed_json"):
                 stage.number(tasks, str(tmp_path / "tasks"), str(tmp_path / "documents"), Corpus(str(tmp_path)))
 
 

@@ -62,3 +62,31 @@ def test_a_file_is_the_one_meant_or_an_error(tmp_path: pathlib.Path) -> None:
         files.check_sha256("stage: model", str(path), meant)
     with pytest.raises(ValueError, match="stage: model_sha256 needs model, got"):
         files.check_sha256("stage: model", "", meant)
+
+
+def test_names_that_look_like_patterns_are_names(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in (str(tmp_path / "out 中文 [x]*"), "relative [y]"):
+        files.make_folder(folder)
+        path = files.join(folder, "a.json")
+        files.write_json(path, 1)
+        assert files.list_folder(folder) == [path]
+        assert [entry[0] for entry in files.fingerprint(folder)] == [path]
+        files.write_json(files.join(folder, "b.tmp"), 1)
+        files.remove_temporary(folder)
+        assert files.list_folder(folder) == [path]
+        files.remove(folder)
+        assert not files.exists(folder)
+
+
+def test_a_fingerprint_sees_files_by_glob_and_by_bare_name(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.bin").write_text("one")
+    for name in (str(tmp_path / "*.bin"), "model.bin", str(tmp_path)):
+        before = files.fingerprint(name)
+        assert len(before) == 1
+        (tmp_path / "model.bin").write_text("another" * len(name))
+        assert files.fingerprint(name) != before
+    assert files.fingerprint("absent") == []

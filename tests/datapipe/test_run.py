@@ -21,7 +21,7 @@ import pytest
 from datapipe import files
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.recipe import load_recipe
-from datapipe.run import ConservationError, Outcome, RunError, open_corpus, run
+from datapipe.run import ConservationError, NoDocumentsError, Outcome, RunError, open_corpus, run
 from datapipe.runner import WORKER, Runner
 
 RECIPE = """
@@ -239,7 +239,9 @@ def test_a_folder_of_another_recipe_or_of_other_files_is_refused(tmp_path: pathl
     with pytest.raises(RunError, match="holds a run of the recipe 'toy'"):
         run(load_recipe(str(other), {}), [inputs], str(tmp_path / "out"), Runner(1), LINES.append)
     with pytest.raises(RunError, match="no run of datapipe"):
-        run(load_recipe(str(other), {}), [inputs], inputs, Runner(1), LINES.append)
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "file").write_text("")
+        run(load_recipe(str(other), {}), [inputs], str(tmp_path / "full"), Runner(1), LINES.append)
 
 
 def test_what_was_begun_under_another_threshold_is_not_taken_for_done(tmp_path: pathlib.Path, inputs: str) -> None:
@@ -361,3 +363,36 @@ def test_a_full_disk_ends_the_run_with_one_line(tmp_path: pathlib.Path, inputs: 
     (small_disk / "ballast").unlink()
     for path in out.rglob("*.parquet"):
         pq.read_table(path)
+
+
+@pytest.mark.parametrize("output", [".", "in", "in/out"])
+def test_an_output_that_holds_the_input_or_lies_in_it_is_refused(
+    output: str, tmp_path: pathlib.Path, inputs: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match="lie in each other"):
+        do(tmp_path, [inputs], output, workers=1)
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "toy.yaml") == before
+
+
+def test_a_folder_of_folders_is_not_empty(tmp_path: pathlib.Path, inputs: str) -> None:
+    (tmp_path / "mine" / "documents").mkdir(parents=True)
+    (tmp_path / "mine" / "documents" / "precious.txt").write_text("precious")
+    with pytest.raises(RunError, match="no run of datapipe"):
+        do(tmp_path, [inputs], "mine", workers=1)
+    assert (tmp_path / "mine" / "documents" / "precious.txt").read_text() == "precious"
+
+
+def test_inputs_without_a_document_say_what_was_rejected(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text("{broken\n")
+    with pytest.raises(NoDocumentsError, match="1 malformed_json"):
+        do(tmp_path, [str(tmp_path / "in")], workers=1)
+
+
+def test_what_a_skipped_stage_made_before_is_removed(tmp_path: pathlib.Path, inputs: str) -> None:
+    output = str(tmp_path / "out")
+    do(tmp_path, [inputs], workers=1)
+    short = RECIPE.replace("  - near_duplicates\n", "")
+    run(recipe(tmp_path, output, text=short), [inputs], output, Runner(1), LINES.append)
+    assert not (tmp_path / "out" / "near_duplicates").exists()
