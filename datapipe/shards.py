@@ -105,7 +105,7 @@ class WriteShards(beam.PTransform):
     """
 
     columns: list[str] = dataclasses.field(default_factory=list)
-    shard_bytes: int = 256 << 20
+    shard_bytes: int = 128 << 20
     row_group_rows: int = 1024
     compression_level: int = 3
     seed: int = 0
