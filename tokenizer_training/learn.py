@@ -217,9 +217,10 @@ def _heapify(
 def _pop(
     heap_count: Int64, heap_entry: Int32, entry_pair: UInt64, size: int, keys: UInt64, totals: Int64, least: int
 ) -> tuple[int, int, int, int]:
-    """The entry of the most frequent pair, its count, how often the pair was touched is read by the caller; -1 if none.
+    """Take the entry of the most frequent pair off the heap: the entry, its count, the pair's slot, the heap's size.
 
-    A pair whose count has changed since it was pushed goes back with its present count.
+    A pair whose count has changed since it was pushed goes back with its present count. The entry is -1 if none is
+    left.
     """
     while size > 0:
         count = heap_count[0]

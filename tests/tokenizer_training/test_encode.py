@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 
 from tests.tokenizer_training.test_forms import TEXTS, document
 from tokenizer_training.encode import PROBES, Encoder, encoder_of, load_encoder
+from tokenizer_training.forms import byte_characters
 
 ENCODERS = {form: encoder_of(document(form)) for form in ("byte_level", "byte_fallback")}
 
@@ -64,6 +65,14 @@ def test_what_fastokens_does_not_know_is_encoded_by_tokenizers() -> None:
     assert encoder.fast is None
     exact = Tokenizer.from_str(json.dumps(metaspace()))
     assert encoder.encode_batch(["the cat"])[0].tolist() == exact.encode("the cat").ids
+
+
+def test_a_vocabulary_without_all_bytes_is_encoded_by_tokenizers() -> None:
+    lacking = document("byte_level")
+    del lacking["model"]["vocab"][byte_characters()[0x0B]]
+    encoder = encoder_of(lacking)
+    assert encoder.fast is None
+    assert encoder.decode(encoder.encode_batch(["the\x0b cat"])[0]) == "the cat"
 
 
 def test_a_backend_that_disagrees_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
