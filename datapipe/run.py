@@ -275,7 +275,7 @@ class _Driver:
             "kinds": list(_kinds(stage)),
             "sees": {name: self.keys[name] for name in sorted(seen)},
             "inputs": stage.fingerprint(self.inputs) if _is_source(stage) else [],
-            "files": [files.fingerprint(value) for value in _strings(_options(stage)) if value],
+            "files": [files.fingerprint(value) for value in _strings(_options(stage)) if _may_name_files(value)],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -457,6 +457,11 @@ def _strings(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from _strings(item)
+
+
+def _may_name_files(value: str) -> bool:
+    """Whether an option may be a path or a glob, and not just a word that a folder happens to be called, too."""
+    return any(character in value for character in "/.*")
 
 
 def _notes(folder: str) -> list[str]:

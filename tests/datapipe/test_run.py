@@ -396,3 +396,16 @@ def test_what_a_skipped_stage_made_before_is_removed(tmp_path: pathlib.Path, inp
     short = RECIPE.replace("  - near_duplicates\n", "")
     run(recipe(tmp_path, output, text=short), [inputs], output, Runner(1), LINES.append)
     assert not (tmp_path / "out" / "near_duplicates").exists()
+
+
+def test_a_folder_called_like_an_option_changes_nothing(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    do(tmp_path, [inputs], workers=1)
+    LINES.clear()
+    # The value of an option of `measurements`.
+    (tmp_path / "datapipe").mkdir()
+    (tmp_path / "datapipe" / "file").write_text("")
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == set()
