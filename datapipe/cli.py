@@ -1,6 +1,6 @@
 """The command line: `datapipe run | explain | report | thresholds | recipes | tokenizer`.
 
-Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe.
+Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
 
 import argparse
@@ -10,17 +10,19 @@ import json
 import logging
 import os
 import pathlib
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import tokenizer_training.cli
 
 if TYPE_CHECKING:
     from datapipe.corpus import Corpus
 
+STOPPED = 128 + signal.SIGINT  # what shells report of a command ended by Ctrl-C
 RECIPES = pathlib.Path(__file__).parent.parent / "pipelines" / "recipes"
 
 
@@ -70,6 +72,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _dispatch(arguments, rest)
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:
+        again = "; the same command goes on from here" if arguments.command == "run" else ""
+        print(f"\ndatapipe: stopped{again}", file=sys.stderr)
+        _leave(STOPPED)
 
 
 def _dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
@@ -80,6 +86,13 @@ def _dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
     if arguments.command == "tokenizer":
         return _tokenizer(arguments)
     return _look(arguments)
+
+
+def _leave(status: int) -> NoReturn:
+    """End this process without its threads: Beam's wait for a pipeline that will not end."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _fail(status: int, error: BaseException) -> int:
@@ -113,10 +126,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
             sink.write("".join(traceback.format_exception(error)).encode())
             print(f"datapipe: the whole story is in {log}", file=sys.stderr)
-        # Beam's threads wait for a pipeline that will not end: leave without them.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
+        _leave(status)
     print(f"\n{render_funnel(outcome.funnel)}\n")
     for product in ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html"):
         path = files.join(arguments.output, product)

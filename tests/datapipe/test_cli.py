@@ -2,8 +2,10 @@
 
 import json
 import pathlib
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import yaml
@@ -95,6 +97,18 @@ def test_a_stage_that_fails_is_one_line_and_status_1(tmp_path: pathlib.Path, doc
     assert "model.ftz" in lines[0]
     if done.returncode == 1:
         assert "Traceback" in (tmp_path / "out" / "error.log").read_text()
+
+
+def test_ctrl_c_is_one_line_and_status_130(tmp_path: pathlib.Path, documents: pathlib.Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "datapipe.cli", "run", "default", "--input", str(documents), "--output", str(out)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    while not (out / "run.json").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1].strip() == "datapipe: stopped; the same command goes on from here"
+    assert process.returncode == 130
 
 
 def test_unknown_flags_are_refused_but_for_run(tmp_path: pathlib.Path) -> None:

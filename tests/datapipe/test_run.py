@@ -1,12 +1,11 @@
 """The driver: what is done is not done again, what was killed goes on, and the same bytes come out whatever the way."""
 
+import contextlib
 import hashlib
 import json
-import os
 import pathlib
 import random
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -195,26 +194,51 @@ def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Pat
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-def wait_for(path: pathlib.Path, process: subprocess.Popen[bytes]) -> None:
-    while not path.exists() and process.poll() is None:
-        time.sleep(0.05)
+KILLS = 20
+IN_PROCESSES = ["--workers", "2", "--mode", "multi_processing"]
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: str) -> None:
+def workers_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    """The worker processes of a run, as far as they still live."""
+    workers = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                workers += [child] if WORKER in child.cmdline() else []
+    return workers
+
+
+def kill_somewhere(start: list[str], output: pathlib.Path, dice: random.Random) -> bool:
+    """Start a run and kill it, or one of its workers, within three seconds of its first stage; false if it was done."""
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    record = output / "run.json"
+    before = record.stat().st_mtime_ns if record.exists() else 0
+    while process.poll() is None and not (record.exists() and record.stat().st_mtime_ns != before):
+        time.sleep(0.02)
+    time.sleep(dice.uniform(0, 3))
+    workers = workers_of(process)
+    if workers and dice.random() < 0.5:
+        workers[0].kill()
+        return process.wait(timeout=120) != 0
+    process.kill()
+    return process.wait() != 0
+
+
+def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: str) -> None:
     do(tmp_path, [inputs], "whole", workers=1)
     whole = digests(tmp_path / "whole")
-    start = command(tmp_path, inputs, tmp_path / "out", "--workers", "1")
+    out = tmp_path / "out"
+    dice = random.Random(0)
     kills = 0
-    for attempt in range(int(os.environ.get("DATAPIPE_KILLS", "2"))):
-        process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(tmp_path / "out" / "run.json", process)
-        time.sleep(random.Random(attempt).uniform(0, 3))
-        kills += process.poll() is None
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    while kills < KILLS:
+        start = command(tmp_path, inputs, out, *dice.choice([["--workers", "1"], IN_PROCESSES]))
+        if kill_somewhere(start, out, dice):
+            kills += 1
+        else:  # it had come to its end: begin anew
+            assert digests(out) == whole
+            shutil.rmtree(out)
     subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
-    assert kills
-    assert digests(tmp_path / "out") == whole
+    assert digests(out) == whole
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
@@ -320,13 +344,10 @@ def complaints(stderr: str) -> list[str]:
 
 def test_a_killed_worker_ends_the_run_with_one_line_and_it_can_go_on(tmp_path: pathlib.Path, inputs: str) -> None:
     out = tmp_path / "out"
-    start = command(tmp_path, inputs, out, "--workers", "2", "--mode", "multi_processing")
+    start = command(tmp_path, inputs, out, *IN_PROCESSES)
     process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 60
-    workers: list[psutil.Process] = []
-    while not workers and time.monotonic() < deadline:
-        children = psutil.Process(process.pid).children(recursive=True)
-        workers = [child for child in children if WORKER in child.cmdline()]
+    while not (workers := workers_of(process)) and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(0.5)
     workers[-1].kill()
