@@ -108,7 +108,9 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     from datapipe.recipe import RecipeError, load_recipe
     from datapipe.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
     from datapipe.runner import PipelineError, Runner
+    from datapipe.worker import give_memory_back
 
+    give_memory_back()
     started = time.monotonic()
     try:
         variables = {"beside": _beside(arguments.input[0]), "output": arguments.output}
