@@ -95,7 +95,7 @@ def _leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _fail(status: int, error: BaseException) -> int:
+def _fail(status: int, error: object) -> int:
     print(f"datapipe: {error}", file=sys.stderr)
     return status
 
@@ -107,7 +107,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     from datapipe.funnel import render_funnel
     from datapipe.recipe import RecipeError, load_recipe
     from datapipe.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
-    from datapipe.runner import PipelineError, Runner
+    from datapipe.runner import PipelineError, Runner, cause
     from datapipe.worker import give_memory_back
 
     give_memory_back()
@@ -123,7 +123,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     except RunError as error:
         return _fail(2, error)
     except (PipelineError, ConservationError, NoDocumentsError, TooManyRejectsError, OSError) as error:
-        status = _fail(1, error)
+        status = _fail(1, cause(error))
         log = files.join(arguments.output, ERROR_LOG)
         with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
             sink.write("".join(traceback.format_exception(error)).encode())

@@ -27,7 +27,8 @@ from datapipe.funnel import Funnel, count_funnel
 from datapipe.progress import Progress
 from datapipe.recipe import Recipe, written
 from datapipe.report import write_report
-from datapipe.runner import Runner, Usage
+from datapipe.runner import PipelineError, Runner, Usage
+from datapipe.shards import WriteShards
 
 RUN_FILE = "run.json"
 ERROR_LOG = "error.log"
@@ -88,7 +89,10 @@ def run(
                 driver.take(stage)
             except ValueError as error:  # what a stage's options name is not there, or not what they say
                 raise RunError(str(error)) from error
+            except PipelineError as error:
+                raise type(error)(f"{stage.name}: {error}") from error
         funnel = count_funnel(driver.corpus, driver.record["stages"])
+        _check_funnel(driver.corpus, funnel, driver.record["stages"])
         driver.record["funnel"] = funnel.as_json()
         driver.clear()
         driver.save()
@@ -429,12 +433,34 @@ class _Driver:
             path = part_path(self.corpus.folder(stage.name), part.number)
             if path not in part.columns.values():
                 continue
-            with files.open_input(path) as source:
-                rows = pq.ParquetFile(source).metadata.num_rows
+            rows = _count_rows(path)
             if rows != part.rows:
                 raise ConservationError(
                     f"{stage.name}: part {part.number} has {part.rows:,} rows, its columns {rows:,}"
                 )
+
+
+def _check_funnel(corpus: Corpus, funnel: Funnel, stages: dict[str, Any]) -> None:
+    """Documents = kept + removed with a reason, and the shards hold the kept as often as the mixture takes them.
+
+    Raises:
+        ConservationError: naming the difference.
+    """
+    removed = sum(amount.documents for step in funnel.steps for amount in step.removed.values())
+    if funnel.read.documents != funnel.kept.documents + removed:
+        raise ConservationError(
+            f"{funnel.read.documents:,} documents read, but {funnel.kept.documents:,} kept and {removed:,} removed"
+        )
+    if "key" in stages.get(WriteShards.name, {}):
+        shards = [path for path in files.list_folder(corpus.folder(WriteShards.name)) if path.endswith(".parquet")]
+        found = sum(map(_count_rows, shards))
+        if found != funnel.copies.documents:
+            raise ConservationError(f"{WriteShards.name}: {funnel.copies.documents:,} rows to write, {found:,} written")
+
+
+def _count_rows(path: str) -> int:
+    with files.open_input(path) as source:
+        return int(pq.ParquetFile(source).metadata.num_rows)
 
 
 def _is_source(stage: Any) -> bool:

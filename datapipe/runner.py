@@ -6,6 +6,7 @@ a worker process that died (out of memory, say), so the runner here watches them
 
 import contextlib
 import dataclasses
+import errno
 import os
 import pathlib
 import re
@@ -150,7 +151,10 @@ def cause(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("[while running", "File ", "Traceback", "^", "~"))]
     text = lines[-1] if lines else type(error).__name__
-    return re.sub(r" \[while running .*\]$", "", text)
+    text = re.sub(r" \[while running .*\]$", "", text)
+    if os.strerror(errno.ENOSPC) in text:
+        return "no space left on device: make room, and the same command goes on from here"
+    return re.sub(r"^(RuntimeError: )+(?=\w+(Error|Exception)\b)", "", text)
 
 
 class _dead_workers:  # noqa: N801 - a context manager reads as a function

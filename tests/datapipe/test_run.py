@@ -22,6 +22,7 @@ from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.recipe import load_recipe
 from datapipe.run import ConservationError, NoDocumentsError, Outcome, RunError, open_corpus, run
 from datapipe.runner import WORKER, Runner
+from datapipe.shards import WriteShards
 
 RECIPE = """
 description: toy
@@ -242,18 +243,15 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathli
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
-    do(tmp_path, [inputs], workers=1)
-    hold = (
-        f"import fcntl, time; lock = open({str(tmp_path / 'out' / '.lock')!r}, 'w')\n"
-        "fcntl.flock(lock, fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
-    )
-    held = subprocess.Popen([sys.executable, "-c", hold], stdout=subprocess.PIPE)
-    assert held.stdout
-    held.stdout.readline()
-    with pytest.raises(RunError, match="another run"):
-        do(tmp_path, [inputs], workers=1)
-    held.kill()
-    held.wait()
+    out = tmp_path / "out"
+    start = command(tmp_path, inputs, out, "--workers", "1")
+    with subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        while not (out / "run.json").exists():
+            assert first.poll() is None
+            time.sleep(0.02)
+        with pytest.raises(RunError, match="another run"):
+            do(tmp_path, [inputs], workers=1)
+        first.kill()
 
 
 def test_a_folder_of_another_recipe_or_of_other_files_is_refused(tmp_path: pathlib.Path, inputs: str) -> None:
@@ -332,6 +330,22 @@ def test_a_stage_that_loses_rows_fails_the_run(
         do(tmp_path, [inputs], workers=1)
 
 
+def test_shards_that_lack_rows_fail_the_run(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = WriteShards._write
+
+    def lose(self: WriteShards, shard: int, *given: Any) -> dict[str, Any]:
+        summary = write(self, shard, *given)
+        path = pathlib.Path(self.folder, summary["file"])
+        pq.write_table(pq.read_table(path).slice(1), path)
+        return summary
+
+    monkeypatch.setattr(WriteShards, "_write", lose)
+    with pytest.raises(ConservationError, match=r"shards: \d+ rows to write, \d+ written"):
+        do(tmp_path, [inputs], workers=1)
+
+
 def command(tmp_path: pathlib.Path, inputs: str, output: pathlib.Path, *flags: str) -> list[str]:
     recipe(tmp_path, str(output))
     start = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
@@ -379,11 +393,21 @@ def test_a_full_disk_ends_the_run_with_one_line(tmp_path: pathlib.Path, inputs: 
     done = subprocess.run(start, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert len(complaints(done.stderr)) == 1
-    assert "No space left" in complaints(done.stderr)[0]
+    assert "no space left on device: make room" in complaints(done.stderr)[0]
     assert not list(out.rglob("*.tmp"))
     (small_disk / "ballast").unlink()
     for path in out.rglob("*.parquet"):
         pq.read_table(path)
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(
+    tmp_path: pathlib.Path, inputs: str, small_disk: pathlib.Path
+) -> None:
+    (small_disk / "old").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for name in ("old", "new"):
+        with pytest.raises(RunError, match=f"output folder .*{name}: Read-only file system"):
+            do(tmp_path, [inputs], f"disk/{name}", workers=1)
 
 
 @pytest.mark.parametrize("output", [".", "in", "in/out"])

@@ -70,3 +70,10 @@ def test_bad_options_are_named(field: str, value: object) -> None:
 def test_cause_drops_the_wrapping() -> None:
     wrapped = "Traceback (most recent call last):\n  File \"x.py\", line 1\nOSError: disk full [while running 'Read']\n"
     assert cause(RuntimeError(wrapped)) == "OSError: disk full"
+
+
+def test_cause_says_what_to_do_about_a_full_disk() -> None:
+    full = "RuntimeError: OSError: [Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"
+    assert cause(RuntimeError(full)).startswith("no space left on device: make room")
+    assert cause(OSError(28, "No space left on device")).startswith("no space left on device: make room")
+    assert cause(RuntimeError("RuntimeError: RuntimeError: ValueError: bad")) == "ValueError: bad"
