@@ -1,4 +1,4 @@
-"""The command line: `datapipe run | explain | report | thresholds | recipes | tokenizer`.
+"""The command line: `datapipe run | explain | report | thresholds | recipes | stages | tokenizer`.
 
 Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
@@ -6,12 +6,14 @@ Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe, 130 stopped by
 import argparse
 import contextlib
 import glob
+import inspect
 import json
 import logging
 import os
 import pathlib
 import signal
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Sequence
@@ -56,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
     thresholds.add_argument("--min-documents", type=int, default=100, help="a language with fewer is left out")
 
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
+    stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
+    stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     tokenizer = commands.add_parser("tokenizer", help="train, extend, prune, compare and export tokenizers")
     tokenizer_training.cli.add_commands(tokenizer.add_subparsers(dest="action", required=True))
     return top
@@ -83,6 +87,8 @@ def _dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
         return _run(arguments, rest)
     if arguments.command == "recipes":
         return _recipes()
+    if arguments.command == "stages":
+        return _stages(arguments.stage)
     if arguments.command == "tokenizer":
         return _tokenizer(arguments)
     return _look(arguments)
@@ -174,6 +180,23 @@ def _recipes() -> int:
             description = yaml.safe_load(source)["description"]
         print(f"{pathlib.Path(path).stem:16} {' '.join(description.split())}")
     return 0
+
+
+def _stages(name: str | None) -> int:
+    import yaml
+
+    from datapipe.recipe import STAGES, defaults
+
+    for stage in STAGES:
+        documentation = inspect.getdoc(stage) or ""
+        if name is None:
+            summary = " ".join(documentation.split("\n\n")[0].split())
+            print(textwrap.fill(summary, 118, initial_indent=f"{stage.name:22}", subsequent_indent=" " * 22))
+        elif name == stage.name:
+            entry = yaml.safe_dump([{name: defaults(stage)}], sort_keys=False, allow_unicode=True)
+            print(f"{documentation}\n\nIn a recipe, with the defaults of all options:\n\n{entry}", end="")
+            return 0
+    return 0 if name is None else _fail(2, f"unknown stage {name!r}; `datapipe stages` lists them")
 
 
 def _look(arguments: argparse.Namespace) -> int:

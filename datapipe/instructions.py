@@ -182,6 +182,7 @@ class ReadInstructions(ReadDocuments):
     """Read instruction records and render them in ChatML, as `ReadDocuments` reads documents.
 
     The source of a record that names none is "instructions". Fields that are no part of the dialogue stay columns.
+    All options of the stage `documents` are options here, too.
 
     Attributes:
         paths: files, folders and globs of records, in the formats that have fields. None: there is nothing to do.

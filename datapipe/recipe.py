@@ -12,6 +12,7 @@ A recipe names data, never code. In option values `{beside}` stands for the fold
 
 import dataclasses
 import difflib
+import json
 import os
 import types
 import typing
@@ -212,6 +213,16 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Any:
         # A stage's column would hide one of the user's with the same name, which then would be missing in the shards.
         stage.reserved = frozenset(column for other in STAGES for column in written(other).names)
     return stage
+
+
+def defaults(stage: type[Any]) -> dict[str, Any]:
+    """The options that a recipe can give a stage, with their defaults as plain values; null where one must be given."""
+    options = {}
+    for field in dataclasses.fields(stage):
+        if field.init and field.name != "folder":
+            value = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+            options[field.name] = None if value is dataclasses.MISSING else value
+    return json.loads(json.dumps(options, default=dataclasses.asdict))
 
 
 def matches(value: Any, hint: Any) -> bool:

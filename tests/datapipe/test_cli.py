@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 import yaml
 
 from datapipe.cli import _beside, main
+from datapipe.documents import ReadDocuments
+from datapipe.recipe import STAGES, load_recipe
 
 
 @pytest.fixture
@@ -123,6 +126,29 @@ def test_beside_is_the_folder_of_the_input_folder(tmp_path: pathlib.Path) -> Non
     assert _beside(str(tmp_path / "documents") + "/") == str(tmp_path)
     assert _beside(str(tmp_path / "documents" / "*.jsonl")) == str(tmp_path)
     assert _beside("gs://bucket/raw/documents") == "gs://bucket/raw"
+
+
+def test_stages_are_listed_and_the_options_of_each_make_a_recipe(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["stages"]) == 0
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert listed == [stage.name for stage in STAGES]
+    for name in listed:
+        assert main(["stages", name]) == 0
+        said = capsys.readouterr().out
+        (entry,) = yaml.safe_load(said.partition("all options:")[2])
+        explained = said.partition("In a recipe")[0]
+        if "All options of the stage `documents`" in explained:
+            explained += ReadDocuments.__doc__ or ""
+        for option in entry[name]:
+            assert re.search(rf"^ +{option}: ", explained, re.MULTILINE), f"{name}: {option} is not explained"
+        if name == "documents":
+            recipe = tmp_path / "default.yaml"
+            recipe.write_text(yaml.safe_dump({"stages": [entry]}))
+            assert load_recipe(str(recipe), {}).stages[0].part_bytes == entry[name]["part_bytes"]
+    assert main(["stages", "langage"]) == 2
+    assert "unknown stage 'langage'" in capsys.readouterr().err
 
 
 def test_help_does_not_load_beam() -> None:
