@@ -84,6 +84,7 @@ def test_survivor_is_best_then_longest_then_first(corpus_of: CorpusOf) -> None:
     parts = corpus_of(texts, score=[0.5, 0.5, 0.9, None])
     assert removed(parts) == {0, 2, 3}
     assert removed(parts, FindNearDuplicates(quality="score")) == {0, 1, 3}
+    assert removed(parts, FindNearDuplicates(quality="absent")) == {0, 2, 3}
 
 
 def test_chinese_and_english(corpus_of: CorpusOf) -> None:
