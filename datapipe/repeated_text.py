@@ -18,7 +18,7 @@ import pyarrow as pa
 from datapipe.characters import decode, text_buffers
 from datapipe.corpus import Part
 from datapipe.shingles import most_tokens, roll, token_hashes, token_table
-from datapipe.shuffle import GOLDEN, GroupRecords, group_starts, partition
+from datapipe.shuffle import GOLDEN, GroupRecords, group_starts, ordered_groups, partition
 from datapipe.text_hashes import NORMALISATIONS, hash_spans, normalisation_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
@@ -31,10 +31,12 @@ UNITS = {
 }
 
 # The unit is the upper 3 bits of a hash or key, so that pieces of two units never meet.
-PIECE = np.dtype([("hash", "<u8"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4")])
 _HASH_BITS = np.uint64(61)
 # Pieces that are equal have equal keys: their hash, or for windows that of their anchor.
 KEY = np.dtype([("key", "<u8")])
+_GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anchor, the least of several, are uneven
+# Windows that follow one another mostly share an anchor; grouped by it, they are still together when they are cut.
+PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
 SIGHTING = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
@@ -133,8 +135,8 @@ class Pieces:
             found.append(self._tagged(unit, hashes))
         return np.concatenate(found)
 
-    def find(self, batch: pa.RecordBatch, keys: npt.NDArray[np.uint64]) -> np.ndarray:
-        """A `PIECE` record for each piece of each document that has one of some keys.
+    def find(self, batch: pa.RecordBatch, keys: npt.NDArray[np.uint64]) -> Iterator[np.ndarray]:
+        """A `PIECE` record for each piece of each document that has one of some keys; an array for each unit.
 
         Args:
             batch: with `id` and `text`.
@@ -142,20 +144,23 @@ class Pieces:
         """
         data, bounds = text_buffers(batch.column("text"))
         ids = batch.column("id").to_numpy()
-        found = []
         for unit in self.units:
             if unit == "window":
-                hashes, documents, starts, ends = self._windows(data, bounds, keys)
+                hashes, documents, starts, ends, tagged = self._windows(data, bounds, keys)
             else:
                 hashes, documents, starts, ends = self._split(unit, data, bounds)
-                known = _among(self._tagged(unit, hashes), keys)
-                hashes, documents, starts, ends = hashes[known], documents[known], starts[known], ends[known]
+                tagged = self._tagged(unit, hashes)
+                known = _among(tagged, keys)
+                hashes, documents, starts, ends, tagged = (
+                    column[known] for column in (hashes, documents, starts, ends, tagged)
+                )
             records = np.empty(len(hashes), PIECE)
-            records["hash"] = self._tagged(unit, hashes)
+            records["unit"] = UNITS[unit]
             records["id"] = ids[documents]
             records["start"], records["end"] = starts - bounds[documents], ends - bounds[documents]
-            found.append(records)
-        return np.concatenate(found)
+            records["hash"] = self._tagged(unit, hashes)
+            records["group"] = tagged & _GROUP_BITS
+            yield records
 
     def _tagged(self, unit: str, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
         return (hashes ^ self.salt) >> np.uint64(3) | np.uint64(UNITS[unit]) << _HASH_BITS
@@ -188,15 +193,18 @@ class Pieces:
         tokens, token_bounds = token_hashes(data, bounds, token_table(), places)
         grams, anchors = self._anchors(tokens, token_bounds)
         starts = group_starts(anchors)
-        known = _among(self._tagged("window", grams[anchors[starts]]), keys)
-        chosen = np.repeat(known, np.diff(starts, append=len(anchors)))
+        sizes = np.diff(starts, append=len(anchors))
+        tagged = self._tagged("window", grams[anchors[starts]])
+        known = _among(tagged, keys)
+        chosen = np.repeat(known, sizes)
         windows = np.maximum(np.diff(token_bounds) - self.window_tokens + 1, 0)
         documents = np.repeat(np.arange(len(windows)), windows)[chosen]
         # The first token of each window, and the place of its hash: a document of fewer tokens has one hash, no window.
         first = np.flatnonzero(chosen) + (token_bounds[:-1] - np.cumsum(windows) + windows)[documents]
         hashes, hash_bounds = roll(tokens, token_bounds, self.window_tokens)
         hashes = hashes[first + (hash_bounds - token_bounds)[documents]]
-        return hashes, documents, places[first, 0], places[first + self.window_tokens - 1, 1]
+        ends = places[first + self.window_tokens - 1, 1]
+        return hashes, documents, places[first, 0], ends, np.repeat(tagged[known], sizes[known])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -287,27 +295,49 @@ def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt
 
 
 def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
-    """A `CUT` record for each copy of a piece past the first ones.
+    """The `CUT`s that cover each copy of a piece past the first ones, sorted by unit, id, start.
 
     A copy that overlaps the last one kept stays: else text of one repeated character would lose even that.
 
     Args:
-        records: `PIECE` records sorted by hash, id, start.
+        records: `PIECE` records sorted by unit, id, start.
         keep_copies: how many copies of a piece stay, by unit.
     """
-    starts = group_starts(records["hash"])
+    order, starts = ordered_groups(np.ascontiguousarray(records["hash"]))
     sizes = np.diff(starts, append=len(records))
-    keep = _keep(records["hash"], keep_copies)
-    rank = np.arange(len(records)) - np.repeat(starts, sizes)
-    last_kept = records[np.repeat(starts, sizes) + np.minimum(rank, keep - 1)]
-    overlaps = (records["id"] == last_kept["id"]) & (records["start"] < last_kept["end"])
-    going = (rank >= keep) & ~overlaps
-    cuts = np.empty(going.sum(), CUT)
-    for field in ("id", "start", "end"):
-        cuts[field] = records[field][going]
-    cuts["unit"] = records["hash"][going] >> _HASH_BITS
-    cuts["of"] = records["id"][np.repeat(starts, sizes)[going]]
-    return cuts
+    keep = np.repeat(_keep(records["hash"][order[starts]], keep_copies), sizes)
+    starts = np.repeat(starts, sizes)
+    rank = np.arange(len(records)) - starts
+    later = rank >= keep
+    last_kept = records[order[(starts + keep - 1)[later]]]
+    copies, firsts = order[later], order[starts[later]]
+    going = (records["id"][copies] != last_kept["id"]) | (records["start"][copies] >= last_kept["end"])
+    first_of = np.full(len(records), -1)
+    first_of[copies[going]] = firsts[going]
+    gone = np.flatnonzero(first_of >= 0)
+    cuts = np.empty(len(gone), CUT)
+    for field in ("id", "unit", "start", "end"):
+        cuts[field] = records[field][gone]
+    cuts["of"] = records["id"][first_of[gone]]
+    return merged(cuts)
+
+
+def merged(cuts: np.ndarray) -> np.ndarray:
+    """`CUT`s of which those of one document and unit that overlap are one, with the `of` of the first.
+
+    Args:
+        cuts: `CUT` records; those of one document and unit stand together, by start.
+    """
+    if not len(cuts):
+        return cuts
+    other = np.r_[True, (cuts["id"][1:] != cuts["id"][:-1]) | (cuts["unit"][1:] != cuts["unit"][:-1])]
+    # How far the cuts so far reach, of the same document and unit: each of these lies above all before it.
+    above = np.cumsum(other) << 32
+    reach = np.maximum.accumulate(above + cuts["end"])
+    new = np.r_[True, (above + cuts["start"])[1:] >= reach[:-1]]
+    found = cuts[new]
+    found["end"] = (reach - above)[np.r_[new[1:], True]]
+    return found
 
 
 def spans(cuts: np.ndarray) -> pa.RecordBatch:
@@ -316,20 +346,15 @@ def spans(cuts: np.ndarray) -> pa.RecordBatch:
     Args:
         cuts: `CUT` records sorted by id, unit, start, end.
     """
-    first = np.ones(len(cuts), bool)
-    same = (cuts["id"][1:] == cuts["id"][:-1]) & (cuts["unit"][1:] == cuts["unit"][:-1])
-    first[1:] = ~(same & (cuts["start"][1:] < cuts["end"][:-1]))
-    merged = cuts[first]
-    # Pieces of one unit that start later end later, so the last of those merged ends last.
-    merged["end"] = cuts["end"][np.flatnonzero(np.r_[first[1:], True])] if len(cuts) else merged["end"]
-    starts = group_starts(merged["id"])
-    units = pa.array(list(UNITS)).take(pa.array(merged["unit"]))
+    cuts = merged(cuts)
+    starts = group_starts(cuts["id"])
+    units = pa.array(list(UNITS)).take(pa.array(cuts["unit"]))
     values = pa.StructArray.from_arrays(
-        [pa.array(merged["start"]), pa.array(merged["end"]), units, pa.array(merged["of"])], fields=list(_SPAN)
+        [pa.array(cuts["start"]), pa.array(cuts["end"]), units, pa.array(cuts["of"])], fields=list(_SPAN)
     )
-    offsets = pa.array(np.r_[starts, len(merged)].astype(np.int32))
+    offsets = pa.array(np.r_[starts, len(cuts)].astype(np.int32))
     return pa.record_batch(
-        [pa.array(merged["id"][starts]), pa.ListArray.from_arrays(offsets, values)],
+        [pa.array(cuts["id"][starts]), pa.ListArray.from_arrays(offsets, values)],
         schema=pa.schema([("id", pa.uint64()), *FindRepeatedText.writes]),
     )
 
@@ -350,7 +375,7 @@ class FindRepeatedText(beam.PTransform):
     Skywork (several copies of common blocks stay).
 
     The text is read twice. First each part tells the hashes of its pieces, 16 bytes for each that is new in it, and
-    learns which of them are frequent; then it sends on the places of the pieces that have these, 24 bytes each. Of
+    learns which of them are frequent; then it sends on the places of the pieces that have these, 29 bytes each. Of
     windows, of which there are as many as tokens, the first step looks at anchors alone (see `least_places`), one in
     13 tokens for windows of 50: equal windows have equal anchors, so that none is missed. No worker holds more than a
     part's own pieces or one partition.
@@ -435,7 +460,7 @@ class FindRepeatedText(beam.PTransform):
             (part,) = group[1]["part"]
             pieces = self._pieces(part)
             for batch in part.read(self.reads):
-                yield pieces.find(batch, keys)
+                yield from pieces.find(batch, keys)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         parts = parts | "Spread" >> beam.Reshuffle()
@@ -450,7 +475,7 @@ class FindRepeatedText(beam.PTransform):
             {"part": numbered, "keys": keys}
             | "By part" >> beam.CoGroupByKey()
             | "Find" >> beam.FlatMap(self._find).with_output_types(np.ndarray)
-            | "By hash" >> GroupRecords(PIECE, "hash", self.partitions)
+            | "By key" >> GroupRecords(PIECE, "group", self.partitions)
             | "Repeated" >> beam.Map(repeated, self.keep_copies).with_output_types(np.ndarray)
             | "By document" >> GroupRecords(CUT, "id", self.partitions)
             | "Spans" >> beam.Map(spans).with_output_types(pa.RecordBatch)

@@ -43,17 +43,50 @@ def partition(records: npt.NDArray[np.void], destinations: npt.NDArray[np.int64]
 
 def rejoin(blocks: Iterable[bytes], dtype: np.dtype) -> npt.NDArray[np.void]:
     """The records of one group, sorted by their fields from first to last, whatever order the blocks arrived in."""
-    records = np.frombuffer(b"".join(blocks), dtype)
+    parts = [np.frombuffer(block, dtype) for block in blocks if block]
+    # A worker reads documents in order: where that is the order wanted, blocks need only follow one another.
+    parts.sort(key=lambda part: part[0].item())
+    records = np.concatenate([np.zeros(0, dtype), *parts])
+    if _ascending(records):
+        return records
     assert dtype.names
-    key = np.ascontiguousarray(records[dtype.names[0]])
-    # An unstable sort by the first field and a second look at ties takes a third of the time of a sort by all fields.
-    order = np.argsort(key)
-    key = key[order]
-    equal = key[1:] == key[:-1]
-    tied = np.flatnonzero(np.r_[False, equal] | np.r_[equal, False])
+    order, starts = ordered_groups(np.ascontiguousarray(records[dtype.names[0]]))
+    sizes = np.diff(starts, append=len(order))
+    # Equal keys are mostly in order already; only groups that are not are sorted by the other fields.
+    tied = np.flatnonzero(np.repeat(sizes > 1, sizes))
+    group = np.repeat(np.arange(len(starts)), sizes)[tied]
+    wrong = np.unique(group[1:][_descends(records[order[tied]]) & (group[1:] == group[:-1])])
+    tied = tied[np.isin(group, wrong, assume_unique=False)] if len(wrong) else tied[:0]
     among = order[tied]
     order[tied] = among[np.lexsort([records[name][among] for name in reversed(dtype.names)])]
     return records[order]
+
+
+def _descends(records: npt.NDArray[np.void]) -> npt.NDArray[np.bool_]:
+    """Which records come after a greater one, comparing fields from first to last, shape (n - 1,)."""
+    descends = np.zeros(max(len(records) - 1, 0), bool)
+    equal = ~descends
+    for name in records.dtype.names or ():
+        values = np.ascontiguousarray(records[name])
+        descends |= equal & (values[1:] < values[:-1])
+        equal &= values[1:] == values[:-1]
+    return descends
+
+
+def _ascending(records: npt.NDArray[np.void]) -> bool:
+    first = np.ascontiguousarray(records[(records.dtype.names or ("",))[0]])
+    return not (first[1:] < first[:-1]).any() and not _descends(records).any()
+
+
+def ordered_groups(key: npt.NDArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The stable order that sorts some keys, shape (n,), and where in it each run of equal ones begins, shape (runs,).
+
+    By two unstable sorts, of the keys and of (run, place) in one number, a third of the time of a stable one.
+    """
+    order = np.argsort(key)
+    starts = group_starts(key[order])
+    runs = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    return np.sort(runs * len(order) + order) - runs * len(order), starts
 
 
 def group_starts(key: npt.NDArray) -> npt.NDArray[np.int64]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from datapipe.characters import text_buffers
 from datapipe.corpus import Part
 from datapipe.repeated_text import (
+    CUT,
     LINE,
     PARAGRAPH,
     SENTENCE,
@@ -21,6 +22,7 @@ from datapipe.repeated_text import (
     Pieces,
     frequent,
     least_places,
+    merged,
     repeated,
     spans,
     split,
@@ -151,11 +153,30 @@ def test_windows_agree_with_a_table_of_all(texts: list[str], size: int, keep: in
         keys, counts = np.unique(looks.keys(batch), return_counts=True)
         sightings += [(key, part, count) for key, count in zip(keys.tolist(), counts.tolist(), strict=True)]
     told = frequent(np.array(sorted(sightings), SIGHTING), stage.keep_copies)
-    places = [looks.find(batch, told["key"][told["part"] == part]) for part, batch in enumerate(batches)]
-    cuts = repeated(np.sort(np.concatenate(places)), stage.keep_copies)
+    places = [
+        found for part, batch in enumerate(batches) for found in looks.find(batch, told["key"][told["part"] == part])
+    ]
+    cuts = repeated(np.concatenate(places), stage.keep_copies)
     rows = spans(np.sort(cuts)).to_pylist()
     got = {row["id"]: [tuple(span.values()) for span in row["repeated_text_spans"]] for row in rows}
     assert got == every_window(texts, size, keep)
+
+
+CUTS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 20), st.integers(1, 9)), max_size=12)
+
+
+@settings(deadline=None)
+@given(CUTS)
+def test_merged_spans_cover_the_same_bytes(rows: list[tuple[int, int, int, int]]) -> None:
+    rows = sorted({row[:3]: row for row in rows}.values())
+    cuts = np.array([(row, unit, start, start + size, 9 + at) for at, (row, unit, start, size) in enumerate(rows)], CUT)
+    covered = {(row, unit, byte) for row, unit, start, size in rows for byte in range(start, start + size)}
+    spans = merged(cuts).tolist()
+    assert {(row, unit, byte) for row, unit, start, end, _ in spans for byte in range(start, end)} == covered
+    assert sum(end - start for _, _, start, end, _ in spans) == len(covered)
+    assert {(row, unit, start): of for row, unit, start, _, of in spans}.items() <= {
+        (row, unit, start): 9 + at for at, (row, unit, start, _) in enumerate(rows)
+    }.items()
 
 
 def test_windows_of_fifty_over_parts(corpus_of: CorpusOf) -> None:

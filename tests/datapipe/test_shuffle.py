@@ -9,7 +9,7 @@ from apache_beam.testing.util import assert_that
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe.shuffle import BLOCK_BYTES, GroupRecords, group_starts, partition, rejoin, spread
+from datapipe.shuffle import BLOCK_BYTES, GroupRecords, group_starts, ordered_groups, partition, rejoin, spread
 
 PAIR = np.dtype([("key", "<u8"), ("id", "<u4"), ("score", "<f4")])
 UINT64 = st.one_of(st.integers(0, 5), st.integers(0, 2**64 - 1))
@@ -53,6 +53,14 @@ def test_consecutive_keys_spread_evenly() -> None:
 def test_group_starts() -> None:
     assert group_starts(np.array([1, 1, 2, 5, 5])).tolist() == [0, 2, 3]
     assert group_starts(np.array([])).tolist() == []
+
+
+@given(st.lists(UINT64, max_size=50))
+def test_ordered_groups_are_stable(values: list[int]) -> None:
+    key = np.array(values, np.uint64)
+    order, starts = ordered_groups(key)
+    assert order.tolist() == np.argsort(key, kind="stable").tolist()
+    assert starts.tolist() == group_starts(np.sort(key)).tolist()
 
 
 @pytest.mark.parametrize("partitions", [1, 4])
