@@ -246,6 +246,24 @@ def test_hundred_thousand_copies_of_a_line(corpus_of: CorpusOf) -> None:
     assert time.process_time() - start < 10
 
 
+@pytest.mark.parametrize(
+    ("texts", "spans"),
+    [
+        ([" ".join(f"word{number}" for number in range(60))] * 20_000, 19_999),
+        (["word " * 40] * 20_000, 0),
+        (["啊" * 1_000_000], 1),
+        (["a"] * 20_000, 0),
+        ([""] * 20_000, 0),
+    ],
+    ids=["identical", "too short", "one character", "letters", "empty"],
+)
+def test_windows_of_hostile_corpora(texts: list[str | None], spans: int, corpus_of: CorpusOf) -> None:
+    parts = corpus_of(texts, rows_per_part=5000)
+    start = time.process_time()
+    assert sum(map(len, found(parts, keep_copies={"window": 1}).values())) == spans
+    assert time.process_time() - start < 10
+
+
 def test_agrees_with_a_plain_count(corpus_of: CorpusOf) -> None:
     random = np.random.default_rng(3)
     texts = ["\n".join(f"line{number}" for number in random.integers(0, 40, 5)) for _ in range(30)]
