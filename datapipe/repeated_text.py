@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe import files
 from datapipe.characters import decode, text_buffers
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.shingles import most_tokens, roll, token_hashes, token_table
 from datapipe.shuffle import GOLDEN, GroupRecords, group_starts, ordered_groups, partition
 from datapipe.text_hashes import NORMALISATIONS, hash_spans, normalisation_table
@@ -378,7 +379,7 @@ class FindRepeatedText(beam.PTransform):
     learns which of them are frequent; then it sends on the places of the pieces that have these, 29 bytes each. Of
     windows, of which there are as many as tokens, the first step looks at anchors alone (see `least_places`), one in
     13 tokens for windows of 50: equal windows have equal anchors, so that none is missed. No worker holds more than a
-    part's own pieces or one partition.
+    part's own pieces or one partition; in `datapipe run` the places wait in files, not in memory.
 
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
@@ -399,6 +400,7 @@ class FindRepeatedText(beam.PTransform):
     window_tokens: int = 50
     parts_per_group: int = 0
     partitions: int = 64
+    scratch: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "repeated_text"
     version: ClassVar[int] = 1
@@ -428,6 +430,13 @@ class FindRepeatedText(beam.PTransform):
         ):
             if getattr(self, field) < least:
                 raise ValueError(f"repeated_text: {field} must be at least {least}, got {getattr(self, field)!r}")
+
+    def prepare(self, corpus: Corpus, folder: str) -> "FindRepeatedText":  # noqa: ARG002 - it learns nothing
+        """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
+        ready = dataclasses.replace(self)
+        ready.scratch = files.join(folder, "scratch")
+        files.remove(ready.scratch)
+        return ready
 
     def _pieces(self, part: Part) -> Pieces:
         group = np.full(1, part.number // self.parts_per_group if self.parts_per_group else 0, np.uint64)
@@ -471,12 +480,26 @@ class FindRepeatedText(beam.PTransform):
             | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
-        return (
+        cuts = (
             {"part": numbered, "keys": keys}
             | "By part" >> beam.CoGroupByKey()
             | "Find" >> beam.FlatMap(self._find).with_output_types(np.ndarray)
-            | "By key" >> GroupRecords(PIECE, "group", self.partitions)
+            | "By key" >> GroupRecords(PIECE, "group", self.partitions, self.scratch)
             | "Repeated" >> beam.Map(repeated, self.keep_copies).with_output_types(np.ndarray)
+        )
+        if self.scratch is not None:
+            all_done = cuts | "Done" >> beam.combiners.Count.Globally()
+            _ = (
+                parts.pipeline
+                | "Once" >> beam.Create([self.scratch])
+                | "Clear" >> beam.Map(_remove, beam.pvalue.AsSingleton(all_done)).with_output_types(type(None))
+            )
+        return (
+            cuts
             | "By document" >> GroupRecords(CUT, "id", self.partitions)
             | "Spans" >> beam.Map(spans).with_output_types(pa.RecordBatch)
         )
+
+
+def _remove(folder: str, _: int) -> None:
+    files.remove(folder)

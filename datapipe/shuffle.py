@@ -6,11 +6,14 @@ numpy inside a partition. Only hashes, row ids and numbers travel this way, neve
 """
 
 import dataclasses
+import uuid
 from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+
+from datapipe import files
 
 BLOCK_BYTES = 1 << 20  # Beam keeps an element whole in memory and in a message: larger ones gain no speed
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, Knuth's multiplier: spreads keys that follow one another
@@ -104,11 +107,15 @@ class GroupRecords(beam.PTransform):
         dtype: the records.
         key: their uint64 field to group by.
         partitions: how many groups of work; one must fit in memory.
+        folder: for files in which the records wait, one for each input array, while only references to them are
+            shuffled; none: the records are shuffled themselves. For records that are many: Beam's local runner holds in
+            memory all that it shuffles. Whoever names the folder deletes it.
     """
 
     dtype: np.dtype
     key: str
     partitions: int = 64
+    folder: str | None = None
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -118,13 +125,44 @@ class GroupRecords(beam.PTransform):
     def _partition(self, records: np.ndarray) -> Iterator[tuple[int, bytes]]:
         return partition(records, spread(records[self.key], self.partitions))
 
+    def _spill(self, records: np.ndarray) -> Iterator[tuple[int, tuple[str, int, int]]]:
+        if not len(records):
+            return
+        folder = self.folder or ""
+        files.make_folder(folder)
+        path = files.join(folder, uuid.uuid4().hex)
+        places = []
+        at = 0
+        with files.whole_file(path) as sink:
+            for number, block in self._partition(records):
+                sink.write(block)
+                places.append((number, (path, at, len(block))))
+                at += len(block)
+        yield from places
+
     def _rejoin(self, group: tuple[int, Iterable[bytes]]) -> np.ndarray:
         return rejoin(group[1], self.dtype)
 
+    def _rejoin_spilt(self, group: tuple[int, Iterable[tuple[str, int, int]]]) -> np.ndarray:
+        return rejoin((_read_block(*place) for place in group[1]), self.dtype)
+
     def expand(self, records: beam.PCollection[np.ndarray]) -> beam.PCollection[np.ndarray]:
+        if self.folder is not None:
+            return (
+                records
+                | "Spill" >> beam.FlatMap(self._spill).with_output_types(tuple[int, tuple[str, int, int]])
+                | "Group places" >> beam.GroupByKey()
+                | "Read" >> beam.Map(self._rejoin_spilt).with_output_types(np.ndarray)
+            )
         return (
             records
             | "Partition" >> beam.FlatMap(self._partition).with_output_types(tuple[int, bytes])
             | "Group" >> beam.GroupByKey()
             | "Rejoin" >> beam.Map(self._rejoin).with_output_types(np.ndarray)
         )
+
+
+def _read_block(path: str, at: int, size: int) -> bytes:
+    with files.open_input(path) as source:
+        source.seek(at)
+        return bytes(source.read(size))

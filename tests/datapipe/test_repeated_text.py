@@ -1,7 +1,9 @@
 """Repeated pieces of text: what a piece is, which copies go, and who is named for them."""
 
+import pathlib
 import re
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.characters import text_buffers
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.repeated_text import (
     CUT,
     LINE,
@@ -232,6 +234,18 @@ def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     parts = corpus_of([f"a{number % 7}\nb{number % 3}\nb{number % 3}" for number in range(60)], rows_per_part=11)
     options = {"keep_copies": {"line": 2, "window": 1}, "normalise": "whitespace", "window_tokens": 2}
     assert found(parts, **options, partitions=1) == found(parts, **options, partitions=5)
+
+
+def test_pieces_wait_in_files_that_go(corpus_on_disk: Callable[..., Corpus], tmp_path: pathlib.Path) -> None:
+    corpus = corpus_on_disk([f"a{number % 7}\nb{number % 3}" for number in range(60)], rows_per_part=11)
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "left over").touch()
+    stage = FindRepeatedText(keep_copies={"line": 1}, normalise="whitespace")
+    batches = list(corpus.parts) | stage.prepare(corpus, str(tmp_path))
+    rows = pa.Table.from_batches(batches).to_pylist()
+    got = {row["id"]: [tuple(span.values()) for span in row["repeated_text_spans"]] for row in rows}
+    assert got == found(list(corpus.parts), keep_copies={"line": 1}, normalise="whitespace")
+    assert not (tmp_path / "scratch").exists()
 
 
 def test_null_and_empty_text(corpus_of: CorpusOf) -> None:

@@ -1,5 +1,6 @@
 """The packed shuffle: nothing is lost, equal keys meet, arrival order does not show."""
 
+import pathlib
 import random
 
 import apache_beam as beam
@@ -63,8 +64,10 @@ def test_ordered_groups_are_stable(values: list[int]) -> None:
     assert starts.tolist() == group_starts(np.sort(key)).tolist()
 
 
+@pytest.mark.parametrize("spill", [False, True])
 @pytest.mark.parametrize("partitions", [1, 4])
-def test_group_records_brings_equal_keys_together(partitions: int) -> None:
+def test_group_records_brings_equal_keys_together(partitions: int, spill: bool, tmp_path: pathlib.Path) -> None:
+    folder = str(tmp_path / "waiting") if spill else None
     batches = [pairs([(7, 3), (8, 1)]), pairs([(7, 1), (9, 2)]), pairs([])]
 
     def check(arrays: list[np.ndarray]) -> None:
@@ -77,8 +80,9 @@ def test_group_records_brings_equal_keys_together(partitions: int) -> None:
         assert groups == {7: [1, 3], 8: [1], 9: [2]}
 
     with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
-        grouped = pipeline | beam.Create(batches, reshuffle=False) | GroupRecords(PAIR, "key", partitions)
+        grouped = pipeline | beam.Create(batches, reshuffle=False) | GroupRecords(PAIR, "key", partitions, folder)
         assert_that(grouped, check)
+    assert len(list(tmp_path.rglob("*"))) == (3 if spill else 0)
 
 
 def test_partitions_must_be_positive() -> None:
