@@ -27,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.dedup_quality import ROWS_PER_BATCH, ROWS_PER_PART, SHINGLE_SIZE, THRESHOLD, corpus, records
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.near_duplicates import FindNearDuplicates
 from datapipe.repeated_text import FindRepeatedText
@@ -202,6 +202,7 @@ def one_size(folder: pathlib.Path, number: int, window: bool) -> None:
     paths = sorted(folder.glob("*.parquet"))[: number // ROWS_PER_PART]
     parts = [Part(at, "document", ROWS_PER_PART, {}).with_stage(schema, str(path)) for at, path in enumerate(paths)]
     stage = FindRepeatedText({"window": 1}) if window else FindNearDuplicates(THRESHOLD, SHINGLE_SIZE)
+    stage = stage.prepare(Corpus(str(folder)), str(folder))  # as `datapipe run` has it
     _ = parts[:1] | stage
     before = peak_bytes()
     start = time.process_time()
