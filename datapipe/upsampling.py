@@ -114,7 +114,7 @@ class WeighClusters(beam.PTransform):
     seed: int = 0
 
     name: ClassVar[str] = "upsampling"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = (VECTOR,)
     writes: ClassVar[pa.Schema] = _WRITES
 
