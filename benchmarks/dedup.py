@@ -2,11 +2,13 @@
 
     python -m benchmarks.dedup --data ../shared/data
     python -m benchmarks.dedup --data ../shared/data --sizes 50000 100000 200000
+    python -m benchmarks.dedup --data ../shared/data --sizes 50000 100000 --window
     python -m benchmarks.dedup --data ../shared/data --hostile
 
 Documents of about 3 KB, half Chinese and half English, are drawn from the paragraphs of real pages; one in ten is a
 copy of an earlier one with 1 of 250 characters changed. All figures are CPU time of one process. Peers that are not
-installed are named as absent; each runs on as many of the first documents as its speed allows.
+installed are named as absent; each runs on as many of the first documents as its speed allows. datatrove 0.10 needs
+xxhash before 4, spacy and jieba.
 """
 
 import argparse
@@ -25,7 +27,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.dedup_quality import ROWS_PER_BATCH, ROWS_PER_PART, SHINGLE_SIZE, THRESHOLD, corpus, records
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.near_duplicates import FindNearDuplicates
 from datapipe.repeated_text import FindRepeatedText
@@ -176,13 +178,16 @@ def hostile() -> None:
         "a document of 50 MB and one without its end": [" ".join(huge), " ".join(huge[:-9000])],
         "a chain of 10,000": [" ".join(f"w{at + step}" for step in range(29)) for at in range(10_000)],
     }
-    print("| hostile case | CPU s | survivors |\n|---|---|---|")
+    print("| hostile case | near duplicates, CPU s | survivors | repeated windows, CPU s |\n|---|---|---|---|")
     for name, texts in cases.items():
         with tempfile.TemporaryDirectory() as folder:
             parts = corpus(texts, folder)
             start = time.process_time()
             left = datapipe_near(texts, parts)
-            print(f"| {name} | {time.process_time() - start:.2f} | {left:,} |", flush=True)
+            seconds = time.process_time() - start
+            start = time.process_time()
+            _ = parts | FindRepeatedText({"window": 1})
+            print(f"| {name} | {seconds:.2f} | {left:,} | {time.process_time() - start:.2f} |", flush=True)
 
 
 def peak_bytes() -> int:
@@ -191,19 +196,21 @@ def peak_bytes() -> int:
     return int(line.split()[1]) * 1024
 
 
-def one_size(folder: pathlib.Path, number: int) -> None:
+def one_size(folder: pathlib.Path, number: int, window: bool) -> None:
     """Print CPU time and memory, in this fresh process, for the first `number` documents of a corpus."""
     schema = pa.schema([("text", pa.string())])
     paths = sorted(folder.glob("*.parquet"))[: number // ROWS_PER_PART]
     parts = [Part(at, "document", ROWS_PER_PART, {}).with_stage(schema, str(path)) for at, path in enumerate(paths)]
-    stage = FindNearDuplicates(THRESHOLD, SHINGLE_SIZE)
+    stage = FindRepeatedText({"window": 1}) if window else FindNearDuplicates(THRESHOLD, SHINGLE_SIZE)
+    stage = stage.prepare(Corpus(str(folder)), str(folder))  # as `datapipe run` has it
     _ = parts[:1] | stage
     before = peak_bytes()
     start = time.process_time()
     verdicts = parts | stage
     seconds = time.process_time() - start
     grown = peak_bytes() - before
-    removed = sum(len(batch) - batch.column("near_duplicates_removed").null_count for batch in verdicts)
+    column = "repeated_text_spans" if window else "near_duplicates_removed"
+    removed = sum(len(batch) - batch.column(column).null_count for batch in verdicts)
     speed, memory = number / seconds, grown / (number - ROWS_PER_PART)
     print(f"| {number:,} | {seconds:.2f} | {speed:,.0f} | {memory:,.0f} | {removed:,} |", flush=True)
 
@@ -214,6 +221,7 @@ def main() -> None:
     parser.add_argument("--data", type=pathlib.Path, required=True, help="the folder with `corpora/`")
     parser.add_argument("--documents", type=int, default=50_000, help="for datapipe; peers get a share of them")
     parser.add_argument("--sizes", type=int, nargs="*", default=[], help="only: cost of so many documents, 10,000s")
+    parser.add_argument("--window", action="store_true", help="with --sizes: repeated windows, not near duplicates")
     parser.add_argument("--folder", type=pathlib.Path, help=argparse.SUPPRESS)
     parser.add_argument("--hostile", action="store_true", help="only: cost of hostile inputs")
     options = parser.parse_args()
@@ -221,14 +229,15 @@ def main() -> None:
         hostile()
         return
     if options.folder:
-        one_size(options.folder, *options.sizes)
+        one_size(options.folder, options.sizes[0], options.window)
         return
     if options.sizes:
-        print("| documents | CPU s | documents/s | bytes of memory a document | removed |", flush=True)
+        print("| documents | CPU s | documents/s | bytes of memory a document | removed or cut |", flush=True)
         print("|---|---|---|---|---|", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             corpus(documents(options.data, max(options.sizes)), folder)
             command = [sys.executable, "-m", "benchmarks.dedup", "--data", str(options.data)]
+            command += ["--window"] if options.window else []
             for size in options.sizes:
                 subprocess.run([*command, "--folder", f"{folder}/documents", "--sizes", str(size)], check=True)
         return

@@ -33,6 +33,9 @@ def without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 class CutRepeatedText(beam.PTransform):
     """Cut the repeated spans out of each text; a document with too little left is removed and keeps its text.
 
+    No stage between this one and `repeated_text` may change the text. One that removes documents there may take the
+    copy that was to stay.
+
     Attributes:
         min_characters: a document that loses a span is removed as `too_little_left` where fewer characters stay.
         units: cut spans of these units only, see `datapipe.repeated_text.UNITS`; none: of all.
@@ -44,6 +47,7 @@ class CutRepeatedText(beam.PTransform):
     name: ClassVar[str] = "cut_repeated_text"
     version: ClassVar[int] = 1
     reads: ClassVar[tuple[str, ...]] = ("text", "repeated_text_spans")
+    of_this_text: ClassVar[tuple[str, ...]] = ("repeated_text_spans",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),

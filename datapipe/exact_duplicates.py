@@ -11,9 +11,11 @@ from typing import ClassVar
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from datapipe import files
 from datapipe.characters import text_buffers
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.shuffle import GroupRecords, group_starts
 from datapipe.text_hashes import NORMALISATIONS, hash_spans, normalisation_table
 
@@ -32,11 +34,30 @@ def copies(batch: pa.RecordBatch, normalise: str, quality: str | None) -> np.nda
 
 
 def losses(batch: pa.RecordBatch, quality: str | None) -> np.ndarray:
-    """Minus the quality of each document, so that an ascending sort puts the best first; a null one comes last."""
-    if quality is None:
-        return np.zeros(len(batch))
+    """Minus the quality of each document, so that an ascending sort puts the best first; one without any comes last."""
+    if quality is None or quality not in batch.schema.names:
+        return np.full(len(batch), np.inf)
     values = batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
     return np.nan_to_num(-values, nan=np.inf)
+
+
+def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) -> None:
+    """Check the column of quality that an option names, and leave a note in `folder` where no document has it.
+
+    Raises:
+        ValueError: if it does not hold numbers.
+    """
+    if quality is None:
+        return
+    having = [part for part in corpus.of_kind(("document",)) if quality in part.columns]
+    for part in having:
+        with files.open_input(part.columns[quality]) as source:
+            kind = pq.read_schema(source).field(quality).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {kind}")
+    if not having:
+        notes = [f"no document has a column {quality!r}: done without quality"]
+        files.write_json(files.join(folder, "notes.json"), notes)
 
 
 def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
@@ -71,7 +92,8 @@ class FindExactDuplicates(beam.PTransform):
     Attributes:
         normalise: what counts as the same text: `none`, `whitespace`, `text` or `ccnet`, see
             `datapipe.text_hashes.NORMALISATIONS`.
-        quality: a numeric column, higher = better, that chooses the survivor; none: the lowest id survives.
+        quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
+            document without it comes last. None: the lowest id survives.
         keep_copies: how many copies stay, the survivor counted; all past the first name it in `exact_duplicates_of`.
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
     """
@@ -83,6 +105,7 @@ class FindExactDuplicates(beam.PTransform):
 
     name: ClassVar[str] = "exact_duplicates"
     version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = _WRITES
 
     def __post_init__(self) -> None:
@@ -96,12 +119,17 @@ class FindExactDuplicates(beam.PTransform):
                 raise ValueError(f"exact_duplicates: {field} must be at least 1, got {getattr(self, field)!r}")
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns it needs."""
-        return ("text",) if self.quality is None else ("text", self.quality)
+    def may_read(self) -> tuple[str, ...]:
+        """The columns that it uses where they are."""
+        return () if self.quality is None else (self.quality,)
+
+    def prepare(self, corpus: Corpus, folder: str) -> "FindExactDuplicates":
+        """Check the column of quality."""
+        check_quality(self.name, self.quality, corpus, folder)
+        return self
 
     def _read(self, part: Part) -> Iterator[np.ndarray]:
-        for batch in part.read(self.reads):
+        for batch in part.read([*self.reads, *(name for name in self.may_read if name in part.columns)]):
             yield copies(batch, self.normalise, self.quality)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:

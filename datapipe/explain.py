@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from datapipe.corpus import REMOVED, ROW_BITS, Corpus, Part
 
 _TEXT_SHOWN = 500
+_ITEMS_SHOWN = 20
 
 
 class UnknownDocumentError(LookupError):
@@ -57,14 +58,26 @@ def explain(corpus: Corpus, name: str) -> dict[str, Any]:
     return record
 
 
+def _readable(value: Any, kind: pa.DataType) -> Any:
+    """A value with the ids in it, at any depth, as `part-row`."""
+    if value is None:
+        return None
+    if kind == pa.uint64():  # the type of ids, and of nothing else
+        return f"{value >> ROW_BITS}-{value & (1 << ROW_BITS) - 1}"
+    if pa.types.is_struct(kind):
+        return {field.name: _readable(value[field.name], field.type) for field in kind}
+    if pa.types.is_list(kind):
+        return [_readable(item, kind.value_type) for item in value]
+    return value
+
+
 def _columns(part: Part, row: int) -> Iterator[tuple[str, Any]]:
     for name in part.columns:
         scalar = part.column(name)[row]
-        value = scalar.as_py()
-        if scalar.type == pa.uint64() and value is not None:  # the type of ids, and of nothing else
-            value = f"{value >> ROW_BITS}-{value & (1 << ROW_BITS) - 1}"
+        value = _readable(scalar.as_py(), scalar.type)
         if isinstance(value, str) and len(value) > _TEXT_SHOWN:
             value = f"{value[:_TEXT_SHOWN]}… ({len(value):,} characters)"
-        if isinstance(value, list) and len(value) > 20:
-            value = f"{len(value)} numbers"
+        if isinstance(value, list) and len(value) > _ITEMS_SHOWN:
+            nested = pa.types.is_nested(scalar.type.value_type)
+            value = [*value[:_ITEMS_SHOWN], f"… ({len(value)})"] if nested else f"{len(value)} numbers"
         yield name, value

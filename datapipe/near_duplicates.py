@@ -19,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 from datapipe import files
 from datapipe.components import EDGE, LINK, read_records, spanning_forest, star_components
 from datapipe.corpus import ROW_BITS, Corpus, Part
-from datapipe.exact_duplicates import losses
+from datapipe.exact_duplicates import check_quality, losses
 from datapipe.minhash import band_hashes
 from datapipe.shingle_sets import read_entries, similarities, write_sets
 from datapipe.shuffle import GOLDEN, GroupRecords, group_starts, partition, rejoin
@@ -186,7 +186,8 @@ class FindNearDuplicates(beam.PTransform):
         slots: length of a sketch, at least bands * rows.
         sketch: `fast` (Fast Similarity Sketching), or `datasketch` and `datasketch_legacy`, equal to datasketch since
             2.0 and before; see `datapipe.minhash`.
-        quality: a numeric column, higher = better, that chooses the survivor; none: the longest survives.
+        quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
+            document without it comes last. None: the longest survives.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
         gather_edges: up to so many pairs (52 bytes each) one worker joins to clusters; `datapipe run` finds those of
             more in rounds of pipelines (see `star_components`); changes no result.
@@ -207,6 +208,7 @@ class FindNearDuplicates(beam.PTransform):
 
     name: ClassVar[str] = "near_duplicates"
     version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = _WRITES
 
     def __post_init__(self) -> None:
@@ -226,12 +228,13 @@ class FindNearDuplicates(beam.PTransform):
             raise ValueError(f"near_duplicates: sketch must be one of {list(SKETCHES)}, got {self.sketch!r}")
 
     @property
-    def reads(self) -> tuple[str, ...]:
-        """The columns it needs."""
-        return ("text",) if self.quality is None else ("text", self.quality)
+    def may_read(self) -> tuple[str, ...]:
+        """The columns that it uses where they are."""
+        return () if self.quality is None else (self.quality,)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindNearDuplicates":  # noqa: ARG002 - it learns nothing
+    def prepare(self, corpus: Corpus, folder: str) -> "FindNearDuplicates":
         """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
+        check_quality(self.name, self.quality, corpus, folder)
         ready = dataclasses.replace(self, folder=files.join(folder, "scratch"))
         ready.edges = files.join(folder, "edges")
         files.remove(files.join(folder, "scratch"))
@@ -269,7 +272,7 @@ class FindNearDuplicates(beam.PTransform):
         path = files.join(folder, f"part-{number:05d}")
 
         def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]]:
-            for batch in part.read(self.reads):
+            for batch in part.read([*self.reads, *(name for name in self.may_read if name in part.columns)]):
                 batch = batch.filter(pa.array(np.isin(batch.column("id").to_numpy(), wanted)))
                 yield batch, losses(batch, self.quality)
 

@@ -249,23 +249,36 @@ def matches(value: Any, hint: Any) -> bool:
 
 
 def _check_order(path: str, stages: list[tuple[yaml.Node, Any]]) -> None:
-    """Each stage stands once, and what it reads is written before it."""
+    """Each stage stands once, what it reads is written before it, and no span of a text outlives the text."""
     if not stages or stages[0][1].name != ReadDocuments.name:
         raise RecipeError(f"{path}: the first stage must be {ReadDocuments.name!r}")
     seen: set[str] = set()
-    columns: set[str] = set()
+    columns: dict[str, str] = {}  # and the last stage that writes each
     for node, stage in stages:
         if stage.name in seen:
             raise _error(path, node, f"stage {stage.name!r} stands twice")
         seen.add(stage.name)
-        for column in stage.reads:
+        named = [getattr(stage, field.name) for field in dataclasses.fields(stage) if field.init]
+        optional = [column for column in getattr(stage, "may_read", ()) if column in named]
+        for column in (*stage.reads, *optional):
             if column not in columns:
                 writer = next((other.name for other in STAGES if column in written(other).names), None)
+                if column in optional and not writer:
+                    continue  # a column of the user's own
                 hint = f"; put the stage {writer!r} before it" if writer else ""
                 raise _error(
                     path, node, f"{stage.name} reads the column {column!r}, which no earlier stage writes{hint}"
                 )
-        columns.update(written(stage).names)
+        order = [other.name for _, other in stages]
+        for column in getattr(stage, "of_this_text", ()):
+            if order.index(columns["text"]) > order.index(columns[column]):
+                raise _error(
+                    path,
+                    node,
+                    f"{stage.name} reads the column {column!r}, whose places in the text {columns['text']!r} has "
+                    f"changed since; put {stage.name!r} before {columns['text']!r}",
+                )
+        columns.update(dict.fromkeys(written(stage).names, stage.name))
 
 
 def written(stage: Any) -> pa.Schema:

@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe import files
 from datapipe.characters import decode, text_buffers
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.shingles import most_tokens, roll, token_hashes, token_table
-from datapipe.shuffle import GOLDEN, GroupRecords, group_starts
+from datapipe.shuffle import GOLDEN, GroupRecords, group_starts, ordered_groups, partition
 from datapipe.text_hashes import NORMALISATIONS, hash_spans, normalisation_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
@@ -30,10 +31,14 @@ UNITS = {
     "window": WINDOW,  # tokens in a row
 }
 
-# The unit is the upper 3 bits of the hash, so that pieces of two units never meet.
-PIECE = np.dtype([("hash", "<u8"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4")])
+# The unit is the upper 3 bits of a hash or key, so that pieces of two units never meet.
 _HASH_BITS = np.uint64(61)
-HASH = np.dtype([("hash", "<u8")])
+# Pieces that are equal have equal keys: their hash, or for windows that of their anchor.
+KEY = np.dtype([("key", "<u8")])
+_GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anchor, the least of several, are uneven
+# Windows that follow one another mostly share an anchor; grouped by it, they are still together when they are cut.
+PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
+SIGHTING = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
 
@@ -92,63 +97,148 @@ def split(
     return documents[:pieces].copy(), starts[:pieces].copy(), ends[:pieces].copy()
 
 
-def pieces(
-    batch: pa.RecordBatch,
-    units: Mapping[str, int],
-    table: npt.NDArray[np.int32],
-    min_characters: int,
-    span_sentences: int,
-    window_tokens: int,
-    salt: np.uint64,
-) -> np.ndarray:
-    """A `PIECE` record for each piece of each document, of every unit.
+@dataclasses.dataclass(frozen=True)
+class Pieces:
+    """What counts as a piece, and as the same one.
 
-    Args:
-        batch: with `id` and `text`.
+    Attributes:
         units: names of `UNITS`.
-        table: the normalisation of all units but windows, see `datapipe.text_hashes`.
-        min_characters: pieces of fewer, counted as the table does, are left out; windows are not.
+        normalise: for all units but windows, see `datapipe.text_hashes`.
+        min_characters: pieces of fewer, counted as the normalisation does, are left out; windows are not.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         salt: pieces hashed with another one never meet.
     """
-    data, bounds = text_buffers(batch.column("text"))
-    ids = batch.column("id").to_numpy()
-    found = []
-    for unit in units:
-        if unit == "window":
-            hashes, documents, starts, ends = _windows(data, bounds, window_tokens)
-        else:
-            documents, starts, ends = split(data, bounds, SENTENCE if unit == "span" else UNITS[unit])
-            pairs, counts = hash_spans(data, starts, ends, table)
-            known = counts > 0
-            hashes, documents, starts, ends = pairs[known, 0], documents[known], starts[known], ends[known]
-            counts = counts[known]
-            if unit == "span":
-                hashes, counts, documents, starts, ends = _spans(
-                    hashes, counts, documents, starts, ends, span_sentences
+
+    units: tuple[str, ...]
+    normalise: str
+    min_characters: int
+    span_sentences: int
+    window_tokens: int
+    salt: np.uint64
+
+    @property
+    def anchor_tokens(self) -> int:
+        """Tokens of an anchor: half a window, so that about every 13th token of text begins one for windows of 50."""
+        return (self.window_tokens + 1) // 2
+
+    def keys(self, batch: pa.RecordBatch) -> npt.NDArray[np.uint64]:
+        """The keys of all pieces of a batch, in no order: at least as many equal ones as there are equal pieces."""
+        data, bounds = text_buffers(batch.column("text"))
+        found = []
+        for unit in self.units:
+            if unit == "window":
+                tokens, token_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
+                grams, places = self._anchors(tokens, token_bounds)
+                hashes = grams[places[group_starts(places)]]
+            else:
+                hashes = self._split(unit, data, bounds)[0]
+            found.append(self._tagged(unit, hashes))
+        return np.concatenate(found)
+
+    def find(self, batch: pa.RecordBatch, keys: npt.NDArray[np.uint64]) -> Iterator[np.ndarray]:
+        """A `PIECE` record for each piece of each document that has one of some keys; an array for each unit.
+
+        Args:
+            batch: with `id` and `text`.
+            keys: ascending.
+        """
+        data, bounds = text_buffers(batch.column("text"))
+        ids = batch.column("id").to_numpy()
+        for unit in self.units:
+            if unit == "window":
+                hashes, documents, starts, ends, tagged = self._windows(data, bounds, keys)
+            else:
+                hashes, documents, starts, ends = self._split(unit, data, bounds)
+                tagged = self._tagged(unit, hashes)
+                known = _among(tagged, keys)
+                hashes, documents, starts, ends, tagged = (
+                    column[known] for column in (hashes, documents, starts, ends, tagged)
                 )
-            long = counts >= min_characters
-            hashes, documents, starts, ends = hashes[long], documents[long], starts[long], ends[long]
-        records = np.empty(len(hashes), PIECE)
-        records["hash"] = (hashes ^ salt) >> np.uint64(3) | np.uint64(UNITS[unit]) << _HASH_BITS
-        records["id"] = ids[documents]
-        records["start"], records["end"] = starts - bounds[documents], ends - bounds[documents]
-        found.append(records)
-    return np.concatenate(found)
+            records = np.empty(len(hashes), PIECE)
+            records["unit"] = UNITS[unit]
+            records["id"] = ids[documents]
+            records["start"], records["end"] = starts - bounds[documents], ends - bounds[documents]
+            records["hash"] = self._tagged(unit, hashes)
+            records["group"] = tagged & _GROUP_BITS
+            yield records
+
+    def _tagged(self, unit: str, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+        return (hashes ^ self.salt) >> np.uint64(3) | np.uint64(UNITS[unit]) << _HASH_BITS
+
+    def _split(self, unit: str, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> tuple[npt.NDArray, ...]:
+        documents, starts, ends = split(data, bounds, SENTENCE if unit == "span" else UNITS[unit])
+        pairs, counts = hash_spans(data, starts, ends, normalisation_table(self.normalise))
+        known = counts > 0
+        hashes, counts, documents, starts, ends = (
+            column[known] for column in (pairs[:, 0], counts, documents, starts, ends)
+        )
+        if unit == "span":
+            hashes, counts, documents, starts, ends = _spans(
+                hashes, counts, documents, starts, ends, self.span_sentences
+            )
+        long = counts >= self.min_characters
+        return hashes[long], documents[long], starts[long], ends[long]
+
+    def _anchors(
+        self, tokens: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+        """The hashes of all runs of `anchor_tokens` tokens, and for each window the place of its anchor in them."""
+        grams, gram_bounds = roll(tokens.copy(), bounds, self.anchor_tokens)
+        return grams, least_places(grams, gram_bounds, self.window_tokens - self.anchor_tokens + 1)
+
+    def _windows(
+        self, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]
+    ) -> tuple[npt.NDArray, ...]:
+        places = np.empty((most_tokens(bounds), 2), np.int64)
+        tokens, token_bounds = token_hashes(data, bounds, token_table(), places)
+        grams, anchors = self._anchors(tokens, token_bounds)
+        starts = group_starts(anchors)
+        sizes = np.diff(starts, append=len(anchors))
+        tagged = self._tagged("window", grams[anchors[starts]])
+        known = _among(tagged, keys)
+        chosen = np.repeat(known, sizes)
+        windows = np.maximum(np.diff(token_bounds) - self.window_tokens + 1, 0)
+        documents = np.repeat(np.arange(len(windows)), windows)[chosen]
+        # The first token of each window, and the place of its hash: a document of fewer tokens has one hash, no window.
+        first = np.flatnonzero(chosen) + (token_bounds[:-1] - np.cumsum(windows) + windows)[documents]
+        hashes, hash_bounds = roll(tokens, token_bounds, self.window_tokens)
+        hashes = hashes[first + (hash_bounds - token_bounds)[documents]]
+        ends = places[first + self.window_tokens - 1, 1]
+        return hashes, documents, places[first, 0], ends, np.repeat(tagged[known], sizes[known])
 
 
-def _windows(data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], size: int) -> tuple[npt.NDArray, ...]:
-    places = np.empty((most_tokens(bounds), 2), np.int64)
-    hashes, token_bounds = token_hashes(data, bounds, token_table(), places)
-    tokens = np.diff(token_bounds)
-    hashes, window_bounds = roll(hashes, token_bounds, size)
-    windows = np.diff(window_bounds)
-    documents = np.repeat(np.arange(len(windows)), windows)
-    first = np.arange(len(hashes)) - window_bounds[documents] + token_bounds[documents]
-    whole = tokens[documents] >= size
-    hashes, documents, first = hashes[whole], documents[whole], first[whole]
-    return hashes, documents, places[first, 0], places[first + size - 1, 1]
+@numba.njit(cache=True, nogil=True)
+def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """The place of the least of each `width` successive hashes of a document, of equal ones that of the last.
+
+    So two equal runs have their least hash at the same distance, and runs that follow one another mostly share it:
+    about 2 / (width + 1) of all places are the least of some run. This is winnowing (Schleimer et al. 2003).
+
+    Args:
+        hashes: those of document i are `hashes[bounds[i]:bounds[i + 1]]`.
+        bounds: shape (n + 1,).
+        width: at least 1.
+
+    Returns:
+        Shape (runs,), ascending; a document of fewer hashes has no run.
+    """
+    places = np.empty(len(hashes), np.int64)
+    filled = 0
+    for document in range(len(bounds) - 1):
+        first, end = bounds[document], bounds[document + 1]
+        least = first - 1
+        for last in range(first + width - 1, end):
+            if least <= last - width:
+                least = last - width + 1
+                for place in range(least + 1, last):
+                    if hashes[place] <= hashes[least]:
+                        least = place
+            if hashes[last] <= hashes[least]:
+                least = last
+            places[filled] = least
+            filled += 1
+    return places[:filled]
 
 
 def _spans(
@@ -170,26 +260,31 @@ def _spans(
     return joined[inside], total[inside], documents[:runs][inside], starts[:runs][inside], ends[size - 1 :][inside]
 
 
-def frequent(records: np.ndarray, keep_copies: Mapping[str, int]) -> npt.NDArray[np.uint64]:
-    """The hashes, ascending, that more pieces have than may stay.
+def frequent(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
+    """The `SIGHTING`s of those keys that more pieces may have than may stay.
 
     Args:
-        records: `HASH` records, sorted.
+        records: `SIGHTING` records, sorted.
         keep_copies: how many copies of a piece stay, by unit.
     """
-    starts = group_starts(records["hash"])
-    hashes = records["hash"][starts]
-    return hashes[np.diff(starts, append=len(records)) > _keep(hashes, keep_copies)]
+    starts = group_starts(records["key"])
+    if not len(starts):
+        return records
+    counts = np.add.reduceat(records["count"].astype(np.int64), starts)
+    many = counts > _keep(records["key"][starts], keep_copies)
+    return records[np.repeat(many, np.diff(starts, append=len(records)))]
 
 
-def among(records: np.ndarray, hashes: npt.NDArray[np.uint64]) -> np.ndarray:
-    """The `PIECE` records whose hash is one of `hashes`, which are sorted."""
-    order = np.argsort(records["hash"])  # a search for sorted keys stays in the cache
-    keys = records["hash"][order]
-    places = np.searchsorted(hashes, keys)
-    known = places < len(hashes)
-    known[known] = hashes[places[known]] == keys[known]
-    return records[order[known]]
+def _among(values: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+    """Which values are one of `keys`, which are sorted."""
+    order = np.argsort(values)  # a search for sorted values stays in the cache
+    ordered = values[order]
+    places = np.searchsorted(keys, ordered)
+    known = places < len(keys)
+    known[known] = keys[places[known]] == ordered[known]
+    among = np.empty(len(values), bool)
+    among[order] = known
+    return among
 
 
 def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt.NDArray[np.int64]:
@@ -201,27 +296,49 @@ def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt
 
 
 def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
-    """A `CUT` record for each copy of a piece past the first ones.
+    """The `CUT`s that cover each copy of a piece past the first ones, sorted by unit, id, start.
 
     A copy that overlaps the last one kept stays: else text of one repeated character would lose even that.
 
     Args:
-        records: `PIECE` records sorted by hash, id, start.
+        records: `PIECE` records sorted by unit, id, start.
         keep_copies: how many copies of a piece stay, by unit.
     """
-    starts = group_starts(records["hash"])
+    order, starts = ordered_groups(np.ascontiguousarray(records["hash"]))
     sizes = np.diff(starts, append=len(records))
-    keep = _keep(records["hash"], keep_copies)
-    rank = np.arange(len(records)) - np.repeat(starts, sizes)
-    last_kept = records[np.repeat(starts, sizes) + np.minimum(rank, keep - 1)]
-    overlaps = (records["id"] == last_kept["id"]) & (records["start"] < last_kept["end"])
-    going = (rank >= keep) & ~overlaps
-    cuts = np.empty(going.sum(), CUT)
-    for field in ("id", "start", "end"):
-        cuts[field] = records[field][going]
-    cuts["unit"] = records["hash"][going] >> _HASH_BITS
-    cuts["of"] = records["id"][np.repeat(starts, sizes)[going]]
-    return cuts
+    keep = np.repeat(_keep(records["hash"][order[starts]], keep_copies), sizes)
+    starts = np.repeat(starts, sizes)
+    rank = np.arange(len(records)) - starts
+    later = rank >= keep
+    last_kept = records[order[(starts + keep - 1)[later]]]
+    copies, firsts = order[later], order[starts[later]]
+    going = (records["id"][copies] != last_kept["id"]) | (records["start"][copies] >= last_kept["end"])
+    first_of = np.full(len(records), -1)
+    first_of[copies[going]] = firsts[going]
+    gone = np.flatnonzero(first_of >= 0)
+    cuts = np.empty(len(gone), CUT)
+    for field in ("id", "unit", "start", "end"):
+        cuts[field] = records[field][gone]
+    cuts["of"] = records["id"][first_of[gone]]
+    return merged(cuts)
+
+
+def merged(cuts: np.ndarray) -> np.ndarray:
+    """`CUT`s of which those of one document and unit that overlap are one, with the `of` of the first.
+
+    Args:
+        cuts: `CUT` records; those of one document and unit stand together, by start.
+    """
+    if not len(cuts):
+        return cuts
+    other = np.r_[True, (cuts["id"][1:] != cuts["id"][:-1]) | (cuts["unit"][1:] != cuts["unit"][:-1])]
+    # How far the cuts so far reach, of the same document and unit: each of these lies above all before it.
+    above = np.cumsum(other) << 32
+    reach = np.maximum.accumulate(above + cuts["end"])
+    new = np.r_[True, (above + cuts["start"])[1:] >= reach[:-1]]
+    found = cuts[new]
+    found["end"] = (reach - above)[np.r_[new[1:], True]]
+    return found
 
 
 def spans(cuts: np.ndarray) -> pa.RecordBatch:
@@ -230,20 +347,15 @@ def spans(cuts: np.ndarray) -> pa.RecordBatch:
     Args:
         cuts: `CUT` records sorted by id, unit, start, end.
     """
-    first = np.ones(len(cuts), bool)
-    same = (cuts["id"][1:] == cuts["id"][:-1]) & (cuts["unit"][1:] == cuts["unit"][:-1])
-    first[1:] = ~(same & (cuts["start"][1:] < cuts["end"][:-1]))
-    merged = cuts[first]
-    # Pieces of one unit that start later end later, so the last of those merged ends last.
-    merged["end"] = cuts["end"][np.flatnonzero(np.r_[first[1:], True])] if len(cuts) else merged["end"]
-    starts = group_starts(merged["id"])
-    units = pa.array(list(UNITS)).take(pa.array(merged["unit"]))
+    cuts = merged(cuts)
+    starts = group_starts(cuts["id"])
+    units = pa.array(list(UNITS)).take(pa.array(cuts["unit"]))
     values = pa.StructArray.from_arrays(
-        [pa.array(merged["start"]), pa.array(merged["end"]), units, pa.array(merged["of"])], fields=list(_SPAN)
+        [pa.array(cuts["start"]), pa.array(cuts["end"]), units, pa.array(cuts["of"])], fields=list(_SPAN)
     )
-    offsets = pa.array(np.r_[starts, len(merged)].astype(np.int32))
+    offsets = pa.array(np.r_[starts, len(cuts)].astype(np.int32))
     return pa.record_batch(
-        [pa.array(merged["id"][starts]), pa.ListArray.from_arrays(offsets, values)],
+        [pa.array(cuts["id"][starts]), pa.ListArray.from_arrays(offsets, values)],
         schema=pa.schema([("id", pa.uint64()), *FindRepeatedText.writes]),
     )
 
@@ -261,8 +373,13 @@ class FindRepeatedText(beam.PTransform):
     hashes: among 10^9 different ones less than one is expected to be taken for another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
-    Skywork (several copies of common blocks stay). The text is
-    read twice. A window costs 8 bytes of shuffle for each token of the corpus, and 24 for each token repeated.
+    Skywork (several copies of common blocks stay).
+
+    The text is read twice. First each part tells the hashes of its pieces, 16 bytes for each that is new in it, and
+    learns which of them are frequent; then it sends on the places of the pieces that have these, 29 bytes each. Of
+    windows, of which there are as many as tokens, the first step looks at anchors alone (see `least_places`), one in
+    13 tokens for windows of 50: equal windows have equal anchors, so that none is missed. No worker holds more than a
+    part's own pieces or one partition; in `datapipe run` the places wait in files, not in memory.
 
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
@@ -283,6 +400,7 @@ class FindRepeatedText(beam.PTransform):
     window_tokens: int = 50
     parts_per_group: int = 0
     partitions: int = 64
+    scratch: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "repeated_text"
     version: ClassVar[int] = 1
@@ -313,45 +431,75 @@ class FindRepeatedText(beam.PTransform):
             if getattr(self, field) < least:
                 raise ValueError(f"repeated_text: {field} must be at least {least}, got {getattr(self, field)!r}")
 
-    def _pieces(self, part: Part) -> Iterator[np.ndarray]:
+    def prepare(self, corpus: Corpus, folder: str) -> "FindRepeatedText":  # noqa: ARG002 - it learns nothing
+        """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
+        ready = dataclasses.replace(self)
+        ready.scratch = files.join(folder, "scratch")
+        files.remove(ready.scratch)
+        return ready
+
+    def _pieces(self, part: Part) -> Pieces:
         group = np.full(1, part.number // self.parts_per_group if self.parts_per_group else 0, np.uint64)
-        for batch in part.read(self.reads):
-            yield pieces(
-                batch,
-                self.keep_copies,
-                normalisation_table(self.normalise),
-                self.min_characters,
-                self.span_sentences,
-                self.window_tokens,
-                salt=(group * GOLDEN)[0],
-            )
+        return Pieces(
+            tuple(self.keep_copies),
+            self.normalise,
+            self.min_characters,
+            self.span_sentences,
+            self.window_tokens,
+            salt=(group * GOLDEN)[0],
+        )
 
-    def _hashes(self, part: Part) -> Iterator[np.ndarray]:
-        for records in self._pieces(part):
-            yield records["hash"].astype(HASH)
+    def _sightings(self, part: Part) -> Iterator[np.ndarray]:
+        pieces = self._pieces(part)
+        keys = [pieces.keys(batch) for batch in part.read(self.reads)]
+        if not keys:
+            return
+        distinct, counts = np.unique(np.concatenate(keys), return_counts=True)
+        records = np.empty(len(distinct), SIGHTING)
+        records["key"], records["part"], records["count"] = distinct, part.number, counts
+        yield records
 
-    def _frequent(self, records: np.ndarray) -> bytes:
-        return frequent(records, self.keep_copies).tobytes()
+    def _frequent(self, records: np.ndarray) -> Iterator[tuple[int, bytes]]:
+        found = frequent(records, self.keep_copies)
+        return partition(found["key"].astype(KEY), found["part"].astype(np.int64))
 
-    def _among(self, part: Part, blocks: Iterable[bytes]) -> Iterator[np.ndarray]:
-        hashes = np.sort(np.frombuffer(b"".join(blocks), np.uint64))
-        for records in self._pieces(part):
-            yield among(records, hashes)
+    def _find(self, group: tuple[int, dict[str, Iterable]]) -> Iterator[np.ndarray]:
+        keys = np.sort(np.frombuffer(b"".join(group[1]["keys"]), np.uint64))
+        if len(keys):
+            (part,) = group[1]["part"]
+            pieces = self._pieces(part)
+            for batch in part.read(self.reads):
+                yield from pieces.find(batch, keys)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        # Few pieces are repeated. Those are found by their hashes alone, a third of the bytes, and split off again.
         parts = parts | "Spread" >> beam.Reshuffle()
-        hashes = (
+        keys = (
             parts
-            | "Hash" >> beam.FlatMap(self._hashes).with_output_types(np.ndarray)
-            | "Count" >> GroupRecords(HASH, "hash", self.partitions)
-            | "Frequent" >> beam.Map(self._frequent).with_output_types(bytes)
+            | "Sight" >> beam.FlatMap(self._sightings).with_output_types(np.ndarray)
+            | "Count" >> GroupRecords(SIGHTING, "key", self.partitions)
+            | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])
         )
-        return (
-            parts
-            | "Split" >> beam.FlatMap(self._among, beam.pvalue.AsIter(hashes)).with_output_types(np.ndarray)
-            | "By hash" >> GroupRecords(PIECE, "hash", self.partitions)
+        numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
+        cuts = (
+            {"part": numbered, "keys": keys}
+            | "By part" >> beam.CoGroupByKey()
+            | "Find" >> beam.FlatMap(self._find).with_output_types(np.ndarray)
+            | "By key" >> GroupRecords(PIECE, "group", self.partitions, self.scratch)
             | "Repeated" >> beam.Map(repeated, self.keep_copies).with_output_types(np.ndarray)
+        )
+        if self.scratch is not None:
+            all_done = cuts | "Done" >> beam.combiners.Count.Globally()
+            _ = (
+                parts.pipeline
+                | "Once" >> beam.Create([self.scratch])
+                | "Clear" >> beam.Map(_remove, beam.pvalue.AsSingleton(all_done)).with_output_types(type(None))
+            )
+        return (
+            cuts
             | "By document" >> GroupRecords(CUT, "id", self.partitions)
             | "Spans" >> beam.Map(spans).with_output_types(pa.RecordBatch)
         )
+
+
+def _remove(folder: str, _: int) -> None:
+    files.remove(folder)

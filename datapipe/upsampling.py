@@ -15,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.clusters import VECTOR, LearnCentres, nearest
-from datapipe.corpus import Part
+from datapipe.corpus import Corpus, Part
 from datapipe.embeddings import read_vectors
+from datapipe.exact_duplicates import check_quality
 
 SMALLEST_CLUSTER = 100  # documents on average: with fewer, the mean score of a cluster says little
 BISECTIONS = 60  # more than the bits of a float64
@@ -96,7 +97,8 @@ class WeighClusters(beam.PTransform):
     vector has no cluster and weight 1. The formula is at `cluster_weights`.
 
     Attributes:
-        quality: a numeric column, higher = better; none, or where no stage has written it: only size counts.
+        quality: a numeric column, of a stage or the documents' own, higher = better; none, or where no document has
+            it: only size counts.
         clusters: how many; none: the square root of the documents, but no more than one for 100 documents.
         rarity: how much small clusters gain, see `cluster_weights`; 0 = only quality counts.
         max_repeats: no document is seen more often (Skywork: generally at most 5 times).
@@ -112,7 +114,7 @@ class WeighClusters(beam.PTransform):
     seed: int = 0
 
     name: ClassVar[str] = "upsampling"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = (VECTOR,)
     writes: ClassVar[pa.Schema] = _WRITES
 
@@ -128,6 +130,11 @@ class WeighClusters(beam.PTransform):
         """The columns that it uses where they are."""
         return () if self.quality is None else (self.quality,)
 
+    def prepare(self, corpus: Corpus, folder: str) -> "WeighClusters":
+        """Check the column of quality."""
+        check_quality(self.name, self.quality, corpus, folder)
+        return self
+
     def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
         ids, clusters, scores = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0)]
         quality = self.quality if self.quality in part.columns else None
@@ -139,7 +146,7 @@ class WeighClusters(beam.PTransform):
             ids.append(batch.column("id").to_numpy())
             clusters.append(found)
             if quality is None:
-                scores.append(np.zeros(len(batch)))
+                scores.append(np.full(len(batch), np.nan))
             else:
                 scores.append(batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False))
         cluster, score = np.concatenate(clusters), np.concatenate(scores)

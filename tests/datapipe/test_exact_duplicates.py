@@ -1,14 +1,16 @@
 """Exact duplicates: who is removed, who survives, and who is named as the survivor."""
 
+import pathlib
 import time
+from collections.abc import Callable
 
 import apache_beam as beam
 import pyarrow as pa
 import pytest
 from apache_beam.testing.util import assert_that
 
-from datapipe.corpus import Part
-from datapipe.exact_duplicates import FindExactDuplicates
+from datapipe.corpus import Corpus, Part
+from datapipe.exact_duplicates import FindExactDuplicates, check_quality
 from tests.conftest import CorpusOf
 
 Verdicts = dict[int, tuple[int, str | None]]
@@ -46,8 +48,26 @@ def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: str
 def test_best_quality_survives(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["a", "a", "a", "a"], score=[0.1, None, 0.9, 0.9])
     stage = FindExactDuplicates(quality="score")
-    assert stage.reads == ("text", "score")
+    assert stage.may_read == ("score",)
     assert verdicts(parts, stage) == {0: (2, REMOVED), 1: (2, REMOVED), 3: (2, REMOVED)}
+
+
+def test_parts_without_the_column_of_quality_come_last(corpus_of: CorpusOf) -> None:
+    parts = [*corpus_of(["a"], kind="other"), *corpus_of(["a", "a"], first=1, score=[-2.0, -1.0])]
+    assert set(verdicts(parts, FindExactDuplicates(quality="score"))) == {0, 1 << 32}
+    assert set(verdicts(parts, FindExactDuplicates(quality="absent"))) == {1 << 32, 1 << 32 | 1}
+
+
+def test_a_column_of_quality_holds_numbers_or_is_missed_in_a_note(
+    corpus_on_disk: Callable[..., Corpus], tmp_path: pathlib.Path
+) -> None:
+    corpus = corpus_on_disk(["a"], score=[1], name=["a"])
+    for quality, notes in ((None, 0), ("score", 0), ("absent", 1)):
+        check_quality("toy", quality, corpus, str(tmp_path))
+        assert (tmp_path / "notes.json").exists() == notes
+    assert "no document has a column 'absent'" in (tmp_path / "notes.json").read_text()
+    with pytest.raises(ValueError, match="toy: quality must name a column of numbers, got 'name', which holds string"):
+        check_quality("toy", "name", corpus, str(tmp_path))
 
 
 def test_keep_copies_keeps_the_first_ones(corpus_of: CorpusOf) -> None:

@@ -38,3 +38,15 @@ def test_a_kept_document_says_so_and_long_text_is_cut(corpus_of: CorpusOf, tmp_p
 def test_an_unknown_document_is_an_error(name: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UnknownDocumentError, match=repr(name)):
         explain(two_parts(corpus_of, tmp_path), name)
+
+
+def test_partners_in_spans_are_named_too(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a"])
+    span = {"start": 0, "end": 1, "unit": "line", "of": 3 << 32 | 5}
+    kind = pa.list_(
+        pa.struct([("start", pa.uint32()), ("end", pa.uint32()), ("unit", pa.string()), ("of", pa.uint64())])
+    )
+    added = add(part, tmp_path / "toy", toy_spans=pa.array([[span] * 30], kind), toy_vector=pa.array([[0.5] * 30]))
+    record = explain(Corpus(str(tmp_path), (added,)), "0-0")
+    assert record["toy_spans"] == [*[span | {"of": "3-5"}] * 20, "… (30)"]
+    assert record["toy_vector"] == "30 numbers"

@@ -84,6 +84,7 @@ def test_survivor_is_best_then_longest_then_first(corpus_of: CorpusOf) -> None:
     parts = corpus_of(texts, score=[0.5, 0.5, 0.9, None])
     assert removed(parts) == {0, 2, 3}
     assert removed(parts, FindNearDuplicates(quality="score")) == {0, 1, 3}
+    assert removed(parts, FindNearDuplicates(quality="absent")) == {0, 2, 3}
 
 
 def test_chinese_and_english(corpus_of: CorpusOf) -> None:
@@ -215,9 +216,11 @@ def test_all_empty_and_all_one_character(corpus_of: CorpusOf) -> None:
 
 
 def test_one_huge_document(corpus_of: CorpusOf) -> None:
-    words = np.random.default_rng(1).choice(WORDS, 700_000).tolist()
-    huge, shorter = documents(words, words[:-1000])
-    assert len(huge) > 5_000_000
+    letters = np.random.default_rng(1).integers(97, 123, (6_250_000, 8), np.uint8)
+    letters[:, 7] = 32
+    huge = letters.tobytes().decode()
+    shorter = huge[:-80_000]
+    assert len(huge) == 50_000_000
     start = time.process_time()
     assert removed(corpus_of(["small", huge, "text", shorter])) == {3}
     assert time.process_time() - start < HOSTILE_SECONDS

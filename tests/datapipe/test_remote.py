@@ -26,6 +26,8 @@ stages:
   - quality: {positives: ["{beside}/good.jsonl"], negatives: ["{beside}/bad.jsonl"]}
   - quality_filter: {min_score: 0.0}
   - exact_duplicates
+  - repeated_text: {keep_copies: {line: 1, window: 1}}
+  - cut_repeated_text
   - near_duplicates
   - instructions: {paths: ["{beside}/instructions"]}
   - decontamination: {evaluation: ["{beside}/evaluation"]}

@@ -1,5 +1,6 @@
 """The packed shuffle: nothing is lost, equal keys meet, arrival order does not show."""
 
+import pathlib
 import random
 
 import apache_beam as beam
@@ -9,7 +10,7 @@ from apache_beam.testing.util import assert_that
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe.shuffle import BLOCK_BYTES, GroupRecords, group_starts, partition, rejoin, spread
+from datapipe.shuffle import BLOCK_BYTES, GroupRecords, group_starts, ordered_groups, partition, rejoin, spread
 
 PAIR = np.dtype([("key", "<u8"), ("id", "<u4"), ("score", "<f4")])
 UINT64 = st.one_of(st.integers(0, 5), st.integers(0, 2**64 - 1))
@@ -55,8 +56,18 @@ def test_group_starts() -> None:
     assert group_starts(np.array([])).tolist() == []
 
 
+@given(st.lists(UINT64, max_size=50))
+def test_ordered_groups_are_stable(values: list[int]) -> None:
+    key = np.array(values, np.uint64)
+    order, starts = ordered_groups(key)
+    assert order.tolist() == np.argsort(key, kind="stable").tolist()
+    assert starts.tolist() == group_starts(np.sort(key)).tolist()
+
+
+@pytest.mark.parametrize("spill", [False, True])
 @pytest.mark.parametrize("partitions", [1, 4])
-def test_group_records_brings_equal_keys_together(partitions: int) -> None:
+def test_group_records_brings_equal_keys_together(partitions: int, spill: bool, tmp_path: pathlib.Path) -> None:
+    folder = str(tmp_path / "waiting") if spill else None
     batches = [pairs([(7, 3), (8, 1)]), pairs([(7, 1), (9, 2)]), pairs([])]
 
     def check(arrays: list[np.ndarray]) -> None:
@@ -69,8 +80,9 @@ def test_group_records_brings_equal_keys_together(partitions: int) -> None:
         assert groups == {7: [1, 3], 8: [1], 9: [2]}
 
     with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
-        grouped = pipeline | beam.Create(batches, reshuffle=False) | GroupRecords(PAIR, "key", partitions)
+        grouped = pipeline | beam.Create(batches, reshuffle=False) | GroupRecords(PAIR, "key", partitions, folder)
         assert_that(grouped, check)
+    assert len(list(tmp_path.rglob("*"))) == (3 if spill else 0)
 
 
 def test_partitions_must_be_positive() -> None:
