@@ -94,12 +94,19 @@ def _segmenter() -> rjieba.Jieba:
 def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Word ends by rjieba, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted."""
     bounds = np.zeros(len(texts) + 1, np.int64)
-    ends = [np.zeros(0, np.int32)]
-    for i in np.flatnonzero(wanted):
-        lengths = list(map(len, _segmenter().cut(texts[i].as_py() or "")))
-        ends.append(np.cumsum(lengths, dtype=np.int32))
-        bounds[i + 1] = len(lengths)
-    return np.concatenate(ends), np.cumsum(bounds)
+    if not wanted.any():
+        return np.zeros(0, np.int32), bounds
+    cut = _segmenter().cut
+    lengths: list[int] = []
+    for i in np.flatnonzero(wanted).tolist():
+        before = len(lengths)
+        lengths.extend(map(len, cut(texts[i].as_py() or "")))
+        bounds[i + 1] = len(lengths) - before
+    np.cumsum(bounds, out=bounds)
+    sums = np.concatenate([[0], np.cumsum(lengths)])
+    # From the end of each document's predecessor on: within the document.
+    ends = sums[1:] - np.repeat(sums[bounds[:-1]], np.diff(bounds))
+    return ends.astype(np.int32), bounds
 
 
 @numba.njit(cache=True, nogil=True)
