@@ -9,7 +9,8 @@ repetition and FineWeb's rules with the published thresholds on the same documen
 the median of the rounds. `--parity` instead compares each filter's verdict on each document, with the same words.
 Without PEER, language identification, measurements, rules and quality classifier run end to end over parts on disk, as
 the driver runs them, and the same stages on the same batches in memory: documents of 3 KB, drawn from the paragraphs of
-real pages.
+real pages. "start" is what the pipelines cost with a single document: a constant, part of Beam's figure, which fewer
+documents would not hide.
 """
 
 import argparse
@@ -24,7 +25,7 @@ import time
 from typing import Any
 
 DOCUMENT_BYTES = 3000
-DOCUMENTS_IN_BEAM = 10_000  # a part; a pipeline costs 0.1 s by itself, which fewer documents would not hide
+DOCUMENTS_IN_BEAM = 10_000  # a part
 EXAMPLES = pathlib.Path(__file__).parent.parent / "sample_data/quality"
 WORDS = ("shipped", "whitespace")
 CORPORA = {"web pages": ("en-c4-300", None), "technical pages": ("multi-docs", "en-US")}
@@ -103,7 +104,7 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
     from datapipe.rules import ApplyRules
 
     print(
-        f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7}   CPU us a document, medians; bare:"
+        f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7} {'start':>7}   us a document; bare:"
     )
     with tempfile.TemporaryDirectory() as folder:
         good, bad = ([str(EXAMPLES / f"{kind}.jsonl")] for kind in ("positive", "negative"))
@@ -113,19 +114,26 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
             texts = drawn(documents(data, name, None), number)
             (root := pathlib.Path(folder, language)).mkdir()
             parts = corpus(texts, str(root))
+            (alone := root / "alone").mkdir()
+            first = corpus(texts[:1], str(alone))
             in_beam(parts, stages, str(root))  # compiles, loads models
-            whole = statistics.median(in_beam(parts, stages, str(root)) for _ in range(rounds))
+            whole, start = [], []
             bare: dict[str, list[float]] = {stage.name: [] for stage in stages}
             for _ in range(rounds):
+                whole.append(in_beam(parts, stages, str(root)))
+                start.append(in_beam(first, stages, str(alone)))
                 batches = pa.table({"text": texts}).to_batches(max_chunksize=ROWS_PER_BATCH)
                 for stage in stages:
                     started = time.process_time()
                     batches = [append_columns(batch, stage) for batch in batches]
                     bare[stage.name].append(time.process_time() - started)
             each = {stage: 1e6 * statistics.median(seconds) / number for stage, seconds in bare.items()}
-            beam, kernels = 1e6 * whole / number, sum(each.values())
+            beam, kernels = 1e6 * statistics.median(whole) / number, sum(each.values())
             split = ", ".join(f"{stage} {micros:.0f}" for stage, micros in each.items())
-            print(f"{language:10} {1e6 / beam:12,.0f} {beam:9.0f} {kernels:9.0f} {beam / kernels:6.2f}x   {split}")
+            print(
+                f"{language:10} {1e6 / beam:12,.0f} {beam:9.0f} {kernels:9.0f} {beam / kernels:6.2f}x "
+                f"{statistics.median(start):5.2f} s   {split}"
+            )
 
 
 def drawn(pages: list[str], number: int) -> list[str]:
@@ -153,8 +161,10 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
     from datapipe.progress import Progress
     from datapipe.runner import Runner
 
+    runner = Runner(mode="in_memory")
+
     def chain(pipeline: Any, parts: list[Any], process: Any) -> None:
-        _ = pipeline | beam.Create(parts) | beam.Reshuffle() | process
+        _ = runner.spread(pipeline, parts, 0) | process
 
     started = time.process_time()
     for stage in stages:
@@ -163,7 +173,7 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
         process = beam.Map(work.process, stage, folder, root).with_output_types(int)
         build = functools.partial(chain, parts=parts, process=process)
         with Progress(root, stage.name) as progress:
-            Runner(mode="in_memory").run(build, 0, progress.show)
+            runner.run(build, 0, progress.show)
         parts = [part.with_stage(stage.writes, part_path(folder, part.number)) for part in parts]
     return time.process_time() - started
 
