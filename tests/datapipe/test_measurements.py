@@ -110,7 +110,8 @@ def reference(
     code = (language or "und").split("-")[0]
     compatible = definition in ("dolma", "dclm")
     if kind == "auto":
-        kind = "whitespace" if compatible else {"zh": "rjieba", "th": "characters"}.get(code, "unicode")
+        own = {"zh": "rjieba"} | dict.fromkeys(words.UNSEGMENTED, "characters")
+        kind = "whitespace" if compatible else own.get(code, "unicode")
     listed = words.STOP_WORDS.get(code if definition == "datapipe" else "en", ())
     if not text:
         zeros: dict[str, float | None] = dict.fromkeys(MEASUREMENTS, 0)
