@@ -18,6 +18,7 @@ import pyarrow as pa
 from datapipe import words
 from datapipe.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, class_table, text_buffers
 from datapipe.corpus import append_columns
+from datapipe.normalization import traditional_points
 from datapipe.repetition import (
     Memory,
     all_copies,
@@ -42,6 +43,7 @@ from datapipe.text import (
     POLICY_PHRASES,
     SYMBOL,
     TERMINAL,
+    TRADITIONAL,
     WIDE_TERMINAL,
     Text,
     drop_blank,
@@ -94,6 +96,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     "mean_word_length": (SHARE, "code points a word"),
     "median_word_length": (SHARE, "median code points a word"),
     "mean_line_length": (SHARE, "code points a line, without blank lines and white space around lines"),
+    "mean_whole_line_length": (SHARE, "code points a line, of all lines, all of them (RedPajama, StarCoder)"),
     "max_line_length": (COUNT, "code points of the longest line"),
     "long_lines": (COUNT, "lines of at least 200 code points (mC4)"),
     # Gopher quality (Rae et al. 2021, A.1.1)
@@ -144,6 +147,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     "unique_character_share": (SHARE, "distinct letters and digits, of all letters and digits"),
     "character_entropy": (SHARE, "entropy of the letters and digits, in nats"),
     "repeated_13gram_share": (SHARE, "13-grams of letters and digits that occur more than once, all copies"),
+    "traditional_share": (SHARE, "characters that OpenCC writes otherwise in simplified script, of all Han characters"),
     **_ngrams("character", "of letters and digits"),
 }
 CHINESE_ONLY = tuple(MEASUREMENTS)[tuple(MEASUREMENTS).index("punctuation_marks") :]
@@ -180,6 +184,7 @@ def _mark_table(definition: int) -> npt.NDArray[np.uint8]:
     """What each code point does, shape (0x110000,): ends a sentence, closes a quote, is a bullet or a symbol."""
     marks = sentence_marks().copy()
     marks[[ord(c) for c in _BULLETS[definition]]] |= BULLET
+    marks[traditional_points()] |= TRADITIONAL
     if definition == DATAPIPE:
         marks[(class_table() & (LETTER | DIGIT)) == 0] |= SYMBOL
     elif definition == DATATROVE:
@@ -313,7 +318,7 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
 def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
     points = t.points
-    letters, digits, han, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0
+    letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
     brackets, bracket_open = 0, -1
     previous = np.uint8(0)
@@ -324,6 +329,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         letters += (flags & LETTER) != 0
         digits += (flags & DIGIT) != 0
         han += (flags & HAN) != 0
+        traditional += (t.marks[point] & TRADITIONAL) != 0
         punctuation += (flags & PUNCTUATION) != 0
         if flags & (LETTER | DIGIT):
             lexical += (flags & (LETTER | DIGIT)) != (previous & (LETTER | DIGIT))
@@ -356,6 +362,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
     row.han_share = han / max(visible, 1)
+    row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
     row.alphanumeric_share = (letters + digits) / length
     row.letters_per_token = letters / max(lexical, 1)
@@ -470,6 +477,7 @@ def _measure_lines(
         longest = max(longest, t.ends[i] - t.starts[i])
         row.long_lines += t.ends[i] - t.starts[i] >= LONG_LINE
     row.max_line_length = longest
+    row.mean_whole_line_length = (length - breaks) / (pieces - (t.points[length - 1] == 10))
     pieces = drop_blank(t, pieces, definition != DATATROVE)
     terminated, short, inviting, characters = 0, 0, 0, 0
     for i in range(pieces):
@@ -569,7 +577,7 @@ class MeasureText(beam.PTransform):
     definition: str = "datapipe"
     stop_words: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "measurements"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = SCHEMA
 
