@@ -59,7 +59,7 @@ from datapipe.text import (
     strip,
     terminal_points,
 )
-from datapipe.words import UNICODE, split_words
+from datapipe.words import split_uax29_words, split_words, word_break_table
 
 # Whose definitions of Gopher's measures to follow. "datapipe" follows datatrove, since the published thresholds of
 # FineWeb and FineWeb-2 were fitted with it, and repairs it where it misjudges good text:
@@ -73,7 +73,7 @@ from datapipe.words import UNICODE, split_words
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by
 #              occurrence; symbols by the words that hold them; only "…" is an ellipsis; no paragraph measures
 #   dclm       as DCLM's RefinedWeb filters: all copies; each word covered by a repeated n-gram counts once; quality on
-#              white-space tokens, repetition and the number of words on `unicode` ones without symbols; stop words
+#              white-space tokens, repetition and the number of words on those of UAX 29 (its `uniseg`); stop words
 #              counted by occurrence in any case
 DATAPIPE, DATATROVE, DOLMA, DCLM = range(4)
 DEFINITIONS = {"datapipe": DATAPIPE, "datatrove": DATATROVE, "dolma": DOLMA, "dclm": DCLM}
@@ -514,6 +514,7 @@ def _measure(
     stop_bounds: npt.NDArray[np.int64],
     phrases: npt.NDArray[np.int32],
     read_on: npt.NDArray[np.int32],
+    word_breaks: npt.NDArray[np.uint8],
     definition: int,
     t: Text,
     m: Memory,
@@ -534,25 +535,14 @@ def _measure(
         _count_phrases(t, length, phrases, row)
         ngram_tokens = tokens
         if definition == DCLM:
-            row.words = ngram_tokens = _split_dclm_words(t, length)
+            ngram_tokens = split_uax29_words(t.points, length, t.classes, word_breaks, t.starts, t.ends)
+            row.words = ngram_tokens
         _measure_ngrams(t, m, ngram_tokens, length, 1, definition, row.gram_shares)
         _measure_pieces(t, m, length, visible, definition, row)
         _measure_line_ends(t, length, definition, row)
         _measure_lines(t, m, length, tokens, read_on, definition, row)
         if chinese[document]:
             _measure_letters(t, m, length, row)
-
-
-@numba.njit(cache=True, nogil=True)
-def _split_dclm_words(t: Text, length: int) -> int:
-    """Words in place of the tokens: those of `unicode` that begin with a letter or digit."""
-    tokens = split_words(t.points, length, t.classes, UNICODE, t.starts[:0], False, t.starts, t.ends)
-    kept = 0
-    for i in range(tokens):
-        if t.classes[t.points[t.starts[i]]] & (LETTER | DIGIT):
-            t.starts[kept], t.ends[kept] = t.starts[i], t.ends[i]
-            kept += 1
-    return kept
 
 
 @dataclasses.dataclass(eq=False)
@@ -632,6 +622,7 @@ def measure_text(
     _measure(
         data, offsets, kinds, chinese, segments, segment_bounds, hashes, stop_bounds,
         padded(_PHRASES), padded(tuple(suffix[::-1] for suffix in _READ_ON)),
+        word_break_table() if system == DCLM else np.zeros(0, np.uint8),
         system, new_text(longest, _mark_table(system)), new_memory(longest), rows,
     )  # fmt: skip
     measured = rows.view([(name, kind) for name, (kind, _) in MEASUREMENTS.items()])

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from datapipe import measurements, words
 from datapipe.measurements import CHINESE_ONLY, DEFINITIONS, MEASUREMENTS, SCHEMA, MeasureText, measure_text
-from tests.datapipe.test_words import AS_SPACE, HAN, is_letter, split_words
+from tests.datapipe.test_words import AS_SPACE, HAN, is_letter, split_words, uax29_words
 
 ALPHABET = "aabTx e\u0301é中国國發的。，,.…!?#-*•【】{}'’\"”_09\n\n \t\u3000\r\u2028İẞ👍\u200d\u0e01\u0e34の"
 PIECES = [
@@ -181,7 +181,7 @@ def reference(
 
     grams = tokens
     if definition == "dclm":
-        grams = [token for token in split_words(text, "unicode") if is_letter(token[0])]
+        grams = uax29_words(text)
         m["words"] = len(grams)
     m |= ngram_shares(grams, "gram", len(text), 1, definition)
 
