@@ -124,13 +124,18 @@ def load_model(path: str) -> Any:
         return fasttext.FastText._FastText(copy.name).f
 
 
-def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:
-    """The k likeliest labels of a text, with probabilities, best first; none for empty text.
+def as_line(text: str) -> bytes:
+    """A text as fastText reads it.
 
     fastText reads one line: whatever follows a line break or the token `</s>` is silently lost, and without a final
     line break the scores change. So both become blanks first.
     """
-    return model.predict(text.replace("\n", " ").replace("</s>", " ") + "\n", k, 0.0, "strict")
+    return (text.replace("\n", " ").replace("</s>", " ") + "\n").encode()
+
+
+def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:
+    """The k likeliest labels of a text, with probabilities, best first; none for empty text."""
+    return model.predict(as_line(text), k, 0.0, "strict")
 
 
 @functools.cache
