@@ -1,20 +1,24 @@
 """Speed of the filters, one thread: the rules beside datatrove's, and language to quality in Beam; do decisions agree?
 
     python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python
-    python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python --parity
+    python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python --parity datatrove
+    python -m benchmarks.filters --data ../shared/data --peer DOLMA/bin/python --parity dolma
     python -m benchmarks.filters --data ../shared/data
 
-PEER is a virtual environment of its own with `pip install datatrove spacy nltk`. Both sides run Gopher quality, Gopher
-repetition and FineWeb's rules with the published thresholds on the same documents. Figures are CPU time; a figure is
-the median of the rounds. `--parity` instead compares each filter's verdict on each document, with the same words.
+PEER is a virtual environment of its own with `pip install datatrove spacy nltk`, DOLMA one with `pip install dolma`.
+Both sides run Gopher quality, Gopher repetition and FineWeb's rules with the published thresholds on the same
+documents. Figures are CPU time; a figure is the median of the rounds. `--parity` instead compares, on each document and
+with the same words, each filter's verdict (datatrove) or each measure of the Gopher tagger, to a millionth (dolma).
 Without PEER, language identification, measurements, rules and quality classifier run end to end over parts on disk, as
 the driver runs them, and the same stages on the same batches in memory: documents of 3 KB, drawn from the paragraphs of
-real pages.
+real pages. "start" is what the pipelines cost with a single document: a constant, part of Beam's figure, which fewer
+documents would not hide.
 """
 
 import argparse
 import functools
 import json
+import math
 import pathlib
 import statistics
 import subprocess
@@ -24,7 +28,7 @@ import time
 from typing import Any
 
 DOCUMENT_BYTES = 3000
-DOCUMENTS_IN_BEAM = 10_000  # a part; a pipeline costs 0.1 s by itself, which fewer documents would not hide
+DOCUMENTS_IN_BEAM = 10_000  # a part
 EXAMPLES = pathlib.Path(__file__).parent.parent / "sample_data/quality"
 WORDS = ("shipped", "whitespace")
 CORPORA = {"web pages": ("en-c4-300", None), "technical pages": ("multi-docs", "en-US")}
@@ -58,6 +62,18 @@ REASONS = {
     },
 }
 
+DOLMA_MEASURES = {  # our names, and those of its Gopher tagger
+    "words": "word_count",
+    "median_word_length": "median_word_length",
+    "symbol_ratio": "symbol_to_word_ratio",
+    "alphabetic_word_share": "fraction_of_words_with_alpha_character",
+    "stop_words": "required_word_count",
+    "bullet_line_share": "fraction_of_lines_starting_with_bullet_point",
+    "ellipsis_line_share": "fraction_of_lines_ending_with_ellipsis",
+    "duplicate_line_share": "fraction_of_duplicate_lines",
+    "duplicate_line_character_share": "fraction_of_characters_in_duplicate_lines",
+}
+
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -65,13 +81,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--peer", help="the Python of an environment with datatrove")
     parser.add_argument("--documents", type=int, default=300, help="how many of each corpus")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--parity", action="store_true", help="compare verdicts instead of speed, on all corpora")
+    parser.add_argument(
+        "--parity", choices=("datatrove", "dolma"), help="compare with this peer instead of racing, on all corpora"
+    )
     parser.add_argument("--serve", nargs=2, metavar=("WORDS", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.serve:
-        sys.stdout.write(json.dumps(datatrove_verdicts(*options.serve)))
+        words, path = options.serve
+        sys.stdout.write(json.dumps(dolma_measures(path) if words == "dolma" else datatrove_verdicts(words, path)))
     elif options.parity:
-        compare(options.data, options.peer)
+        compare(options.data, options.peer, options.parity)
     elif options.peer:
         race(options.data, options.peer, options.documents, options.rounds)
     else:
@@ -103,7 +122,7 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
     from datapipe.rules import ApplyRules
 
     print(
-        f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7}   CPU us a document, medians; bare:"
+        f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7} {'start':>7}   us a document; bare:"
     )
     with tempfile.TemporaryDirectory() as folder:
         good, bad = ([str(EXAMPLES / f"{kind}.jsonl")] for kind in ("positive", "negative"))
@@ -113,19 +132,26 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
             texts = drawn(documents(data, name, None), number)
             (root := pathlib.Path(folder, language)).mkdir()
             parts = corpus(texts, str(root))
+            (alone := root / "alone").mkdir()
+            first = corpus(texts[:1], str(alone))
             in_beam(parts, stages, str(root))  # compiles, loads models
-            whole = statistics.median(in_beam(parts, stages, str(root)) for _ in range(rounds))
+            whole, start = [], []
             bare: dict[str, list[float]] = {stage.name: [] for stage in stages}
             for _ in range(rounds):
+                whole.append(in_beam(parts, stages, str(root)))
+                start.append(in_beam(first, stages, str(alone)))
                 batches = pa.table({"text": texts}).to_batches(max_chunksize=ROWS_PER_BATCH)
                 for stage in stages:
                     started = time.process_time()
                     batches = [append_columns(batch, stage) for batch in batches]
                     bare[stage.name].append(time.process_time() - started)
             each = {stage: 1e6 * statistics.median(seconds) / number for stage, seconds in bare.items()}
-            beam, kernels = 1e6 * whole / number, sum(each.values())
+            beam, kernels = 1e6 * statistics.median(whole) / number, sum(each.values())
             split = ", ".join(f"{stage} {micros:.0f}" for stage, micros in each.items())
-            print(f"{language:10} {1e6 / beam:12,.0f} {beam:9.0f} {kernels:9.0f} {beam / kernels:6.2f}x   {split}")
+            print(
+                f"{language:10} {1e6 / beam:12,.0f} {beam:9.0f} {kernels:9.0f} {beam / kernels:6.2f}x "
+                f"{statistics.median(start):5.2f} s   {split}"
+            )
 
 
 def drawn(pages: list[str], number: int) -> list[str]:
@@ -153,8 +179,10 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
     from datapipe.progress import Progress
     from datapipe.runner import Runner
 
+    runner = Runner(mode="in_memory")
+
     def chain(pipeline: Any, parts: list[Any], process: Any) -> None:
-        _ = pipeline | beam.Create(parts) | beam.Reshuffle() | process
+        _ = runner.spread(pipeline, parts, 0) | process
 
     started = time.process_time()
     for stage in stages:
@@ -163,20 +191,28 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
         process = beam.Map(work.process, stage, folder, root).with_output_types(int)
         build = functools.partial(chain, parts=parts, process=process)
         with Progress(root, stage.name) as progress:
-            Runner(mode="in_memory").run(build, 0, progress.show)
+            runner.run(build, 0, progress.show)
         parts = [part.with_stage(stage.writes, part_path(folder, part.number)) for part in parts]
     return time.process_time() - started
 
 
-def compare(data: pathlib.Path, peer: str) -> None:
+def compare(data: pathlib.Path, peer: str, system: str) -> None:
     for path in sorted((data / "corpora").glob("*.jsonl.zst")):
         texts = [text for text in documents(data, path.name.removesuffix(".jsonl.zst"), None) if text.strip()][:4000]
-        ours, theirs = datapipe_verdicts(texts, "whitespace", "datatrove"), ask(peer, "whitespace", texts)
-        pairs = list(zip(ours["verdicts"], theirs["verdicts"], strict=True))
-        differing = [(i, a, b) for i, (a, b) in enumerate(pairs) if a != b]
-        print(f"{path.name:28} {len(texts):6,} documents, {len(differing)} verdicts differ")
-        for i, a, b in differing[:5]:
-            print(f"    document {i}: datapipe {a}, datatrove {b}")
+        if system == "datatrove":
+            found = datapipe_verdicts(texts, "whitespace", "datatrove")["verdicts"]
+            wanted = ask(peer, "whitespace", texts)["verdicts"]
+            differing = [row for row, pair in enumerate(zip(found, wanted, strict=True)) if pair[0] != pair[1]]
+        else:
+            found, wanted = datapipe_measures(texts), ask(peer, "dolma", texts)["measures"]
+            differing = [
+                row
+                for row, (ours, theirs) in enumerate(zip(found, wanted, strict=True))
+                if not all(math.isclose(a, b, rel_tol=1e-6, abs_tol=1e-6) for a, b in zip(ours, theirs, strict=True))
+            ]
+        print(f"{path.name:28} {len(texts):6,} documents, {len(differing)} differ")
+        for row in differing[:5]:
+            print(f"    document {row}: datapipe {found[row]}, {system} {wanted[row]}")
 
 
 def documents(data: pathlib.Path, name: str, language: str | None) -> list[str]:
@@ -205,6 +241,32 @@ def datapipe_verdicts(texts: list[str], words: str, definition: str) -> dict[str
         for failed in judged.column("rules_failed").to_pylist()
     ]
     return {"seconds": seconds, "verdicts": verdicts}
+
+
+def datapipe_measures(texts: list[str]) -> list[list[float]]:
+    """Each document's measures of `DOLMA_MEASURES` and n-gram shares, by dolma's definition."""
+    import pyarrow as pa
+
+    from datapipe.measurements import measure_text
+
+    measured = measure_text(pa.array(texts), pa.array(["en"] * len(texts)), definition="dolma")
+    names = [*DOLMA_MEASURES, *(f"{'top' if n < 5 else 'duplicate'}_{n}gram_share" for n in range(2, 11))]
+    return [list(row) for row in zip(*(measured.column(name).to_pylist() for name in names), strict=True)]
+
+
+def dolma_measures(path: str) -> dict[str, Any]:
+    """As `datapipe_measures`, by dolma."""
+    from dolma.taggers.gopher import get_attributes  # type: ignore[import-not-found]
+
+    measures = []
+    for text in json.loads(pathlib.Path(path).read_text()):
+        found = get_attributes(text)
+        shares = dict(
+            [*found.fraction_of_characters_in_most_common_ngram, *found.fraction_of_characters_in_duplicate_ngrams]
+        )
+        own = [getattr(found, name) for name in DOLMA_MEASURES.values()]
+        measures.append(own + [shares.get(n, 0.0) for n in range(2, 11)])
+    return {"measures": measures}
 
 
 def ask(peer: str, words: str, texts: list[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ Counted afterwards from the columns themselves, so that it cannot drift from wha
 """
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.corpus import REMOVED, Corpus, Part, first_reasons
+from datapipe.rules import ApplyRules, count_rules
+
+RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +46,15 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
+class Rule:
+    """Of the documents that reached the stage `rules`: how many fail a rule, fail it first, and fail no other."""
+
+    failed: int = 0
+    first: int = 0
+    only: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Funnel:
     """All steps in order.
 
@@ -51,6 +64,7 @@ class Funnel:
         steps: the deciding stages.
         kept: what no stage removed; each document counted once.
         copies: the same with each document as often as the mixture takes it: what the shards hold.
+        rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
     """
 
     read: Amount
@@ -58,6 +72,7 @@ class Funnel:
     steps: tuple[Step, ...]
     kept: Amount
     copies: Amount
+    rules: dict[str, Rule]
 
     def as_json(self) -> dict[str, Any]:
         """The funnel as plain values."""
@@ -78,6 +93,7 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
         if name.endswith(REMOVED)
     }
     read = kept = copies = Amount()
+    rules: dict[str, Rule] = {}
     for part in corpus.parts:
         stage_of, reasons = first_reasons(part)
         sizes, tokens = _sizes(part)
@@ -92,6 +108,13 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
                 amount = _amount(sizes[rows], None if tokens is None else tokens[rows])
                 by_reason[reason] = by_reason.get(reason, Amount()) + amount
+        if RULES_REMOVED in part.decisions:
+            reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
+            for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
+                so_far = rules.get(name, Rule())
+                rules[name] = Rule(
+                    so_far.failed + counts.failed, so_far.first + counts.first, so_far.only + counts.only
+                )
     steps = []
     entered = read
     for stage, by_reason in removed.items():
@@ -101,7 +124,7 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
         steps.append(Step(stage, entered, dict(sorted(by_reason.items())), left))
         entered = left
     rejects = {name: stage["rejects_by_reason"] for name, stage in stages.items() if "rejects_by_reason" in stage}
-    return Funnel(read, rejects, tuple(steps), kept, copies)
+    return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())))
 
 
 _Sizes = npt.NDArray[np.int64]
@@ -146,10 +169,22 @@ def render_funnel(funnel: Funnel) -> str:
         add("", "out", step.left)
     add("kept", "each once", funnel.kept)
     add("shards", "as often as mixed", funnel.copies)
-    widths = [max(len(row[column]) for row in rows) for column in range(5)]
+    table = _table(rows, 2)
+    if funnel.rules:
+        header = ("rule", "fails it", "first", "no other")
+        counts = [
+            (name, f"{rule.failed:,}", f"{rule.first:,}", f"{rule.only:,}") for name, rule in funnel.rules.items()
+        ]
+        table += "\n\n" + _table([header, *counts], 1)
+    return table
+
+
+def _table(rows: Sequence[tuple[str, ...]], names: int) -> str:
+    """Rows with their columns in line: the first few to the left, the numbers after them to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if at < 2 else cell.rjust(width)
+            cell.ljust(width) if at < names else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         )
         for row in rows

@@ -10,7 +10,6 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-import re
 import tempfile
 from typing import Any, ClassVar
 
@@ -79,10 +78,8 @@ _LATIN, _HAN, _KANA, _HANGUL = (_SCRIPTS.index(code) for code in ("Latn", "Hani"
 _HANS, _HANT = len(_SCRIPTS) - 2, len(_SCRIPTS) - 1
 _EAST = [_HAN, _KANA, _HANGUL, _HANS, _HANT]
 
-# Addresses, paths, markup and code between the words of prose: runs of ASCII with a sign that no sentence has.
-_NOT_PROSE = re.compile(r"(?<![!-~])[!-~]*?[/\\_=<>{}|@#*`][!-~]*+")
-
-_EAST_ASIAN_LETTER = re.compile("[\u3041-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
+# Addresses, paths, markup and code between the words of prose: runs of visible ASCII with a sign that no sentence has.
+_NO_SENTENCE_HAS = np.isin(np.arange(128), list(b"/\\_=<>{}|@#*`"))
 
 # What lid.176 calls text in Chinese characters. Wu and Cantonese are written in standard Chinese often enough that it
 # confuses them with it.
@@ -127,13 +124,18 @@ def load_model(path: str) -> Any:
         return fasttext.FastText._FastText(copy.name).f
 
 
-def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:
-    """The k likeliest labels of a text, with probabilities, best first; none for empty text.
+def as_line(text: str) -> bytes:
+    """A text as fastText reads it.
 
     fastText reads one line: whatever follows a line break or the token `</s>` is silently lost, and without a final
     line break the scores change. So both become blanks first.
     """
-    return model.predict(text.replace("\n", " ").replace("</s>", " ") + "\n", k, 0.0, "strict")
+    return (text.replace("\n", " ").replace("</s>", " ") + "\n").encode()
+
+
+def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:
+    """The k likeliest labels of a text, with probabilities, best first; none for empty text."""
+    return model.predict(as_line(text), k, 0.0, "strict")
 
 
 @functools.cache
@@ -163,22 +165,6 @@ def script_table() -> npt.NDArray[np.uint8]:
             table[code_point] = _HANT
     table.flags.writeable = False
     return table
-
-
-@numba.njit(cache=True, nogil=True)
-def count_scripts(
-    data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], scripts: npt.NDArray[np.uint8], width: int
-) -> npt.NDArray[np.int32]:
-    """How many letters of each script a text has, shape (texts, width); see `script_table`."""
-    counts = np.zeros((len(bounds) - 1, width), np.int32)
-    for text in range(len(bounds) - 1):
-        at, end = bounds[text], bounds[text + 1]
-        while at < end:
-            code_point, at = decode(data, at)
-            script = scripts[code_point]
-            if script != 255:
-                counts[text, script] += 1
-    return counts
 
 
 @functools.cache
@@ -299,29 +285,152 @@ def measure_code(
     return code, prose, code_lines
 
 
-def windows(text: str, window: int, most: int) -> list[str]:
-    """At most `most` pieces of at most `window` characters, evenly spread over the text.
+@numba.njit(cache=True, nogil=True)
+def _window_edges(length: int, window: int, most: int) -> npt.NDArray[np.int64]:
+    """Where the windows of a text of `length` characters begin and end, shape (windows, 2); see `cut_windows`."""
+    pieces = -(-length // window)
+    spread = most > 0 and pieces > most
+    edges = np.empty((most if spread else pieces, 2), np.int64)
+    for i in range(len(edges)):
+        if spread:
+            edges[i, 0] = int((i + 0.5) * (length / most) - window / 2)
+            edges[i, 1] = edges[i, 0] + window
+        else:
+            edges[i, 0], edges[i, 1] = length * i // pieces, length * (i + 1) // pieces
+    return edges
 
-    A text that `most` pieces can hold is returned whole, in equal pieces; with `most` = 0 every text is. Of a longer
-    one, each piece is the middle of an equal part, so that head and foot of a page weigh no more than the rest.
+
+@numba.njit(cache=True, nogil=True)
+def _blank_markup(
+    data: npt.NDArray[np.uint8], at: int, end: int, signs: npt.NDArray[np.bool_], out: npt.NDArray[np.uint8]
+) -> int:
+    """Copy a window into `out`, a blank in place of each run of ASCII with a sign of no sentence; returns its bytes."""
+    to = 0
+    while at < end:
+        begin, marked = at, False
+        while at < end and 33 <= data[at] <= 126:
+            marked |= signs[data[at]]
+            at += 1
+        if marked:
+            out[to] = 32
+            to += 1
+        else:
+            at = max(at, begin + 1)
+            out[to : to + at - begin] = data[begin:at]
+            to += at - begin
+    return to
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_east_asian_letter(code_point: int) -> bool:
+    return (
+        0x3041 <= code_point <= 0x30FA
+        or 0x3400 <= code_point <= 0x4DBF
+        or 0x4E00 <= code_point <= 0x9FFF
+        or 0xAC00 <= code_point <= 0xD7A3
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _split_by_script(data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[np.uint8]) -> tuple[bool, bool]:
+    """Set the kind of each line that begins at a byte of `data`: 1 if it is mostly in an East Asian script, else 0.
+
+    Returns whether there is a line of kind 0, and of kind 1. If no letter is East Asian, all lines are of kind 0.
     """
-    pieces = -(-len(text) // window)
-    if most and pieces > most:
-        part = len(text) / most
-        return [text[start : start + window] for start in (int((i + 0.5) * part - window / 2) for i in range(most))]
-    edges = [len(text) * i // max(1, pieces) for i in range(pieces + 1)]
-    return [text[a:b] for a, b in itertools.pairwise(edges)]
+    others, east, at, begin = 0, 0, 0, 0
+    found = [False, False]
+    while at <= end:
+        code_point = 10
+        if at < end:
+            code_point, following = decode(data, at)
+        else:
+            following = at + 1
+        if code_point == 10:
+            kind = 1 if _HAN_WEIGHT * east > others else 0
+            kinds[begin] = kind
+            found[kind] = True
+            others, east, begin = 0, 0, following
+        elif _is_east_asian_letter(code_point):
+            east += 1
+        else:
+            others += 1
+        at = following
+    return found[0], found[1]
 
 
-def split_by_script(text: str) -> list[str]:
-    """The lines mostly in an East Asian script, and the others: bilingual text is two texts in one language each."""
-    if not _EAST_ASIAN_LETTER.search(text) or "\n" not in text:
-        return [text]
-    parts: tuple[list[str], list[str]] = ([], [])
-    for line in text.split("\n"):
-        others = len(_EAST_ASIAN_LETTER.sub("", line))
-        parts[_HAN_WEIGHT * (len(line) - others) > others].append(line)
-    return ["\n".join(lines) for lines in parts if lines]
+@numba.njit(cache=True, nogil=True)
+def cut_windows(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    window: int,
+    most: int,
+    signs: npt.NDArray[np.bool_],
+    scripts: npt.NDArray[np.uint8],
+    width: int,
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The pieces of each text that are judged, as single lines that fastText reads.
+
+    At most `most` windows of at most `window` characters, evenly spread over the text. A text that `most` windows can
+    hold is taken whole, in equal windows; with `most` = 0 every text is. Of a longer one, each window is the middle of
+    an equal part, so that head and foot of a page weigh no more than the rest. In a window, a blank stands for each run
+    of ASCII that holds a sign of `signs`. A window with lines mostly in an East Asian script and others becomes two
+    pieces, first the others: bilingual text is two texts in one language each. Line breaks become blanks.
+
+    Returns:
+        The pieces as UTF-8, a line feed after each; their bounds, shape (pieces + 1,); the first piece of each text,
+        shape (texts + 1,); how many letters of each script a piece has, shape (pieces, width), see `script_table`.
+    """
+    texts = len(bounds) - 1
+    longest, windows = 0, 0
+    for text in range(texts):
+        size = bounds[text + 1] - bounds[text]
+        longest = max(longest, size)
+        pieces = -(-size // window)
+        windows += min(pieces, most) if most else pieces
+    starts = np.empty(longest + 1, np.int64)  # of the characters of a text
+    clean = np.empty(4 * window, np.uint8)
+    kinds = np.empty(4 * window + 1, np.uint8)
+    out = np.empty(min(bounds[-1] - bounds[0], windows * 4 * window) + 2 * windows, np.uint8)
+    piece_bounds = np.zeros(2 * windows + 1, np.int64)
+    first = np.zeros(texts + 1, np.int64)
+    counts = np.zeros((2 * windows, width), np.int32)
+    to, piece = 0, 0
+    for text in range(texts):
+        at, end, length = bounds[text], bounds[text + 1], 0
+        while at < end:
+            starts[length] = at
+            length += 1
+            byte = data[at]
+            at += 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
+        starts[length] = end
+        edges = _window_edges(length, window, most)
+        for i in range(len(edges)):
+            size = _blank_markup(data, starts[edges[i, 0]], starts[edges[i, 1]], signs, clean)
+            both = _split_by_script(clean, size, kinds)
+            for kind in range(2):
+                if not both[kind]:
+                    continue
+                begin = to
+                line = 0
+                while line <= size:
+                    stop = line
+                    while stop < size and clean[stop] != 10:
+                        stop += 1
+                    if kinds[line] == kind:
+                        out[to : to + stop - line] = clean[line:stop]
+                        to += stop - line
+                        out[to] = 32
+                        to += 1
+                    line = stop + 1
+                out[to - 1] = 10
+                while begin < to:
+                    code_point, begin = decode(out, begin)
+                    if scripts[code_point] != 255:
+                        counts[piece, scripts[code_point]] += 1
+                piece += 1
+                piece_bounds[piece] = to
+        first[text + 1] = piece
+    return out[:to], piece_bounds[: piece + 1], first, counts[:piece]
 
 
 def identify(
@@ -341,21 +450,14 @@ def identify(
     Returns:
         The columns of `SCHEMA`, n rows. Empty text, and text without a letter, is "und" with score 0.
     """
-    load_model(model)
+    loaded = load_model(model)
     data, bounds = text_buffers(texts)
     code, prose, code_lines = measure_code(data, bounds, class_table(), keyword_hashes())
-    pieces = [
-        [
-            part
-            for piece in windows(text or "", window, max_characters // window)
-            for part in split_by_script(_NOT_PROSE.sub(" ", piece))
-        ]
-        for text in texts.to_pylist()
-    ]
-    starts = np.cumsum([0] + [len(each) for each in pieces])
-    flat = [piece for each in pieces for piece in each]
-    piece_data, piece_bounds = text_buffers(pa.array(flat, pa.large_string()))
-    scripts = count_scripts(piece_data, piece_bounds, script_table(), len(_SCRIPTS))
+    lines, piece_bounds, starts, scripts = cut_windows(
+        data, bounds, window, max_characters // window, _NO_SENTENCE_HAS, script_table(), len(_SCRIPTS)
+    )
+    content = lines.tobytes()
+    flat = [content[a:b] for a, b in itertools.pairwise(piece_bounds.tolist())]
     east = scripts[:, _EAST].sum(axis=1)
     # How much each window says: its letters, East Asian ones at their weight.
     weights = scripts.sum(axis=1) + (_HAN_WEIGHT - 1) * east
@@ -363,12 +465,16 @@ def identify(
     by_script = np.select([2 * hangul > east, kana > _KANA_SHARE * (east - hangul)], ["ko", "ja"], "zh").tolist()
     shares = (_HAN_WEIGHT * east / np.maximum(1, weights)).tolist()
     guesses = [
-        _judge(load_model(model), piece, language, share) if weight else {}
+        _judge(loaded, piece, language, share) if weight else {}
         for piece, language, share, weight in zip(flat, by_script, shares, weights.tolist(), strict=True)
     ]
+    summed = np.zeros((len(scripts) + 1, len(_SCRIPTS)), np.int64)
+    np.cumsum(scripts, axis=0, out=summed[1:])
+    script_of = _scripts_of(np.diff(summed[starts], axis=0))
+    heard = weights.tolist()
     rows = []
-    for i, (first, last) in enumerate(itertools.pairwise(starts)):
-        ranked = _rank(guesses[first:last], weights[first:last].tolist())
+    for i, (first, last) in enumerate(itertools.pairwise(starts.tolist())):
+        ranked = _rank(guesses[first:last], heard[first:last])
         mixed = len(ranked) > 1 and ranked[1][2] >= mixed_share
         looks = float(code[i] / max(1, code[i] + prose[i]))
         if looks >= code_share and code_lines[i] >= _FEWEST_CODE_LINES:
@@ -376,25 +482,24 @@ def identify(
         (best, second) = (*ranked, (UNKNOWN, 0.0, 0.0), (None, 0.0, 0.0))[:2]
         if not ranked:
             second = (None, 0.0, 0.0)
-        script = _script(scripts[first:last].sum(axis=0))
-        rows.append((*best, *second, mixed, script, looks))
+        rows.append((*best, *second, mixed, script_of[i], looks))
     columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _judge(model: Any, piece: str, east_asian: str, share: float) -> dict[str, float]:
+def _judge(model: Any, piece: bytes, east_asian: str, share: float) -> dict[str, float]:
     """The likeliest languages of one window with their probabilities.
 
     Args:
-        piece: text with a letter in it.
+        piece: a line of UTF-8 with a letter in it, and the line feed after it.
         east_asian: which of Chinese, Japanese and Korean it must be, by its script, if it is any of them.
         share: how much of it is in that script.
     """
     if share > _SETTLED_SHARE:
         return {east_asian: share}
     found: dict[str, float] = {}
-    for probability, label in predict(model, piece, 3):
+    for probability, label in model.predict(piece, 3, 0.0, "strict"):
         language = label.removeprefix("__label__").partition("_")[0]
         language = _short_names().get(language, language)
         found[language] = found.get(language, 0.0) + min(1.0, probability)
@@ -423,23 +528,32 @@ def _rank(guesses: list[dict[str, float]], weights: list[int]) -> list[tuple[str
     return [(language, scores[language], shares.get(language, 0.0)) for language in best]
 
 
-def _script(counts: npt.NDArray[np.int32]) -> str | None:
-    """The ISO 15924 code of most of a text's letters; Han is split into Hans and Hant where characters tell."""
-    if not counts.any():
-        return None
-    hans, hant = int(counts[_HANS]), int(counts[_HANT])
-    han, kana, hangul = int(counts[_HAN]) + hans + hant, int(counts[_KANA]), int(counts[_HANGUL])
+def _scripts_of(counts: npt.NDArray[np.int64]) -> list[str | None]:
+    """The ISO 15924 code of most letters of each text; Han is split into Hans and Hant where characters tell.
+
+    Args:
+        counts: letters by script, shape (texts, len(_SCRIPTS)).
+    """
+    hans, hant, kana, hangul = (counts[:, script] for script in (_HANS, _HANT, _KANA, _HANGUL))
+    han = counts[:, _HAN] + hans + hant
     merged = counts.copy()
-    merged[[_HANS, _HANT, _KANA, _HANGUL]] = 0
-    merged[_HAN] = _HAN_WEIGHT * (han + kana + hangul)
-    top = int(merged.argmax())
-    if top != _HAN:
-        return _SCRIPTS[top]
-    if hangul > han + kana:
-        return "Kore"
-    if kana > _KANA_SHARE * (han + kana):
-        return "Jpan"
-    return "Hani" if hans == hant else "Hans" if hans > hant else "Hant"
+    merged[:, _EAST] = 0
+    merged[:, _HAN] = _HAN_WEIGHT * (han + kana + hangul)
+    named = np.array([None, *_SCRIPTS, "Kore", "Jpan"], object)
+    kore, jpan = len(named) - 2, len(named) - 1
+    chosen = np.select(
+        [
+            ~counts.any(axis=1),
+            merged.argmax(axis=1) != _HAN,
+            hangul > han + kana,
+            kana > _KANA_SHARE * (han + kana),
+            hans == hant,
+            hans > hant,
+        ],
+        [0, 1 + merged.argmax(axis=1), kore, jpan, 1 + _HAN, 1 + _HANS],
+        1 + _HANT,
+    )
+    return list(named[chosen])
 
 
 @dataclasses.dataclass(eq=False)

@@ -52,18 +52,20 @@ from datapipe.words import split_words
     MAP_NEO_MIN_WORDS,
 ) = range(13)
 
+# The code that made C4 (tensorflow/datasets).
+_C4: dict[str, tuple[int, float]] = {
+    "c4_citations": (C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
+    "c4_long_word": (C4_LONG_WORD, 1000),  # longest run without white space, in code points
+    "c4_terminal_punctuation": (C4_TERMINAL, 1),  # or a closing quote; no ellipsis
+    "c4_min_words": (C4_MIN_WORDS, 5),
+    "c4_javascript": (C4_JAVASCRIPT, 1),
+    "c4_policy": (C4_POLICY, 1),  # phrases of cookie and privacy notices
+}
 # The limits of each set's rules; 1 switches on a rule that has none. What a rule removes is the line, but for the first
 # of c4 and of refinedweb, which strip a phrase from it.
 LINE_RULES: dict[str, dict[str, tuple[int, float]]] = {
-    # Raffel et al. 2020, 2.2, and the code that made C4 (tensorflow/datasets).
-    "c4": {
-        "c4_citations": (C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
-        "c4_long_word": (C4_LONG_WORD, 1000),  # longest run without white space, in code points
-        "c4_terminal_punctuation": (C4_TERMINAL, 1),  # or a closing quote; no ellipsis
-        "c4_min_words": (C4_MIN_WORDS, 3),
-        "c4_javascript": (C4_JAVASCRIPT, 1),
-        "c4_policy": (C4_POLICY, 1),  # phrases of cookie and privacy notices
-    },
+    "c4": _C4,
+    "c4_paper": _C4 | {"c4_min_words": (C4_MIN_WORDS, 3)},  # Raffel et al. 2020, 2.2; datatrove
     # Penedo et al. 2023 (RefinedWeb), G.2, as DCLM spells it out.
     "refinedweb": {
         "refinedweb_phrases": (REFINEDWEB_PHRASES, 10),  # strip in lines of at most so many words
@@ -79,7 +81,7 @@ LINE_RULES: dict[str, dict[str, tuple[int, float]]] = {
     },
 }
 DEFAULT = "default"
-LANGUAGE_SETS: dict[str, list[str]] = {DEFAULT: ["c4"], "zh": ["map_neo_zh"], "code": []}
+LANGUAGE_SETS: dict[str, list[str]] = {DEFAULT: ["c4_paper"], "zh": ["map_neo_zh"], "code": []}
 # Lines without terminal punctuation are headings, list items and verse too: FineWeb found the rule to remove good text
 # and left it out. It is on where a recipe names its set.
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
@@ -265,7 +267,9 @@ def _remove_lines(
                 removed[document, 0] += 1
                 removed[document, 2] += line_words
             else:
-                removed[document, 3] += line_words
+                left = (word_starts[start:end] & kept[start:end]).sum()
+                removed[document, 2] += line_words - left
+                removed[document, 3] += left
         removed[document, 1] = length - kept[:length].sum()
         breaks = 2 if removed[document, 0] else 0  # a removed line leaves no blank ones behind
         first = at
@@ -305,7 +309,7 @@ class RemoveLines(beam.PTransform):
     max_removed_share: float | None = None
     words: str = "auto"
     name: ClassVar[str] = "lines"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = pa.schema(
         [

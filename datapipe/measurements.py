@@ -18,6 +18,7 @@ import pyarrow as pa
 from datapipe import words
 from datapipe.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, class_table, text_buffers
 from datapipe.corpus import append_columns
+from datapipe.normalization import traditional_points
 from datapipe.repetition import (
     Memory,
     all_copies,
@@ -42,6 +43,7 @@ from datapipe.text import (
     POLICY_PHRASES,
     SYMBOL,
     TERMINAL,
+    TRADITIONAL,
     WIDE_TERMINAL,
     Text,
     drop_blank,
@@ -57,7 +59,7 @@ from datapipe.text import (
     strip,
     terminal_points,
 )
-from datapipe.words import UNICODE, split_words
+from datapipe.words import split_uax29_words, split_words, word_break_table
 
 # Whose definitions of Gopher's measures to follow. "datapipe" follows datatrove, since the published thresholds of
 # FineWeb and FineWeb-2 were fitted with it, and repairs it where it misjudges good text:
@@ -71,7 +73,7 @@ from datapipe.words import UNICODE, split_words
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by
 #              occurrence; symbols by the words that hold them; only "…" is an ellipsis; no paragraph measures
 #   dclm       as DCLM's RefinedWeb filters: all copies; each word covered by a repeated n-gram counts once; quality on
-#              white-space tokens, repetition and the number of words on `unicode` ones without symbols; stop words
+#              white-space tokens, repetition and the number of words on those of UAX 29 (its `uniseg`); stop words
 #              counted by occurrence in any case
 DATAPIPE, DATATROVE, DOLMA, DCLM = range(4)
 DEFINITIONS = {"datapipe": DATAPIPE, "datatrove": DATATROVE, "dolma": DOLMA, "dclm": DCLM}
@@ -94,6 +96,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     "mean_word_length": (SHARE, "code points a word"),
     "median_word_length": (SHARE, "median code points a word"),
     "mean_line_length": (SHARE, "code points a line, without blank lines and white space around lines"),
+    "mean_whole_line_length": (SHARE, "code points a line, of all lines, all of them (RedPajama, StarCoder)"),
     "max_line_length": (COUNT, "code points of the longest line"),
     "long_lines": (COUNT, "lines of at least 200 code points (mC4)"),
     # Gopher quality (Rae et al. 2021, A.1.1)
@@ -144,6 +147,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     "unique_character_share": (SHARE, "distinct letters and digits, of all letters and digits"),
     "character_entropy": (SHARE, "entropy of the letters and digits, in nats"),
     "repeated_13gram_share": (SHARE, "13-grams of letters and digits that occur more than once, all copies"),
+    "traditional_share": (SHARE, "characters that OpenCC writes otherwise in simplified script, of all Han characters"),
     **_ngrams("character", "of letters and digits"),
 }
 CHINESE_ONLY = tuple(MEASUREMENTS)[tuple(MEASUREMENTS).index("punctuation_marks") :]
@@ -180,6 +184,7 @@ def _mark_table(definition: int) -> npt.NDArray[np.uint8]:
     """What each code point does, shape (0x110000,): ends a sentence, closes a quote, is a bullet or a symbol."""
     marks = sentence_marks().copy()
     marks[[ord(c) for c in _BULLETS[definition]]] |= BULLET
+    marks[traditional_points()] |= TRADITIONAL
     if definition == DATAPIPE:
         marks[(class_table() & (LETTER | DIGIT)) == 0] |= SYMBOL
     elif definition == DATATROVE:
@@ -313,7 +318,7 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
 def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
     points = t.points
-    letters, digits, han, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0
+    letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
     brackets, bracket_open = 0, -1
     previous = np.uint8(0)
@@ -324,6 +329,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         letters += (flags & LETTER) != 0
         digits += (flags & DIGIT) != 0
         han += (flags & HAN) != 0
+        traditional += (t.marks[point] & TRADITIONAL) != 0
         punctuation += (flags & PUNCTUATION) != 0
         if flags & (LETTER | DIGIT):
             lexical += (flags & (LETTER | DIGIT)) != (previous & (LETTER | DIGIT))
@@ -356,6 +362,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
     row.han_share = han / max(visible, 1)
+    row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
     row.alphanumeric_share = (letters + digits) / length
     row.letters_per_token = letters / max(lexical, 1)
@@ -470,6 +477,7 @@ def _measure_lines(
         longest = max(longest, t.ends[i] - t.starts[i])
         row.long_lines += t.ends[i] - t.starts[i] >= LONG_LINE
     row.max_line_length = longest
+    row.mean_whole_line_length = (length - breaks) / (pieces - (t.points[length - 1] == 10))
     pieces = drop_blank(t, pieces, definition != DATATROVE)
     terminated, short, inviting, characters = 0, 0, 0, 0
     for i in range(pieces):
@@ -506,6 +514,7 @@ def _measure(
     stop_bounds: npt.NDArray[np.int64],
     phrases: npt.NDArray[np.int32],
     read_on: npt.NDArray[np.int32],
+    word_breaks: npt.NDArray[np.uint8],
     definition: int,
     t: Text,
     m: Memory,
@@ -526,25 +535,14 @@ def _measure(
         _count_phrases(t, length, phrases, row)
         ngram_tokens = tokens
         if definition == DCLM:
-            row.words = ngram_tokens = _split_dclm_words(t, length)
+            ngram_tokens = split_uax29_words(t.points, length, t.classes, word_breaks, t.starts, t.ends)
+            row.words = ngram_tokens
         _measure_ngrams(t, m, ngram_tokens, length, 1, definition, row.gram_shares)
         _measure_pieces(t, m, length, visible, definition, row)
         _measure_line_ends(t, length, definition, row)
         _measure_lines(t, m, length, tokens, read_on, definition, row)
         if chinese[document]:
             _measure_letters(t, m, length, row)
-
-
-@numba.njit(cache=True, nogil=True)
-def _split_dclm_words(t: Text, length: int) -> int:
-    """Words in place of the tokens: those of `unicode` that begin with a letter or digit."""
-    tokens = split_words(t.points, length, t.classes, UNICODE, t.starts[:0], False, t.starts, t.ends)
-    kept = 0
-    for i in range(tokens):
-        if t.classes[t.points[t.starts[i]]] & (LETTER | DIGIT):
-            t.starts[kept], t.ends[kept] = t.starts[i], t.ends[i]
-            kept += 1
-    return kept
 
 
 @dataclasses.dataclass(eq=False)
@@ -569,7 +567,7 @@ class MeasureText(beam.PTransform):
     definition: str = "datapipe"
     stop_words: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "measurements"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = SCHEMA
 
@@ -624,6 +622,7 @@ def measure_text(
     _measure(
         data, offsets, kinds, chinese, segments, segment_bounds, hashes, stop_bounds,
         padded(_PHRASES), padded(tuple(suffix[::-1] for suffix in _READ_ON)),
+        word_break_table() if system == DCLM else np.zeros(0, np.uint8),
         system, new_text(longest, _mark_table(system)), new_memory(longest), rows,
     )  # fmt: skip
     measured = rows.view([(name, kind) for name, (kind, _) in MEASUREMENTS.items()])

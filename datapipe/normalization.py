@@ -114,6 +114,15 @@ def simplify(text: str) -> str:
     return simplified if _differences(text, simplified) > _differences(text, traditional) else text
 
 
+@functools.cache
+def traditional_points() -> npt.NDArray[np.int32]:
+    """The code points of the Chinese characters that OpenCC's `t2s` changes one by one, ascending."""
+    points = np.array([*range(0x3400, 0xA000), *range(0xF900, 0xFB00), *range(0x20000, 0x323B0)], np.int32)
+    characters = [chr(point) for point in points]
+    simplified = _converter("t2s").convert("\n".join(characters)).split("\n")
+    return points[[one != other for one, other in zip(characters, simplified, strict=True)]]
+
+
 def _differences(one: str, other: str) -> int:
     return sum(a != b for a, b in zip(one, other, strict=False))
 

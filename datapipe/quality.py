@@ -26,7 +26,7 @@ from datapipe import files, formats
 from datapipe.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
 from datapipe.corpus import Corpus, append_columns
 from datapipe.formats.source import Reject, Source
-from datapipe.language import load_model, predict
+from datapipe.language import as_line, load_model
 
 GOOD, BAD = "good", "bad"
 RESULT_FILE = "quality.json"
@@ -93,8 +93,8 @@ def _write_tokens(
         out_bounds[text + 1] = to
 
 
-def tokens(texts: pa.Array) -> list[str]:
-    """Each text as tokens with blanks between, the same for training and for scoring.
+def token_lines(texts: pa.Array) -> list[bytes]:
+    """Each text's tokens with blanks between and a line feed at the end, the same for training and for scoring.
 
     A Han character, a kana and a punctuation mark are tokens of their own, so that Chinese needs no segmenter: pairs of
     neighbours are features too. ASCII is in lower case, digits are 0, a line break is the token "⏎".
@@ -105,29 +105,35 @@ def tokens(texts: pa.Array) -> list[str]:
     out = np.empty(5 * int(sizes[-1]) + len(texts), np.uint8)
     out_bounds = np.zeros(len(bounds), np.int64)
     _write_tokens(data, bounds, class_table(), out, out_bounds)
-    joined = out.tobytes()
-    return [joined[a:b].decode() for a, b in itertools.pairwise(out_bounds)]
+    joined = out[: out_bounds[-1]].tobytes()
+    return [joined[a:b] + b"\n" for a, b in itertools.pairwise(out_bounds.tolist())]
 
 
 def score(texts: pa.Array, model: Any, label: str) -> npt.NDArray[np.float32]:
     """The probability that a model gives a label, shape (n,), of the full text; 0 for text without a token."""
-    scores = np.zeros(len(texts), np.float32)
-    for i, text in enumerate(texts.to_pylist()):
-        if text and not text.isspace():
-            by_label = {found.removeprefix("__label__"): p for p, found in predict(model, text, -1)}
-            scores[i] = min(1.0, by_label.get(label, 0.0))
+    return score_lines([as_line(text or "") for text in texts.to_pylist()], model, label)
+
+
+def score_lines(lines: Sequence[bytes], model: Any, label: str) -> npt.NDArray[np.float32]:
+    """As `score`, of lines as fastText reads them."""
+    scores = np.zeros(len(lines), np.float32)
+    wanted = f"__label__{label}"
+    for i, line in enumerate(lines):
+        if not line.isspace():
+            by_label = {found: probability for probability, found in model.predict(line, -1, 0.0, "strict")}
+            scores[i] = min(1.0, by_label.get(wanted, 0.0))
     return scores
 
 
-def _hash(text: str, seed: int) -> bytes:
+def _hash(text: bytes, seed: int) -> bytes:
     """Sorted by it, texts are in an order that is random and always the same."""
-    return hashlib.blake2b(text.encode(), digest_size=8, salt=seed.to_bytes(4, "little")).digest()
+    return hashlib.blake2b(text, digest_size=8, salt=seed.to_bytes(4, "little")).digest()
 
 
 def scramble(text: str) -> str:
     """The characters of a text in another order, random and always the same."""
     # The multiplicative hash of a place, started from the hash of the text.
-    places = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text, 0), np.uint64)
+    places = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text.encode(), 0), np.uint64)
     places *= np.uint64(0x9E3779B97F4A7C15)
     places ^= places >> np.uint64(32)
     places *= np.uint64(0xD6E8FEB86659FD93)
@@ -155,20 +161,20 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
     for kind, texts in kinds.items():
         if len(texts) < FEWEST_EXAMPLES:
             raise ValueError(f"quality: {len(texts)} different {kind} examples, at least {FEWEST_EXAMPLES} are needed")
-        ordered = sorted(texts, key=lambda text: _hash(text, 0))
+        ordered = sorted(texts, key=lambda text: _hash(text.encode(), 0))
         held = max(1, round(HELD_OUT * len(ordered)))
         held_out[kind], trained[kind] = ordered[:held], ordered[held:]
     noise = [scramble(text) for text in trained[GOOD]]
     most = max(map(len, trained.values()))
     lines = []
     for kind, chosen, share in ((GOOD, trained[GOOD], 1 + NOISE), (BAD, trained[BAD], 1), (BAD, noise, NOISE)):
-        spread = tokens(pa.array(chosen, pa.large_string()))
+        spread = token_lines(pa.array(chosen, pa.large_string()))
         for i in range(round(share * most)):
             line = spread[i % len(spread)]
-            lines.append((_hash(line, i // len(spread)), f"__label__{kind} {line}\n"))
+            lines.append((_hash(line[:-1], i // len(spread)), f"__label__{kind} ".encode() + line))
     with tempfile.TemporaryDirectory() as folder:
         examples = pathlib.Path(folder) / "examples.txt"
-        examples.write_text("".join(line for _, line in sorted(lines)), encoding="utf-8")
+        examples.write_bytes(b"".join(line for _, line in sorted(lines)))
         model = fasttext.train_supervised(
             str(examples),
             lr=_LEARNING_RATE,
@@ -180,7 +186,7 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
             verbose=0,
         )
     model.save_model(path)
-    scores = {kind: score(pa.array(tokens(pa.array(texts))), model.f, GOOD) for kind, texts in held_out.items()}
+    scores = {kind: score_lines(token_lines(pa.array(texts)), model.f, GOOD) for kind, texts in held_out.items()}
     return {
         "trained": {kind: len(texts) for kind, texts in trained.items()},
         "held_out": {kind: len(texts) for kind, texts in held_out.items()},
@@ -282,7 +288,7 @@ class ScoreQuality(beam.PTransform):
         if not self.trained and not self.model:
             raise ValueError("quality: no model; call prepare first")
         if self.trained:
-            scores = score(pa.array(tokens(texts), pa.large_string()), load_model(self.trained), GOOD)
+            scores = score_lines(token_lines(texts), load_model(self.trained), GOOD)
         else:
             scores = score(texts, load_model(self.model), self.good_label)
         return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)

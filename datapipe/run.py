@@ -336,12 +336,9 @@ class _Driver:
         files.make_folder(tasks_folder)
 
         def build(pipeline: beam.Pipeline) -> None:
-            _ = (
-                pipeline
-                | "Tasks" >> beam.Create(tasks)
-                | "Spread" >> beam.Reshuffle()
-                | "Read" >> beam.Map(work.read_task, stage, tasks_folder, self.corpus.root).with_output_types(int)
-            )
+            _ = self.runner.spread(pipeline, tasks, text_bytes) | "Read" >> beam.Map(
+                work.read_task, stage, tasks_folder, self.corpus.root
+            ).with_output_types(int)
 
         usage = self.runner.run(build, text_bytes, progress.show)
         done = stage.number(tasks, tasks_folder, folder, self.corpus) | {
@@ -357,16 +354,14 @@ class _Driver:
         todo = [part for part in parts if not files.exists(part_path(folder, part.number))]
         progress.expect(sum(part.rows for part in todo), "rows")
 
-        def build(pipeline: beam.Pipeline) -> None:
-            _ = (
-                pipeline
-                | "Parts" >> beam.Create(todo)
-                | "Spread" >> beam.Reshuffle()
-                | "Process" >> beam.Map(work.process, stage, folder, self.corpus.root).with_output_types(int)
-            )
-
         # A decision over a few small columns is made before worker processes would have started.
         text_bytes = self.text_bytes if "text" in stage.reads else 0
+
+        def build(pipeline: beam.Pipeline) -> None:
+            _ = self.runner.spread(pipeline, todo, text_bytes) | "Process" >> beam.Map(
+                work.process, stage, folder, self.corpus.root
+            ).with_output_types(int)
+
         usage = self.runner.run(build, text_bytes, progress.show)
         return self._written(stage, folder), usage
 

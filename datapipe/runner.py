@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import apache_beam as beam
@@ -90,6 +90,13 @@ class Runner:
         provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=quiet)
         runner = FnApiRunner(environment, provision_info=ExtendedProvisionInfo(provision))
         return beam.Pipeline(runner=runner, options=PipelineOptions(list(self.flags), direct_num_workers=self.workers))
+
+    def spread(self, pipeline: beam.Pipeline, elements: Iterable[Any], text_bytes: int) -> beam.PCollection:
+        """The elements, each for any worker to take; `text_bytes` as in `run`."""
+        created = pipeline | "Elements" >> beam.Create(elements, reshuffle=False)
+        if self.local and not self.uses_processes(text_bytes):
+            return created  # one worker takes all: the steps of a reshuffle would be half of what a pipeline costs
+        return created | "Spread" >> beam.Reshuffle()
 
     def run(self, build: Callable[[beam.Pipeline], Any], text_bytes: int, watch: Callable[[], None]) -> "Usage":
         """Build a pipeline, run it to its end, and return what it used.

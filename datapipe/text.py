@@ -20,6 +20,7 @@ CLOSING = 2  # a quote or bracket that may follow what ends a sentence
 WIDE_TERMINAL = 4  # ends a sentence though no space follows
 BULLET = 8
 SYMBOL = 16  # makes no word by itself
+TRADITIONAL = 32  # a Chinese character that is written otherwise in simplified script
 
 CLOSERS = "\"'”’»›)]}」』】》〉）］｝"
 WIDE_TERMINALS = "。！？．｡…"

@@ -23,9 +23,39 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import regex
 import rjieba
 
 from datapipe.characters import DIGIT, HAN, LETTER, MARK, SPACE
+
+# Word_Break classes of UAX 29, as `word_break_table` numbers them. Any other stands alone.
+(
+    _OTHER,
+    _LETTER,
+    _HEBREW,
+    _NUMERIC,
+    _KATAKANA,
+    _JOINER,
+    _MID_LETTER,
+    _MID_NUMBER,
+    _MID_BOTH,
+    _SINGLE_QUOTE,
+    _DOUBLE_QUOTE,
+    _EXTEND,
+) = range(12)
+_WORD_BREAK = (
+    "",
+    "ALetter",
+    "Hebrew_Letter",
+    "Numeric",
+    "Katakana",
+    "ExtendNumLet",
+    "MidLetter",
+    "MidNum",
+    "MidNumLet",
+    "Single_Quote",
+    "Double_Quote",
+)
 
 UNICODE, WHITESPACE, CHARACTERS, GIVEN = range(4)
 KINDS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
@@ -94,12 +124,19 @@ def _segmenter() -> rjieba.Jieba:
 def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     """Word ends by rjieba, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted."""
     bounds = np.zeros(len(texts) + 1, np.int64)
-    ends = [np.zeros(0, np.int32)]
-    for i in np.flatnonzero(wanted):
-        lengths = list(map(len, _segmenter().cut(texts[i].as_py() or "")))
-        ends.append(np.cumsum(lengths, dtype=np.int32))
-        bounds[i + 1] = len(lengths)
-    return np.concatenate(ends), np.cumsum(bounds)
+    if not wanted.any():
+        return np.zeros(0, np.int32), bounds
+    cut = _segmenter().cut
+    lengths: list[int] = []
+    for i in np.flatnonzero(wanted).tolist():
+        before = len(lengths)
+        lengths.extend(map(len, cut(texts[i].as_py() or "")))
+        bounds[i + 1] = len(lengths) - before
+    np.cumsum(bounds, out=bounds)
+    sums = np.concatenate([[0], np.cumsum(lengths)])
+    # From the end of each document's predecessor on: within the document.
+    ends = sums[1:] - np.repeat(sums[bounds[:-1]], np.diff(bounds))
+    return ends.astype(np.int32), bounds
 
 
 @numba.njit(cache=True, nogil=True)
@@ -172,3 +209,75 @@ def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes
     if point in (0x27, 0x2019):
         return bool(previous & (LETTER | MARK)) and bool(following & LETTER) and not following & HAN
     return point in (0x2C, 0x2E) and bool(previous & DIGIT) and bool(following & DIGIT)
+
+
+@functools.cache
+def word_break_table() -> npt.NDArray[np.uint8]:
+    """The Word_Break class of every code point, shape (0x110000,)."""
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
+    table = np.zeros(0x110000, np.uint8)
+    for number, name in enumerate(_WORD_BREAK):
+        if name:
+            table[list(map(ord, regex.findall(rf"\p{{Word_Break={name}}}", every)))] = number
+    for name in ("Extend", "Format", "ZWJ"):
+        table[list(map(ord, regex.findall(rf"\p{{Word_Break={name}}}", every)))] = _EXTEND
+    table.flags.writeable = False
+    return table
+
+
+@numba.njit(cache=True, nogil=True)
+def _after_extenders(points: npt.NDArray[np.int32], at: int, length: int, breaks: npt.NDArray[np.uint8]) -> int:
+    while at < length and breaks[points[at]] == _EXTEND:
+        at += 1
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def split_uax29_words(
+    points: npt.NDArray[np.int32],
+    length: int,
+    classes: npt.NDArray[np.uint8],
+    breaks: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int32],
+    ends: npt.NDArray[np.int32],
+) -> int:
+    """As `split_words`, by the default word boundaries of UAX 29 (rules WB4 to WB13b); returns the number of tokens.
+
+    Only those that begin with a letter or digit are tokens, as DCLM counts words. `breaks` is `word_break_table()`.
+    """
+    tokens, at = 0, 0
+    while at < length:
+        start = at
+        kind = breaks[points[at]]
+        space = classes[points[at]] & SPACE > 0
+        at += 1
+        if not (space and points[start] in (10, 11, 12, 13, 0x85, 0x2028, 0x2029)):
+            at = _after_extenders(points, at, length, breaks)
+        while at < length:
+            following = breaks[points[at]]
+            after = _after_extenders(points, at + 1, length, breaks)
+            beyond = breaks[points[after]] if after < length else np.uint8(_OTHER)
+            letter, number = kind in (_LETTER, _HEBREW), kind == _NUMERIC
+            # What stands between two letters, or two numbers, joins them.
+            between = letter and beyond in (_LETTER, _HEBREW)
+            between &= following in (_MID_LETTER, _MID_BOTH, _SINGLE_QUOTE)
+            between |= number and beyond == _NUMERIC and following in (_MID_NUMBER, _MID_BOTH, _SINGLE_QUOTE)
+            between |= kind == _HEBREW and following == _DOUBLE_QUOTE and beyond == _HEBREW
+            if between:
+                kind, at = beyond, _after_extenders(points, after + 1, length, breaks)
+                continue
+            if following in (_LETTER, _HEBREW, _NUMERIC):
+                joined = letter or number or kind == _JOINER
+            elif following == _KATAKANA:
+                joined = kind in (_KATAKANA, _JOINER)
+            elif following == _JOINER:
+                joined = letter or number or kind in (_KATAKANA, _JOINER)
+            else:
+                joined = kind == _HEBREW and following == _SINGLE_QUOTE
+            if not joined:
+                break
+            kind, at = following, after
+        if classes[points[start]] & (LETTER | DIGIT):
+            starts[tokens], ends[tokens] = start, at
+            tokens += 1
+    return tokens

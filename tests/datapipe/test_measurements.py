@@ -1,6 +1,7 @@
 """The oracle is plain Python: split, Counter, str methods and `re`, written from the systems' definitions."""
 
 import collections
+import functools
 import itertools
 import json
 import math
@@ -10,6 +11,7 @@ import statistics
 import unicodedata
 from collections.abc import Callable
 
+import opencc
 import pyarrow as pa
 import pytest
 import regex
@@ -19,9 +21,9 @@ from hypothesis import strategies as st
 
 from datapipe import measurements, words
 from datapipe.measurements import CHINESE_ONLY, DEFINITIONS, MEASUREMENTS, SCHEMA, MeasureText, measure_text
-from tests.datapipe.test_words import AS_SPACE, HAN, is_letter, split_words
+from tests.datapipe.test_words import AS_SPACE, HAN, is_letter, split_words, uax29_words
 
-ALPHABET = "aabTx e\u0301é中国的。，,.…!?#-*•【】{}'’\"”_09\n\n \t\u3000\r\u2028İẞ👍\u200d\u0e01\u0e34の"
+ALPHABET = "aabTx e\u0301é中国國發的。，,.…!?#-*•【】{}'’\"”_09\n\n \t\u3000\r\u2028İẞ👍\u200d\u0e01\u0e34の"
 PIECES = [
     *ALPHABET,
     "the ",
@@ -41,6 +43,7 @@ repetitive = st.lists(st.sampled_from(["ab ", "cde ", "f", " ", "\n", "中", "�
 TERMINAL = set(
     regex.findall(r"\p{Sentence_Terminal}", "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000)))))
 ) | set("៖៙៚")
+TO_SIMPLIFIED = opencc.OpenCC("t2s")
 CLOSING = "\"'”’»›)]}」』】》〉）］｝"
 
 
@@ -110,7 +113,8 @@ def reference(
     code = (language or "und").split("-")[0]
     compatible = definition in ("dolma", "dclm")
     if kind == "auto":
-        kind = "whitespace" if compatible else {"zh": "rjieba", "th": "characters"}.get(code, "unicode")
+        own = {"zh": "rjieba"} | dict.fromkeys(words.UNSEGMENTED, "characters")
+        kind = "whitespace" if compatible else own.get(code, "unicode")
     listed = words.STOP_WORDS.get(code if definition == "datapipe" else "en", ())
     if not text:
         zeros: dict[str, float | None] = dict.fromkeys(MEASUREMENTS, 0)
@@ -139,6 +143,7 @@ def reference(
         "mean_word_length": statistics.fmean(map(len, real)) if real else 0,
         "median_word_length": statistics.median(map(len, real)) if real else 0,
         "mean_line_length": statistics.fmean(map(len, stripped)) if stripped else 0,
+        "mean_whole_line_length": statistics.fmean(map(len, text.removesuffix("\n").split("\n"))),
         "max_line_length": max(map(len, text.split("\n"))),
         "long_lines": sum(len(line) >= 200 for line in text.split("\n")),
     }
@@ -176,7 +181,7 @@ def reference(
 
     grams = tokens
     if definition == "dclm":
-        grams = [token for token in split_words(text, "unicode") if is_letter(token[0])]
+        grams = uax29_words(text)
         m["words"] = len(grams)
     m |= ngram_shares(grams, "gram", len(text), 1, definition)
 
@@ -219,9 +224,16 @@ def reference(
     counted = collections.Counter(letters)
     m["unique_character_share"] = len(counted) / max(len(letters), 1)
     m["character_entropy"] = -sum(n / len(letters) * math.log(n / len(letters)) for n in counted.values())
+    changed = [opencc_changes(c) for c in text]
+    m["traditional_share"] = sum(changed) / max(len(regex.findall(HAN, text)), 1)
     grams13 = collections.Counter(ngrams(letters, 13))
     m["repeated_13gram_share"] = sum(n for n in grams13.values() if n > 1) / max(len(letters) - 12, 1)
     return m | ngram_shares(letters, "character", len(text), 0, "datapipe")
+
+
+@functools.cache
+def opencc_changes(character: str) -> bool:
+    return bool(TO_SIMPLIFIED.convert(character) != character)
 
 
 def check(document: str, language: str | None, kind: str, definition: str) -> None:
@@ -265,7 +277,8 @@ def measured(document: str | None, language: str | None = "en", **options: objec
 def test_null_and_empty_text_measure_zero() -> None:
     for document in (None, "", " \n "):
         values = measured(document)
-        assert not any(value for name, value in values.items() if name not in ("characters", "max_line_length"))
+        whole = ("characters", "max_line_length", "mean_whole_line_length")
+        assert not any(value for name, value in values.items() if name not in whole)
     assert measured(None, "zh")["character_entropy"] == 0
     assert measured(None, None)["stop_words"] is None
 

@@ -55,6 +55,27 @@ def test_names_the_failed_rule(text: str | None, language: str | None, rule: str
     assert rule in judge(text, language)[1]
 
 
+@pytest.mark.parametrize(
+    ("rule_set", "text", "failed"),
+    [
+        ("chinese_web_text", CHINESE + "。" * 120, []),
+        ("chinese_web_text", CHINESE + "。" * 80, ["chinese_web_text_min_characters"]),
+        ("chinese_web_text", CHINESE + "\n。" * 120, ["chinese_web_text_mean_line_length"]),
+        ("chinese_web_text", CHINESE + "word" * 150, ["chinese_web_text_han", "chinese_web_text_repetition"]),
+        ("chinese_web_text", CHINESE + "。" * 120 + "發展", ["chinese_web_text_traditional"]),
+        ("c4", "One. Two. Three. Four.", []),
+        ("c4_paper", "One. Two. Three. Four.", ["c4_min_sentences"]),
+        ("mc4", ("x" * 200 + "\n") * 2, ["mc4_long_lines"]),
+        ("mc4", ("x" * 200 + "\n") * 3, []),
+        ("code", "\n".join(["x" * 101] * 20), ["code_mean_line_length"]),
+        ("code", "\n".join(["x" * 101, ""] * 20), []),
+    ],
+)
+def test_rule_sets_as_published(rule_set: str, text: str, failed: list[str]) -> None:
+    language = "zh" if rule_set == "chinese_web_text" else "en"
+    assert judge(text, language, rule_sets={language: [rule_set]})[1] == failed
+
+
 def test_the_first_failed_rule_is_the_reason() -> None:
     removed, failed = judge("Too short", "en")
     assert removed == failed[0] == "gopher_min_words"

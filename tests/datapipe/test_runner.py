@@ -29,10 +29,12 @@ def die(number: int) -> None:
 
 @pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
 def test_both_modes_do_the_work(mode: str, tmp_path: pathlib.Path) -> None:
-    def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(write, str(tmp_path))
+    runner = Runner(2, (), mode)
 
-    usage = Runner(2, (), mode).run(build, 0, nothing)
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = runner.spread(pipeline, range(8), 0) | beam.Map(write, str(tmp_path))
+
+    usage = runner.run(build, 0, nothing)
     assert sorted(path.name for path in tmp_path.iterdir()) == [str(number) for number in range(8)]
     others = {path.read_text() for path in tmp_path.iterdir()} - {str(os.getpid())}
     assert bool(others) == (mode == "multi_processing")
