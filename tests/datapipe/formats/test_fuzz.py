@@ -141,7 +141,7 @@ def make(format_: str, number: int) -> tuple[bytes, bytes | None, bool, ReadDocu
 def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
     (tmp_path / "rejects").mkdir()
-    for number in range(FILES // len(WHOLE)):
+    for number in range(-(-FILES // len(WHOLE))):
         data, plain, cut, options = make(format_, number)
 
         def read(held: bytes, *bounds: int, options: ReadDocuments = options) -> list[Document | Reject]:
