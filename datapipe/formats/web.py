@@ -1,8 +1,8 @@
 """Readers of web pages: HTML files, and the WARC and WET files of Common Crawl, a record a page.
 
 HTML text is extracted by Resiliparse. Of the sentences in tests/datapipe/formats/pages.py it keeps 27 of 29 that are
-content and 1 of 20 that are not, at 18,000 pages/s a core; Trafilatura 2.3.1 keeps 27 and 0, at 630. WARC records are
-parsed here: FastWARC 2.0.1 takes a truncated record for a whole one, and panics on a stream that cannot seek.
+content and 1 of 20 that are not; Trafilatura 2.3.1 keeps 27 and 0, and takes 18 to 28 times the time (`python -m
+benchmarks.web_pages`). WARC records are parsed here: FastWARC 2.0.1 takes a truncated record for a whole one, and panics on a stream that cannot seek.
 """
 
 import io
@@ -84,8 +84,11 @@ def _tree(html: str) -> HTMLTree:
     Raises:
         Damage: `html_bomb`, for a page made to exhaust the extraction.
     """
-    if html.count("<") > MAX_TAGS:
+    tags = html.count("<")
+    if tags > MAX_TAGS:
         raise Damage("html_bomb", f"more than {MAX_TAGS} tags")
+    if tags <= MAX_DEPTH and len(html) ** 2 <= MAX_ATTRIBUTE_PAIRS:
+        return HTMLTree.parse(html)  # too small to do harm, as most pages are
     options = pairs = depth = deepest = 0
     opened: Counter[str] = Counter()
     for closing, name, attributes in _TAG.findall(html):
