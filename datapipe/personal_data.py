@@ -130,15 +130,16 @@ class MaskPersonalData(beam.PTransform):
     """Replace personal data by stand-ins.
 
     Attributes:
-        kinds: of "email", "ip" (public IPv4 and IPv6), "phone" (international with +, North American, Chinese) and
+        mask: of "email", "ip" (public IPv4 and IPv6), "phone" (international with +, North American, Chinese) and
             "chinese_id" (of 18 digits). E-mail and IP addresses are what FineWeb masks, with the same restriction to
             public addresses; unlike there, versions (1.2.3.4), git@, example.com and icon@2x.png stay.
     """
 
-    kinds: list[str] = dataclasses.field(default_factory=lambda: list(_KINDS))
+    mask: list[str] = dataclasses.field(default_factory=lambda: list(_KINDS))
 
     name: ClassVar[str] = "personal_data"
     version: ClassVar[int] = 2
+    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [("text", pa.string()), ("bytes", pa.int64()), *((f"masked_{kind}", pa.int32()) for kind in _KINDS)]
@@ -146,14 +147,14 @@ class MaskPersonalData(beam.PTransform):
 
     def __post_init__(self) -> None:
         super().__init__()
-        for kind in self.kinds:
+        for kind in self.mask:
             if kind not in _KINDS:
-                raise ValueError(f"personal_data: kinds must be of {', '.join(_KINDS)}, got {kind!r}")
+                raise ValueError(f"personal_data: mask must be of {', '.join(_KINDS)}, got {kind!r}")
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch's texts, masked, and the counts."""
         texts = batch.column("text")
-        kinds = tuple(kind for kind in _KINDS if kind in self.kinds)
+        kinds = tuple(kind for kind in _KINDS if kind in self.mask)
         counts = {kind: [0] * len(texts) for kind in _KINDS}
         changed = {}
         traces = "|".join(_TRACES[kind] for kind in kinds)

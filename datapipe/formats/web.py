@@ -1,8 +1,9 @@
 """Readers of web pages: HTML files, and the WARC and WET files of Common Crawl, a record a page.
 
 HTML text is extracted by Resiliparse. Of the sentences in tests/datapipe/formats/pages.py it keeps 27 of 29 that are
-content and 1 of 20 that are not; Trafilatura 2.3.1 keeps 27 and 0, and takes 18 to 28 times the time (`python -m
-benchmarks.web_pages`). WARC records are parsed here: FastWARC 2.0.1 takes a truncated record for a whole one, and panics on a stream that cannot seek.
+content and 1 of 20 that are not; Trafilatura 2.3.1 keeps 27 and 0, and takes 18 to 28 times the time, by `python -m
+benchmarks.web_pages`. WARC records are parsed here: FastWARC 2.0.1 takes a truncated record for a whole one, and panics
+on a stream that cannot seek.
 """
 
 import io

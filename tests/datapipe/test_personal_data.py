@@ -1,12 +1,19 @@
 """What is personal data, what only looks so, and what stands in its place."""
 
+import json
+import pathlib
+
 import apache_beam as beam
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.personal_data import MaskPersonalData, is_chinese_id, mask
+from datapipe.recipe import load_recipe
+from datapipe.run import run
+from datapipe.runner import Runner
 
 ALL = ("email", "ip", "chinese_id", "phone")
 
@@ -73,9 +80,9 @@ def test_a_batch_keeps_its_rows_and_counts() -> None:
     assert masked.column("masked_email").to_pylist() == [0, 0, 2, 0]
     assert masked.column("masked_ip").to_pylist() == [0, 0, 0, 1]
     assert masked.column("bytes").to_pylist() == [9, None, 39, 9]
-    only = MaskPersonalData(kinds=["ip"]).process(batch)
+    only = MaskPersonalData(mask=["ip"]).process(batch)
     assert only.column("text").to_pylist() == ["none here", None, "a@b.org and c@d.org", "192.0.2.1"]
-    assert MaskPersonalData(kinds=[]).process(batch).column("text").equals(batch.column("text"))
+    assert MaskPersonalData(mask=[]).process(batch).column("text").equals(batch.column("text"))
 
 
 PIECES = st.sampled_from(
@@ -101,7 +108,22 @@ def test_the_traces_miss_nothing(text: str) -> None:
     assert MaskPersonalData().process(batch).column("text")[0].as_py() == mask(text, ALL)[0]
 
 
+def test_a_run_masks_what_it_writes(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    texts = [f"Document {number}: write to a{number}@b.org or call +33 1 42 68 53 00." for number in range(3)]
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    (tmp_path / "a.yaml").write_text("stages: [documents, personal_data: {mask: [email]}, shards]")
+    recipe = load_recipe(str(tmp_path / "a.yaml"), {})
+    run(recipe, [str(folder)], str(tmp_path / "out"), Runner(1), lambda _: None)
+    (shard,) = (tmp_path / "out" / "shards").glob("*.parquet")
+    written = sorted(pq.read_table(shard).column("text").to_pylist())
+    assert written == [text.replace(f"a{n}@b.org", "email@example.com") for n, text in enumerate(texts)]
+    counts = pq.read_table(tmp_path / "out" / "personal_data" / "part-00000.parquet")
+    assert counts.column("masked_email").to_pylist() == [1, 1, 1]
+
+
 def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="got 'iban'"):
-        MaskPersonalData(kinds=["iban"])
+        MaskPersonalData(mask=["iban"])
     assert isinstance(MaskPersonalData(), beam.PTransform)
