@@ -16,6 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import HealthCheck, given, settings
@@ -317,6 +318,46 @@ def test_parts_hold_every_record_within_their_size(write: Write, tmp_path: pathl
     assert pq.read_schema(rejects.path).remove_metadata() == REJECT_SCHEMA
     assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "rejects"
     assert documents[0].path.endswith("out/task-00000-0000.parquet")
+
+
+def test_every_bad_input_is_written_to_the_rejects(write: Write, tmp_path: pathlib.Path) -> None:
+    good = b'{"text": "good"}\n'
+    plenty = b"".join(b'{"text": "%d"}\n' % number for number in range(20_000))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": ["a" * 999, None, "b"]}), sink)
+    parquet = sink.getvalue().to_pybytes()
+    bad = {
+        "malformed.jsonl": (good + b"{", "malformed_json", len(good)),
+        "cut.jsonl.gz": (gzip.compress(plenty)[:-99], "truncated_file", None),
+        "cut.jsonl.zst": (zstandard.compress(plenty)[:-99], "truncated_file", None),
+        "corrupt.parquet": (parquet[:-20] + b"\xff" * 20, "corrupt_file", 0),
+        "null.parquet": (parquet, "missing_text", 1),
+        "encoding.jsonl": (good + b'{"text": "\xff"}', "invalid_utf8", len(good)),
+        "nul.jsonl": (good + b'{"text": "a\\u0000"}', "nul_byte", len(good)),
+        "surrogate.jsonl": (good + b'{"text": "\\udc00"}', "lone_surrogate", len(good)),
+        "missing.jsonl": (good + b'{"body": "a"}', "missing_text", len(good)),
+        "number.jsonl": (good + b'{"text": 5}', "text_not_string", len(good)),
+        "empty.csv": (b"text,n\na,1\n,2\n", "empty_text", 11),
+        "large.jsonl": (good + b'{"text": "' + b"a" * 200_000 + b'"}', "too_large", len(good)),
+        "nested.jsonl": (good + b"[" * 100_000, "nested_too_deep", len(good)),
+        "nested.html": (b"<div>" * 10_000, "html_bomb", 0),
+        "bomb.jsonl.zst": (zstandard.compress(good + bytes(80 << 20)), "decompression_bomb", len(good)),
+        "binary.docx": (b"PK", "unknown_format", 0),
+    }
+    for name, (data, _, _) in bad.items():
+        root = write(name)
+        (tmp_path / "input" / name).write_bytes(data)
+    parts = written(root, tmp_path / "out", max_document_bytes=100_000)
+    tables = [pq.read_table(part.path) for part in parts if part.kind == "reject"]
+    rejects = {row["file"]: row for row in pa.concat_tables(tables).to_pylist()}
+    assert {name: reject["reason"] for name, reject in rejects.items()} == {
+        n: reason for n, (_, reason, _) in bad.items()
+    }
+    for name, (data, _, position) in bad.items():
+        assert position is None or rejects[name]["position"] == position, name
+        assert len(rejects[name]["raw"]) <= 4096
+        if name.endswith("n.jsonl") or name == "large.jsonl":
+            assert rejects[name]["raw"] == data[len(good) :][:4096]
 
 
 def test_the_same_task_writes_the_same_bytes(write: Write, tmp_path: pathlib.Path) -> None:
