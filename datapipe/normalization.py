@@ -39,6 +39,9 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
 _SPACES_AT_LINE_END = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _SPACES = re.compile(r"[^\S\n\t ]")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+# Japanese has more kana than Han; Chinese has the odd の in a name.
+MOST_KANA_OF_CHINESE = 0.05
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -55,7 +58,7 @@ class Normalization:
         whitespace: every other space character becomes a space, none stays at the end of a line, no more than one blank
             line in a row, and none at either end of the document. Indentation stays, so that code survives.
         simplified: traditional Chinese becomes simplified (OpenCC's `t2s`), in documents that have more characters to
-            simplify than to make traditional, and no kana: simplified and Japanese text would be damaged.
+            simplify than to make traditional, and hardly any kana: simplified and Japanese text would be damaged.
     """
 
     newlines: bool = True
@@ -108,7 +111,7 @@ def normalize_one(text: str, options: Normalization) -> str:
 
 def simplify(text: str) -> str:
     """A text in traditional Chinese, in simplified Chinese; any other as it is."""
-    if text.isascii() or _KANA.search(text):
+    if text.isascii() or len(_KANA.findall(text)) > MOST_KANA_OF_CHINESE * len(_HAN.findall(text)):
         return text
     simplified = _converter("t2s").convert(text)
     traditional = _converter("s2t").convert(text)

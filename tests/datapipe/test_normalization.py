@@ -28,6 +28,7 @@ NOTHING = Normalization(newlines=False, form="none", controls=False, invisibles=
         ({"simplified": True}, "千山萬山如火發", "千山万山如火发"),
         ({"simplified": True}, "半透明覆盖状", "半透明覆盖状"),
         ({"simplified": True}, "東京の國", "東京の國"),
+        ({"simplified": True}, "鮮の味餐廳" + "萬山飛鳥盡絕" * 4, "鲜の味餐厅" + "万山飞鸟尽绝" * 4),
     ],
 )
 def test_each_option_changes_its_text_and_nothing_else(option: dict[str, Any], text: str, expected: str) -> None:
