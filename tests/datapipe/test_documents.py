@@ -249,7 +249,7 @@ def test_a_reject_of_a_table_shows_its_raw_bytes(write: Write, tmp_path: pathlib
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
-    max_leaves=5,
+    max_leaves=20,
 )
 
 
