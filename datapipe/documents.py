@@ -7,6 +7,8 @@ whatever the number of workers, since a task's parts depend on the task alone.
 
 import base64
 import dataclasses
+import datetime
+import decimal
 import fnmatch
 import itertools
 import json
@@ -61,8 +63,9 @@ REJECT_SCHEMA = pa.schema(
 )
 # Of the user's columns, these take the prefix: `id` is the row id of the corpus.
 RESERVED_NAMES = frozenset({*DOCUMENT_SCHEMA.names, "id", "kind"})
-# In the root of a folder, files of these names speak about the data, as in datasets on the Hugging Face hub.
+# In the root of a folder, prose of these names speaks about the data, as in datasets on the Hugging Face hub.
 ABOUT_THE_DATA = ("readme*", "license*", "licence*", "copying*", "notice*", "source.md", "changelog*", "citation*")
+PROSE = (None, "text", "markdown", "html")
 
 
 class TooManyRejectsError(RuntimeError):
@@ -156,8 +159,9 @@ class ReadDocuments(beam.PTransform):
     """Read tasks of `plan`: a PCollection of `Task` to one of RecordBatches, `documents`, and one of `rejects`.
 
     Attributes:
-        fields: our column names, each with the user's name for it, or with several of which the first present is taken.
-            Columns not named keep their names. Formats without fields (text, HTML) give `text` whatever stands here.
+        fields: our column names, each with the user's name for it, or with several of which the first that has a value
+            is taken. Columns not named keep their names. Formats without fields (text, HTML) give `text` whatever
+            stands here.
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
@@ -187,7 +191,7 @@ class ReadDocuments(beam.PTransform):
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ()
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
     kind: ClassVar[str] = "document"
@@ -211,7 +215,7 @@ class ReadDocuments(beam.PTransform):
         for encoding in self.encodings:
             try:
                 "".encode(encoding)
-            except LookupError:
+            except (LookupError, UnicodeError):
                 raise ValueError(f"{self.name}: encodings holds an unknown encoding, {encoding!r}") from None
         known = {field.name for field in dataclasses.fields(Normalization)}
         for key in self.normalization:
@@ -220,7 +224,7 @@ class ReadDocuments(beam.PTransform):
         self.normalizer = Normalization(**self.normalization)  # type: ignore[arg-type]
         theirs = {ours: (names,) if isinstance(names, str) else tuple(names) for ours, names in self.fields.items()}
         self.text_fields = theirs.pop("text")
-        self.renamed_fields = [(ours, name) for ours, names in theirs.items() for name in names]
+        self.renamed_fields = [*theirs.items()]
 
     def compose(self, row: Row, source: formats.Source) -> Row | Reject:  # noqa: ARG002 - `ReadInstructions` rejects
         """A record with its text: here as it is, in `ReadInstructions` made of the messages of a dialogue."""
@@ -332,8 +336,10 @@ def _find(path: str) -> _Listing:
 
 def _is_no_data(file: str, name: str) -> bool:
     # A pipe or a device would be read for ever.
-    special = files.is_local(file) and not pathlib.Path(file).is_file()
-    return special or any(fnmatch.fnmatch(name.lower(), about) for about in ABOUT_THE_DATA)
+    if files.is_local(file) and not pathlib.Path(file).is_file():
+        return True
+    named = "/" not in name and any(fnmatch.fnmatch(name.lower(), about) for about in ABOUT_THE_DATA)
+    return named and formats.format_of(name) in PROSE
 
 
 def _match(pattern: str) -> dict[str, FileMetadata]:
@@ -429,10 +435,10 @@ def _admit(
     columns = row.columns
 
     def reject(reason: str, detail: str) -> Reject:
-        raw = row.raw or json.dumps({"text": text, **columns}, default=str).encode()
+        raw = row.raw or (text if isinstance(text, bytes) else _raw_row({"text": text, **columns}))
         return source.reject(row.position, reason, detail, raw)
 
-    field = next((field for field in text_fields if field in columns), None)
+    field = _first_of(text_fields, columns)
     text = None if field is None else columns.pop(field)
     if text is None:
         return reject("missing_text", f"no field {' or '.join(text_fields)}" if field is None else f"{field} is null")
@@ -454,12 +460,25 @@ def _admit(
         return reject("nul_byte", f"at byte {encoded.index(0)}: binary data, or an encoding of two bytes a character")
     if not text or text.isspace():
         return reject("empty_text", "no character other than spaces")
-    for ours, theirs in options.renamed_fields:
-        if theirs in columns and ours not in columns:
+    for ours, names in options.renamed_fields:
+        theirs = _first_of(names, columns)
+        if theirs is not None and ours not in columns:
             columns[ours] = columns.pop(theirs)
     if isinstance(columns.get("source"), str) and columns["source"]:
         name = columns.pop("source")
     return Document(encoded, name, source.name, row.position, columns)
+
+
+def _first_of(names: tuple[str, ...], columns: dict[str, Any]) -> str | None:
+    """The first name that has a value; else the first that is there at all."""
+    present = [name for name in names if name in columns]
+    return next((name for name in present if columns[name] is not None), present[0] if present else None)
+
+
+def _raw_row(columns: dict[str, Any]) -> bytes:
+    """What a reject shows of a table's row: JSON, its strings no longer than all of it may be."""
+    short = {k: v[: formats.RAW_BYTES] if isinstance(v, str | bytes) else v for k, v in columns.items()}
+    return json.dumps(short, default=str).encode()
 
 
 def read_groups(task: Task, options: ReadDocuments) -> Iterator[pa.RecordBatch]:
@@ -541,7 +560,7 @@ def _user_columns(rows: list[dict[str, Any]], reserved: frozenset[str]) -> dict[
     """The users' columns of a batch, in the order in which they first appear.
 
     A name of ours takes the prefix `input_`. Columns of booleans, integers, floats or strings alone are that; any other
-    is strings, with all that is no string as JSON.
+    is strings, with all that is no string as JSON, and bytes, dates and decimals as they would stand in JSON.
     """
     names: dict[str, str] = {}
     taken: set[str] = set()
@@ -594,6 +613,8 @@ def _column(values: list[Any]) -> pa.Array:
 
 
 def _json(value: Any) -> str:
+    if isinstance(value, bytes | decimal.Decimal | datetime.date | datetime.time):
+        return _json_default(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_json_default)
 
 

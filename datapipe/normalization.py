@@ -35,32 +35,36 @@ _NEWLINES = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # 2021). Zero-width joiner and non-joiner stay: Persian, Indic scripts and emoji are spelt with them.
 _INVISIBLES = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
 _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
-_SPACES_AT_LINE_END = re.compile(r"[^\S\n]+(?=\n|\Z)")
+# From a run's first space on, and never back into it: otherwise a long run takes quadratic time.
+_SPACES_AT_LINE_END = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _SPACES = re.compile(r"[^\S\n\t ]")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+# Japanese has more kana than Han; Chinese has the odd の in a name.
+MOST_KANA_OF_CHINESE = 0.05
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-    """What to normalise, in this order.
+    """What to normalise, in this order: the form after what is dropped, or the rest would not be in it.
 
     Attributes:
         newlines: CR LF, CR, vertical tab, form feed, NEL and the Unicode line and paragraph separators become LF.
-        form: "NFC" (as Qwen's tokenizer), "NFKC" (as CCNet's language model and SentencePiece's default; changes
-            full-width letters and digits), or "none" (as Baichuan 2 and LLaMA).
         controls: drop the control characters (general category Cc) other than tab and LF.
         invisibles: drop zero-width characters and bidi controls, except the two joiners that spelling needs.
+        form: "NFC" (as Qwen's tokenizer), "NFKC" (as CCNet's language model and SentencePiece's default; changes
+            full-width letters and digits), or "none" (as Baichuan 2 and LLaMA).
         whitespace: every other space character becomes a space, none stays at the end of a line, no more than one blank
             line in a row, and none at either end of the document. Indentation stays, so that code survives.
         simplified: traditional Chinese becomes simplified (OpenCC's `t2s`), in documents that have more characters to
-            simplify than to make traditional, and no kana: simplified and Japanese text would be damaged.
+            simplify than to make traditional, and hardly any kana: simplified and Japanese text would be damaged.
     """
 
     newlines: bool = True
-    form: str = "NFC"
     controls: bool = True
     invisibles: bool = True
+    form: str = "NFC"
     whitespace: bool = False
     simplified: bool = False
 
@@ -90,12 +94,12 @@ def normalize_one(text: str, options: Normalization) -> str:
     """One text normalised: the rules themselves, without the shortcut."""
     if options.newlines:
         text = _NEWLINES.sub("\n", text)
-    if options.form != "none":
-        text = unicodedata.normalize(options.form, text)  # type: ignore[arg-type]
     if options.controls:
         text = _CONTROLS.sub("", text)
     if options.invisibles:
         text = _INVISIBLES.sub("", text)
+    if options.form != "none":
+        text = unicodedata.normalize(options.form, text)  # type: ignore[arg-type]
     if options.whitespace:
         text = _SPACES.sub(" ", text)
         text = _SPACES_AT_LINE_END.sub("", text)
@@ -107,7 +111,7 @@ def normalize_one(text: str, options: Normalization) -> str:
 
 def simplify(text: str) -> str:
     """A text in traditional Chinese, in simplified Chinese; any other as it is."""
-    if text.isascii() or _KANA.search(text):
+    if text.isascii() or len(_KANA.findall(text)) > MOST_KANA_OF_CHINESE * len(_HAN.findall(text)):
         return text
     simplified = _converter("t2s").convert(text)
     traditional = _converter("s2t").convert(text)

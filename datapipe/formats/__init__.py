@@ -6,15 +6,12 @@ Each reader is a pure generator in bounded memory. Which records are documents i
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from datapipe.formats.source import RAW_BYTES, Reject, Row, Source
+from datapipe.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
 from datapipe.formats.tables import read_arrow, read_csv, read_parquet, read_tsv
 from datapipe.formats.text import read_json, read_json_lines, read_markdown, read_text
 from datapipe.formats.web import read_html, read_warc
 
 __all__ = ["COMPRESSIONS", "FORMATS", "RAW_BYTES", "Format", "Reject", "Row", "Source", "format_of", "read", "stem"]
-
-# A file's first bytes, not its name, decide how it is decompressed; the name tells what is in it.
-COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 
 
 class Format(NamedTuple):

@@ -11,7 +11,7 @@ import io
 import lzma
 import tempfile
 from collections.abc import Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
@@ -26,7 +26,14 @@ EXPANSION_FLOOR_BYTES = 64 << 20
 # Damage, unlike another encoding, touches few characters.
 MAX_REPLACED_SHARE = 0.01
 
+# xz -9 needs 65 MiB to decompress; zstd windows end at 128 MiB, Arrow's limit.
+XZ_MEMORY_BYTES = 256 << 20
+
+# A file's first bytes, not its name, decide how it is decompressed; the name tells what is in it.
+COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
+# Parallel compressors (pzstd) begin with a frame that decoders skip.
+_MAGIC |= {bytes((0x50 + variant,)) + b"\x2a\x4d\x18": "zstd" for variant in range(16)}
 # UTF-32 first: its little-endian mark begins with that of UTF-16.
 _BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32-le",
@@ -122,7 +129,7 @@ class Source:
             for encoding in self.encodings:
                 try:
                     return raw.decode(encoding)
-                except UnicodeDecodeError:
+                except UnicodeError:  # not all codecs raise UnicodeDecodeError
                     continue
             text = raw.decode(errors="replace")
             if self.repair and text.count("\ufffd") <= MAX_REPLACED_SHARE * len(text):
@@ -133,13 +140,16 @@ class Source:
         """The file from byte `begin` on, past the source's range, decompressed and as UTF-8.
 
         Raises:
-            Damage: `truncated_file`, `corrupt_file` or `decompression_bomb`, after all blocks before that place.
+            Damage: `truncated_file`, `corrupt_file`, `decompression_bomb` or `too_much_memory` (to decompress it),
+                after all blocks before that place.
         """
         with files.open_input(self.path) as file:
-            compression, encoding = _sniff(file)
+            compression, _ = _sniff(file)
+            if file.size() == 0 and self.name.lower().endswith(COMPRESSIONS):
+                raise Damage("truncated_file", "no bytes at all, while even nothing takes some when compressed")
             file.seek(begin)
             blocks = self._decompressed_blocks(file, compression) if compression else _plain_blocks(file)
-            yield from blocks if encoding is None else _as_utf8(blocks, encoding)
+            yield from _as_utf8(blocks) if begin == 0 else blocks
 
     def stream(self) -> io.BufferedReader:
         """The blocks as one stream, which raises `Damage` where they do."""
@@ -186,8 +196,7 @@ class Source:
             except (OSError, EOFError, lzma.LZMAError) as error:
                 if isinstance(error, OSError) and error.errno:
                     raise
-                reason = "truncated_file" if _is_truncation(error) else "corrupt_file"
-                damage = Damage(reason, f"{compression}: {error}")
+                damage = Damage(_reason_of(error), f"{compression}: {error}")
                 break
             if not data:
                 break
@@ -225,15 +234,49 @@ class _BlockStream(io.RawIOBase):
         return taken
 
 
-def _decompressor(file: pa.NativeFile, compression: str) -> pa.NativeFile | BinaryIO:
+def _decompressor(file: pa.NativeFile, compression: str) -> "pa.NativeFile | _XzStream":
     if compression == "xz":
-        return lzma.open(file)
+        return _XzStream(file)
     return pa.CompressedInputStream(file, compression)
 
 
-def _is_truncation(error: BaseException) -> bool:
-    # Arrow says "Truncated compressed stream", lzma raises EOFError.
-    return isinstance(error, EOFError) or "runcated" in str(error)
+class _XzStream:
+    """One xz stream after the other; `lzma.open` would take a damaged one after the first for the file's end."""
+
+    def __init__(self, file: pa.NativeFile) -> None:
+        self._file = file
+        self._begin(b"")
+
+    def _begin(self, held: bytes) -> None:
+        self._decompressor = lzma.LZMADecompressor(lzma.FORMAT_XZ, XZ_MEMORY_BYTES)
+        self._held = held
+
+    def read(self, size: int) -> bytes:
+        """Up to `size` bytes, none at the end."""
+        while True:
+            if self._decompressor.eof:
+                rest = self._decompressor.unused_data.lstrip(b"\0")  # padding between streams
+                while not rest:
+                    block = self._file.read(BLOCK_BYTES)
+                    if not block:
+                        return b""
+                    rest = block.lstrip(b"\0")
+                self._begin(rest)
+            if not self._held and self._decompressor.needs_input:
+                self._held = self._file.read(BLOCK_BYTES)
+                if not self._held:
+                    raise EOFError("the file ends within a stream")
+            data = self._decompressor.decompress(self._held, size)
+            self._held = b""
+            if data:
+                return data
+
+
+def _reason_of(error: BaseException) -> str:
+    # Arrow says "Truncated compressed stream", and zstd that a frame "requires too much memory".
+    if isinstance(error, EOFError) or "runcated" in str(error):
+        return "truncated_file"
+    return "too_much_memory" if "memory" in str(error).lower() else "corrupt_file"
 
 
 def _plain_blocks(file: pa.NativeFile) -> Iterator[bytes]:
@@ -244,21 +287,30 @@ def _plain_blocks(file: pa.NativeFile) -> Iterator[bytes]:
 def _sniff(file: pa.NativeFile) -> tuple[str | None, str | None]:
     """What a file is compressed with, and which encoding its byte order mark names; a compressed one's is not known."""
     head = file.read(6)
-    compression = next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
-    encoding = next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
-    return compression, encoding
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None), _marked_encoding(head)
 
 
-def _as_utf8(blocks: Iterator[bytes], encoding: str) -> Iterator[bytes]:
-    """Blocks of another encoding, without their byte order mark.
+def _marked_encoding(head: bytes) -> str | None:
+    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+
+
+def _as_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
+    """Blocks as they are, unless a byte order mark names another encoding than UTF-8: then in UTF-8, without the mark.
 
     Lone surrogates pass, as bytes that are no UTF-8: the one record that holds them is rejected, not the file.
     """
+    head = next(blocks, b"")
+    encoding = _marked_encoding(head)
+    if encoding is None:
+        yield head
+        yield from blocks
+        return
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
-    yield decoder.decode(next(blocks)).removeprefix("\ufeff").encode(errors="surrogatepass")
-    for block in blocks:
-        yield decoder.decode(block).encode(errors="surrogatepass")
     try:
+        yield decoder.decode(head).removeprefix("\ufeff").encode(errors="surrogatepass")
+        for block in blocks:
+            yield decoder.decode(block).encode(errors="surrogatepass")
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise Damage("truncated_file", f"{encoding}: {error.reason}") from error
+        reason = "truncated_file" if "truncated" in error.reason else "corrupt_file"
+        raise Damage(reason, f"{encoding}: {error.reason}") from error

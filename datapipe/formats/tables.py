@@ -4,22 +4,24 @@ import codecs
 import contextlib
 import csv
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from datapipe.formats.source import RAW_BYTES, Damage, Reject, Row, Source
+from datapipe.formats.source import EXPANSION_FLOOR_BYTES, RAW_BYTES, Damage, Reject, Row, Source
 
-BATCH_ROWS = 256  # small, since one row may hold megabytes
+BATCH_ROWS = 256
+BATCH_BYTES = 16 << 20  # fewer rows at once where they are long: one may hold megabytes
 
 
 def read_parquet(source: Source) -> Iterator[Row | Reject]:
     """One record a row, of the row groups whose middle lies in the source's range (as Hadoop and Spark split).
 
-    A row group that cannot be read is one reject, and the next one is read.
+    A row group that cannot be read, or expands to more than `max_expansion` times the file, is one reject, and the next
+    one is read.
     """
     try:
         with source.seekable() as file:
@@ -33,7 +35,8 @@ def read_parquet(source: Source) -> Iterator[Row | Reject]:
 def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]:
     with _damage("parquet"):
         table = pq.ParquetFile(file, buffer_size=1 << 20)
-        rows = [table.metadata.row_group(number).num_rows for number in range(table.num_row_groups)]
+        groups = [table.metadata.row_group(number) for number in range(table.num_row_groups)]
+        rows = [group.num_rows for group in groups]
     # Where a row group lies is told by its rows alone: asked for the offsets of a corrupt file, pyarrow aborts.
     bytes_per_row = file.size() / max(1, sum(rows))
     starts = itertools.accumulate(rows, initial=0)
@@ -41,9 +44,15 @@ def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]
         middle = (first + count / 2) * bytes_per_row
         if middle < source.start or (source.stop is not None and middle >= source.stop):
             continue
+        size = groups[number].total_byte_size
+        if size > max(EXPANSION_FLOOR_BYTES, source.max_expansion * file.size()):
+            detail = f"parquet row group {number}: {size} bytes in a file of {file.size()}"
+            yield source.reject(first, "decompression_bomb", detail)
+            continue
+        at_once = min(BATCH_ROWS, max(1, BATCH_BYTES * count // max(1, size)))
         try:
             with _damage(f"parquet row group {number}"):
-                for batch in table.iter_batches(BATCH_ROWS, row_groups=[number], use_threads=False):
+                for batch in table.iter_batches(at_once, row_groups=[number], use_threads=False):
                     yield from _rows(source, first, batch)
                     first += len(batch)
         except Damage as damage:
@@ -106,7 +115,8 @@ def read_tsv(source: Source) -> Iterator[Row | Reject]:
 def _read_separated(source: Source, delimiter: str) -> Iterator[Row | Reject]:
     """Rows quoted as by RFC 4180; a row that has not as many values as the header is a reject.
 
-    Positions are byte offsets. Repeated names of the header take a number.
+    Positions are byte offsets. Repeated names of the header take a number; of a header that is no UTF-8, what can be
+    read stands for the names, so that the rows are not lost with it.
     """
     csv.field_size_limit(source.max_document_bytes)
     lines = _Lines(source)
@@ -119,9 +129,8 @@ def _read_separated(source: Source, delimiter: str) -> Iterator[Row | Reject]:
             if values is None:
                 return
             # Bytes that are no UTF-8 have come as surrogates.
-            values = [
-                value if value.isascii() else source.decode(value.encode(errors="surrogateescape")) for value in values
-            ]
+            decode = source.decode if names else _decode_name(source)
+            values = [v if v.isascii() else decode(v.encode(errors="surrogateescape")) for v in values]
         except Damage as damage:
             yield source.reject(lines.start, damage.reason, damage.detail, bytes(lines.seen))
             return
@@ -135,13 +144,32 @@ def _read_separated(source: Source, delimiter: str) -> Iterator[Row | Reject]:
         if not values:
             continue
         if not names:
-            for name in values:
-                names.append(name if name not in names else f"{name}_{len(names)}")
+            names = _distinct(values)
         elif len(values) != len(names):
             detail = f"{len(values)} values under {len(names)} names"
             yield source.reject(lines.start, "malformed_csv", detail, bytes(lines.seen))
         else:
             yield Row(lines.start, dict(zip(names, values, strict=True)), bytes(lines.seen))
+
+
+def _decode_name(source: Source) -> Callable[[bytes], str]:
+    def decode(raw: bytes) -> str:
+        try:
+            return source.decode(raw)
+        except UnicodeDecodeError:
+            return raw.decode(errors="replace")
+
+    return decode
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """The names of columns, of which repeated ones take the number of their column."""
+    distinct: dict[str, None] = {}
+    for number, name in enumerate(names):
+        while name in distinct:
+            name = f"{name}_{number}"
+        distinct[name] = None
+    return list(distinct)
 
 
 class _Lines:
@@ -180,6 +208,7 @@ class _Lines:
 
 def _rows(source: Source, first: int, batch: pa.RecordBatch) -> Iterator[Row | Reject]:
     """The rows of a batch; one that holds what Python cannot, is a reject."""
+    names = _distinct(batch.schema.names)
     arrays = [column.cast(pa.string()) if pt.is_temporal(column.type) else column for column in batch.columns]
     try:
         columns = [array.to_pylist() for array in arrays]
@@ -190,10 +219,10 @@ def _rows(source: Source, first: int, batch: pa.RecordBatch) -> Iterator[Row | R
             except (ValueError, OverflowError) as error:
                 yield source.reject(first + index, "unreadable_value", str(error))
             else:
-                yield Row(first + index, dict(zip(batch.schema.names, row, strict=True)))
+                yield Row(first + index, dict(zip(names, row, strict=True)))
         return
     for index, values in enumerate(zip(*columns, strict=True)):
-        yield Row(first + index, dict(zip(batch.schema.names, values, strict=True)))
+        yield Row(first + index, dict(zip(names, values, strict=True)))
 
 
 def _value(scalar: pa.Scalar) -> Any:

@@ -3,6 +3,7 @@
 import codecs
 import json
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,9 +30,11 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
 def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
     try:
         value = orjson.loads(raw)
+        if isinstance(value, dict) and any(type(item) is float and abs(item) >= 2.0**63 for item in value.values()):
+            value = json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
     except orjson.JSONDecodeError:
         try:
-            value = json.loads(source.decode(raw), strict=False)
+            value = json.loads(source.decode(raw), strict=False, parse_int=_integer)
         except UnicodeDecodeError as error:
             return source.reject(position, "invalid_utf8", str(error), raw)
         except RecursionError:
@@ -46,11 +49,17 @@ def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
     return Row(position, value, raw)
 
 
+def _integer(digits: str) -> int | str:
+    """An integer; its digits where there are more than Python takes (the time would be quadratic)."""
+    return int(digits) if len(digits) <= sys.int_info.default_max_str_digits else digits
+
+
 def read_json(source: Source) -> Iterator[Row | Reject]:
     """One record a value of the array that the file is, or of the values that stand in it one after the other.
 
     A file whose first line is a whole object is read as JSON lines: many bear the extension of JSON, and lines allow to
-    go on after a malformed one. In an array that is possible only while quotes are in pairs.
+    go on after a malformed one. In an array that is possible only while quotes are in pairs. An array without its end
+    is a truncated file.
     """
     try:
         first = source.stream().readline(source.max_document_bytes).removeprefix(codecs.BOM_UTF8)
@@ -102,6 +111,8 @@ def _json_values(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
         yield source.reject(begun.position, damage.reason, damage.detail, bytes(begun.held))
     else:
         yield from begun.end(b"")
+        if in_array and depth == 1 and not in_string:
+            yield source.reject(begun.position, "truncated_file", "the array does not end")
 
 
 class _Begun:

@@ -1,35 +1,43 @@
 """Readers of web pages: HTML files, and the WARC and WET files of Common Crawl, a record a page.
 
 HTML text is extracted by Resiliparse. Of the sentences in tests/datapipe/formats/pages.py it keeps 27 of 29 that are
-content and 1 of 20 that are not, at 18,000 pages/s a core; Trafilatura 2.3.1 keeps 27 and 0, at 630. WARC records are
-parsed here: FastWARC 2.0.1 takes a truncated record for a whole one, and panics on a stream that cannot seek.
+content and 1 of 20 that are not; Trafilatura 2.3.1 keeps 27 and 0, and takes 18 to 28 times the time, by `python -m
+benchmarks.web_pages`. WARC records are parsed here: FastWARC 2.0.1 takes a truncated record for a whole one, and panics
+on a stream that cannot seek.
 """
 
 import io
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 from resiliparse.extract.html2text import extract_plain_text
-from resiliparse.parse.encoding import detect_encoding
+from resiliparse.parse.encoding import detect_encoding, map_encoding_to_html5
+from resiliparse.parse.html import HTMLTree
 
 from datapipe.formats.source import MAX_REPLACED_SHARE, RAW_BYTES, Damage, Reject, Row, Source
 from datapipe.formats.text import read_whole
 
-# Extraction takes time quadratic in depth (browsers stop at 512), in attributes of a tag and in options of a menu.
+# Extraction takes time quadratic in depth (browsers stop at 512), in attributes of a tag and in options of a menu; and
+# 10 microseconds and a kilobyte for every tag.
 MAX_DEPTH = 512
-MAX_TAG_ATTRIBUTES = 1000
+MAX_TAGS = 1_000_000
+MAX_COUNTED_DEPTH = 20_000  # by tags alone, scripts included; the parser, too, may take quadratic time: so 2 s at most
+MAX_ATTRIBUTE_PAIRS = 400_000_000  # the squares of the attributes of each tag, summed up: 3 s
 MAX_OPTIONS = 10_000
 MAX_HEADER_BYTES = 1 << 16
 
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)([^>]*)>?")
-# Elements that have no end tag, or may go without: they do not tell how deep a page is nested.
+# Elements that have no end tag, or may go without: none lies right in another of its kind.
 _UNCLOSED = frozenset(
-    """area base body br col colgroup dd dt embed head hr html img input li link meta optgroup option p param rp rt
-    source tbody td tfoot th thead tr track wbr""".split()  # noqa: SIM905 - a list of 30 short words
+    """area base body br col colgroup dd dt embed head hr html img input li link meta option p param source tbody td
+    tfoot th thead tr track wbr""".split()  # noqa: SIM905 - a list of 30 short words
 )
+_META_CHARSET = re.compile(rb"<meta[^>]+charset", re.IGNORECASE)
 
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,8})[ \t]*(?:;[^\r\n]*)?\r?\n")
 _PAGES = frozenset(("response", "resource", "conversion"))
 _NO_PAGES = frozenset(("warcinfo", "request", "metadata", "revisit", "continuation"))
 
@@ -54,30 +62,76 @@ def _page_text(source: Source, page: bytes, charset: str) -> str:
     try:
         html = page.decode()
     except UnicodeDecodeError:
-        encoding = charset or detect_encoding(page, from_html_meta=True) or "utf-8"
+        encoding = _declared(charset, page) or detect_encoding(page, from_html_meta=True) or "utf-8"
         try:
             html = page.decode(encoding, errors="replace")
-        except LookupError:
+        except (LookupError, UnicodeError):
             html = page.decode(errors="replace")
         if html.count("\ufffd") > MAX_REPLACED_SHARE * len(html):
             raise Damage("undecodable", f"no text in UTF-8 nor in {encoding}") from None
-    _check_shape(html)
-    return extract_plain_text(html, main_content=source.main_content, alt_texts=False)
+    return extract_plain_text(_tree(html), main_content=source.main_content, alt_texts=False)
 
 
-def _check_shape(html: str) -> None:
-    """Refuse a page made to exhaust the extraction."""
-    depth = options = 0
+def _declared(charset: str, page: bytes) -> str | None:
+    """The encoding that an HTTP header declares, as browsers read it (gb2312 is GBK), if that is one."""
+    encoding = map_encoding_to_html5(charset, fallback_utf8=False) if charset else None
+    # Latin-1 is what servers declare that know nothing of the page; the page itself may.
+    return None if encoding == "cp1252" and _META_CHARSET.search(page, 0, 4096) else encoding
+
+
+def _tree(html: str) -> HTMLTree:
+    """The elements of a page.
+
+    Raises:
+        Damage: `html_bomb`, for a page made to exhaust the extraction.
+    """
+    tags = html.count("<")
+    if tags > MAX_TAGS:
+        raise Damage("html_bomb", f"more than {MAX_TAGS} tags")
+    if tags <= MAX_DEPTH and len(html) ** 2 <= MAX_ATTRIBUTE_PAIRS:
+        return HTMLTree.parse(html)  # too small to do harm, as most pages are
+    options = pairs = depth = deepest = 0
+    opened: Counter[str] = Counter()
     for closing, name, attributes in _TAG.findall(html):
-        if attributes.count("=") + attributes.count(" ") > MAX_TAG_ATTRIBUTES and " " in attributes:
-            raise Damage("html_bomb", f"a tag of more than {MAX_TAG_ATTRIBUTES} attributes")
-        if name.lower() not in _UNCLOSED:
-            depth = max(0, depth - 1) if closing else depth + 1
-            if depth > MAX_DEPTH:
-                raise Damage("html_bomb", f"more than {MAX_DEPTH} levels of elements")
-        options += name.lower() == "option"
+        pairs += len(attributes.replace("/", " ").split()) ** 2 if len(attributes) > MAX_DEPTH else 0
+        if pairs > MAX_ATTRIBUTE_PAIRS:
+            raise Damage("html_bomb", "countless attributes of tags")
+        element = name.lower()
+        options += element == "option"
+        if element in _UNCLOSED:
+            continue
+        if not closing:
+            opened[element] += 1
+            depth += 1
+            deepest = max(depth, deepest)
+        elif opened[element]:
+            opened[element] -= 1
+            depth -= 1
     if options > MAX_OPTIONS:
         raise Damage("html_bomb", f"{options} options in menus")
+    if deepest > MAX_COUNTED_DEPTH:
+        raise Damage("html_bomb", f"{deepest} tags without their ends")
+    tree = HTMLTree.parse(html)
+    # Scripts hold what looks like tags, drawings elements that close themselves: only the tree tells how deep it is.
+    if deepest > MAX_DEPTH and _is_deep(tree):
+        raise Damage("html_bomb", f"more than {MAX_DEPTH} levels of elements")
+    return tree
+
+
+def _is_deep(tree: HTMLTree) -> bool:
+    node: Any = tree.document
+    depth = 0
+    while depth <= MAX_DEPTH:
+        child = node.first_element_child
+        if child is not None:
+            node, depth = child, depth + 1
+            continue
+        while depth and node.next_element_sibling is None:
+            node, depth = node.parent_element, depth - 1
+        if not depth:
+            return False
+        node = node.next_element_sibling
+    return True
 
 
 def read_warc(source: Source) -> Iterator[Row | Reject]:
@@ -181,7 +235,10 @@ def _page(source: Source, position: int, headers: dict[str, str], content: bytes
 
 
 def _http_body(content: bytes, limit: int) -> tuple[str, bytes]:
-    """Content type and body of an HTTP response. Common Crawl stores bodies decoded; others may not."""
+    """Content type and body of an HTTP response. Common Crawl stores bodies decoded; others may not.
+
+    A body that does not begin as chunks do has been put together already, whatever the headers say.
+    """
     status, _, rest = content.partition(b"\n")
     match = re.match(rb"HTTP/\S+ +(\d{3})\b", status)
     if not match:
@@ -191,9 +248,9 @@ def _http_body(content: bytes, limit: int) -> tuple[str, bytes]:
     end = re.search(rb"\A\r?\n|\r?\n\r?\n", rest)
     head, body = (rest[: end.start()], rest[end.end() :]) if end else (rest, b"")
     headers = _parse_headers(head)
-    if headers.get("transfer-encoding", "").lower() == "chunked":
+    if headers.get("transfer-encoding", "").lower() == "chunked" and _CHUNK.match(body):
         body = _unchunk(body)
-    coding = headers.get("content-encoding", "identity").lower()
+    coding = headers.get("content-encoding", "").lower() or "identity"
     if coding in ("gzip", "x-gzip", "deflate"):
         body = _inflate(body, limit)
     elif coding != "identity":
@@ -203,7 +260,7 @@ def _http_body(content: bytes, limit: int) -> tuple[str, bytes]:
 
 def _unchunk(body: bytes) -> bytes:
     chunks, at = [], 0
-    while match := re.compile(rb"([0-9a-fA-F]{1,8})[^\r\n]*\r?\n").match(body, at):
+    while match := _CHUNK.match(body, at):
         size = int(match.group(1), 16)
         chunks.append(body[match.end() : match.end() + size])
         at = match.end() + size + 2
@@ -213,11 +270,16 @@ def _unchunk(body: bytes) -> bytes:
 
 
 def _inflate(body: bytes, limit: int) -> bytes:
-    decompressor = zlib.decompressobj(wbits=47)  # gzip or zlib, by its header
-    try:
-        inflated = decompressor.decompress(body, limit)
-    except zlib.error as error:
-        raise Damage("malformed_http", f"content encoding: {error}") from error
-    if decompressor.unconsumed_tail:
-        raise Damage("decompression_bomb", f"content expands to more than {limit} bytes")
-    return inflated
+    for wbits in (47, -15):  # gzip or zlib by its header, or bare, as some servers understand "deflate"
+        decompressor = zlib.decompressobj(wbits)
+        try:
+            inflated = decompressor.decompress(body, limit)
+        except zlib.error as error:
+            damage = Damage("malformed_http", f"content encoding: {error}")
+            continue
+        if decompressor.unconsumed_tail:
+            raise Damage("decompression_bomb", f"content expands to more than {limit} bytes")
+        if not decompressor.eof:
+            raise Damage("malformed_http", "content encoding: the compressed body ends too soon")
+        return inflated
+    raise damage

@@ -1,10 +1,13 @@
 """Planning, admission, user columns, and the parts written."""
 
+import datetime
+import decimal
 import gzip
 import hashlib
 import json
 import os
 import pathlib
+import tempfile
 import time
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +16,11 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import zstandard
 from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from datapipe.corpus import Corpus, part_path
 from datapipe.documents import (
@@ -86,13 +92,14 @@ def test_names_with_glob_characters_are_found_as_they_are(write: Write) -> None:
 
 
 def test_what_is_not_data_is_not_read_unless_asked_for(write: Write) -> None:
-    for name in ("README.md", "LICENSE", ".hidden.jsonl", "_logs/x.jsonl", "sub/notes.docx", "a.jsonl"):
+    data = ("a.jsonl", "citations.jsonl", "licences/a.jsonl", "notices/a.txt")
+    for name in ("README.md", "LICENSE", ".hidden.jsonl", "_logs/x.jsonl", "sub/notes.docx", *data):
         root = write(name, {"text": name})
     records = read(root)
     rejects = [record for record in records if isinstance(record, Reject)]
     assert [reject.file for reject in rejects] == ["LICENSE", "README.md", "sub/notes.docx"]
     assert {reject.reason for reject in rejects} == {"unknown_format"}
-    assert [r.path for r in records if isinstance(r, Document)] == ["a.jsonl"]
+    assert tuple(r.path for r in records if isinstance(r, Document)) == data
     assert reasons(f"{root}/LICENSE", format="text") == [None]
 
 
@@ -175,6 +182,13 @@ def test_fields_are_mapped(write: Write) -> None:
     ]
 
 
+def test_of_several_fields_the_first_with_a_value_is_taken(write: Write) -> None:
+    root = write("a.jsonl", {"content": None, "body": "a", "id": None}, {"content": None})
+    document, reject = read(root, fields={"text": ["content", "body"], "own_id": "id"})
+    assert (document.text, document.columns) == (b"a", {"content": None, "own_id": None})
+    assert (reject.reason, reject.detail) == ("missing_text", "content is null")
+
+
 def test_the_source_is_the_records_own_or_the_file_or_the_folder(write: Write) -> None:
     write("news.2024.jsonl.gz", {"text": "a"}, {"text": "b", "source": "own"}, {"text": "c", "source": 5})
     root = write("books/one.txt", b"d")
@@ -208,6 +222,52 @@ def test_user_columns_keep_their_types_where_they_agree(write: Write) -> None:
     first, second = batch.to_pylist()
     assert (first["mixed"], second["mixed"], first["nested"], first["big"]) == ("1", "x", '{"中":[1]}', str(2**63))
     assert second["new"] == "?"
+
+
+def test_values_of_tables_are_columns_as_they_are_written(write: Write, tmp_path: pathlib.Path) -> None:
+    root = write("a.jsonl", {"text": "a"})
+    (tmp_path / "input" / "a.jsonl").unlink()
+    values = {"text": "a", "price": decimal.Decimal("1.50"), "raw": b"\xff", "day": datetime.date(2024, 5, 1)}
+    nested = {"at": {"when": datetime.datetime(2024, 5, 1)}, "list": [1, None]}
+    pq.write_table(pa.Table.from_pylist([values | nested]), f"{root}/a.parquet")
+    (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
+    (row,) = batch.to_pylist()
+    assert (row["price"], row["raw"], row["day"]) == ("1.50", "/w==", "2024-05-01")
+    assert (row["at"], row["list"]) == ('{"when":"2024-05-01 00:00:00"}', "[1,null]")
+
+
+def test_a_reject_of_a_table_shows_its_raw_bytes(write: Write, tmp_path: pathlib.Path) -> None:
+    root = write("a.jsonl", {"text": "a"})
+    (tmp_path / "input" / "a.jsonl").unlink()
+    texts = pa.array([b"bad \xff", b"x" * 2_000_000], pa.binary())
+    pq.write_table(pa.table({"n": [7, 8], "text": texts}), f"{root}/a.parquet")
+    invalid, large = read(root, max_document_bytes=1_000_000)
+    assert (invalid.reason, invalid.raw, invalid.position) == ("invalid_utf8", b"bad \xff", 0)
+    assert (large.reason, large.position, len(large.raw)) == ("too_large", 1, 4096)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=20,
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(st.text(max_size=4) | st.just("id"), JSON_VALUES, max_size=5), min_size=1, max_size=5))
+def test_whatever_columns_users_have_are_written(write: Write, tmp_path: pathlib.Path, rows: list[Any]) -> None:
+    root = write("a.jsonl", *(row | {"text": "a"} for row in rows))
+    with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+        (manifest,) = written(root, pathlib.Path(folder) / "out")
+        table = pq.read_table(manifest.path)
+    assert len(table) == len(rows)
+    for name, column in zip(
+        table.column_names[len(DOCUMENT_SCHEMA) :], table.columns[len(DOCUMENT_SCHEMA) :], strict=True
+    ):
+        values = [row.get("id" if name == "input_id" else name) for row in rows]
+        if any(isinstance(value, list | dict) for value in values) and not any(isinstance(v, str) for v in values):
+            loaded = [None if value is None else json.loads(value) for value in column.to_pylist()]
+            assert json.dumps(loaded) == json.dumps(values)
 
 
 def test_countless_fields_are_one_column(write: Write) -> None:
@@ -258,6 +318,46 @@ def test_parts_hold_every_record_within_their_size(write: Write, tmp_path: pathl
     assert pq.read_schema(rejects.path).remove_metadata() == REJECT_SCHEMA
     assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "rejects"
     assert documents[0].path.endswith("out/task-00000-0000.parquet")
+
+
+def test_every_bad_input_is_written_to_the_rejects(write: Write, tmp_path: pathlib.Path) -> None:
+    good = b'{"text": "good"}\n'
+    plenty = b"".join(b'{"text": "%d"}\n' % number for number in range(20_000))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table({"text": ["a" * 999, None, "b"]}), sink)
+    parquet = sink.getvalue().to_pybytes()
+    bad = {
+        "malformed.jsonl": (good + b"{", "malformed_json", len(good)),
+        "cut.jsonl.gz": (gzip.compress(plenty)[:-99], "truncated_file", None),
+        "cut.jsonl.zst": (zstandard.compress(plenty)[:-99], "truncated_file", None),
+        "corrupt.parquet": (parquet[:-20] + b"\xff" * 20, "corrupt_file", 0),
+        "null.parquet": (parquet, "missing_text", 1),
+        "encoding.jsonl": (good + b'{"text": "\xff"}', "invalid_utf8", len(good)),
+        "nul.jsonl": (good + b'{"text": "a\\u0000"}', "nul_byte", len(good)),
+        "surrogate.jsonl": (good + b'{"text": "\\udc00"}', "lone_surrogate", len(good)),
+        "missing.jsonl": (good + b'{"body": "a"}', "missing_text", len(good)),
+        "number.jsonl": (good + b'{"text": 5}', "text_not_string", len(good)),
+        "empty.csv": (b"text,n\na,1\n,2\n", "empty_text", 11),
+        "large.jsonl": (good + b'{"text": "' + b"a" * 200_000 + b'"}', "too_large", len(good)),
+        "nested.jsonl": (good + b"[" * 100_000, "nested_too_deep", len(good)),
+        "nested.html": (b"<div>" * 10_000, "html_bomb", 0),
+        "bomb.jsonl.zst": (zstandard.compress(good + bytes(80 << 20)), "decompression_bomb", len(good)),
+        "binary.docx": (b"PK", "unknown_format", 0),
+    }
+    for name, (data, _, _) in bad.items():
+        root = write(name)
+        (tmp_path / "input" / name).write_bytes(data)
+    parts = written(root, tmp_path / "out", max_document_bytes=100_000)
+    tables = [pq.read_table(part.path) for part in parts if part.kind == "reject"]
+    rejects = {row["file"]: row for row in pa.concat_tables(tables).to_pylist()}
+    assert {name: reject["reason"] for name, reject in rejects.items()} == {
+        n: reason for n, (_, reason, _) in bad.items()
+    }
+    for name, (data, _, position) in bad.items():
+        assert position is None or rejects[name]["position"] == position, name
+        assert len(rejects[name]["raw"]) <= 4096
+        if name.endswith("n.jsonl") or name == "large.jsonl":
+            assert rejects[name]["raw"] == data[len(good) :][:4096]
 
 
 def test_the_same_task_writes_the_same_bytes(write: Write, tmp_path: pathlib.Path) -> None:
@@ -345,6 +445,7 @@ def test_in_a_pipeline_of_ones_own(write: Write) -> None:
         ({"max_reject_share": 1.5}, "max_reject_share must be between 0 and 1, got 1.5"),
         ({"part_bytes": 0}, "part_bytes must be above 0, got 0"),
         ({"encodings": ["klingon"]}, "unknown encoding, 'klingon'"),
+        ({"encodings": ["undefined"]}, "unknown encoding, 'undefined'"),
         ({"normalization": {"from": "NFC"}}, "no option 'from'"),
         ({"normalization": {"form": "NFX"}}, "got 'NFX'"),
     ],

@@ -1,6 +1,7 @@
 """Normalisation: each option, and the shortcut against the rules themselves."""
 
 import dataclasses
+import time
 import unicodedata
 from typing import Any
 
@@ -27,6 +28,7 @@ NOTHING = Normalization(newlines=False, form="none", controls=False, invisibles=
         ({"simplified": True}, "千山萬山如火發", "千山万山如火发"),
         ({"simplified": True}, "半透明覆盖状", "半透明覆盖状"),
         ({"simplified": True}, "東京の國", "東京の國"),
+        ({"simplified": True}, "鮮の味餐廳" + "萬山飛鳥盡絕" * 4, "鲜の味餐厅" + "万山飞鸟尽绝" * 4),
     ],
 )
 def test_each_option_changes_its_text_and_nothing_else(option: dict[str, Any], text: str, expected: str) -> None:
@@ -60,6 +62,23 @@ def test_a_text_without_need_is_normalised(text: str) -> None:
     needs = np.bitwise_or.reduce(need_table()[[ord(character) for character in text]], initial=0)
     assert needs & 1 or unicodedata.is_normalized("NFC", text)
     assert needs & 2 or unicodedata.is_normalized("NFKC", text)
+
+
+@given(st.text(CHARACTERS), OPTIONS.filter(lambda options: not options.simplified))
+def test_normalising_twice_changes_nothing(text: str, options: Normalization) -> None:
+    once = normalize_one(text, options)
+    assert normalize_one(once, options) == once
+
+
+def test_what_an_invisible_character_parted_is_composed() -> None:
+    assert normalize_one("e\u200b\u0301", Normalization()) == "é"
+
+
+def test_long_runs_of_spaces_take_linear_time() -> None:
+    text = "a" + " " * 1_000_000 + "b"
+    begin = time.monotonic()
+    assert normalize_one(text, Normalization(whitespace=True)) == text
+    assert time.monotonic() - begin < 5
 
 
 def test_a_normalised_text_stays_as_it_is() -> None:

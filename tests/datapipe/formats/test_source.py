@@ -51,7 +51,24 @@ def test_a_truncated_file_gives_what_came_before(source: MakeSource, compression
     assert DATA.startswith(got)
 
 
-@pytest.mark.parametrize("compression", ["gzip", "zstd", "bz2"])  # Python's lzma ignores what follows
+@pytest.mark.parametrize("compression", COMPRESS)
+def test_wherever_a_file_is_cut_it_is_not_taken_for_a_whole_one(source: MakeSource, compression: str) -> None:
+    compressed = COMPRESS[compression](DATA[:2000])
+    for length in range(6, len(compressed)):
+        with pytest.raises(Damage) as damage:
+            list(source(compressed[:length]).blocks())
+        assert damage.value.reason == "truncated_file"
+
+
+def test_a_compressed_file_of_no_bytes_is_truncated(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.gz").touch()
+    with pytest.raises(Damage) as damage:
+        list(Source(str(tmp_path / "a.gz"), "a.jsonl.gz").blocks())
+    assert damage.value.reason == "truncated_file"
+    assert b"".join(Source(str(tmp_path / "a.gz"), "a.jsonl").blocks()) == b""
+
+
+@pytest.mark.parametrize("compression", COMPRESS)
 def test_garbage_after_the_end_is_corrupt_and_loses_nothing(source: MakeSource, compression: str) -> None:
     got = b""
     with pytest.raises(Damage) as damage:
@@ -60,6 +77,33 @@ def test_garbage_after_the_end_is_corrupt_and_loses_nothing(source: MakeSource, 
     assert damage.value.reason == "corrupt_file"
     assert DATA.startswith(got)
     assert len(got) > len(DATA) - (1 << 14)
+
+
+def test_zstd_frames_to_skip_and_xz_padding_are_no_data(source: MakeSource) -> None:
+    skip = b"\x50\x2a\x4d\x18\x03\0\0\0abc"
+    compressed = COMPRESS["zstd"](DATA)
+    assert b"".join(source(skip + compressed + skip + compressed).blocks()) == DATA * 2
+    compressed = COMPRESS["xz"](DATA)
+    assert b"".join(source(compressed + bytes(8) + compressed + bytes(4)).blocks()) == DATA * 2
+
+
+def test_a_damaged_xz_stream_after_a_whole_one_is_told(source: MakeSource) -> None:
+    compressed = COMPRESS["xz"](DATA)
+    got = b""
+    with pytest.raises(Damage) as damage:
+        for block in source(compressed + b"\xfd8zXZ\0" + compressed[6:]).blocks():
+            got += block
+    assert (got, damage.value.reason) == (DATA, "corrupt_file")
+
+
+def test_decompression_takes_bounded_memory(source: MakeSource) -> None:
+    wide = zstandard.ZstdCompressionParameters(window_log=28)
+    stream = zstandard.ZstdCompressor(compression_params=wide).compressobj()
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 0, "dict_size": 512 << 20}]
+    for data in (stream.compress(b"a") + stream.flush(), lzma.compress(b"a", filters=filters)):
+        with pytest.raises(Damage) as damage:
+            list(source(data).blocks())
+        assert damage.value.reason == "too_much_memory"
 
 
 def test_a_decompression_bomb_ends_at_the_limit(source: MakeSource) -> None:
@@ -74,21 +118,27 @@ def test_a_decompression_bomb_ends_at_the_limit(source: MakeSource) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-16-be", "utf-32-be"])
-def test_a_byte_order_mark_decides_the_encoding(source: MakeSource, encoding: str) -> None:
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_a_byte_order_mark_decides_the_encoding(
+    source: MakeSource, encoding: str, compress: Callable[[bytes], bytes]
+) -> None:
     text = "中文\n" * 500_000
     mark = "" if encoding in ("utf-16", "utf-32") else "\ufeff"
-    assert b"".join(source((mark + text).encode(encoding)).blocks()).decode() == text
+    assert b"".join(source(compress((mark + text).encode(encoding))).blocks()).decode() == text
 
 
-def test_half_a_character_at_the_end_is_a_truncated_file(source: MakeSource) -> None:
+def test_what_is_not_of_the_marked_encoding_is_damage(source: MakeSource) -> None:
     with pytest.raises(Damage, match="truncated") as damage:
         list(source("abc".encode("utf-16") + b"\x00").blocks())
     assert damage.value.reason == "truncated_file"
+    with pytest.raises(Damage, match="utf-32-le") as damage:
+        list(source("abc".encode("utf-32") + b"\xff\xff\xff\x7f").blocks())
+    assert damage.value.reason == "corrupt_file"
 
 
 def test_decodes_by_the_encodings_in_order(source: MakeSource) -> None:
     assert source(b"", encodings=("gb18030",)).decode("中文".encode("gb18030")) == "中文"
-    assert source(b"", encodings=("ascii", "big5")).decode("中文".encode("big5")) == "中文"
+    assert source(b"", encodings=("ascii", "idna", "big5")).decode("中文".encode("big5")) == "中文"
     with pytest.raises(UnicodeDecodeError):
         source(b"").decode("中文".encode("gb18030"))
 

@@ -75,6 +75,18 @@ def test_a_broken_row_group_leaves_the_others(read: Read, tmp_path: pathlib.Path
     assert rows[10].reason == "corrupt_file"
 
 
+def test_a_parquet_file_that_expands_too_much_is_not_unpacked(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.formats.tables.EXPANSION_FLOOR_BYTES", 1 << 20)
+    rows = [*(f"document {n}" for n in range(10)), *["x" * (1 << 20)] * 10, "last"]
+    table = pa.table({"text": rows})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=10, compression="zstd", use_dictionary=False)
+    read_rows = read(sink.getvalue().to_pybytes())
+    assert [row.position for row in read_rows] == [*range(11), 20]
+    assert read_rows[10].reason == "decompression_bomb"
+    assert len(read(sink.getvalue().to_pybytes(), max_expansion=1e6)) == 21
+
+
 def test_a_compressed_table_is_unpacked(read: Read, tmp_path: pathlib.Path) -> None:
     rows = read(pa.table({"text": ["a", "b"]}))
     data = (tmp_path / "file.parquet").read_bytes()
@@ -131,6 +143,17 @@ def test_a_bad_csv_row_is_one_reject_and_the_next_is_read(read: Read, line: byte
     assert (before.columns["n"], after.columns["n"]) == ("1", "2")
     assert (reject.reason, reject.position) == (reason, 14)
     assert reject.raw.startswith(line[:1000])
+
+
+def test_columns_of_one_name_are_all_kept(read: Read) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array([2])], ["text", "n", "n"])
+    assert read(arrow(table, pa.ipc.new_file), "arrow")[0].columns == {"text": "a", "n": 1, "n_2": 2}
+
+
+def test_a_header_in_another_encoding_loses_no_row(read: Read) -> None:
+    data = "编号,text\n1,a\n2,b\n".encode("gb18030")
+    assert [row.columns["text"] for row in read(data, "csv")] == ["a", "b"]
+    assert read(data, "csv", encodings=("gb18030",))[0].columns == {"编号": "1", "text": "a"}
 
 
 def test_csv_in_another_encoding(read: Read) -> None:

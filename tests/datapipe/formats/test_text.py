@@ -63,10 +63,17 @@ def test_a_bad_line_is_one_reject_and_the_next_is_read(read: Read, line: Any, re
         (rb'{"text": "\ud800"}', "\ud800"),
         (b'{"text": "tab\there", "score": NaN}', "tab\there"),
         (rb'{"text": "\ud83d\ude00"}', "😀"),
+        (b'{"text": "long", "n": ' + b"9" * 5000 + b"}", "long"),
     ],
 )
 def test_takes_what_writers_really_produce(read: Read, line: Any, text: str) -> None:
     assert read(line)[0].columns["text"] == text
+
+
+def test_no_integer_is_rounded(read: Read) -> None:
+    numbers = [2**64, -(2**63) - 1, 10**40, 7]
+    assert [read(b'{"n": %d}' % number)[0].columns["n"] for number in numbers] == numbers
+    assert read(b'{"n": 1e300}')[0].columns["n"] == 1e300
 
 
 def test_a_file_that_ends_too_soon_takes_its_last_line_with_it(read: Read) -> None:
@@ -152,6 +159,13 @@ def test_bad_values_of_an_array_are_rejects(read: Read) -> None:
     assert [row.reason for row in read(b'[{"text": "a"}, {"te', "json")[1:]] == ["malformed_json"]
     assert [row.reason for row in read(b"what", "json")] == ["malformed_json"]
     assert read(b"[]", "json") == read(b"", "json") == []
+
+
+@pytest.mark.parametrize("end", [b"", b",", b" , \n"])
+def test_an_array_without_its_end_is_truncated(read: Read, end: bytes) -> None:
+    data = b'[{"text": "a"}, {"text": "b"}' + end
+    assert [row.reason if isinstance(row, Reject) else row.columns["text"] for row in read(data, "json")] == [
+        "a", "b", "truncated_file"]  # fmt: skip
 
 
 def test_markdown_is_kept_as_it_is(read: Read) -> None:

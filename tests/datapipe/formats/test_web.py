@@ -1,12 +1,15 @@
 """HTML extraction, and WARC and WET records."""
 
 import gzip
+import io
 import pathlib
 import re
+import zlib
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from fastwarc.warc import ArchiveIterator, WarcRecordType
 
 from datapipe import formats
 from datapipe.formats import Reject, Row, Source
@@ -80,10 +83,36 @@ def test_finds_the_encoding_of_a_page(read: Read, page: bytes) -> None:
         b"<div>" * 100_000,
         b"<p " + b" ".join(b"a%d=b" % n for n in range(100_000)) + b">x</p>",
         b"<select>" + b"<option>x" * 100_000,
+        b"<div></b>" * 10_000,
+        b"<rt>" * 100_000,
+        b"<table><td></div><div>" * 1000,
+        b"<b>x</b>" * 1_000_001,
     ],
 )
 def test_a_page_made_to_exhaust_is_a_reject(read: Read, page: bytes) -> None:
     assert [reject.reason for reject in read(page, "html")] == ["html_bomb"]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"<script>" + b"for (i=0;i<n;i++) {};" * 2000 + b"</script>",
+        b"<svg>" + b'<path d="M0 0"/>' * 2000 + b"</svg>",
+        b"<p>" * 2000,
+    ],
+)
+def test_what_only_looks_deep_is_read(read: Read, part: bytes) -> None:
+    (row,) = read(part + b"<p>The content of the page.</p>", "html", main_content=False)
+    assert "The content of the page." in row.columns["text"]
+
+
+@pytest.mark.parametrize("charset", ["gb2312", "GBK", "iso-8859-1", "undefined", "idna", "punycode", "hex"])
+def test_the_encoding_that_a_header_declares_is_read_as_browsers_do(read: Read, charset: str) -> None:
+    page = "<meta charset=gb2312><p>朱镕基的讲话</p>".encode("gbk")
+    (row,) = read(record(page, content_type=f"text/html; charset={charset}"))
+    assert row.columns["text"] == "朱镕基的讲话"
+    latin = record("<p>café “x”</p>".encode("cp1252"), content_type="text/html; charset=ISO-8859-1")
+    assert read(latin)[0].columns["text"] == "café “x”"
 
 
 def test_pages_with_address_and_date(read: Read) -> None:
@@ -106,6 +135,7 @@ def test_pages_with_address_and_date(read: Read) -> None:
         (record(b"HTTP", "resource").replace(b"Type: resource", b"Type: response"), "malformed_http"),
         (http(b"not gzip", "Content-Encoding: gzip"), "malformed_http"),
         (http(b"x", "Content-Encoding: br"), "malformed_http"),
+        (http(gzip.compress(b"cut short" * 99)[:-20], "Content-Encoding: gzip"), "malformed_http"),
         (http(gzip.compress(bytes(1_000_000)), "Content-Encoding: gzip"), "decompression_bomb"),
         (http(b"ffff\r\nx", "Transfer-Encoding: chunked"), "malformed_http"),
         (record(b"x" * 200_000), "too_large"),
@@ -124,7 +154,25 @@ def test_a_bad_record_is_one_reject_and_the_next_is_read(read: Read, bad: bytes,
 def test_bodies_are_decoded(read: Read) -> None:
     chunked = http(b"3\r\n<p>\r\n4;x\r\nword\r\n0\r\n\r\n", "Transfer-Encoding: chunked")
     zipped = http(gzip.compress(b"<p>packed</p>"), "Content-Encoding: gzip")
-    assert [row.columns["text"] for row in read(chunked + zipped)] == ["word", "packed"]
+    bare = http(zlib.compress(b"<p>bare</p>")[2:-4], "Content-Encoding: deflate")
+    joined = http(b"<p>joined before</p>", "Transfer-Encoding: chunked", "Content-Encoding: ")
+    texts = [row.columns["text"] for row in read(chunked + zipped + bare + joined)]
+    assert texts == ["word", "packed", "bare", "joined before"]
+
+
+def test_reads_what_fastwarc_reads(read: Read) -> None:
+    """Files as Common Crawl ships them: each record a gzip member of its own."""
+    pages = [f"<html><p>Page number {n} of the crawl.</p></html>".encode() for n in range(50)]
+    data = gzip.compress(record(b"isPartOf: CC-MAIN", "warcinfo"))
+    for number, page in enumerate(pages):
+        data += gzip.compress(record(b"GET / HTTP/1.1", "request")) + gzip.compress(record(page))
+        data += gzip.compress(record(f"Text {number}".encode(), "conversion", "text/plain"))
+    kinds = WarcRecordType.response | WarcRecordType.conversion
+    theirs = [record.reader.read() for record in ArchiveIterator(io.BytesIO(data), record_types=kinds, parse_http=True)]
+    rows = read(data)
+    assert len(theirs) == len(rows) == 100
+    assert all(row.raw.endswith(content) for row, content in zip(rows, theirs, strict=True))
+    assert [row.columns["text"] for row in rows[:2]] == ["Page number 0 of the crawl.", "Text 0"]
 
 
 def test_a_record_cut_short_is_a_truncated_file(read: Read) -> None:
