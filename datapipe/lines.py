@@ -18,9 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe import words
-from datapipe.characters import DIGIT, LETTER, SPACE, UPPER, text_buffers
+from datapipe.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
 from datapipe.corpus import append_columns
 from datapipe.rules import check_known, check_language
+from datapipe.safety import NO_WORDS, WordList, find_words, load_words
 from datapipe.text import (
     POLICY_PHRASES,
     TERMINAL,
@@ -50,7 +51,9 @@ from datapipe.words import split_words
     REFINEDWEB_MIN_WORDS,
     MAP_NEO_TERMINAL,
     MAP_NEO_MIN_WORDS,
-) = range(13)
+    MAP_NEO_BAD_WORDS,
+) = range(14)
+_RULES = MAP_NEO_BAD_WORDS + 1
 
 # The code that made C4 (tensorflow/datasets).
 _C4: dict[str, tuple[int, float]] = {
@@ -74,10 +77,11 @@ LINE_RULES: dict[str, dict[str, tuple[int, float]]] = {
         "refinedweb_counters": (REFINEDWEB_COUNTERS, 1),  # "3 likes"
         "refinedweb_min_words": (REFINEDWEB_MIN_WORDS, 2),
     },
-    # MAP-NEO (Zhang et al. 2024), Chinese lines; its list of bad words is not public.
+    # MAP-NEO (Zhang et al. 2024), Chinese lines.
     "map_neo_zh": {
         "map_neo_terminal_punctuation": (MAP_NEO_TERMINAL, 1),
         "map_neo_min_words": (MAP_NEO_MIN_WORDS, 3),
+        "map_neo_bad_words": (MAP_NEO_BAD_WORDS, 1),  # of the option `bad_words`: MAP-NEO's list is not public
     },
 }
 DEFAULT = "default"
@@ -169,8 +173,12 @@ def _judge_line(
     limits: npt.NDArray[np.float64],
     phrases: npt.NDArray[np.int32],
     counted: npt.NDArray[np.int32],
+    bad: bool,
 ) -> bool:
-    """Whether a rule removes the line; a limit that is not a number compares false, so that its rule never does."""
+    """Whether a rule removes the line; a limit that is not a number compares false, so that its rule never does.
+
+    `bad` says whether the line holds a bad word.
+    """
     size, upper, digits, run, longest, javascript, policy = 0, 0, 0, 0, 0, 0, 0
     last, before, earlier = 0, 0, 0
     for i in range(start, end):
@@ -201,6 +209,7 @@ def _judge_line(
         or line_words < limits[REFINEDWEB_MIN_WORDS]
         or (limits[MAP_NEO_TERMINAL] > 0 and not terminated)
         or line_words < limits[MAP_NEO_MIN_WORDS]
+        or (limits[MAP_NEO_BAD_WORDS] > 0 and bad)
     )
 
 
@@ -233,6 +242,8 @@ def _remove_lines(
     stripped: npt.NDArray[np.int32],
     phrases: npt.NDArray[np.int32],
     counted: npt.NDArray[np.int32],
+    bad_lines: npt.NDArray[np.bool_],
+    first_lines: npt.NDArray[np.int64],
     t: Text,
     kept: npt.NDArray[np.bool_],
     word_starts: npt.NDArray[np.bool_],
@@ -262,7 +273,8 @@ def _remove_lines(
             line_words = word_starts[start:end].sum()
             if line_words <= own_limits[REFINEDWEB_PHRASES]:
                 _strip_phrases(t, start, end, stripped, kept)
-            if _judge_line(t, kept, start, end, line_words, own_limits, phrases, counted):
+            bad = bad_lines[first_lines[document] + line]
+            if _judge_line(t, kept, start, end, line_words, own_limits, phrases, counted, bad):
                 kept[t.starts[line] : t.ends[line] + 1] = False  # and its line break
                 removed[document, 0] += 1
                 removed[document, 2] += line_words
@@ -299,6 +311,7 @@ class RemoveLines(beam.PTransform):
             hold for all languages that take its sets.
         max_removed_share: the share of its words that a document may lose; RefinedWeb takes 0.05, null sets no bound.
         words: the word definition, as in `MeasureText`.
+        bad_words: files of words, one a line: a line that holds one goes, where the rule "map_neo_bad_words" judges.
 
     Raises:
         ValueError: if a set, rule or word definition is unknown, or a number out of its range.
@@ -308,6 +321,8 @@ class RemoveLines(beam.PTransform):
     thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
     max_removed_share: float | None = None
     words: str = "auto"
+    bad_words: list[str] = dataclasses.field(default_factory=list)
+
     name: ClassVar[str] = "lines"
     version: ClassVar[int] = 2
     reads: ClassVar[tuple[str, ...]] = ("text", "language")
@@ -359,7 +374,7 @@ class RemoveLines(beam.PTransform):
             if group not in self.rule_sets:
                 thresholds |= LANGUAGE_THRESHOLDS.get(source, {})
             thresholds |= self.thresholds.get(source, {})
-        limits = np.full(MAP_NEO_MIN_WORDS + 1, np.nan)
+        limits = np.full(_RULES, np.nan)
         for name, (number, limit) in self._rules_of_sets(language).items():
             own = thresholds.get(name, limit)
             limits[number] = np.nan if own is None else own
@@ -369,9 +384,9 @@ class RemoveLines(beam.PTransform):
         """Remove lines from the column `text`, by the column `language`; returns the columns of `writes`."""
         codes = [words.primary(language) for language in batch.column("language").to_pylist()]
         limits_of = {code: self.limits_of(code) for code in set(codes)}
-        limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), MAP_NEO_MIN_WORDS + 1)
+        limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
         kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
-        texts, removed = remove_lines(batch.column("text"), kinds, limits)
+        texts, removed = remove_lines(batch.column("text"), kinds, limits, load_words(tuple(self.bad_words)))
         lines, characters, words_removed, words_left = removed.T
         touched = characters > 0
         reasons = np.full(len(codes), None, object)
@@ -392,15 +407,31 @@ class RemoveLines(beam.PTransform):
         return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
 
 
+def _bad_lines(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], bad_words: WordList
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which of all lines hold a word of the list, shape (lines,), and each document's first line, (documents,)."""
+    breaks = np.flatnonzero(data[offsets[0] : offsets[-1]] == 10) + offsets[0]
+    first_lines = np.searchsorted(breaks, offsets[:-1]) + np.arange(len(offsets) - 1)
+    if not bad_words.words:
+        return np.zeros(len(first_lines) + len(breaks), bool), first_lines
+    bounds = np.sort(np.concatenate([offsets, breaks + 1]))
+    return find_words(data, bounds, class_table(), lower_table(), *bad_words)[0] > 0, first_lines
+
+
 def remove_lines(
-    texts: pa.Array, kinds: npt.NDArray[np.int8], limits: npt.NDArray[np.float64]
+    texts: pa.Array,
+    kinds: npt.NDArray[np.int8],
+    limits: npt.NDArray[np.float64],
+    bad_words: WordList = NO_WORDS,
 ) -> tuple[pa.Array, npt.NDArray[np.int32]]:
     """Remove the lines that break a limit.
 
     Args:
         texts: documents, as string or large_string; null reads as empty.
         kinds: each one's word definition, of `words.KINDS`.
-        limits: each one's limits by rule number, shape (documents, 13); NaN switches a rule off.
+        limits: each one's limits by rule number, shape (documents, 14); NaN switches a rule off.
+        bad_words: for the rule MAP_NEO_BAD_WORDS.
 
     Returns:
         The new texts as large_string; lines, code points and words removed and words left, shape (documents, 4).
@@ -414,6 +445,7 @@ def remove_lines(
     _remove_lines(
         data, offsets, kinds, segments, segment_bounds, limits,
         padded(_CITATIONS), padded(_PHRASES), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED),
+        *_bad_lines(data, offsets, bad_words),
         new_text(longest, _end_marks()), np.empty(longest + 1, bool), np.empty(longest + 1, bool),
         new_data, new_offsets, removed,
     )  # fmt: skip

@@ -65,6 +65,9 @@ def make_word_list(words: Sequence[str]) -> WordList:
     )
 
 
+NO_WORDS = make_word_list([])
+
+
 @numba.njit(cache=True, nogil=True)
 def find_words(
     data: npt.NDArray[np.uint8],

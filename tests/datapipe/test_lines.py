@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from datapipe import words
 from datapipe.lines import LINE_RULES, RemoveLines, remove_lines
+from datapipe.safety import make_word_list
 from datapipe.text import POLICY_PHRASES, terminal_points
 from tests.datapipe.test_words import AS_SPACE, is_letter, split_words
 
@@ -31,6 +32,7 @@ PIECES = [
     "Items in cart ", "Read more...", "Sign-in ", "… ", "...", '"', "中文一句话很长。", "更多", "x" * 1001,
     " ", "\t", "é", "👍", "\r", "(a) ", "3 likes", "²k likes", "٣ views\n",
 ]  # fmt: skip
+BAD_WORD = "更多"
 texts = st.lists(st.sampled_from(PIECES) | st.characters(exclude_categories=["Cs", "Cn"]), max_size=30).map("".join)
 
 
@@ -65,6 +67,7 @@ def reference(text: str, kind: str, limit: dict[str, float]) -> tuple[str, int]:
             or number < limit.get("refinedweb_min_words", 0)
             or ("map_neo_terminal_punctuation" in limit and end[-1:] not in TERMINAL)
             or number < limit.get("map_neo_min_words", 0)
+            or ("map_neo_bad_words" in limit and BAD_WORD in line)
         )
         lead = len(line) - len(line.lstrip())
         new_lines.append(None if removed else line[:lead] + new + line[lead + len(bare) :])
@@ -74,7 +77,7 @@ def reference(text: str, kind: str, limit: dict[str, float]) -> tuple[str, int]:
 
 
 def limits(limit: dict[str, float]) -> np.ndarray:
-    array = np.full((1, 13), np.nan)
+    array = np.full((1, 14), np.nan)
     for rules in LINE_RULES.values():
         for name, (number, _) in rules.items():
             array[0, number] = limit.get(name, np.nan)
@@ -85,7 +88,12 @@ ALL = {name: limit for rules in LINE_RULES.values() for name, (_, limit) in rule
 
 
 def check(text: str, kind: str, limit: dict[str, float]) -> None:
-    texts, removed = remove_lines(pa.array([text]), np.array([words.KINDS[kind]], np.int8), limits(limit))
+    # Another document before it, and a slice: lines are numbered across documents.
+    both = pa.array(["skipped", f"{BAD_WORD}\nfirst\n", text])[1:]
+    number = np.full(2, words.KINDS[kind], np.int8)
+    every = np.concatenate([np.full((1, 14), np.nan), limits(limit)])
+    texts, removed = remove_lines(both, number, every, make_word_list([BAD_WORD]))
+    texts, removed = texts[1:], removed[1:]
     expected, count = reference(text, kind, limit)
     assert texts[0].as_py() == expected
     assert removed[0, 0] == count
@@ -208,3 +216,14 @@ def test_replaces_the_text_in_a_pipeline() -> None:
 
     with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
         assert_that(pipeline | beam.Create([batch]) | RemoveLines(), check_text)
+
+
+def test_lines_with_bad_words_go_from_chinese_text(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "bad.txt").write_text("博彩\nCasino\n", encoding="utf-8")
+    text = "今天天气很好，我们去公园。\n网上博彩欢迎您来玩。\n来 casino 玩一整天吧。\n明天我们还去公园玩。"
+    batch = pa.record_batch({"text": [text] * 2, "language": ["zh", "en"]})
+    stage = RemoveLines(rule_sets={"en": []}, bad_words=[str(tmp_path / "bad.txt")])
+    chinese, english = stage.process(batch).column("text").to_pylist()
+    assert chinese == "今天天气很好，我们去公园。\n明天我们还去公园玩。"
+    assert english == text
+    assert RemoveLines().process(batch).column("lines_removed_count").to_pylist()[0] == 0
