@@ -7,6 +7,7 @@ its domain more than its quality; `quality_filter.py` decides.
 Training twice on the same examples gives the same bytes.
 """
 
+import ctypes
 import dataclasses
 import hashlib
 import itertools
@@ -37,13 +38,12 @@ HELD_OUT = 0.2  # share of the examples that the model is judged on, never train
 NOISE = 0.25
 FEWEST_EXAMPLES = 10  # of either kind: fewer leave nothing to judge the model on
 
-# With thread=1, fastText 0.9.3 sets only the first tenth of its input matrix and leaves the rest as malloc gave it:
-# training then differs from run to run or dies with "Encountered NaN". glibc serves blocks above 32 MiB with fresh,
-# zeroed pages, always: 2^20 buckets of 10 floats are 40 MiB. More threads would race for the weights.
-_BUCKETS, _DIMENSIONS, _THREADS = 1 << 20, 10, 1
+_BUCKETS, _DIMENSIONS = 1 << 20, 10
 _LEARNING_RATE = 0.5
 # fastText divides a document's step by its length, so few examples need many rounds.
 _UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 20_000, 5, 100
+# From glibc's malloc.h: memory is given out filled with the complement of the byte that is set.
+_M_PERTURB, _ALL_ONES = -6, 0xFF
 
 
 @numba.njit(cache=True, nogil=True)
@@ -140,6 +140,28 @@ def scramble(text: str) -> str:
     return "".join(text[place] for place in np.argsort(places, kind="stable"))
 
 
+def train_fasttext(examples: str, **options: Any) -> Any:
+    """A supervised fastText model that is the same each time it is trained on a file of labelled lines.
+
+    With one thread, fastText 0.9.3 sets only the first tenth of its input matrix and leaves the rest as malloc gave it:
+    the model then differs from run to run, or training dies with "Encountered NaN". So glibc is told to give out
+    zeros meanwhile; elsewhere blocks of this size are fresh pages. More threads would race for the weights.
+
+    Args:
+        examples: path of a text file, a line an example: `__label__NAME` and the text.
+        options: of `fasttext.train_supervised`, without `thread` and `verbose`.
+    """
+    libc = ctypes.CDLL(None)
+    has_mallopt = hasattr(libc, "mallopt")
+    if has_mallopt:
+        libc.mallopt(_M_PERTURB, _ALL_ONES)
+    try:
+        return fasttext.train_supervised(examples, thread=1, verbose=0, **options)
+    finally:
+        if has_mallopt:
+            libc.mallopt(_M_PERTURB, 0)
+
+
 def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
     """Train a classifier on examples, write it to the local file `path`, and judge it on held-out examples.
 
@@ -175,15 +197,13 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         examples = pathlib.Path(folder) / "examples.txt"
         examples.write_bytes(b"".join(line for _, line in sorted(lines)))
-        model = fasttext.train_supervised(
+        model = train_fasttext(
             str(examples),
             lr=_LEARNING_RATE,
             dim=_DIMENSIONS,
             epoch=min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, _UPDATES // len(lines))),
             wordNgrams=2,
             bucket=_BUCKETS,
-            thread=_THREADS,
-            verbose=0,
         )
     model.save_model(path)
     scores = {kind: score_lines(token_lines(pa.array(texts)), model.f, GOOD) for kind, texts in held_out.items()}

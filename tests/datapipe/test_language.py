@@ -24,6 +24,7 @@ from datapipe.language import (
     predict,
     script_table,
 )
+from datapipe.quality import train_fasttext
 
 ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
 FRENCH = "Le comité a publié son rapport la semaine dernière et le public peut le lire à la bibliothèque. "
@@ -278,9 +279,7 @@ def test_prose_about_code_is_prose() -> None:
 def test_another_model(tmp_path: pathlib.Path) -> None:
     lines = ["__label__eng_Latn " + ENGLISH, "__label__zho_Hans " + CHINESE] * 20
     (tmp_path / "train.txt").write_text("\n".join(lines), encoding="utf-8")
-    model = fasttext.train_supervised(
-        str(tmp_path / "train.txt"), dim=10, epoch=50, minn=2, maxn=3, bucket=1 << 20, thread=1, verbose=0
-    )
+    model = train_fasttext(str(tmp_path / "train.txt"), dim=10, epoch=50, minn=2, maxn=3, bucket=1 << 10)
     model.save_model(str(tmp_path / "own.bin"))
     own = str(tmp_path / "own.bin")
     assert languages(ENGLISH, CHINESE, model=own) == ["en", "zh"]

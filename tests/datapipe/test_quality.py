@@ -3,10 +3,11 @@
 import hashlib
 import json
 import pathlib
+import subprocess
+import sys
 import unicodedata
 from collections.abc import Callable
 
-import fasttext
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from datapipe.characters import HAN, class_table
 from datapipe.corpus import Corpus
-from datapipe.quality import ScoreQuality, area_under_curve, read_examples, scramble, token_lines, train
+from datapipe.quality import ScoreQuality, area_under_curve, read_examples, scramble, token_lines, train, train_fasttext
 
 ENGLISH_PROSE = (
     "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
@@ -92,6 +93,36 @@ def test_training_twice_gives_the_same_bytes(tmp_path: pathlib.Path) -> None:
     assert result["trained"] == {"good": good - round(good / 5), "bad": bad - round(bad / 5)}
 
 
+TRAIN_ON_A_HEAP_OF = """
+import ctypes, hashlib, pathlib, sys
+from datapipe.quality import train_fasttext
+byte, examples = int(sys.argv[1]), sys.argv[2]
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+size = 100_000  # small enough to come from the heap, which then holds 200 MB free, below the last block
+blocks = [libc.malloc(size) for _ in range(2000)]
+for block in blocks:
+    ctypes.memset(block, byte, size)
+for block in blocks[:-1]:
+    libc.free(block)
+train_fasttext(examples, dim=10, epoch=5, minn=2, maxn=3, bucket=1 << 16).save_model(examples + ".bin")
+print(hashlib.sha256(pathlib.Path(examples + ".bin").read_bytes()).hexdigest())
+"""
+
+
+def test_training_does_not_depend_on_what_memory_held(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "train.txt").write_text("__label__a alpha beta\n__label__b gamma delta\n" * 20)
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", TRAIN_ON_A_HEAP_OF, str(byte), str(tmp_path / "train.txt")],
+            check=True,
+            capture_output=True,
+        ).stdout
+        for byte in (0x00, 0x3F, 0xFF)
+    }
+    assert len(digests) == 1
+
+
 def test_prepare_writes_model_and_result(trained: ScoreQuality) -> None:
     folder = pathlib.Path(trained.trained).parent
     assert json.loads((folder / "quality.json").read_text())["held_out_auc"] > 0.95
@@ -100,9 +131,7 @@ def test_prepare_writes_model_and_result(trained: ScoreQuality) -> None:
 
 def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
     (tmp_path / "train.txt").write_text("__label__hq Alpha beta\n__label__cc gamma delta\n" * 50)
-    model = fasttext.train_supervised(
-        str(tmp_path / "train.txt"), dim=10, bucket=1 << 20, wordNgrams=2, epoch=50, lr=0.5, thread=1, verbose=0
-    )
+    model = train_fasttext(str(tmp_path / "train.txt"), dim=10, bucket=1 << 10, wordNgrams=2, epoch=50, lr=0.5)
     path = str(tmp_path / "own.bin")
     model.save_model(path)
     stage = ScoreQuality(model=path, good_label="hq")

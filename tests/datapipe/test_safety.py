@@ -3,13 +3,13 @@
 import pathlib
 import unicodedata
 
-import fasttext
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.characters import HAN, LETTER, MARK, class_table, lower_table, text_buffers
+from datapipe.quality import train_fasttext
 from datapipe.safety import SCHEMA, ScoreSafety, find_words, make_word_list
 
 
@@ -90,9 +90,8 @@ def test_stage(tmp_path: pathlib.Path) -> None:
 
 def test_classifier(tmp_path: pathlib.Path) -> None:
     (tmp_path / "train.txt").write_text("__label__toxic awful words\n__label__fine kind words\n" * 50)
-    options = {"dim": 10, "bucket": 1 << 20, "wordNgrams": 2, "epoch": 50, "lr": 0.5, "thread": 1, "verbose": 0}
     path = str(tmp_path / "own.bin")
-    fasttext.train_supervised(str(tmp_path / "train.txt"), **options).save_model(path)
+    train_fasttext(str(tmp_path / "train.txt"), dim=10, bucket=1 << 10, wordNgrams=2, epoch=50, lr=0.5).save_model(path)
     batch = pa.record_batch({"text": ["awful", "kind"]})
     toxic = ScoreSafety(model=path).process(batch).column("safety_score").to_pylist()
     fine = ScoreSafety(model=path, bad_label="fine").process(batch).column("safety_score").to_pylist()
