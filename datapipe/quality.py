@@ -26,8 +26,8 @@ import pyarrow as pa
 from datapipe import files, formats
 from datapipe.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
 from datapipe.corpus import Corpus, append_columns
+from datapipe.fasttext_model import load_model
 from datapipe.formats.source import Reject, Source
-from datapipe.language import as_line, load_model
 
 GOOD, BAD = "good", "bad"
 RESULT_FILE = "quality.json"
@@ -93,11 +93,14 @@ def _write_tokens(
         out_bounds[text + 1] = to
 
 
-def token_lines(texts: pa.Array) -> list[bytes]:
-    """Each text's tokens with blanks between and a line feed at the end, the same for training and for scoring.
+def tokens(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Each text's tokens, a blank after each, the same for training and for scoring.
 
     A Han character, a kana and a punctuation mark are tokens of their own, so that Chinese needs no segmenter: pairs of
     neighbours are features too. ASCII is in lower case, digits are 0, a line break is the token "⏎".
+
+    Returns:
+        UTF-8, and the bounds of each text in it, shape (n + 1,).
     """
     data, bounds = text_buffers(texts)
     sizes = bounds - bounds[0]
@@ -105,24 +108,7 @@ def token_lines(texts: pa.Array) -> list[bytes]:
     out = np.empty(5 * int(sizes[-1]) + len(texts), np.uint8)
     out_bounds = np.zeros(len(bounds), np.int64)
     _write_tokens(data, bounds, class_table(), out, out_bounds)
-    joined = out[: out_bounds[-1]].tobytes()
-    return [joined[a:b] + b"\n" for a, b in itertools.pairwise(out_bounds.tolist())]
-
-
-def score(texts: pa.Array, model: Any, label: str) -> npt.NDArray[np.float32]:
-    """The probability that a model gives a label, shape (n,), of the full text; 0 for text without a token."""
-    return score_lines([as_line(text or "") for text in texts.to_pylist()], model, label)
-
-
-def score_lines(lines: Sequence[bytes], model: Any, label: str) -> npt.NDArray[np.float32]:
-    """As `score`, of lines as fastText reads them."""
-    scores = np.zeros(len(lines), np.float32)
-    wanted = f"__label__{label}"
-    for i, line in enumerate(lines):
-        if not line.isspace():
-            by_label = {found: probability for probability, found in model.predict(line, -1, 0.0, "strict")}
-            scores[i] = min(1.0, by_label.get(wanted, 0.0))
-    return scores
+    return out[: out_bounds[-1]], out_bounds
 
 
 def _hash(text: bytes, seed: int) -> bytes:
@@ -190,10 +176,11 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
     most = max(map(len, trained.values()))
     lines = []
     for kind, chosen, share in ((GOOD, trained[GOOD], 1 + NOISE), (BAD, trained[BAD], 1), (BAD, noise, NOISE)):
-        spread = token_lines(pa.array(chosen, pa.large_string()))
+        data, bounds = tokens(pa.array(chosen, pa.large_string()))
+        spread = [data[a:b].tobytes() for a, b in itertools.pairwise(bounds.tolist())]
         for i in range(round(share * most)):
             line = spread[i % len(spread)]
-            lines.append((_hash(line[:-1], i // len(spread)), f"__label__{kind} ".encode() + line))
+            lines.append((_hash(line, i // len(spread)), f"__label__{kind} ".encode() + line + b"\n"))
     with tempfile.TemporaryDirectory() as folder:
         examples = pathlib.Path(folder) / "examples.txt"
         examples.write_bytes(b"".join(line for _, line in sorted(lines)))
@@ -206,7 +193,11 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
             bucket=_BUCKETS,
         )
     model.save_model(path)
-    scores = {kind: score_lines(token_lines(pa.array(texts)), model.f, GOOD) for kind, texts in held_out.items()}
+    classifier = load_model(path)
+    scores = {
+        kind: classifier.probability(GOOD, *tokens(pa.array(texts, pa.large_string())))
+        for kind, texts in held_out.items()
+    }
     return {
         "trained": {kind: len(texts) for kind, texts in trained.items()},
         "held_out": {kind: len(texts) for kind, texts in held_out.items()},
@@ -308,9 +299,9 @@ class ScoreQuality(beam.PTransform):
         if not self.trained and not self.model:
             raise ValueError("quality: no model; call prepare first")
         if self.trained:
-            scores = score_lines(token_lines(texts), load_model(self.trained), GOOD)
+            scores = load_model(self.trained).probability(GOOD, *tokens(texts))
         else:
-            scores = score(texts, load_model(self.model), self.good_label)
+            scores = load_model(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:

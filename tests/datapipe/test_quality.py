@@ -1,6 +1,7 @@
 """Good prose scores above spam in both languages, from few examples, to the byte the same every time."""
 
 import hashlib
+import itertools
 import json
 import pathlib
 import subprocess
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from datapipe.characters import HAN, class_table
 from datapipe.corpus import Corpus
-from datapipe.quality import ScoreQuality, area_under_curve, read_examples, scramble, token_lines, train, train_fasttext
+from datapipe.quality import ScoreQuality, area_under_curve, read_examples, scramble, tokens, train, train_fasttext
 
 ENGLISH_PROSE = (
     "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
@@ -200,7 +201,9 @@ def reference_tokens(text: str) -> str:
 @settings(deadline=None)
 def test_tokens(texts: list[str]) -> None:
     array = pa.array(["x", *texts], pa.string()).slice(1)
-    assert token_lines(array) == [(reference_tokens(text) + "\n").encode() for text in texts]
+    data, bounds = tokens(array)
+    found = [data[a:b].tobytes().decode() for a, b in itertools.pairwise(bounds.tolist())]
+    assert found == [reference_tokens(text) for text in texts]
 
 
 def test_area_under_curve() -> None:
