@@ -28,7 +28,7 @@ import time
 from typing import Any
 
 DOCUMENT_BYTES = 3000
-DOCUMENTS_IN_BEAM = 10_000  # a part
+DOCUMENTS_IN_BEAM = 20_000  # two parts
 EXAMPLES = pathlib.Path(__file__).parent.parent / "sample_data/quality"
 WORDS = ("shipped", "whitespace")
 CORPORA = {"web pages": ("en-c4-300", None), "technical pages": ("multi-docs", "en-US")}
