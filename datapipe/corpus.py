@@ -38,13 +38,16 @@ def append_columns(batch: pa.RecordBatch, stage: Columns) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(table)
 
 
+PART_KINDS = ("document", "instruction")
+
+
 @dataclasses.dataclass(frozen=True)
 class Part:
     """A numbered slice of the corpus, as a reference: where each of its columns lies.
 
     Attributes:
         number: position in the corpus, from 0.
-        kind: "document" or "instruction".
+        kind: one of `PART_KINDS`.
         rows: how many rows each of its column files holds.
         columns: the file of each column. A later stage that writes a column again (`text`) takes its place.
         decisions: the `<stage>_removed` columns written so far, in order.
@@ -80,8 +83,10 @@ class Part:
             table = pq.read_table(source, columns=[name])
         return table.column(0).combine_chunks()
 
-    def read(self, columns: Sequence[str], *, kept_only: bool = True) -> Iterator[pa.RecordBatch]:
-        """Batches of the rows still kept (or of all), with `columns` and `id`, in order.
+    def read(
+        self, columns: Sequence[str], *, optional: Sequence[str] = (), kept_only: bool = True
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows still kept (or of all), in order, with `id`, `columns`, and those `optional` that it has.
 
         A batch holds a row group of the first column's file, so name the heavy column first. Batches that have no row
         left are not skipped when `kept_only` is false, and are when it is true.
@@ -94,6 +99,7 @@ class Part:
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise ValueError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")
+        columns = [*columns, *(name for name in optional if name in self.columns and name not in columns)]
         kept = self.kept() if kept_only else None
         by_file: dict[str, list[str]] = {}
         for name in columns:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from datapipe import files, formats
 from datapipe.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
-from datapipe.corpus import Corpus, append_columns
+from datapipe.corpus import PART_KINDS, Corpus, append_columns
 from datapipe.instructions import MARKUP
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
@@ -327,8 +327,8 @@ class Decontaminate(beam.PTransform):
             raise ValueError(f"decontamination: ngram must be from 1 to 255 tokens, got {self.ngram!r}")
         if not 1 <= self.shortest <= self.ngram:
             raise ValueError(f"decontamination: shortest must be from 1 to ngram ({self.ngram}), got {self.shortest!r}")
-        if not self.kinds or not {*self.kinds} <= {"document", "instruction"}:
-            raise ValueError(f"decontamination: kinds must be of document, instruction, got {self.kinds!r}")
+        if not self.kinds or not {*self.kinds} <= {*PART_KINDS}:
+            raise ValueError(f"decontamination: kinds must be of {', '.join(PART_KINDS)}, got {self.kinds!r}")
         self.kinds = tuple(self.kinds)
 
     def missing(self) -> str | None:

@@ -129,7 +129,7 @@ class FindExactDuplicates(beam.PTransform):
         return self
 
     def _read(self, part: Part) -> Iterator[np.ndarray]:
-        for batch in part.read([*self.reads, *(name for name in self.may_read if name in part.columns)]):
+        for batch in part.read(self.reads, optional=self.may_read):
             yield copies(batch, self.normalise, self.quality)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:

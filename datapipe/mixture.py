@@ -211,18 +211,17 @@ class MixSources(beam.PTransform):
 
     def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
         """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and dither of each."""
-        columns = ["tokens", *(name for name in (self.by, *self.may_read) if name in part.columns)]
-        batches = list(part.read(columns))
+        batches = list(part.read(["tokens"], optional=[self.by, *self.may_read]))
         if not batches:
             return
         table = pa.Table.from_batches(batches)
-        if self.by in columns:
+        if self.by in part.columns:
             group = table.column(self.by).cast(pa.string()).fill_null(NONE)
         else:
             group = pa.repeat(part.kind if self.by == "kind" else NONE, len(table))
         place = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
         weights = np.ones(len(table))
-        if "upsampling_weight" in columns:
+        if "upsampling_weight" in part.columns:
             weights = table.column("upsampling_weight").fill_null(1).to_numpy().astype(np.float64)
         yield table, place, weights, dither(table.column("id").to_numpy(), self.seed)
 

@@ -272,7 +272,7 @@ class FindNearDuplicates(beam.PTransform):
         path = files.join(folder, f"part-{number:05d}")
 
         def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]]:
-            for batch in part.read([*self.reads, *(name for name in self.may_read if name in part.columns)]):
+            for batch in part.read(self.reads, optional=self.may_read):
                 batch = batch.filter(pa.array(np.isin(batch.column("id").to_numpy(), wanted)))
                 yield batch, losses(batch, self.quality)
 

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datapipe import files, work
-from datapipe.corpus import REMOVED, Corpus, Part, part_path
+from datapipe.corpus import PART_KINDS, REMOVED, Corpus, Part, part_path
 from datapipe.funnel import Funnel, count_funnel
 from datapipe.progress import Progress
 from datapipe.recipe import Recipe, written
@@ -463,7 +463,11 @@ def _is_source(stage: Any) -> bool:
 
 
 def _kinds(stage: Any) -> tuple[str, ...]:
-    return tuple(getattr(stage, "kinds", ("document",)))
+    """The kinds of parts that a stage works on."""
+    kinds = tuple(getattr(stage, "kinds", ("document",)))
+    if not {*kinds} <= {*PART_KINDS}:  # an option of that name would be taken for them
+        raise ValueError(f"{stage.name}: kinds must be of {', '.join(PART_KINDS)}, got {kinds!r}")
+    return kinds
 
 
 def _options(stage: Any) -> dict[str, Any]:

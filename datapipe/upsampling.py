@@ -138,7 +138,7 @@ class WeighClusters(beam.PTransform):
     def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
         ids, clusters, scores = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0)]
         quality = self.quality if self.quality in part.columns else None
-        for batch in part.read([*self.reads, *([quality] if quality else [])]):
+        for batch in part.read(self.reads, optional=self.may_read):
             vectors, valid = read_vectors(batch.column(VECTOR))
             found = np.full(len(batch), -1, np.int32)
             if len(vectors):

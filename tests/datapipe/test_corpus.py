@@ -83,6 +83,7 @@ def test_unknown_column_is_named(corpus_of: CorpusOf) -> None:
     (part,) = corpus_of(["a"])
     with pytest.raises(ValueError, match="column 'embedding'"):
         next(part.read(["embedding"]))
+    assert next(part.read(["text"], optional=["embedding", "text"])).schema.names == ["id", "text"]
 
 
 def test_process_part_sees_only_kept_rows_where_the_stage_says_so(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import time
+import types
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,9 +19,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from datapipe import files
+from datapipe.decontamination import Decontaminate
 from datapipe.exact_duplicates import FindExactDuplicates
 from datapipe.recipe import load_recipe
-from datapipe.run import ConservationError, NoDocumentsError, Outcome, RunError, open_corpus, run
+from datapipe.run import ConservationError, NoDocumentsError, Outcome, RunError, _kinds, open_corpus, run
 from datapipe.runner import WORKER, Runner
 from datapipe.shards import WriteShards
 
@@ -328,6 +330,12 @@ def test_a_stage_that_loses_rows_fails_the_run(
     monkeypatch.setattr("datapipe.work.write_verdicts", lose)
     with pytest.raises(ConservationError, match=f"{FindExactDuplicates.name}: part 0 has .* rows, its columns"):
         do(tmp_path, [inputs], workers=1)
+
+
+def test_an_option_that_the_driver_would_take_for_kinds_of_parts_is_refused() -> None:
+    assert _kinds(Decontaminate()) == ("instruction",)
+    with pytest.raises(ValueError, match=r"mask: kinds must be of document, instruction, got \('email',\)"):
+        _kinds(types.SimpleNamespace(name="mask", kinds=["email"]))
 
 
 def test_shards_that_lack_rows_fail_the_run(
