@@ -29,11 +29,7 @@ _FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
 _WORD_NGRAM_FACTOR = 116049371
 _LOG_FLOOR = 1e-5  # the library adds it before each logarithm: probabilities come out that much higher
 _UNKNOWN_COUNT = 10**15  # of a node of the tree that is not built yet
-_FEATURES_AT_ONCE = 1024
-# 1 for what the library takes for a blank, 2 for the sign that `</s>` begins with.
-_SEPARATORS = np.zeros(256, np.uint8)
-_SEPARATORS[list(b" \n\r\t\v\f\0")] = 1
-_SEPARATORS[ord("<")] = 2
+_FEATURES_AT_ONCE = 1024  # few enough to stay in the fastest cache
 _SIGMOID_STEPS, _SIGMOID_EDGE = 512, 8
 
 
@@ -183,20 +179,17 @@ def _add(
 
 
 @numba.njit(cache=True, nogil=True)
-def _separator(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
-    """The length of the separator of tokens that begins at a byte: 1 for a blank, 4 for `</s>`, 0 for none."""
-    kind = _SEPARATORS[data[at]]
-    if kind < 2:
-        return kind
-    return 4 if at + 4 <= end and data[at + 1] == 47 and data[at + 2] == 115 and data[at + 3] == 62 else 0
+def _is_blank(byte: int) -> bool:
+    return byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0)
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_label(data: npt.NDArray[np.uint8], start: int, end: int) -> bool:
+def _stands_at(token: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8], at: int, end: int) -> bool:
+    """Whether `token` stands in `data` at a place, before `end`."""
     i = 0
-    while i < len(_LABEL) and start + i < end and data[start + i] == _LABEL[i]:
+    while i < len(token) and at + i < end and data[at + i] == token[i]:
         i += 1
-    return i == len(_LABEL)
+    return i == len(token)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -224,11 +217,10 @@ def _embed(
     pruned = len(rows) > 0
     while True:
         while at < end:
-            byte = data[at]
-            if byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0):
+            if _is_blank(data[at]):
                 at += 1
-            elif byte == 60 and _separator(data, at, end):
-                at += 4
+            elif data[at] == _END[0] and _stands_at(_END, data, at, end):
+                at += len(_END)
             else:
                 break
         if at == end:
@@ -237,14 +229,12 @@ def _embed(
         start, h = at, _FNV_OFFSET
         while at < end:
             byte = data[at]
-            if byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0):
-                break
-            if byte == 60 and _separator(data, at, end):
+            if _is_blank(byte) or (byte == _END[0] and _stands_at(_END, data, at, end)):
                 break
             h = _hashed(h, byte)
             at += 1
         number = _find(table, names, bounds, data, start, at, h)
-        if number >= words or (number < 0 and data[start] == 95 and _is_label(data, start, at)):
+        if number >= words or (number < 0 and data[start] == _LABEL[0] and _stands_at(_LABEL, data, start, at)):
             continue
         hashes[tokens] = np.int32(np.uint32(h))
         tokens += 1
