@@ -62,7 +62,7 @@ def _readable(value: Any, kind: pa.DataType) -> Any:
     """A value with the ids in it, at any depth, as `part-row`."""
     if value is None:
         return None
-    if kind == pa.uint64():  # the type of ids, and of nothing else
+    if kind == pa.uint64():  # the type of ids, and of nothing else that a stage writes
         return f"{value >> ROW_BITS}-{value & (1 << ROW_BITS) - 1}"
     if pa.types.is_struct(kind):
         return {field.name: _readable(value[field.name], field.type) for field in kind}
@@ -72,9 +72,10 @@ def _readable(value: Any, kind: pa.DataType) -> Any:
 
 
 def _columns(part: Part, row: int) -> Iterator[tuple[str, Any]]:
-    for name in part.columns:
+    as_read = part.columns.get("position")  # where the user's own columns lie, which may be of any type
+    for name, path in part.columns.items():
         scalar = part.column(name)[row]
-        value = _readable(scalar.as_py(), scalar.type)
+        value = scalar.as_py() if path == as_read else _readable(scalar.as_py(), scalar.type)
         if isinstance(value, str) and len(value) > _TEXT_SHOWN:
             value = f"{value[:_TEXT_SHOWN]}… ({len(value):,} characters)"
         if isinstance(value, list) and len(value) > _ITEMS_SHOWN:

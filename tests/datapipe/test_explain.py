@@ -50,3 +50,8 @@ def test_partners_in_spans_are_named_too(corpus_of: CorpusOf, tmp_path: pathlib.
     record = explain(Corpus(str(tmp_path), (added,)), "0-0")
     assert record["toy_spans"] == [*[span | {"of": "3-5"}] * 20, "… (30)"]
     assert record["toy_vector"] == "30 numbers"
+
+
+def test_numbers_of_the_user_are_no_ids(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a"], position=[0], downloads=pa.array([1 << 32], pa.uint64()))
+    assert explain(Corpus(str(tmp_path), (part,)), "0-0")["downloads"] == 1 << 32
