@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.corpus import REMOVED, Corpus, Part, first_reasons
+from datapipe.personal_data import COUNTS
 from datapipe.rules import ApplyRules, count_rules
 
 RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
@@ -65,6 +66,7 @@ class Funnel:
         kept: what no stage removed; each document counted once.
         copies: the same with each document as often as the mixture takes it: what the shards hold.
         rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
+        masked: how often personal data of each kind was masked, in all documents; kinds that never were are absent.
     """
 
     read: Amount
@@ -73,6 +75,7 @@ class Funnel:
     kept: Amount
     copies: Amount
     rules: dict[str, Rule]
+    masked: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
         """The funnel as plain values."""
@@ -94,6 +97,7 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
     }
     read = kept = copies = Amount()
     rules: dict[str, Rule] = {}
+    masked: dict[str, int] = {}
     for part in corpus.parts:
         stage_of, reasons = first_reasons(part)
         sizes, tokens = _sizes(part)
@@ -108,6 +112,10 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
                 amount = _amount(sizes[rows], None if tokens is None else tokens[rows])
                 by_reason[reason] = by_reason.get(reason, Amount()) + amount
+        for kind, column in COUNTS.items():
+            times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
+            if times:
+                masked[kind] = masked.get(kind, 0) + times
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
             for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
@@ -124,7 +132,7 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
         steps.append(Step(stage, entered, dict(sorted(by_reason.items())), left))
         entered = left
     rejects = {name: stage["rejects_by_reason"] for name, stage in stages.items() if "rejects_by_reason" in stage}
-    return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())))
+    return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())), masked)
 
 
 _Sizes = npt.NDArray[np.int64]
@@ -176,6 +184,9 @@ def render_funnel(funnel: Funnel) -> str:
             (name, f"{rule.failed:,}", f"{rule.first:,}", f"{rule.only:,}") for name, rule in funnel.rules.items()
         ]
         table += "\n\n" + _table([header, *counts], 1)
+    if funnel.masked:
+        times = [(kind, f"{count:,}") for kind, count in funnel.masked.items()]
+        table += "\n\n" + _table([("personal data", "masked"), *times], 1)
     return table
 
 

@@ -125,6 +125,10 @@ def mask(text: str, kinds: tuple[str, ...]) -> tuple[str, dict[str, int]]:
     return text, counts
 
 
+# The column of how often each kind was masked in a document.
+COUNTS = {kind: f"masked_{kind}" for kind in _KINDS}
+
+
 @dataclasses.dataclass(eq=False)
 class MaskPersonalData(beam.PTransform):
     """Replace personal data by stand-ins.
@@ -142,7 +146,7 @@ class MaskPersonalData(beam.PTransform):
     kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
     reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("text", pa.string()), ("bytes", pa.int64()), *((f"masked_{kind}", pa.int32()) for kind in _KINDS)]
+        [("text", pa.string()), ("bytes", pa.int64()), *((column, pa.int32()) for column in COUNTS.values())]
     )
 
     def __post_init__(self) -> None:

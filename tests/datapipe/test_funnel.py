@@ -72,6 +72,16 @@ def test_rules_are_counted_by_what_they_alone_remove(corpus_of: CorpusOf, tmp_pa
     ]
 
 
+def test_what_was_masked_is_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    corpus, stages = small_corpus(corpus_of, tmp_path)
+    counts = {"masked_email": [1, 0, None, 1], "masked_ip": [0, 0, 0, 0]}
+    columns = {name: pa.array(values, pa.int32()) for name, values in counts.items()}
+    part = add(corpus.parts[0], tmp_path / "personal_data", **columns)
+    funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
+    assert funnel.masked == {"email": 2}
+    assert render_funnel(funnel).splitlines()[-1].split() == ["email", "2"]
+
+
 def test_an_empty_corpus_has_an_empty_funnel(tmp_path: pathlib.Path) -> None:
     funnel = count_funnel(Corpus(str(tmp_path)), {"documents": {"columns": ["text"], "rejects_by_reason": {}}})
     assert funnel.read == funnel.kept == Amount()
