@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import csv
 import itertools
+import struct
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -64,7 +65,7 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
     row = 0
     try:
         with source.seekable() as file, _damage("arrow"):
-            for batch in _arrow_batches(file):
+            for batch in _arrow_batches(file, source.max_expansion):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
                     _as_binary(column).validate(full=True)
@@ -75,17 +76,73 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
         yield source.reject(row, damage.reason, damage.detail)
 
 
-def _arrow_batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
+def _arrow_batches(file: pa.NativeFile, max_expansion: float) -> Iterator[pa.RecordBatch]:
     """The batches of a stream, which is also what an Arrow file holds between its magic bytes and its footer."""
     footer = file.read(8) == b"ARROW1\0\0"
-    if not footer:
-        file.seek(0)
+    start = 8 if footer else 0
+    file.seek(start)
+    safe, bomb = _safe_batches(file, max_expansion)
+    file.seek(start)
     batches = 0
-    for batch in pa.ipc.open_stream(file):
+    for batch in itertools.islice(pa.ipc.open_stream(file), safe):
         yield batch
         batches += 1
+    if bomb:
+        raise bomb
     if (pa.ipc.open_file(file).num_record_batches != batches) if footer else file.read(1):
         raise pa.ArrowInvalid("the stream of batches ends too soon")
+
+
+def _safe_batches(file: pa.NativeFile, max_expansion: float) -> tuple[int | None, Damage | None]:
+    """How many batches of a stream come before one that expands too much, and what is said of that; or None and None.
+
+    Nothing is expanded. Any other damage is left to whoever reads the batches before it.
+    """
+    batches = 0
+    with contextlib.suppress(OSError, ValueError, MemoryError, pa.ArrowException):
+        for message in pa.ipc.MessageReader.open_stream(file):
+            try:
+                size = _expanded_bytes(message)
+            except struct.error as error:
+                return batches, Damage("corrupt_file", f"arrow batch {batches}: {error}")
+            if size > max(EXPANSION_FLOOR_BYTES, max_expansion * file.size()):
+                detail = f"arrow batch {batches}: {size} bytes in a file of {file.size()}"
+                return batches, Damage("decompression_bomb", detail)
+            batches += message.type == "record batch"
+    return None, None
+
+
+def _expanded_bytes(message: pa.ipc.Message) -> int:
+    """How many bytes the compressed buffers of a message say that they expand to; 0 if none is compressed.
+
+    pyarrow does not tell, so this reads the flatbuffers of Arrow's `Message.fbs`. Each table begins with the distance
+    to the list of where its fields lie; each compressed buffer with its length, -1 if it is stored as it is.
+
+    Raises:
+        struct.error: if it says that something lies outside it.
+    """
+    if message.type not in ("record batch", "dictionary"):
+        return 0
+    data = message.metadata.to_pybytes()
+
+    def pointed(at: int) -> int:
+        return at + int(struct.unpack_from("<I", data, at)[0])
+
+    def field(table: int, number: int) -> int:
+        fields = table - int(struct.unpack_from("<i", data, table)[0])
+        (size,) = struct.unpack_from("<H", data, fields)
+        place = int(struct.unpack_from("<H", data, fields + 4 + 2 * number)[0]) if size >= 6 + 2 * number else 0
+        return table + place if place else 0
+
+    header = pointed(field(pointed(0), 2))
+    batch = pointed(field(header, 1)) if message.type == "dictionary" else header
+    if not field(batch, 3):  # compression
+        return 0
+    buffers = pointed(field(batch, 2))
+    (count,) = struct.unpack_from("<I", data, buffers)
+    body = memoryview(message.body)
+    places = struct.iter_unpack("<qq", data[buffers + 4 : buffers + 4 + 16 * count])
+    return sum(max(0, struct.unpack_from("<q", body, start)[0]) for start, length in places if length)
 
 
 @contextlib.contextmanager

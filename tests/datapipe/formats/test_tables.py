@@ -111,6 +111,30 @@ def test_arrow_files_and_streams(read: Read, new: Callable[..., Any]) -> None:
     assert [row.reason for row in read(data[:100], "arrow")] == ["corrupt_file"]
 
 
+@pytest.mark.parametrize("column", ["text", "dictionary"])
+def test_an_arrow_file_that_expands_too_much_is_not_unpacked(
+    read: Read, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    monkeypatch.setattr("datapipe.formats.tables.EXPANSION_FLOOR_BYTES", 1 << 20)
+    texts = pa.array([*["a"] * 5, *["x" * (1 << 18)] * 5])
+    table = pa.table({"text": texts if column == "text" else pa.array(["y" * (3 << 20)]).dictionary_encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table, max_chunksize=5)
+    data = sink.getvalue().to_pybytes()
+    *before, reject = read(data, "arrow")
+    assert [row.position for row in before] == list(range(5 if column == "text" else 0))
+    assert (reject.position, reject.reason) == (len(before), "decompression_bomb")
+    assert len(read(data, "arrow", max_expansion=1e6)) == len(table)
+
+
+def test_an_arrow_file_cut_short_gives_the_batches_before(read: Read) -> None:
+    data = arrow(pa.table({"text": [f"document {n}" for n in range(25)]}), pa.ipc.new_stream)
+    rows = read(data[: data.rindex(b"document 24")], "arrow")
+    assert [row.position for row in rows] == [*range(20), 20]
+    assert rows[-1].reason == "corrupt_file"
+
+
 def test_arrow_offsets_that_point_anywhere_are_found(read: Read) -> None:
     data = bytearray(arrow(pa.table({"text": ["first", "second"]}), pa.ipc.new_stream))
     at = data.index(b"\0\0\0\0\x05\0\0\0\x0b\0\0\0")
