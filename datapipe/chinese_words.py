@@ -168,7 +168,7 @@ def load_model() -> Model:
             transition[i, _STATES.index(following)] = logarithm
         for character, logarithm in emissions[state].items():
             if _MODEL_FIRST <= ord(character) <= _MODEL_LAST:
-                emission[ord(character) - _MODEL_FIRST, i] = logarithm
+                emission[ord(character) - _MODEL_FIRST, i] = round(logarithm, 6)
     return Model(
         first=first,
         table=table,
