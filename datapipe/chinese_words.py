@@ -40,9 +40,12 @@ _POINTS = 0x30000  # all of them lie below
 _MODEL_FIRST, _MODEL_LAST = 0x4E00, 0x9FD5  # the characters that the hidden Markov model is asked about
 _STATES = "BEMS"  # begins a word, ends one, stands in the middle of one, is one
 _LEAST = -3.14e100  # the logarithm of the probability of what it has not seen
-# An entry of the dictionary: a bit, a bit, the number of a frequency and, in the hash table, the key.
-_IS_ASKED, _GOES_ON, _FREQUENCY, _KEY = 1, 2, 2, 18
-_FREQUENCIES = 0xFFFF
+# An entry of the dictionary: two bits, 16 of the number of a frequency and, in the hash table, 39 of the key and 6 of a
+# filter: which of 6 classes the keys belong to whose place is here. It tells most of the keys that are missing.
+_IS_ASKED, _GOES_ON = 1, 2
+_FREQUENCY, _FREQUENCIES = 2, 0xFFFF
+_KEY, _KEYS = 18, (1 << 39) - 1
+_FILTER, _CLASSES = 57, 6
 _HASH_FACTOR = 0x1E3779B97F4A7C15
 _PARTS = 1024  # code points looked up at a time, about: what they need fits into a cache
 
@@ -87,6 +90,11 @@ def _place(key: int, mask: int) -> int:
     return ((key * _HASH_FACTOR) >> 40) & mask
 
 
+@numba.njit(cache=True, nogil=True, inline="always")
+def _class(key: int) -> int:
+    return _FILTER + (key & 0xFFFF) % _CLASSES
+
+
 @numba.njit(cache=True, nogil=True)
 def _fill(
     data: npt.NDArray[np.uint8],
@@ -116,10 +124,12 @@ def _fill(
             length += 1
             key = _key(node, point)
             place = _place(key, mask)
-            while table[place] and table[place] >> _KEY != key:
+            home = place
+            while table[place] and (table[place] >> _KEY) & _KEYS != key:
                 place = (place + 1) & mask
             if not table[place]:
                 table[place] = key << _KEY
+                table[home] |= 1 << _class(key)
             if at < end:
                 table[place] |= _GOES_ON
             else:  # the last one counts of words listed twice
@@ -215,13 +225,17 @@ def _look_up(
             number += 1
     length = 1
     while number:
-        going_on = 0
+        left = 0
         for j in range(number):
+            # No branch: whether two characters that meet begin a word is what no processor can guess.
             i, key, entry = active[j], keys[j], entries[j]
-            if entry == 0:
-                continue
+            active[left], keys[left], entries[left] = i, key, entry
+            left += (entry >> _class(key)) & 1
+        number = 0
+        for j in range(left):
+            i, key, entry = active[j], keys[j], entries[j]
             place = _place(key, mask)
-            while entry and entry >> _KEY != key:
+            while entry and (entry >> _KEY) & _KEYS != key:
                 place = (place + 1) & mask
                 entry = table[place]
             if entry == 0:
@@ -231,9 +245,8 @@ def _look_up(
             if entry & _GOES_ON and i + length + 1 < end:
                 # Load now what the next round asks for.
                 key = _key(_POINTS + place, points[i + length + 1])
-                active[going_on], keys[going_on], entries[going_on] = i, key, table[_place(key, mask)]
-                going_on += 1
-        number = going_on
+                active[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+                number += 1
         length += 1
 
 
@@ -259,12 +272,10 @@ def _route(
             continue
         highest, step = -np.inf, 0
         for length in range(reach):
-            number = found[i, length]
-            if number:
-                way = logs[number] + best[i + length + 1]
-                if way >= highest:
-                    highest, step = way, length + 1
-        if step == 0:
+            way = logs[found[i, length]] + best[i + length + 1]
+            if way >= highest:
+                highest, step = way, length + 1
+        if highest == -np.inf:
             highest, step = unknown + best[i + 1], 1
         best[i], steps[i] = highest, step
 
