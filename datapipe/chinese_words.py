@@ -2,17 +2,17 @@
 
 `words.py` asks it for the words of Chinese text. Two steps (https://github.com/fxsjy/jieba): of all ways to cut a
 sentence into words of a dictionary, take the likeliest one; then join the single characters that this leaves by a
-hidden Markov model of the characters that begin, continue and end words, which finds names that no dictionary holds.
-Dictionary and probabilities are the files of the PyPI package `jieba`, read as data; the details are those of jieba-rs
-0.11, which `rjieba` binds, and the tests hold both equal.
+hidden Markov model of which characters begin, continue and end words, which finds names that no dictionary holds.
+Dictionary and model are the files of the PyPI package `jieba`, read as data; the details are those of jieba-rs 0.11
+(https://github.com/messense/jieba-rs), which `rjieba` binds. It is the oracle of the tests.
 
-The library makes one Python string of each word, and the kernel none. It looks all characters of a text up in the
-dictionary at once, then those that go on, and so on, so that the processor loads from many places of the dictionary at
-a time instead of waiting for each.
+The library makes a Python string of each word; the kernel here only notes where it ends. It looks up the first two
+characters of all words of a text, then the third ones of those that go on, and so forth, so that the processor loads
+from many places of the dictionary at a time instead of waiting for each.
 """
 
 import functools
-import importlib.util
+import importlib.metadata
 import json
 import math
 import pathlib
@@ -26,7 +26,8 @@ import pyarrow.csv
 
 from datapipe.characters import decode, text_buffers
 
-# What the dictionary is asked about: Han characters and, for words like "AT&T", some of ASCII. All else stands alone.
+# The characters of a block, which words of the dictionary are made of: Han and, for "AT&T", some of ASCII. All others
+# stand alone.
 _HAN_RANGES = (
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
@@ -36,38 +37,40 @@ _HAN_RANGES = (
     (0x2F800, 0x2FA1F),
 )
 _ASCII = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+#&._%-"
-_POINTS = 0x30000  # all of them lie below
+_POINTS = 0x30000  # above the code points of them all
+_PERCENT, _HYPHEN, _POINT, _UNDERSCORE = b"%-._"
 _MODEL_FIRST, _MODEL_LAST = 0x4E00, 0x9FD5  # the characters that the hidden Markov model is asked about
-_STATES = "BEMS"  # begins a word, ends one, stands in the middle of one, is one
-_LEAST = -3.14e100  # the logarithm of the probability of what it has not seen
-# An entry of the dictionary: two bits, 16 of the number of a frequency and, in the hash table, 39 of the key and 6 of a
-# filter: which of 6 classes the keys belong to whose place is here. It tells most of the keys that are missing.
-_IS_ASKED, _GOES_ON = 1, 2
-_FREQUENCY, _FREQUENCIES = 2, 0xFFFF
+_STATES = _BEGIN, _END, _MIDDLE, _SINGLE = range(4)  # of a character: where in a word it stands
+_STATE_NAMES, _PROBABILITIES = "BEMS", ("start", "trans", "emit")  # as the files call them
+_LEAST = -3.14e100  # the logarithm of the probability of what was never seen
+_DIGITS = 6  # to which jieba-rs rounds the probabilities of characters; near-ties depend on it
+# An entry of the dictionary: two bits, 16 of the number of a frequency and, in the hash table, 39 of a key and 4 of a
+# filter: which of 4 groups the keys belong to whose place is here. It tells most of the keys that are missing.
+_IN_BLOCK, _HAS_CHILDREN = 1, 2
+_FREQUENCY, _FREQUENCIES = 2, (1 << 16) - 1
 _KEY, _KEYS = 18, (1 << 39) - 1
-_FILTER, _CLASSES = 57, 6
+_FILTER, _GROUPS = 57, 3
 _HASH_FACTOR = 0x1E3779B97F4A7C15
-_PARTS = 1024  # code points looked up at a time, about: what they need fits into a cache
+_PART = 1024  # code points looked up at a time, or up to the end of the block: what they need fits into a cache
 
 
 class Model(NamedTuple):
     """Dictionary and hidden Markov model as kernels take them.
 
-    The dictionary is a tree of characters. The node of a first character has its code point for a number, any other one
-    its place in `table` plus `_POINTS`.
+    The dictionary is a tree of characters. The number of a node is its code point for a first character, and its place
+    in `table` plus `_POINTS` for any other.
 
     Attributes:
-        first: the entry of each first character, shape (_POINTS,): whether words may hold it, whether words go on, and
-            the number of its frequency, 0 if it is no word.
-        table: the entries of all other nodes, at the place of the hash of their key or the next free one after it;
+        first: the entry of each first character, shape (_POINTS,): whether blocks are made of it, whether words go on
+            after it, and the number of its frequency, 0 if it is no word.
+        table: the entries of all other nodes, each at the place of the hash of its key or the next free one after it;
             0 is free. The key is the number of the node before and the character.
-        logs: of the number of a frequency, the logarithm of the probability; minus infinity for 0.
-        unknown: the same for a character that begins no word.
+        logs: of the number of a frequency, the logarithm of a word's probability, shape (numbers,); of 0, -inf.
+        unknown: the same of a character that begins no word.
         longest: the length of the longest word.
-        emission: the logarithm of the probability of a character that begins, ends, continues, or is a word; shape
-            (characters from _MODEL_FIRST on, 4).
-        start: of a text that begins so, shape (4,).
-        transition: of what follows what, shape (4, 4).
+        start: the logarithms of the probabilities of the first character's state, shape (4,); states are `_STATES`.
+        transition: of a state after each, shape (4, 4).
+        emission: of each character from `_MODEL_FIRST` on in each state, shape (characters, 4).
     """
 
     first: npt.NDArray[np.int32]
@@ -75,9 +78,9 @@ class Model(NamedTuple):
     logs: npt.NDArray[np.float64]
     unknown: float
     longest: int
-    emission: npt.NDArray[np.float64]
     start: npt.NDArray[np.float64]
     transition: npt.NDArray[np.float64]
+    emission: npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -91,8 +94,9 @@ def _place(key: int, mask: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _class(key: int) -> int:
-    return _FILTER + (key & 0xFFFF) % _CLASSES
+def _group(key: int) -> int:
+    """The bit of the filter."""
+    return _FILTER + (key & _GROUPS)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -103,21 +107,24 @@ def _fill(
     first: npt.NDArray[np.int32],
     table: npt.NDArray[np.int64],
 ) -> int:
-    """Enter words and the numbers of their frequencies; returns the length of the longest one."""
+    """Enter words and the numbers of their frequencies; returns the length of the longest one.
+
+    A word listed twice has one frequency ("B超").
+    """
     mask, longest = len(table) - 1, 0
     for word in range(len(frequencies)):
         at, end = bounds[word], bounds[word + 1]
         asked = True
         while at < end:
             point, at = decode(data, at)
-            asked = asked and point < _POINTS and first[point] & _IS_ASKED > 0
+            asked = asked and point < _POINTS and first[point] & _IN_BLOCK > 0
         if not asked:  # "γ射线"
             continue
         point, at = decode(data, bounds[word])
         if at == end:
             first[point] |= np.int32(frequencies[word] << _FREQUENCY)
             continue
-        first[point] |= _GOES_ON
+        first[point] |= _HAS_CHILDREN
         node, length = point, 1
         while at < end:
             point, at = decode(data, at)
@@ -129,11 +136,10 @@ def _fill(
                 place = (place + 1) & mask
             if not table[place]:
                 table[place] = key << _KEY
-                table[home] |= 1 << _class(key)
+                table[home] |= 1 << _group(key)
             if at < end:
-                table[place] |= _GOES_ON
-            else:  # the last one counts of words listed twice
-                table[place] &= ~(_FREQUENCIES << _FREQUENCY)
+                table[place] |= _HAS_CHILDREN
+            else:
                 table[place] |= frequencies[word] << _FREQUENCY
             node = _POINTS + place
         longest = max(longest, length)
@@ -148,10 +154,7 @@ def _probabilities(path: pathlib.Path) -> Any:
 @functools.cache
 def load_model() -> Model:
     """The model of the package `jieba`, once a process: 0.2 s and 10 MB."""
-    specification = importlib.util.find_spec("jieba")
-    assert specification is not None
-    assert specification.origin is not None
-    folder = pathlib.Path(specification.origin).parent
+    folder = pathlib.Path(str(importlib.metadata.distribution("jieba").locate_file("jieba")))
     listed = pa.csv.read_csv(
         folder / "dict.txt",
         read_options=pa.csv.ReadOptions(column_names=["word", "frequency", "tag"]),
@@ -163,32 +166,30 @@ def load_model() -> Model:
     distinct, numbers = np.unique(listed.column("frequency").to_numpy(), return_inverse=True)
     log_total = math.log(listed.column("frequency").to_numpy().sum())
     first = np.zeros(_POINTS, np.int32)
-    first[list(_ASCII)] = _IS_ASKED
+    first[list(_ASCII)] = _IN_BLOCK
     for low, high in _HAN_RANGES:
-        first[low : high + 1] = _IS_ASKED
+        first[low : high + 1] = _IN_BLOCK
     table = np.zeros(1 << (2 * len(listed)).bit_length(), np.int64)
     longest = _fill(*text_buffers(listed.column("word")), numbers + 1, first, table)
-    start = np.array([_probabilities(folder / "finalseg/prob_start.py")[state] for state in _STATES])
+    starts, transitions, emissions = (_probabilities(folder / f"finalseg/prob_{name}.py") for name in _PROBABILITIES)
     transition = np.full((4, 4), _LEAST)
     emission = np.full((_MODEL_LAST + 1 - _MODEL_FIRST, 4), _LEAST)
-    transitions = _probabilities(folder / "finalseg/prob_trans.py")
-    emissions = _probabilities(folder / "finalseg/prob_emit.py")
-    for i, state in enumerate(_STATES):
-        for following, logarithm in transitions[state].items():
-            transition[i, _STATES.index(following)] = logarithm
-        for character, logarithm in emissions[state].items():
+    for state, name in enumerate(_STATE_NAMES):
+        for following, logarithm in transitions[name].items():
+            transition[state, _STATE_NAMES.index(following)] = logarithm
+        for character, logarithm in emissions[name].items():
             if _MODEL_FIRST <= ord(character) <= _MODEL_LAST:
-                emission[ord(character) - _MODEL_FIRST, i] = round(logarithm, 6)
+                emission[ord(character) - _MODEL_FIRST, state] = round(logarithm, _DIGITS)
     return Model(
         first=first,
         table=table,
-        # math.log, not numpy's: the last bit decides between ways that are as likely.
+        # math.log, as the library: numpy's may differ in the last bit, and near-ties depend on it.
         logs=np.array([-math.inf, *(math.log(frequency) - log_total for frequency in distinct.tolist())]),
         unknown=-log_total,
         longest=longest,
-        emission=emission,
-        start=start,
+        start=np.array([starts[name] for name in _STATE_NAMES]),
         transition=transition,
+        emission=emission,
     )
 
 
@@ -200,40 +201,39 @@ def _look_up(
     first: npt.NDArray[np.int32],
     table: npt.NDArray[np.int64],
     found: npt.NDArray[np.int16],
-    lengths: npt.NDArray[np.int8],
-    active: npt.NDArray[np.int32],
+    reaches: npt.NDArray[np.int8],
+    places: npt.NDArray[np.int32],
     keys: npt.NDArray[np.int64],
     entries: npt.NDArray[np.int64],
 ) -> None:
-    """All words of the dictionary in a part of a text.
+    """Find all words of the dictionary from `begin` to `end`, whole blocks.
 
     Args:
-        found: is set to the number of the frequency of the word of each length that begins at each place of the part;
-            0 if there is none.
-        lengths: is set to the length up to which `found` is set, 0 where nothing is asked.
-        active, keys, entries: scratch.
+        found: is set to the number of the frequency of the word of each length that begins at each place, 0 if there is
+            none; shape (places, longest).
+        reaches: is set to the length up to which `found` is set, 0 outside blocks.
+        places, keys, entries: scratch: where words may go on, by what, and what `table` holds for that.
     """
     mask, number = len(table) - 1, 0
     for i in range(begin, end):
-        point = min(points[i], _POINTS - 1)
-        entry = first[point]
+        entry = first[points[i]]
         found[i - begin, 0] = entry >> _FREQUENCY
-        lengths[i - begin] = entry & _IS_ASKED
-        if entry & _GOES_ON and i + 1 < end:
-            key = _key(point, points[i + 1])
-            active[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+        reaches[i - begin] = entry & _IN_BLOCK
+        if entry & _HAS_CHILDREN and i + 1 < end:
+            key = _key(points[i], points[i + 1])
+            places[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
             number += 1
     length = 1
     while number:
         left = 0
         for j in range(number):
             # No branch: whether two characters that meet begin a word is what no processor can guess.
-            i, key, entry = active[j], keys[j], entries[j]
-            active[left], keys[left], entries[left] = i, key, entry
-            left += (entry >> _class(key)) & 1
+            i, key, entry = places[j], keys[j], entries[j]
+            places[left], keys[left], entries[left] = i, key, entry
+            left += (entry >> _group(key)) & 1
         number = 0
         for j in range(left):
-            i, key, entry = active[j], keys[j], entries[j]
+            i, key, entry = places[j], keys[j], entries[j]
             place = _place(key, mask)
             while entry and (entry >> _KEY) & _KEYS != key:
                 place = (place + 1) & mask
@@ -241,11 +241,11 @@ def _look_up(
             if entry == 0:
                 continue
             found[i - begin, length] = (entry >> _FREQUENCY) & _FREQUENCIES
-            lengths[i - begin] = length + 1
-            if entry & _GOES_ON and i + length + 1 < end:
+            reaches[i - begin] = length + 1
+            if entry & _HAS_CHILDREN and i + length + 1 < end:
                 # Load now what the next round asks for.
                 key = _key(_POINTS + place, points[i + length + 1])
-                active[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+                places[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
                 number += 1
         length += 1
 
@@ -256,17 +256,17 @@ def _route(
     logs: npt.NDArray[np.float64],
     unknown: float,
     found: npt.NDArray[np.int16],
-    lengths: npt.NDArray[np.int8],
+    reaches: npt.NDArray[np.int8],
     best: npt.NDArray[np.float64],
     steps: npt.NDArray[np.int8],
 ) -> None:
-    """Set `steps` to the length of the word that the likeliest way takes from each place of a part; 0 outside blocks.
+    """Set `steps` to the length of the word that the likeliest way takes from each place of a part, 0 outside blocks.
 
-    `best` is the logarithm of the probability of the way from there to the end of the block. The longer word wins a tie.
+    `best` is set to the logarithm of the probability of the way on from there. The longer word wins a tie.
     """
     best[size] = 0.0
     for i in range(size - 1, -1, -1):
-        reach = lengths[i]
+        reach = reaches[i]
         if reach == 0:
             best[i], steps[i] = 0.0, 0
             continue
@@ -285,38 +285,49 @@ def _viterbi(
     points: npt.NDArray[np.int32],
     begin: int,
     end: int,
-    emission: npt.NDArray[np.float64],
     start: npt.NDArray[np.float64],
     transition: npt.NDArray[np.float64],
-    back: npt.NDArray[np.uint8],
+    emission: npt.NDArray[np.float64],
+    ends_word: npt.NDArray[np.uint8],
 ) -> None:
-    """Set `back` to 1 for each of the characters `begin` to `end` that ends a word by the hidden Markov model, else 0.
+    """Set `ends_word` to whether each character from `begin` to `end` ends a word by the hidden Markov model.
 
-    Of ways as likely, the one whose state is the later one of begin, end, continue and single wins.
+    Words begin and end, so a state comes after one of two only, and the last one ends a word. Of ways as likely, the
+    one whose state has the greater number wins.
     """
+    be, bm = transition[_BEGIN, _END], transition[_BEGIN, _MIDDLE]
+    eb, es = transition[_END, _BEGIN], transition[_END, _SINGLE]
+    me, mm = transition[_MIDDLE, _END], transition[_MIDDLE, _MIDDLE]
+    sb, ss = transition[_SINGLE, _BEGIN], transition[_SINGLE, _SINGLE]
     row = points[begin] - _MODEL_FIRST
-    b, e = start[0] + emission[row, 0], start[1] + emission[row, 1]
-    m, s = start[2] + emission[row, 2], start[3] + emission[row, 3]
-    eb, es, sb, ss = transition[1, 0], transition[1, 3], transition[3, 0], transition[3, 3]
-    be, bm, me, mm = transition[0, 1], transition[0, 2], transition[2, 1], transition[2, 2]
+    b, e = start[_BEGIN] + emission[row, _BEGIN], start[_END] + emission[row, _END]
+    m, s = start[_MIDDLE] + emission[row, _MIDDLE], start[_SINGLE] + emission[row, _SINGLE]
     for i in range(begin + 1, end):
         row = points[i] - _MODEL_FIRST
-        into_b, into_e, into_m, into_s = emission[row, 0], emission[row, 1], emission[row, 2], emission[row, 3]
-        b_of_e, b_of_s = e + eb + into_b, s + sb + into_b
-        e_of_b, e_of_m = b + be + into_e, m + me + into_e
-        m_of_b, m_of_m = b + bm + into_m, m + mm + into_m
-        s_of_e, s_of_s = e + es + into_s, s + ss + into_s
-        # A bit for each state: whether it comes from the earlier one of the two that it may come from.
-        back[i - begin] = (b_of_e > b_of_s) | (e_of_b > e_of_m) << 1 | (m_of_b > m_of_m) << 2 | (s_of_e > s_of_s) << 3
-        b, e, m, s = max(b_of_e, b_of_s), max(e_of_b, e_of_m), max(m_of_b, m_of_m), max(s_of_e, s_of_s)
-    state = 1 if e > s else 3
+        to_b, to_e = emission[row, _BEGIN], emission[row, _END]
+        to_m, to_s = emission[row, _MIDDLE], emission[row, _SINGLE]
+        # From left to right, as the library adds.
+        b_after_e, b_after_s = e + eb + to_b, s + sb + to_b
+        e_after_b, e_after_m = b + be + to_e, m + me + to_e
+        m_after_b, m_after_m = b + bm + to_m, m + mm + to_m
+        s_after_e, s_after_s = e + es + to_s, s + ss + to_s
+        # A bit for each state: whether it comes after the first of its two.
+        ends_word[i - begin] = (
+            (b_after_e > b_after_s) << _BEGIN
+            | (e_after_b > e_after_m) << _END
+            | (m_after_b > m_after_m) << _MIDDLE
+            | (s_after_e > s_after_s) << _SINGLE
+        )
+        b, e = max(b_after_e, b_after_s), max(e_after_b, e_after_m)
+        m, s = max(m_after_b, m_after_m), max(s_after_e, s_after_s)
+    state = _END if e > s else _SINGLE
     for i in range(end - begin - 1, -1, -1):
-        is_earlier = back[i] >> state & 1
-        back[i] = state & 1
-        if state == 0 or state == 3:
-            state = 1 if is_earlier else 3
+        is_after_first = ends_word[i] >> state & 1
+        ends_word[i] = state in (_END, _SINGLE)
+        if state in (_BEGIN, _SINGLE):
+            state = _END if is_after_first else _SINGLE
         else:
-            state = 0 if is_earlier else 2
+            state = _BEGIN if is_after_first else _MIDDLE
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -329,45 +340,44 @@ def _cut_run(
     points: npt.NDArray[np.int32],
     begin: int,
     end: int,
-    emission: npt.NDArray[np.float64],
     start: npt.NDArray[np.float64],
     transition: npt.NDArray[np.float64],
-    back: npt.NDArray[np.uint8],
+    emission: npt.NDArray[np.float64],
+    ends_word: npt.NDArray[np.uint8],
     ends: npt.NDArray[np.int32],
     words: int,
 ) -> int:
-    """Add the ends of the words of a run of single characters that is no word; returns the number of words so far."""
+    """Add the ends of the words of single characters from `begin` to `end`; returns the number of words so far.
+
+    `ends_word` is scratch.
+    """
     at = begin
     while at < end:
         after = at + 1
         if _MODEL_FIRST <= points[at] <= _MODEL_LAST:
             while after < end and _MODEL_FIRST <= points[after] <= _MODEL_LAST:
                 after += 1
-            if after == at + 1:
-                ends[words] = after
-                words += 1
-            else:
-                _viterbi(points, at, after, emission, start, transition, back)
-                for i in range(at, after):
+            if after > at + 1:
+                _viterbi(points, at, after, start, transition, emission, ends_word)
+                for i in range(at, after - 1):
                     ends[words] = i + 1
-                    words += back[i - at]
-        elif _is_alphanumeric(points[at]):
-            # "a", "a-1", "1.5%"
+                    words += ends_word[i - at]
+        elif _is_alphanumeric(points[at]):  # "a", "a-1", "1.5%"
             while after < end:
-                if points[after] in (45, 46, 95) and after + 1 < end and _is_alphanumeric(points[after + 1]):
-                    after += 1
-                elif not _is_alphanumeric(points[after]):
+                point = points[after]
+                if point in (_HYPHEN, _POINT, _UNDERSCORE):
+                    if after + 1 == end or not _is_alphanumeric(points[after + 1]):
+                        break
+                elif not _is_alphanumeric(point):
                     break
                 after += 1
-            if after < end and points[after] == 37:
+            if after < end and points[after] == _PERCENT:
                 after += 1
-            ends[words] = after
-            words += 1
         else:
             while after < end and not (_is_alphanumeric(points[after]) or _MODEL_FIRST <= points[after] <= _MODEL_LAST):
                 after += 1
-            ends[words] = after
-            words += 1
+        ends[words] = after
+        words += 1
         at = after
     return words
 
@@ -377,65 +387,60 @@ def _segment(
     model: Model, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
     first, table, logs, unknown, longest = model.first, model.table, model.logs, model.unknown, model.longest
-    emission, start, transition = model.emission, model.start, model.transition
-    most = 0
+    start, transition, emission = model.start, model.transition, model.emission
+    most, most_of_one = 0, 0
     for document in range(len(wanted)):
         if wanted[document]:
-            most += bounds[document + 1] - bounds[document]
+            size = bounds[document + 1] - bounds[document]
+            most, most_of_one = most + size, max(most_of_one, size)
     ends, words = np.empty(most, np.int32), 0
     word_bounds = np.zeros(len(wanted) + 1, np.int64)
-    points, size = np.empty(0, np.int32), 0
+    points = np.empty(most_of_one, np.int32)
+    capacity = 0
     for document in range(len(wanted)):
-        at, end = bounds[document], bounds[document + 1]
-        if wanted[document] and at < end:
-            if end - at > len(points):
-                points = np.empty(2 * (end - at), np.int32)
-            total = 0
-            while at < end:
-                points[total], at = decode(data, at)
-                total += 1
-            begin = 0
-            while begin < total:
-                until = min(total, begin + _PARTS)
-                while until < total and points[until] < _POINTS and first[points[until]] & _IS_ASKED:
-                    until += 1
-                if until - begin > size:
-                    size = 2 * (until - begin)
-                    found = np.empty((size, longest), np.int16)
-                    lengths, steps = np.empty((2, size), np.int8)
-                    active = np.empty(size, np.int32)
-                    keys, entries = np.empty((2, size), np.int64)
-                    best = np.empty(size + 1, np.float64)
-                    back = np.empty(size, np.uint8)
-                _look_up(points, begin, until, first, table, found, lengths, active, keys, entries)
-                _route(until - begin, logs, unknown, found, lengths, best, steps)
-                i = begin
-                while i < until:
-                    step = steps[i - begin]
-                    if step > 1:
-                        i += step
-                        ends[words] = i
+        at, data_end, size = bounds[document], bounds[document + 1], 0
+        while wanted[document] and at < data_end:
+            point, at = decode(data, at)
+            points[size] = min(point, _POINTS - 1)  # in no block, as all above
+            size += 1
+        begin = 0
+        while begin < size:
+            end = min(size, begin + _PART)
+            # A part ends with a block, and not within a line break.
+            while end < size and (first[points[end]] & _IN_BLOCK or points[end] == 10):
+                end += 1
+            if end - begin > capacity:
+                capacity = 2 * (end - begin)
+                found = np.empty((capacity, longest), np.int16)
+                reaches, steps = np.empty((2, capacity), np.int8)
+                places = np.empty(capacity, np.int32)
+                keys, entries = np.empty((2, capacity), np.int64)
+                best = np.empty(capacity + 1, np.float64)
+                ends_word = np.empty(capacity, np.uint8)
+            _look_up(points, begin, end, first, table, found, reaches, places, keys, entries)
+            _route(end - begin, logs, unknown, found, reaches, best, steps)
+            i = begin
+            while i < end:
+                # A run of single characters, or none; then a longer word, or what stands outside blocks.
+                run = i
+                while i < end and steps[i - begin] == 1:
+                    i += 1
+                length = i - run
+                is_word = 1 < length <= reaches[run - begin] and found[run - begin, length - 1] > 0
+                if length > 1 and not is_word:
+                    words = _cut_run(points, run, i, start, transition, emission, ends_word, ends, words)
+                else:
+                    for j in range(run, i):
+                        ends[words] = j + 1
                         words += 1
-                        continue
-                    if step == 0:
-                        i += 2 if points[i] == 13 and i + 1 < total and points[i + 1] == 10 else 1
-                        ends[words] = i
-                        words += 1
-                        continue
-                    run = i
-                    while i < until and steps[i - begin] == 1:
-                        i += 1
-                    length = i - run
-                    if length == 1:
-                        ends[words] = i
-                        words += 1
-                    elif length <= lengths[run - begin] and found[run - begin, length - 1]:
-                        for j in range(run, i):
-                            ends[words] = j + 1
-                            words += 1
+                if i < end:
+                    if steps[i - begin]:
+                        i += steps[i - begin]
                     else:
-                        words = _cut_run(points, run, i, emission, start, transition, back, ends, words)
-                begin = i
+                        i += 2 if points[i] == 13 and i + 1 < end and points[i + 1] == 10 else 1
+                    ends[words] = i
+                    words += 1
+            begin = end
         word_bounds[document + 1] = words
     return ends[:words].copy(), word_bounds
 
@@ -443,7 +448,7 @@ def _segment(
 def word_ends(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Where the words of texts end, in code points; white space and symbols are words too.
+    """Where the words of texts end, in code points. White space and symbols are words too.
 
     Args:
         data, bounds: UTF-8 and where each text begins and the last one ends, shape (n + 1,).
