@@ -393,7 +393,9 @@ def _segment(
         if wanted[document]:
             size = bounds[document + 1] - bounds[document]
             most, most_of_one = most + size, max(most_of_one, size)
-    ends, words = np.empty(most, np.int32), 0
+    # Not 0: for a literal numba would compile all that takes it once more.
+    zero = np.int64(0)
+    ends, words = np.empty(most, np.int32), zero
     word_bounds = np.zeros(len(wanted) + 1, np.int64)
     points = np.empty(most_of_one, np.int32)
     capacity = 0
@@ -403,7 +405,7 @@ def _segment(
             point, at = decode(data, at)
             points[size] = min(point, _POINTS - 1)  # in no block, as all above
             size += 1
-        begin = 0
+        begin = zero
         while begin < size:
             end = min(size, begin + _PART)
             # A part ends with a block, and not within a line break.
@@ -412,9 +414,9 @@ def _segment(
             if end - begin > capacity:
                 capacity = 2 * (end - begin)
                 found = np.empty((capacity, longest), np.int16)
-                reaches, steps = np.empty((2, capacity), np.int8)
+                reaches, steps = np.empty(capacity, np.int8), np.empty(capacity, np.int8)
                 places = np.empty(capacity, np.int32)
-                keys, entries = np.empty((2, capacity), np.int64)
+                keys, entries = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
                 best = np.empty(capacity + 1, np.float64)
                 ends_word = np.empty(capacity, np.uint8)
             _look_up(points, begin, end, first, table, found, reaches, places, keys, entries)
