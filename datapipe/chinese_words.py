@@ -393,8 +393,8 @@ def _segment(
         if wanted[document]:
             size = bounds[document + 1] - bounds[document]
             most, most_of_one = most + size, max(most_of_one, size)
-    # Not 0: for a literal numba would compile all that takes it once more.
-    zero = np.int64(0)
+    # Not 0: numba would compile what takes a literal once more.
+    zero = int(np.int64(0))
     ends, words = np.empty(most, np.int32), zero
     word_bounds = np.zeros(len(wanted) + 1, np.int64)
     points = np.empty(most_of_one, np.int32)
