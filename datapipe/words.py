@@ -9,8 +9,8 @@ says what a character is; this says how characters make words.
                  spaces are a token, but no word
     whitespace   runs of anything but white space, as `str.split`
     characters   each letter or digit with its marks is a word; other symbols as in `unicode`
-    rjieba       Chinese word segmentation (jieba's dictionary and hidden Markov model); white space and symbols are no
-                 tokens
+    rjieba       Chinese word segmentation (jieba's dictionary and hidden Markov model, see `chinese_words.py`); white
+                 space and symbols are no tokens
     auto         rjieba for Chinese; characters for languages written without spaces that have no segmenter here (Thai,
                  Lao, Khmer, Burmese, Tibetan, Dzongkha); unicode for all others, Japanese included. FineWeb-2's
                  Chinese thresholds (mean word length 1 to 5, say) were fitted on segmented words and mean nothing on
@@ -24,9 +24,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import regex
-import rjieba
 
-from datapipe.characters import DIGIT, HAN, LETTER, MARK, SPACE
+from datapipe import chinese_words
+from datapipe.characters import DIGIT, HAN, LETTER, MARK, SPACE, text_buffers
 
 # Word_Break classes of UAX 29, as `word_break_table` numbers them. Any other stands alone.
 (
@@ -116,27 +116,11 @@ def kind_of(definition: str, language: str) -> int:
     return CHARACTERS if language in UNSEGMENTED else UNICODE
 
 
-@functools.cache
-def _segmenter() -> rjieba.Jieba:
-    return rjieba.Jieba()
-
-
 def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Word ends by rjieba, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted."""
-    bounds = np.zeros(len(texts) + 1, np.int64)
+    """Word ends as rjieba's, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted."""
     if not wanted.any():
-        return np.zeros(0, np.int32), bounds
-    cut = _segmenter().cut
-    lengths: list[int] = []
-    for i in np.flatnonzero(wanted).tolist():
-        before = len(lengths)
-        lengths.extend(map(len, cut(texts[i].as_py() or "")))
-        bounds[i + 1] = len(lengths) - before
-    np.cumsum(bounds, out=bounds)
-    sums = np.concatenate([[0], np.cumsum(lengths)])
-    # From the end of each document's predecessor on: within the document.
-    ends = sums[1:] - np.repeat(sums[bounds[:-1]], np.diff(bounds))
-    return ends.astype(np.int32), bounds
+        return np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64)
+    return chinese_words.word_ends(*text_buffers(texts), wanted)
 
 
 @numba.njit(cache=True, nogil=True)

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import regex
+import rjieba
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,7 +30,7 @@ def split_words(text: str, kind: str) -> list[str]:
     if kind == "whitespace":
         return text.split()
     if kind == "rjieba":
-        return [word for word in words._segmenter().cut(text) if any(map(is_letter, word))]
+        return [word for word in rjieba.cut(text) if any(map(is_letter, word))]
     word = r"[\p{L}\p{N}\p{M}_]"
     if kind == "characters":
         token = rf"{word}\p{{M}}*"
