@@ -1,4 +1,4 @@
-"""fastText classifiers: reads their files and predicts what the library does, several times as fast.
+"""fastText classifiers: reads their files and predicts what the library does, at twice its speed and more.
 
 `language.py`, `quality.py` and `safety.py` ask such models (Joulin et al. 2016, "Bag of Tricks for Efficient Text
 Classification"). A text is the mean of the vectors of its words, of the words' character n-grams and of n-grams of
