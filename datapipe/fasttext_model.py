@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from datapipe import files
 
@@ -471,16 +470,19 @@ class _ModelFile:
         self._at += size
         return names[: bounds[-1]].copy(), bounds, counts, types.tolist()
 
-    def dense(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
+    def _check_shape(self, rows: int, dimensions: int) -> None:
         shape = self.take("<i8", 2).tolist()
         self.check(shape == [rows, dimensions], f"its matrix has the shape {shape}, not {[rows, dimensions]}")
+
+    def dense(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
+        """A matrix that is stored as it is."""
+        self._check_shape(rows, dimensions)
         return self.take("<f4", rows, dimensions)
 
     def quantised(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
         """A matrix that is stored as the nearest of 256 centroids of each part of a row, unpacked."""
         has_lengths = bool(self.take("u1", 1)[0])
-        shape = self.take("<i8", 2).tolist()
-        self.check(shape == [rows, dimensions], f"its matrix has the shape {shape}, not {[rows, dimensions]}")
+        self._check_shape(rows, dimensions)
         (size,) = self.take("<i4", 1).tolist()
         self.check(size % max(1, rows) == 0, f"it has {size} codes for {rows} vectors")
         codes = self.take("u1", rows, size // max(1, rows))
@@ -592,5 +594,5 @@ def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
 @functools.cache
 def load_model(path: str) -> FastTextModel:
     """The classifier of a file, once a process."""
-    with pa.memory_map(path) if files.is_local(path) else files.open_input(path) as source:
+    with files.open_input(path) as source:
         return read_model(path, np.frombuffer(source.read_buffer(), np.uint8))

@@ -117,6 +117,10 @@ class Source:
         """A reject of this file."""
         return Reject(self.name, position, reason, detail, raw[:RAW_BYTES])
 
+    def expands_too_much(self, size: int, compressed: int) -> bool:
+        """Whether so many bytes, of so many in the file, are a decompression bomb; a little file may expand freely."""
+        return size > max(EXPANSION_FLOOR_BYTES, self.max_expansion * compressed)
+
     def decode(self, raw: bytes) -> str:
         """The text of a record's bytes.
 
@@ -201,7 +205,7 @@ class Source:
             if not data:
                 break
             produced += len(data)
-            if produced > EXPANSION_FLOOR_BYTES and produced > self.max_expansion * file.tell():
+            if self.expands_too_much(produced, file.tell()):
                 detail = f"{compression}: {file.tell()} bytes expand to more than {self.max_expansion:g} times as many"
                 damage = Damage("decompression_bomb", detail)
             pending += data

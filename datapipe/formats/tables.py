@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as pt
 
-from datapipe.formats.source import EXPANSION_FLOOR_BYTES, RAW_BYTES, Damage, Reject, Row, Source
+from datapipe.formats.source import RAW_BYTES, Damage, Reject, Row, Source
 
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20  # fewer rows at once where they are long: one may hold megabytes
@@ -46,7 +46,7 @@ def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]
         if middle < source.start or (source.stop is not None and middle >= source.stop):
             continue
         size = groups[number].total_byte_size
-        if size > max(EXPANSION_FLOOR_BYTES, source.max_expansion * file.size()):
+        if source.expands_too_much(size, file.size()):
             detail = f"parquet row group {number}: {size} bytes in a file of {file.size()}"
             yield source.reject(first, "decompression_bomb", detail)
             continue
@@ -65,7 +65,7 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
     row = 0
     try:
         with source.seekable() as file, _damage("arrow"):
-            for batch in _arrow_batches(file, source.max_expansion):
+            for batch in _arrow_batches(source, file):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
                     _as_binary(column).validate(full=True)
@@ -76,12 +76,12 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
         yield source.reject(row, damage.reason, damage.detail)
 
 
-def _arrow_batches(file: pa.NativeFile, max_expansion: float) -> Iterator[pa.RecordBatch]:
+def _arrow_batches(source: Source, file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
     """The batches of a stream, which is also what an Arrow file holds between its magic bytes and its footer."""
     footer = file.read(8) == b"ARROW1\0\0"
     start = 8 if footer else 0
     file.seek(start)
-    safe, bomb = _safe_batches(file, max_expansion)
+    safe, bomb = _safe_batches(source, file)
     file.seek(start)
     batches = 0
     for batch in itertools.islice(pa.ipc.open_stream(file), safe):
@@ -93,7 +93,7 @@ def _arrow_batches(file: pa.NativeFile, max_expansion: float) -> Iterator[pa.Rec
         raise pa.ArrowInvalid("the stream of batches ends too soon")
 
 
-def _safe_batches(file: pa.NativeFile, max_expansion: float) -> tuple[int | None, Damage | None]:
+def _safe_batches(source: Source, file: pa.NativeFile) -> tuple[int | None, Damage | None]:
     """How many batches of a stream come before one that expands too much, and what is said of that; or None and None.
 
     Nothing is expanded. Any other damage is left to whoever reads the batches before it.
@@ -105,7 +105,7 @@ def _safe_batches(file: pa.NativeFile, max_expansion: float) -> tuple[int | None
                 size = _expanded_bytes(message)
             except struct.error as error:
                 return batches, Damage("corrupt_file", f"arrow batch {batches}: {error}")
-            if size > max(EXPANSION_FLOOR_BYTES, max_expansion * file.size()):
+            if source.expands_too_much(size, file.size()):
                 detail = f"arrow batch {batches}: {size} bytes in a file of {file.size()}"
                 return batches, Damage("decompression_bomb", detail)
             batches += message.type == "record batch"

@@ -76,7 +76,7 @@ def test_a_broken_row_group_leaves_the_others(read: Read, tmp_path: pathlib.Path
 
 
 def test_a_parquet_file_that_expands_too_much_is_not_unpacked(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datapipe.formats.tables.EXPANSION_FLOOR_BYTES", 1 << 20)
+    monkeypatch.setattr("datapipe.formats.source.EXPANSION_FLOOR_BYTES", 1 << 20)
     rows = [*(f"document {n}" for n in range(10)), *["x" * (1 << 20)] * 10, "last"]
     table = pa.table({"text": rows})
     sink = pa.BufferOutputStream()
@@ -115,7 +115,7 @@ def test_arrow_files_and_streams(read: Read, new: Callable[..., Any]) -> None:
 def test_an_arrow_file_that_expands_too_much_is_not_unpacked(
     read: Read, monkeypatch: pytest.MonkeyPatch, column: str
 ) -> None:
-    monkeypatch.setattr("datapipe.formats.tables.EXPANSION_FLOOR_BYTES", 1 << 20)
+    monkeypatch.setattr("datapipe.formats.source.EXPANSION_FLOOR_BYTES", 1 << 20)
     texts = pa.array([*["a"] * 5, *["x" * (1 << 18)] * 5])
     table = pa.table({"text": texts if column == "text" else pa.array(["y" * (3 << 20)]).dictionary_encode()})
     sink = pa.BufferOutputStream()
