@@ -17,7 +17,7 @@ import pyarrow as pa
 import rjieba
 
 from benchmarks.dedup_quality import records
-from datapipe.words import segment
+from datapipe.text.words import segment
 
 DOCUMENTS = 2000
 CHARACTERS = 1000

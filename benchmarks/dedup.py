@@ -27,11 +27,11 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.dedup_quality import ROWS_PER_BATCH, ROWS_PER_PART, SHINGLE_SIZE, THRESHOLD, corpus, records
-from datapipe.corpus import Corpus, Part
-from datapipe.exact_duplicates import FindExactDuplicates
-from datapipe.near_duplicates import FindNearDuplicates
-from datapipe.repeated_text import FindRepeatedText
-from datapipe.sketches import sketches
+from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.dedup.near_duplicates import FindNearDuplicates
+from datapipe.dedup.repeated_text import FindRepeatedText
+from datapipe.dedup.sketches import sketches
+from datapipe.store.corpus import Corpus, Part
 
 DOCUMENT_BYTES = 3000
 PERMUTATIONS = 128
@@ -65,7 +65,7 @@ def documents(data: pathlib.Path, number: int) -> list[str]:
 
 
 def shingles(text: str) -> set[str]:
-    """The same tokens and shingles as `datapipe.shingles`, in Python."""
+    """The same tokens and shingles as `datapipe.text.shingles`, in Python."""
     tokens = TOKEN.findall(text.lower())
     return {" ".join(tokens[at : at + SHINGLE_SIZE]) for at in range(max(1, len(tokens) - SHINGLE_SIZE + 1))}
 

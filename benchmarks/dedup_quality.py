@@ -24,13 +24,13 @@ import pyarrow as pa
 import scipy.sparse
 import zstandard
 
-from datapipe.characters import text_buffers
-from datapipe.corpus import ROW_BITS, Part, part_path, write_columns
-from datapipe.minhash import band_hashes
-from datapipe.near_duplicates import FindNearDuplicates
-from datapipe.shingle_sets import sorted_sets
-from datapipe.shingles import shingle_hashes
-from datapipe.sketches import sketches
+from datapipe.dedup.near_duplicates import FindNearDuplicates
+from datapipe.dedup.shingle_sets import sorted_sets
+from datapipe.dedup.sketches import sketches
+from datapipe.store.corpus import ROW_BITS, Part, part_path, write_columns
+from datapipe.text.characters import text_buffers
+from datapipe.text.minhash import band_hashes
+from datapipe.text.shingles import shingle_hashes
 
 THRESHOLD = 0.8
 SHINGLE_SIZE = 5

@@ -23,10 +23,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import zstandard
 
-from datapipe.clusters import learn_centres, nearest
-from datapipe.corpus import Corpus, Part, part_path, write_columns
-from datapipe.embeddings import HASHED_NGRAMS, EmbedDocuments, read_vectors
-from datapipe.semantic_duplicates import LEAST_THRESHOLD, NEAREST_CLUSTERS, calibrate
+from datapipe.dedup.clusters import learn_centres, nearest
+from datapipe.dedup.embeddings import HASHED_NGRAMS, EmbedDocuments, read_vectors
+from datapipe.dedup.semantic_duplicates import LEAST_THRESHOLD, NEAREST_CLUSTERS, calibrate
+from datapipe.store.corpus import Corpus, Part, part_path, write_columns
 
 EDIT_RATES = (0.01, 0.05, 0.1, 0.2, 0.3)
 PAGE_CHARACTERS = {"en": 3000, "zh": 1000}  # 3 KB each

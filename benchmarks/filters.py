@@ -115,11 +115,11 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
     import pyarrow as pa
 
     from benchmarks.dedup_quality import ROWS_PER_BATCH, corpus
-    from datapipe.corpus import Corpus, append_columns
-    from datapipe.language import IdentifyLanguage
-    from datapipe.measurements import MeasureText
-    from datapipe.quality import ScoreQuality
-    from datapipe.rules import ApplyRules
+    from datapipe.filters.language import IdentifyLanguage
+    from datapipe.filters.measurements import MeasureText
+    from datapipe.filters.quality import ScoreQuality
+    from datapipe.filters.rules import ApplyRules
+    from datapipe.store.corpus import Corpus, append_columns
 
     print(
         f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7} {'start':>7}   us a document; bare:"
@@ -171,13 +171,13 @@ def drawn(pages: list[str], number: int) -> list[str]:
 
 
 def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
-    """CPU seconds of the stages over parts on disk: a pipeline each, in this process, as `datapipe.run` builds it."""
+    """CPU seconds of the stages over parts on disk, each in a pipeline here, as `datapipe.engine.run` builds them."""
     import apache_beam as beam
 
-    from datapipe import work
-    from datapipe.corpus import part_path
-    from datapipe.progress import Progress
-    from datapipe.runner import Runner
+    from datapipe.engine import work
+    from datapipe.engine.progress import Progress
+    from datapipe.engine.runner import Runner
+    from datapipe.store.corpus import part_path
 
     runner = Runner(mode="in_memory")
 
@@ -226,9 +226,9 @@ def datapipe_verdicts(texts: list[str], words: str, definition: str) -> dict[str
     """CPU seconds, and each document's verdict by filter: datatrove's name of the first failed rule, or none."""
     import pyarrow as pa
 
-    from datapipe.corpus import append_columns
-    from datapipe.measurements import MeasureText
-    from datapipe.rules import ApplyRules
+    from datapipe.filters.measurements import MeasureText
+    from datapipe.filters.rules import ApplyRules
+    from datapipe.store.corpus import append_columns
 
     measure = MeasureText(words=words, definition=definition)
     judge = ApplyRules(rule_sets={"default": list(REASONS)})
@@ -247,7 +247,7 @@ def datapipe_measures(texts: list[str]) -> list[list[float]]:
     """Each document's measures of `DOLMA_MEASURES` and n-gram shares, by dolma's definition."""
     import pyarrow as pa
 
-    from datapipe.measurements import measure_text
+    from datapipe.filters.measurements import measure_text
 
     measured = measure_text(pa.array(texts), pa.array(["en"] * len(texts)), definition="dolma")
     names = [*DOLMA_MEASURES, *(f"{'top' if n < 5 else 'duplicate'}_{n}gram_share" for n in range(2, 11))]

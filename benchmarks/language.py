@@ -4,8 +4,8 @@
 
 The peer is the fastText library with `lid.176.ftz` alone, called as its documentation says, on the same texts. Speed is
 documents per second of CPU time of one thread, on documents of 3,000 characters; "kernel" is the peer's model on all of
-each by `datapipe.fasttext_model`. A start is the CPU time of a new process until its first document is judged, with an
-empty numba cache (cold) and a filled one (warm).
+each, asked by `datapipe.text.fasttext_model`. A start is the CPU time of a new process until its first document is
+judged, with an empty numba cache (cold) and a filled one (warm).
 """
 
 import argparse
@@ -25,16 +25,17 @@ import fasttext
 import pyarrow as pa
 
 from benchmarks.dedup_quality import records
-from datapipe.characters import text_buffers
-from datapipe.fasttext_model import load_model
-from datapipe.language import identify, model_path
+from datapipe.filters.language import identify, model_path
+from datapipe.text.characters import text_buffers
+from datapipe.text.fasttext_model import load_model
 
 TARGETS = {"zh": 0.97, "en": 0.985, "fr": 0.985, "de": 0.985, "es": 0.985, "ru": 0.985, "ja": 0.985, "ko": 0.985}
 SAME = {"nb": "no"}  # Bokmål, which lid.176 calls Norwegian
 PROSE = ("en-c4-300", "multi-docs", "multi-templated", "zh-articles", "zh-poetry", "zh-versions")
 CHARACTERS = 3000
 START = (
-    "import pyarrow, datapipe.language as l; l.identify(pyarrow.array(['To be or not to be, that is the question.']))"
+    "import pyarrow, datapipe.filters.language as l; "
+    "l.identify(pyarrow.array(['To be or not to be, that is the question.']))"
 )
 
 

@@ -14,12 +14,12 @@ import tempfile
 
 # Stages with kernels that run over every document.
 STAGES = {
-    "language": "from datapipe.language import IdentifyLanguage as Stage",
-    "lines": "from datapipe.lines import RemoveLines as Stage",
-    "measurements": "from datapipe.measurements import MeasureText as Stage",
-    "sketches": "from datapipe.sketches import SketchDocuments as Stage",
+    "language": "from datapipe.filters.language import IdentifyLanguage as Stage",
+    "lines": "from datapipe.filters.lines import RemoveLines as Stage",
+    "measurements": "from datapipe.filters.measurements import MeasureText as Stage",
+    "sketches": "from datapipe.dedup.sketches import SketchDocuments as Stage",
 }
-IMPORT = "import pyarrow as pa, datapipe.corpus"
+IMPORT = "import pyarrow as pa, datapipe.store.corpus"
 RUN = """
 text = "To be, or not to be: that is the question. 生存还是毁灭，这是一个问题。"
 Stage().process(pa.record_batch({"text": [text], "language": ["en"]}))

@@ -35,7 +35,7 @@ print(json.dumps([trafilatura.__version__, texts, seconds]))
 
 def extract_here(pages: list[str], rounds: int) -> tuple[list[str], list[float]]:
     """Texts, and seconds a page in each round, of the reader of this project."""
-    from datapipe.formats import Source, web
+    from datapipe.read.formats import Source, web
 
     source = Source("", "")
     encoded = [page.encode() for page in pages]
@@ -71,7 +71,7 @@ def kept(texts: list[str], sentences: list[tuple[str, ...]]) -> str:
 
 def main() -> None:
     """Print both sides."""
-    from tests.datapipe.formats.pages import PAGES
+    from tests.datapipe.read.formats.pages import PAGES
 
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--peer", help="the Python of an environment with Trafilatura")

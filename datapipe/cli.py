@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, NoReturn
 import tokenizer_training.cli
 
 if TYPE_CHECKING:
-    from datapipe.corpus import Corpus
+    from datapipe.store.corpus import Corpus
 
 STOPPED = 128 + signal.SIGINT  # what shells report of a command ended by Ctrl-C
-RECIPES = pathlib.Path(__file__).parent.parent / "pipelines" / "recipes"
+RECIPES = pathlib.Path(__file__).parent / "recipes"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -108,13 +108,13 @@ def _fail(status: int, error: object) -> int:
 
 def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
-    from datapipe import files
-    from datapipe.documents import TooManyRejectsError
-    from datapipe.funnel import render_funnel
-    from datapipe.recipe import RecipeError, load_recipe
-    from datapipe.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
-    from datapipe.runner import PipelineError, Runner, cause
-    from datapipe.worker import give_memory_back
+    from datapipe.engine.funnel import render_funnel
+    from datapipe.engine.recipe import RecipeError, load_recipe
+    from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
+    from datapipe.engine.runner import PipelineError, Runner, cause
+    from datapipe.engine.worker import give_memory_back
+    from datapipe.read.documents import TooManyRejectsError
+    from datapipe.store import files
 
     give_memory_back()
     started = time.monotonic()
@@ -146,7 +146,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
 
 def _beside(path: str) -> str:
     """The folder that holds the input folder, or the folder of the input file's folder."""
-    from datapipe import files
+    from datapipe.store import files
 
     if files.is_local(path):
         path = os.path.abspath(path)  # noqa: PTH100 - joined as text with remote ones below
@@ -185,7 +185,7 @@ def _recipes() -> int:
 def _stages(name: str | None) -> int:
     import yaml
 
-    from datapipe.recipe import STAGES, defaults
+    from datapipe.engine.recipe import STAGES, defaults
 
     for stage in STAGES:
         documentation = inspect.getdoc(stage) or ""
@@ -200,10 +200,10 @@ def _stages(name: str | None) -> int:
 
 
 def _look(arguments: argparse.Namespace) -> int:
-    from datapipe.explain import UnknownDocumentError, explain
-    from datapipe.funnel import count_funnel, render_funnel
-    from datapipe.report import write_report
-    from datapipe.run import RunError, open_corpus
+    from datapipe.engine.explain import UnknownDocumentError, explain
+    from datapipe.engine.funnel import count_funnel, render_funnel
+    from datapipe.engine.report import write_report
+    from datapipe.engine.run import RunError, open_corpus
 
     try:
         corpus, record = open_corpus(arguments.output)
@@ -222,8 +222,8 @@ def _look(arguments: argparse.Namespace) -> int:
 
 
 def _fit(corpus: "Corpus", arguments: argparse.Namespace) -> str:
-    from datapipe.measurements import MeasureText
-    from datapipe.thresholds import fit_thresholds, thresholds_yaml
+    from datapipe.filters.measurements import MeasureText
+    from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
 
     columns = [*MeasureText.writes.names, "language"]
     # All documents are trusted: what the rules of that run removed counts too.

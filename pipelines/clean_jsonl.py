@@ -16,9 +16,9 @@ import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from datapipe.language import IdentifyLanguage
-from datapipe.measurements import MeasureText
-from datapipe.rules import ApplyRules
+from datapipe.filters.language import IdentifyLanguage
+from datapipe.filters.measurements import MeasureText
+from datapipe.filters.rules import ApplyRules
 
 KEPT, REMOVED = "kept", "removed"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pytest
 
-from datapipe.corpus import Corpus, Part, part_path, write_columns
+from datapipe.store.corpus import Corpus, Part, part_path, write_columns
 
 ROOT = pathlib.Path(__file__).parent.parent
 CorpusOf = Callable[..., list[Part]]

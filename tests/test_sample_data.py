@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from datapipe import decontamination, instructions
-from datapipe.documents import ReadDocuments, plan, read_groups
+from datapipe.mix import decontamination
+from datapipe.read import instructions
+from datapipe.read.documents import ReadDocuments, plan, read_groups
 from tests.conftest import ROOT
 
 SAMPLE = ROOT / "sample_data"

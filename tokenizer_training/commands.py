@@ -12,8 +12,9 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from datapipe import documents, files
-from datapipe.run import RUN_FILE, open_corpus
+from datapipe.engine.run import RUN_FILE, open_corpus
+from datapipe.read import documents
+from datapipe.store import files
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension

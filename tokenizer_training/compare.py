@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.measurements import measure_text
+from datapipe.filters.measurements import measure_text
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import token_bytes
 from tokenizer_training.forms import Document
@@ -26,7 +26,7 @@ COMPARISON = pa.schema(
         ("tokens", pa.int64()),
         ("bytes_per_token", pa.float64()),
         ("tokens_per_character", pa.float64()),  # code points
-        ("tokens_per_word", pa.float64()),  # fertility; what a word is, `datapipe.words` says ("auto")
+        ("tokens_per_word", pa.float64()),  # fertility; what a word is, `datapipe.text.words` says ("auto")
         ("tokens_ratio", pa.float64()),  # tokens over those of the reference
         ("byte_token_share", pa.float64()),  # tokens that are one byte of a longer character, of all tokens
         ("vocabulary_use", pa.float64()),  # entries that occurred, of all

@@ -16,9 +16,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datapipe import files
-from datapipe.characters import decode, text_buffers
-from datapipe.corpus import Part, part_path
+from datapipe.store import files
+from datapipe.store.corpus import Part, part_path
+from datapipe.text.characters import decode, text_buffers
 from tokenizer_training.forms import BREAK, FORMS, LETTER, NUMBER, OTHER, SPACE, Form, Name, classes
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Tokenizer
 
-from datapipe import files
+from datapipe.store import files
 
 # Contractions, digits of several scripts, runs of white space, controls, joiners, marks, right-to-left text, private
 # and unassigned code points, mixed scripts, text that spells a byte or a special token, long runs of one character.

@@ -10,7 +10,7 @@ import gguf
 from transformers import PreTrainedTokenizerFast
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
 
-from datapipe import files
+from datapipe.store import files
 from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
 from tokenizer_training.forms import CHATML, QWEN_PATTERN, SENTENCEPIECE_SPACE, Document, byte_token, load

@@ -11,7 +11,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from datapipe import files
+from datapipe.store import files
 from tokenizer_training.forms import (
     BYTE_LEVEL,
     QWEN_PATTERN,

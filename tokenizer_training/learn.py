@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.characters import decode, text_buffers
+from datapipe.text.characters import decode, text_buffers
 
 # A cell before the first symbol of a word and after its last; also what a symbol leaves behind that was merged away.
 _NONE = np.int32(-(2**31))

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe import files
+from datapipe.store import files
 from tokenizer_training.encode import Encoder
 from tokenizer_training.formats import is_byte_level
 from tokenizer_training.forms import SENTENCEPIECE_SPACE, Document, byte_characters, byte_token

@@ -8,9 +8,9 @@ import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from datapipe import files
-from datapipe.characters import text_buffers
-from datapipe.corpus import Part
+from datapipe.store import files
+from datapipe.store.corpus import Part
+from datapipe.text.characters import text_buffers
 from tokenizer_training import learn
 from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
 from tokenizer_training.extend import is_chinese

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from datapipe.cli import _beside, main
-from datapipe.documents import ReadDocuments
-from datapipe.recipe import STAGES, load_recipe
+from datapipe.engine.recipe import STAGES, load_recipe
+from datapipe.read.documents import ReadDocuments
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from datapipe.cli import main
-from datapipe.explain import explain
-from datapipe.run import open_corpus
+from datapipe.engine.explain import explain
+from datapipe.engine.run import open_corpus
 
 VOCABULARY = [f"word{number}" for number in range(3000)]
 

@@ -14,9 +14,9 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe.cli import main
-from datapipe.corpus import REMOVED, Corpus, first_reasons
-from datapipe.explain import explain
-from datapipe.run import open_corpus
+from datapipe.engine.explain import explain
+from datapipe.engine.run import open_corpus
+from datapipe.store.corpus import REMOVED, Corpus, first_reasons
 
 ROOT = pathlib.Path(__file__).parent.parent.parent
 SAMPLE = ROOT / "sample_data"

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
-from datapipe.corpus import Part
+from datapipe.store.corpus import Part
 from tests.conftest import CorpusOf
 from tokenizer_training import count
 from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare, split

@@ -9,7 +9,7 @@ import pytest
 from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from datapipe import files
+from datapipe.store import files
 from tests.conftest import CorpusOf
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.extend import is_han

@@ -1,0 +1,95 @@
+"""Cuts out of each document the spans that `repeated_text.py` found, and drops what has too little left.
+
+A stage of its own, so that one can look at the spans before they go, and cut with another limit without a new search.
+"""
+
+import dataclasses
+from collections.abc import Iterable
+from typing import ClassVar
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.store.corpus import append_columns
+
+
+def without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
+    """A text without some spans of it, which may overlap; if there are any, without white space at its ends too."""
+    spans = sorted(spans)
+    if not spans:
+        return text
+    kept = []
+    at = 0
+    for start, end in spans:
+        kept.append(text[at : max(at, start)])
+        at = max(at, end)
+    kept.append(text[at:])
+    return b"".join(kept).strip()
+
+
+@dataclasses.dataclass(eq=False)
+class CutRepeatedText(beam.PTransform):
+    """Cut the repeated spans out of each text; a document with too little left is removed and keeps its text.
+
+    No stage between this one and `repeated_text` may change the text. One that removes documents there may take the
+    copy that was to stay.
+
+    Attributes:
+        min_characters: a document that loses a span is removed as `too_little_left` where fewer characters stay.
+        units: cut spans of these units only, see `datapipe.dedup.repeated_text.UNITS`; none: of all.
+    """
+
+    min_characters: int = 1
+    units: list[str] | None = None
+
+    name: ClassVar[str] = "cut_repeated_text"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text", "repeated_text_spans")
+    of_this_text: ClassVar[tuple[str, ...]] = ("repeated_text_spans",)
+    writes: ClassVar[pa.Schema] = pa.schema(
+        [
+            ("text", pa.string()),
+            ("cut_repeated_text_characters", pa.uint32()),
+            ("cut_repeated_text_removed", pa.string()),
+        ]
+    )
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.min_characters < 1:
+            raise ValueError(f"cut_repeated_text: min_characters must be at least 1, got {self.min_characters!r}")
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The text that stays, how many characters went, and the reason where the document goes."""
+        texts, spans = batch.column("text"), batch.column("repeated_text_spans")
+        touched = np.flatnonzero(spans.is_valid().to_numpy(zero_copy_only=False))
+        places = pa.array(touched)
+        cut = [
+            without(
+                text.encode(),
+                [(span["start"], span["end"]) for span in found if self.units is None or span["unit"] in self.units],
+            ).decode()
+            for text, found in zip(texts.take(places).to_pylist(), spans.take(places).to_pylist(), strict=True)
+        ]
+        before = pc.utf8_length(texts.take(places)).to_numpy()
+        left = np.array([len(text) for text in cut], np.int64)
+        lost = np.zeros(len(batch), np.uint32)
+        lost[touched] = before - left
+        gone = np.zeros(len(batch), bool)
+        gone[touched] = (left < self.min_characters) & (left < before)
+        changed = np.zeros(len(batch), bool)
+        changed[touched] = ~gone[touched]
+        replacements = pa.array(cut, pa.string()).filter(pa.array(~gone[touched]))
+        return pa.record_batch(
+            [
+                pc.replace_with_mask(texts, pa.array(changed), replacements.cast(texts.type)).cast(pa.string()),
+                pa.array(lost),
+                pa.array(np.full(len(batch), "too_little_left"), pa.string(), mask=~gone),
+            ],
+            schema=self.writes,
+        )
+
+    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

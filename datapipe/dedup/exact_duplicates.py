@@ -1,0 +1,142 @@
+"""Documents whose whole text is the same, after a stated normalisation.
+
+The cheapest level and the first to run: one pass over the text, 32 bytes a document through the shuffle. Near
+duplicates (`near_duplicates.py`) share most of their text, repeated text (`repeated_text.py`) a piece of it.
+"""
+
+import dataclasses
+from collections.abc import Iterator
+from typing import ClassVar
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from datapipe.flow.shuffle import GroupRecords, group_starts
+from datapipe.store import files
+from datapipe.store.corpus import Corpus, Part
+from datapipe.text.characters import text_buffers
+from datapipe.text.hashes import NORMALISATIONS, hash_spans, normalisation_table
+
+COPY = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("loss", "<f8"), ("id", "<u8")])
+
+
+def copies(batch: pa.RecordBatch, normalise: str, quality: str | None) -> np.ndarray:
+    """One `COPY` record for each document that has any text: its hash, minus its quality, its id."""
+    data, bounds = text_buffers(batch.column("text"))
+    hashes, counts = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table(normalise))
+    records = np.empty(len(batch), COPY)
+    records["hash"], records["hash_2"] = hashes.T
+    records["loss"] = losses(batch, quality)
+    records["id"] = batch.column("id").to_numpy()
+    return records[counts > 0]
+
+
+def losses(batch: pa.RecordBatch, quality: str | None) -> np.ndarray:
+    """Minus the quality of each document, so that an ascending sort puts the best first; one without any comes last."""
+    if quality is None or quality not in batch.schema.names:
+        return np.full(len(batch), np.inf)
+    values = batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return np.nan_to_num(-values, nan=np.inf)
+
+
+def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) -> None:
+    """Check the column of quality that an option names, and leave a note in `folder` where no document has it.
+
+    Raises:
+        ValueError: if it does not hold numbers.
+    """
+    if quality is None:
+        return
+    having = [part for part in corpus.of_kind(("document",)) if quality in part.columns]
+    for part in having:
+        with files.open_input(part.columns[quality]) as source:
+            kind = pq.read_schema(source).field(quality).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {kind}")
+    if not having:
+        notes = [f"no document has a column {quality!r}: done without quality"]
+        files.write_json(files.join(folder, "notes.json"), notes)
+
+
+def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
+    """The verdicts on the documents of one partition that have a better copy.
+
+    Args:
+        records: `COPY` records sorted by their fields, so that the survivor leads its group.
+        keep_copies: how many of a group stay.
+    """
+    same = (records["hash"][1:] == records["hash"][:-1]) & (records["hash_2"][1:] == records["hash_2"][:-1])
+    starts = group_starts(np.cumsum(~np.r_[False, same])) if len(records) else np.zeros(0, np.int64)
+    sizes = np.diff(starts, append=len(records))
+    rank = np.arange(len(records)) - np.repeat(starts, sizes)
+    survivor = np.repeat(records["id"][starts], sizes)
+    other = rank > 0
+    reason = pa.array(np.full(other.sum(), "exact_duplicate"), pa.string(), mask=rank[other] < keep_copies)
+    ids = pa.array(records["id"][other])
+    return pa.record_batch([ids, pa.array(survivor[other]), reason], schema=_VERDICTS)
+
+
+_WRITES = pa.schema([("exact_duplicates_of", pa.uint64()), ("exact_duplicates_removed", pa.string())])
+_VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
+
+
+@dataclasses.dataclass(eq=False)
+class FindExactDuplicates(beam.PTransform):
+    """Remove all but one of the documents whose text is the same: parts in, verdicts on all copies but the first out.
+
+    The survivor is the copy of highest quality, then of lowest id. A document of which the normalisation leaves nothing
+    is no copy of any.
+
+    Attributes:
+        normalise: what counts as the same text: `none`, `whitespace`, `text` or `ccnet`, see
+            `datapipe.text.hashes.NORMALISATIONS`.
+        quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
+            document without it comes last. None: the lowest id survives.
+        keep_copies: how many copies stay, the survivor counted; all past the first name it in `exact_duplicates_of`.
+        partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
+    """
+
+    normalise: str = "none"
+    quality: str | None = None
+    keep_copies: int = 1
+    partitions: int = 64
+
+    name: ClassVar[str] = "exact_duplicates"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    writes: ClassVar[pa.Schema] = _WRITES
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if self.normalise not in NORMALISATIONS:
+            raise ValueError(
+                f"exact_duplicates: normalise must be one of {list(NORMALISATIONS)}, got {self.normalise!r}"
+            )
+        for field in ("keep_copies", "partitions"):
+            if getattr(self, field) < 1:
+                raise ValueError(f"exact_duplicates: {field} must be at least 1, got {getattr(self, field)!r}")
+
+    @property
+    def may_read(self) -> tuple[str, ...]:
+        """The columns that it uses where they are."""
+        return () if self.quality is None else (self.quality,)
+
+    def prepare(self, corpus: Corpus, folder: str) -> "FindExactDuplicates":
+        """Check the column of quality."""
+        check_quality(self.name, self.quality, corpus, folder)
+        return self
+
+    def _read(self, part: Part) -> Iterator[np.ndarray]:
+        for batch in part.read(self.reads, optional=self.may_read):
+            yield copies(batch, self.normalise, self.quality)
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
+        return (
+            parts
+            | "Spread" >> beam.Reshuffle()
+            | "Hash" >> beam.FlatMap(self._read).with_output_types(np.ndarray)
+            | "Shuffle" >> GroupRecords(COPY, "hash", self.partitions)
+            | "Choose" >> beam.Map(duplicates, self.keep_copies).with_output_types(pa.RecordBatch)
+        )

@@ -1,0 +1,202 @@
+"""The funnel: how many documents, bytes and tokens each stage took in, removed for which reason, and passed on.
+
+Counted afterwards from the columns themselves, so that it cannot drift from what the stages wrote.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.filters.personal_data import COUNTS
+from datapipe.filters.rules import ApplyRules, count_rules
+from datapipe.store.corpus import REMOVED, Corpus, Part, first_reasons
+
+RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
+
+
+@dataclasses.dataclass(frozen=True)
+class Amount:
+    """Documents, their UTF-8 bytes and their tokens (None where no stage has counted them)."""
+
+    documents: int = 0
+    bytes: int = 0
+    tokens: int | None = 0
+
+    def __add__(self, other: "Amount") -> "Amount":
+        tokens = None if self.tokens is None or other.tokens is None else self.tokens + other.tokens
+        return Amount(self.documents + other.documents, self.bytes + other.bytes, tokens)
+
+    def __sub__(self, other: "Amount") -> "Amount":
+        tokens = None if self.tokens is None or other.tokens is None else self.tokens - other.tokens
+        return Amount(self.documents - other.documents, self.bytes - other.bytes, tokens)
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One deciding stage: what came in, what it removed for each reason, what went on."""
+
+    stage: str
+    entered: Amount
+    removed: dict[str, Amount]
+    left: Amount
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """Of the documents that reached the stage `rules`: how many fail a rule, fail it first, and fail no other."""
+
+    failed: int = 0
+    first: int = 0
+    only: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Funnel:
+    """All steps in order.
+
+    Attributes:
+        read: what the reading stages made documents of.
+        rejects: input records that were no documents, for each reading stage by reason.
+        steps: the deciding stages.
+        kept: what no stage removed; each document counted once.
+        copies: the same with each document as often as the mixture takes it: what the shards hold.
+        rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
+        masked: how often personal data of each kind was masked, in all documents; kinds that never were are absent.
+    """
+
+    read: Amount
+    rejects: dict[str, dict[str, int]]
+    steps: tuple[Step, ...]
+    kept: Amount
+    copies: Amount
+    rules: dict[str, Rule]
+    masked: dict[str, int]
+
+    def as_json(self) -> dict[str, Any]:
+        """The funnel as plain values."""
+        return dataclasses.asdict(self)
+
+
+def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
+    """Count the funnel of a corpus.
+
+    Args:
+        corpus: with all its columns.
+        stages: the stages' entries in `run.json`, in the order in which they ran.
+    """
+    removed: dict[str, dict[str, Amount]] = {
+        name.removesuffix(REMOVED): {}
+        for stage in stages.values()
+        for name in stage.get("columns", ())
+        if name.endswith(REMOVED)
+    }
+    read = kept = copies = Amount()
+    rules: dict[str, Rule] = {}
+    masked: dict[str, int] = {}
+    for part in corpus.parts:
+        stage_of, reasons = first_reasons(part)
+        sizes, tokens = _sizes(part)
+        read += _amount(sizes, tokens)
+        alive = stage_of < 0
+        kept += _amount(sizes[alive], None if tokens is None else tokens[alive])
+        copies += _copies(part, alive, sizes, tokens)
+        for place, decision in enumerate(part.decisions):
+            here = stage_of == place
+            by_reason = removed[decision.removesuffix(REMOVED)]
+            for reason in sorted(set(reasons.filter(pa.array(here)).to_pylist())):
+                rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
+                amount = _amount(sizes[rows], None if tokens is None else tokens[rows])
+                by_reason[reason] = by_reason.get(reason, Amount()) + amount
+        for kind, column in COUNTS.items():
+            times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
+            if times:
+                masked[kind] = masked.get(kind, 0) + times
+        if RULES_REMOVED in part.decisions:
+            reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
+            for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
+                so_far = rules.get(name, Rule())
+                rules[name] = Rule(
+                    so_far.failed + counts.failed, so_far.first + counts.first, so_far.only + counts.only
+                )
+    steps = []
+    entered = read
+    for stage, by_reason in removed.items():
+        left = entered
+        for amount in by_reason.values():
+            left -= amount
+        steps.append(Step(stage, entered, dict(sorted(by_reason.items())), left))
+        entered = left
+    rejects = {name: stage["rejects_by_reason"] for name, stage in stages.items() if "rejects_by_reason" in stage}
+    return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())), masked)
+
+
+_Sizes = npt.NDArray[np.int64]
+
+
+def _sizes(part: Part) -> tuple[_Sizes, _Sizes | None]:
+    sizes = part.column("bytes").to_numpy().astype(np.int64)
+    tokens = None
+    if "tokens" in part.columns:
+        tokens = part.column("tokens").fill_null(0).to_numpy().astype(np.int64)
+    return sizes, tokens
+
+
+def _amount(sizes: _Sizes, tokens: _Sizes | None) -> Amount:
+    return Amount(len(sizes), int(sizes.sum()), None if tokens is None else int(tokens.sum()))
+
+
+def _copies(part: Part, alive: npt.NDArray[np.bool_], sizes: _Sizes, tokens: _Sizes | None) -> Amount:
+    if "mixture_copies" not in part.columns:
+        return _amount(sizes[alive], None if tokens is None else tokens[alive])
+    copies = part.column("mixture_copies").fill_null(0).to_numpy().astype(np.int64)
+    copies = np.where(alive, copies, 0)
+    total = None if tokens is None else int((tokens * copies).sum())
+    return Amount(int(copies.sum()), int((sizes * copies).sum()), total)
+
+
+def render_funnel(funnel: Funnel) -> str:
+    """The funnel as a table for a terminal."""
+    rows = [("stage", "reason", "documents", "bytes", "tokens")]
+
+    def add(stage: str, reason: str, amount: Amount) -> None:
+        tokens = "-" if amount.tokens is None else f"{amount.tokens:,}"
+        rows.append((stage, reason, f"{amount.documents:,}", f"{amount.bytes:,}", tokens))
+
+    for stage, reasons in funnel.rejects.items():
+        rows += [(stage, f"rejected: {reason}", f"{count:,}", "-", "-") for reason, count in reasons.items()]
+    add("documents", "read", funnel.read)
+    for step in funnel.steps:
+        add(step.stage, "in", step.entered)
+        for reason, amount in step.removed.items():
+            add("", f"- {reason}", amount)
+        add("", "out", step.left)
+    add("kept", "each once", funnel.kept)
+    add("shards", "as often as mixed", funnel.copies)
+    table = _table(rows, 2)
+    if funnel.rules:
+        header = ("rule", "fails it", "first", "no other")
+        counts = [
+            (name, f"{rule.failed:,}", f"{rule.first:,}", f"{rule.only:,}") for name, rule in funnel.rules.items()
+        ]
+        table += "\n\n" + _table([header, *counts], 1)
+    if funnel.masked:
+        times = [(kind, f"{count:,}") for kind, count in funnel.masked.items()]
+        table += "\n\n" + _table([("personal data", "masked"), *times], 1)
+    return table
+
+
+def _table(rows: Sequence[tuple[str, ...]], names: int) -> str:
+    """Rows with their columns in line: the first few to the left, the numbers after them to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if at < names else cell.rjust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )

@@ -1,0 +1,50 @@
+"""The report of a run: one HTML file with the funnel, the stages' costs and samples of what each reason removed.
+
+Everything that comes from a document is escaped by the template engine: a document cannot put markup into the page.
+"""
+
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jinja2
+
+from datapipe.engine.funnel import Funnel
+from datapipe.store import files
+from datapipe.store.corpus import REMOVED, Corpus, first_reasons
+
+_SAMPLES_PER_REASON = 3
+_SAMPLE_CHARACTERS = 400
+
+
+def write_report(corpus: Corpus, funnel: Funnel, record: dict[str, Any]) -> None:
+    """Write `report.html` into the corpus's folder."""
+    folder = pathlib.Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    page = environment.get_template("report.html.jinja").render(
+        record=record, funnel=funnel, samples=list(_samples(corpus))
+    )
+    with files.whole_file(files.join(corpus.root, "report.html")) as sink:
+        sink.write(page.encode())
+
+
+def _samples(corpus: Corpus) -> Iterator[dict[str, str]]:
+    """The first few documents that each reason removed."""
+    seen: dict[tuple[str, str], int] = {}
+    for part in corpus.parts:
+        stages, reasons = first_reasons(part)
+        wanted: dict[int, tuple[str, str]] = {}
+        for row in (stages >= 0).nonzero()[0].tolist():
+            key = (part.decisions[stages[row]].removesuffix(REMOVED), reasons[row].as_py())
+            if seen.get(key, 0) < _SAMPLES_PER_REASON:
+                seen[key] = seen.get(key, 0) + 1
+                wanted[row] = key
+        start = 0
+        for batch in part.read(["text"], kept_only=False) if wanted else ():
+            for row in [row for row in wanted if start <= row < start + len(batch)]:
+                stage, reason = wanted[row]
+                text = batch.column("text")[row - start].as_py()[:_SAMPLE_CHARACTERS]
+                yield {"id": f"{part.number}-{row}", "stage": stage, "reason": reason, "text": text}
+            start += len(batch)

@@ -1,0 +1,453 @@
+"""Remove lines that are no text: navigation, cookie notices, counters, headings in capitals.
+
+`rules.py` judges whole documents and changes none; this changes text. The new text is a column of its own, so that the
+old one is still to be read beside it. A line is what stands between line breaks. Blank lines are not judged; what
+removal leaves of them is at most one between two lines.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import ClassVar
+
+import apache_beam as beam
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.filters.rules import check_known, check_language
+from datapipe.filters.safety import NO_WORDS, WordList, find_words, load_words
+from datapipe.store.corpus import append_columns
+from datapipe.text import words
+from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
+from datapipe.text.spans import (
+    POLICY_PHRASES,
+    TERMINAL,
+    Text,
+    new_text,
+    padded,
+    phrase_at,
+    read_text,
+    sentence_marks,
+    split_at_breaks,
+    strip,
+)
+from datapipe.text.words import split_words
+
+# A rule's number, in the order in which a line is judged. Words are those of the document's language (`words.py`).
+(
+    C4_CITATIONS,
+    REFINEDWEB_PHRASES,
+    C4_LONG_WORD,
+    C4_TERMINAL,
+    C4_MIN_WORDS,
+    C4_JAVASCRIPT,
+    C4_POLICY,
+    REFINEDWEB_UPPERCASE,
+    REFINEDWEB_DIGITS,
+    REFINEDWEB_COUNTERS,
+    REFINEDWEB_MIN_WORDS,
+    MAP_NEO_TERMINAL,
+    MAP_NEO_MIN_WORDS,
+    MAP_NEO_BAD_WORDS,
+) = range(14)
+_RULES = MAP_NEO_BAD_WORDS + 1
+
+# The code that made C4 (tensorflow/datasets).
+_C4: dict[str, tuple[int, float]] = {
+    "c4_citations": (C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
+    "c4_long_word": (C4_LONG_WORD, 1000),  # longest run without white space, in code points
+    "c4_terminal_punctuation": (C4_TERMINAL, 1),  # or a closing quote; no ellipsis
+    "c4_min_words": (C4_MIN_WORDS, 5),
+    "c4_javascript": (C4_JAVASCRIPT, 1),
+    "c4_policy": (C4_POLICY, 1),  # phrases of cookie and privacy notices
+}
+# The limits of each set's rules; 1 switches on a rule that has none. What a rule removes is the line, but for the first
+# of c4 and of refinedweb, which strip a phrase from it.
+LINE_RULES: dict[str, dict[str, tuple[int, float]]] = {
+    "c4": _C4,
+    "c4_paper": _C4 | {"c4_min_words": (C4_MIN_WORDS, 3)},  # Raffel et al. 2020, 2.2; datatrove
+    # Penedo et al. 2023 (RefinedWeb), G.2, as DCLM spells it out.
+    "refinedweb": {
+        "refinedweb_phrases": (REFINEDWEB_PHRASES, 10),  # strip in lines of at most so many words
+        "refinedweb_uppercase": (REFINEDWEB_UPPERCASE, 0.5),  # share of the line's code points
+        "refinedweb_digits": (REFINEDWEB_DIGITS, 0.999999),
+        "refinedweb_counters": (REFINEDWEB_COUNTERS, 1),  # "3 likes"
+        "refinedweb_min_words": (REFINEDWEB_MIN_WORDS, 2),
+    },
+    # MAP-NEO (Zhang et al. 2024), Chinese lines.
+    "map_neo_zh": {
+        "map_neo_terminal_punctuation": (MAP_NEO_TERMINAL, 1),
+        "map_neo_min_words": (MAP_NEO_MIN_WORDS, 3),
+        "map_neo_bad_words": (MAP_NEO_BAD_WORDS, 1),  # of the option `bad_words`: MAP-NEO's list is not public
+    },
+}
+DEFAULT = "default"
+LANGUAGE_SETS: dict[str, list[str]] = {DEFAULT: ["c4_paper"], "zh": ["map_neo_zh"], "code": []}
+# Lines without terminal punctuation are headings, list items and verse too: FineWeb found the rule to remove good text
+# and left it out. It is on where a recipe names its set.
+LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
+    DEFAULT: {"c4_terminal_punctuation": None},
+    "zh": {"map_neo_terminal_punctuation": None},
+}
+
+_QUOTES = "\"'”’」』"  # C4 lets a line end in one
+_COUNTED = (
+    "likes", "shares", "comments", "retweets", "reposts", "quotes",
+    "bookmarks", "upvotes", "downvotes", "downloads", "views", "followers",
+)  # fmt: skip
+_CITATIONS = ("edit]", "citation needed]")
+_PHRASES = ("items in cart", "read more...", "sign-in")  # anywhere in a line, at its end, at its start
+NOTHING_LEFT, TOO_MUCH_REMOVED = "nothing_left", "too_much_removed"
+
+
+@functools.cache
+def _end_marks() -> npt.NDArray[np.uint8]:
+    marks = sentence_marks().copy()
+    marks[[ord(quote) for quote in _QUOTES]] |= TERMINAL
+    return marks
+
+
+@numba.njit(cache=True, nogil=True)
+def _strip_citations(t: Text, length: int, citations: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]) -> None:
+    """Unmark `[12]`, `[]` and the citations, which are given without their first bracket."""
+    for i in range(length):
+        if t.points[i] != 0x5B:
+            continue
+        at = i + 1
+        while at < length and 0x30 <= t.points[at] <= 0x39:
+            at += 1
+        size = at - i + 1 if at < length and t.points[at] == 0x5D else 0
+        for k in range(len(citations)):
+            if not size and phrase_at(t, i + 1, length, citations[k]):
+                size = phrase_at(t, i + 1, length, citations[k]) + 1
+        kept[i : i + size] = False
+
+
+@numba.njit(cache=True, nogil=True)
+def _strip_phrases(t: Text, start: int, end: int, phrases: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]) -> None:
+    """Unmark the first phrase anywhere in the line, the second at its end and the third at its start."""
+    for at in range(start, end):
+        for k in range(3):
+            size = phrase_at(t, at, end, phrases[k])
+            if size and (k == 0 or (k == 1 and at + size == end) or (k == 2 and at == start)):
+                kept[at : at + size] = False
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_counter(t: Text, start: int, end: int, counted: npt.NDArray[np.int32]) -> bool:
+    """Whether the line is a number and what it counts: "1.5k Likes"."""
+    at, word = start, LETTER | DIGIT
+    while at < end and not (t.classes[t.points[at]] & word or t.points[at] == 0x5F):
+        at += 1
+    if at == end or not t.classes[t.points[at]] & DIGIT:
+        return False
+    while at < end and (t.classes[t.points[at]] & DIGIT or t.points[at] in (0x2C, 0x2E)):
+        at += 1
+    if at < end and t.lower[t.points[at]] in (0x6B, 0x6D, 0x62):  # k, m, b
+        at += 1
+    spaces = at
+    while at < end and t.classes[t.points[at]] & SPACE:
+        at += 1
+    if at == spaces:
+        return False
+    for k in range(len(counted)):
+        size = phrase_at(t, at, end, counted[k])
+        if size:
+            at += size
+            while at < end and not (t.classes[t.points[at]] & word or t.points[at] == 0x5F):
+                at += 1
+            return at == end
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def _judge_line(
+    t: Text,
+    kept: npt.NDArray[np.bool_],
+    start: int,
+    end: int,
+    line_words: int,
+    limits: npt.NDArray[np.float64],
+    phrases: npt.NDArray[np.int32],
+    counted: npt.NDArray[np.int32],
+    bad: bool,
+) -> bool:
+    """Whether a rule removes the line; a limit that is not a number compares false, so that its rule never does.
+
+    `bad` says whether the line holds a bad word.
+    """
+    size, upper, digits, run, longest, javascript, policy = 0, 0, 0, 0, 0, 0, 0
+    last, before, earlier = 0, 0, 0
+    for i in range(start, end):
+        point, flags = t.points[i], t.classes[t.points[i]]
+        run = 0 if flags & SPACE else run + 1
+        longest = max(longest, run)
+        if kept[i]:
+            size += 1
+            upper += (flags & UPPER) != 0
+            digits += (flags & DIGIT) != 0
+            if not flags & SPACE:
+                last, before, earlier = point, last, before
+        javascript += phrase_at(t, i, end, phrases[0]) > 0
+        for k in range(1, len(phrases)):
+            policy += phrase_at(t, i, end, phrases[k]) > 0
+    ellipsis = last == 0x2026 or (last == 0x2E and before == 0x2E and earlier == 0x2E)
+    terminated = (t.marks[last] & TERMINAL) != 0
+    return (
+        not size
+        or longest > limits[C4_LONG_WORD]
+        or (limits[C4_TERMINAL] > 0 and (ellipsis or not terminated))
+        or line_words < limits[C4_MIN_WORDS]
+        or (limits[C4_JAVASCRIPT] > 0 and javascript > 0)
+        or (limits[C4_POLICY] > 0 and policy > 0)
+        or upper > limits[REFINEDWEB_UPPERCASE] * size
+        or digits > limits[REFINEDWEB_DIGITS] * size
+        or (limits[REFINEDWEB_COUNTERS] > 0 and _is_counter(t, start, end, counted))
+        or line_words < limits[REFINEDWEB_MIN_WORDS]
+        or (limits[MAP_NEO_TERMINAL] > 0 and not terminated)
+        or line_words < limits[MAP_NEO_MIN_WORDS]
+        or (limits[MAP_NEO_BAD_WORDS] > 0 and bad)
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def _write(data: npt.NDArray[np.uint8], at: int, point: int) -> int:
+    """Write a code point as UTF-8; returns the position after it."""
+    if point < 0x80:
+        data[at] = point
+        return at + 1
+    if point < 0x800:
+        data[at], data[at + 1] = 0xC0 | point >> 6, 0x80 | point & 0x3F
+        return at + 2
+    if point < 0x10000:
+        data[at], data[at + 1], data[at + 2] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
+        return at + 3
+    data[at], data[at + 1] = 0xF0 | point >> 18, 0x80 | point >> 12 & 0x3F
+    data[at + 2], data[at + 3] = 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
+    return at + 4
+
+
+@numba.njit(cache=True, nogil=True)
+def _remove_lines(
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    kinds: npt.NDArray[np.int8],
+    segments: npt.NDArray[np.int32],
+    segment_bounds: npt.NDArray[np.int64],
+    limits: npt.NDArray[np.float64],
+    citations: npt.NDArray[np.int32],
+    stripped: npt.NDArray[np.int32],
+    phrases: npt.NDArray[np.int32],
+    counted: npt.NDArray[np.int32],
+    bad_lines: npt.NDArray[np.bool_],
+    first_lines: npt.NDArray[np.int64],
+    t: Text,
+    kept: npt.NDArray[np.bool_],
+    word_starts: npt.NDArray[np.bool_],
+    new_data: npt.NDArray[np.uint8],
+    new_offsets: npt.NDArray[np.int64],
+    removed: npt.NDArray[np.int32],
+) -> None:
+    """Write the new texts, and into `removed` each document's lines, code points and words removed, and words left."""
+    at = 0
+    for document in range(len(offsets) - 1):
+        length = read_text(t, data, offsets[document], offsets[document + 1])
+        own_segments = segments[segment_bounds[document] : segment_bounds[document + 1]]
+        tokens = split_words(t.points, length, t.classes, kinds[document], own_segments, False, t.starts, t.ends)
+        word_starts[:length] = False
+        for i in range(tokens):
+            for j in range(t.starts[i], t.ends[i]):
+                if t.classes[t.points[j]] & (LETTER | DIGIT):
+                    word_starts[t.starts[i]] = True
+        kept[:length] = True
+        own_limits = limits[document]
+        if own_limits[C4_CITATIONS] > 0:
+            _strip_citations(t, length, citations, kept)
+        for line in range(split_at_breaks(t, 0, length, 1, 1)):
+            start, end = strip(t, t.starts[line], t.ends[line])
+            if start == end:
+                continue
+            line_words = word_starts[start:end].sum()
+            if line_words <= own_limits[REFINEDWEB_PHRASES]:
+                _strip_phrases(t, start, end, stripped, kept)
+            bad = bad_lines[first_lines[document] + line]
+            if _judge_line(t, kept, start, end, line_words, own_limits, phrases, counted, bad):
+                kept[t.starts[line] : t.ends[line] + 1] = False  # and its line break
+                removed[document, 0] += 1
+                removed[document, 2] += line_words
+            else:
+                left = (word_starts[start:end] & kept[start:end]).sum()
+                removed[document, 2] += line_words - left
+                removed[document, 3] += left
+        removed[document, 1] = length - kept[:length].sum()
+        breaks = 2 if removed[document, 0] else 0  # a removed line leaves no blank ones behind
+        first = at
+        for i in range(length):
+            if not kept[i]:
+                continue
+            breaks = breaks + 1 if t.points[i] == 10 else 0
+            if breaks <= 2 or not removed[document, 0]:
+                at = _write(new_data, at, t.points[i])
+        while removed[document, 0] and at > first and new_data[at - 1] == 10:
+            at -= 1
+        new_offsets[document + 1] = at
+
+
+@dataclasses.dataclass(eq=False)
+class RemoveLines(beam.PTransform):
+    """Writes the text without the lines that a rule of the document's language removes.
+
+    `lines_removed_count` and `lines_removed_characters` say how many lines and code points went. A document that has
+    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_removed`: "nothing_left" or
+    "too_much_removed".
+
+    Attributes:
+        rule_sets: the names of `LINE_RULES` that judge a language, in place of those in `LANGUAGE_SETS`; "default" for
+            languages not named, "code" for source code. An empty list removes nothing.
+        thresholds: by language, limits in place of those of the rules; null switches a rule off. Those of "default"
+            hold for all languages that take its sets.
+        max_removed_share: the share of its words that a document may lose; RefinedWeb takes 0.05, null sets no bound.
+        words: the word definition, as in `MeasureText`.
+        bad_words: files of words, one a line: a line that holds one goes, where the rule "map_neo_bad_words" judges.
+
+    Raises:
+        ValueError: if a set, rule or word definition is unknown, or a number out of its range.
+    """
+
+    rule_sets: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
+    max_removed_share: float | None = None
+    words: str = "auto"
+    bad_words: list[str] = dataclasses.field(default_factory=list)
+
+    name: ClassVar[str] = "lines"
+    version: ClassVar[int] = 2
+    reads: ClassVar[tuple[str, ...]] = ("text", "language")
+    writes: ClassVar[pa.Schema] = pa.schema(
+        [
+            ("text", pa.string()),
+            ("lines_removed_count", pa.int32()),
+            ("lines_removed_characters", pa.int32()),
+            ("lines_removed", pa.string()),
+        ]
+    )
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        check_known("lines: words:", self.words, ("auto", *words.KINDS))
+        share = self.max_removed_share
+        if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
+            raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")
+        for language in (*self.rule_sets, *self.thresholds):
+            check_language("lines", language)
+        for language, sets in self.rule_sets.items():
+            if not isinstance(sets, list):
+                raise ValueError(f"lines: rule_sets.{language} must be a list of names, got {sets!r}")
+            for name in sets:
+                check_known(f"lines: rule_sets.{language}: unknown rule set", name, LINE_RULES)
+        for language, thresholds in self.thresholds.items():
+            if not isinstance(thresholds, dict):
+                raise ValueError(f"lines: thresholds.{language} must map rules to numbers, got {thresholds!r}")
+            for name, limit in thresholds.items():
+                check_known(f"lines: thresholds.{language}: unknown rule", name, self._rules_of_sets(language))
+                number = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < math.inf
+                if limit is not None and not number:
+                    raise ValueError(
+                        f"lines: thresholds.{language}.{name} must be above 0, or null to switch the rule off, "
+                        f"got {limit!r}"
+                    )
+
+    def _group(self, language: str) -> str:
+        return language if language in LANGUAGE_SETS or language in self.rule_sets else DEFAULT
+
+    def _rules_of_sets(self, language: str) -> dict[str, tuple[int, float]]:
+        sets = (LANGUAGE_SETS | self.rule_sets)[self._group(language)]
+        return {name: rule for chosen in sets for name, rule in LINE_RULES[chosen].items()}
+
+    def limits_of(self, language: str) -> npt.NDArray[np.float64]:
+        """The limit of each rule that judges a language, by its number; NaN for the others."""
+        group, thresholds = self._group(language), dict[str, float | None]()
+        for source in dict.fromkeys((group, language)):
+            if group not in self.rule_sets:
+                thresholds |= LANGUAGE_THRESHOLDS.get(source, {})
+            thresholds |= self.thresholds.get(source, {})
+        limits = np.full(_RULES, np.nan)
+        for name, (number, limit) in self._rules_of_sets(language).items():
+            own = thresholds.get(name, limit)
+            limits[number] = np.nan if own is None else own
+        return limits
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Remove lines from the column `text`, by the column `language`; returns the columns of `writes`."""
+        codes = [words.primary(language) for language in batch.column("language").to_pylist()]
+        limits_of = {code: self.limits_of(code) for code in set(codes)}
+        limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
+        kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
+        texts, removed = remove_lines(batch.column("text"), kinds, limits, load_words(tuple(self.bad_words)))
+        lines, characters, words_removed, words_left = removed.T
+        touched = characters > 0
+        reasons = np.full(len(codes), None, object)
+        if self.max_removed_share is not None:
+            too_much = words_removed > self.max_removed_share * (words_removed + words_left)
+            reasons[touched & too_much] = TOO_MUCH_REMOVED
+        empty = pc.equal(pc.utf8_trim_whitespace(texts), "").to_numpy(zero_copy_only=False)
+        reasons[touched & empty] = NOTHING_LEFT
+        reason = pa.array(reasons, pa.string())
+        unchanged = pc.or_(pa.array(~touched), reason.is_valid())
+        text = pc.if_else(unchanged, batch.column("text").cast(pa.large_string()), texts)
+        return pa.RecordBatch.from_arrays(
+            [text.cast(pa.string()), pa.array(lines), pa.array(characters), reason], schema=self.writes
+        )
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Batches with the new text in place of the old, and what was removed appended."""
+        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
+
+
+def _bad_lines(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], bad_words: WordList
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
+    """Which of all lines hold a word of the list, shape (lines,), and each document's first line, (documents,)."""
+    breaks = np.flatnonzero(data[offsets[0] : offsets[-1]] == 10) + offsets[0]
+    first_lines = np.searchsorted(breaks, offsets[:-1]) + np.arange(len(offsets) - 1)
+    if not bad_words.words:
+        return np.zeros(len(first_lines) + len(breaks), bool), first_lines
+    bounds = np.sort(np.concatenate([offsets, breaks + 1]))
+    return find_words(data, bounds, class_table(), lower_table(), *bad_words)[0] > 0, first_lines
+
+
+def remove_lines(
+    texts: pa.Array,
+    kinds: npt.NDArray[np.int8],
+    limits: npt.NDArray[np.float64],
+    bad_words: WordList = NO_WORDS,
+) -> tuple[pa.Array, npt.NDArray[np.int32]]:
+    """Remove the lines that break a limit.
+
+    Args:
+        texts: documents, as string or large_string; null reads as empty.
+        kinds: each one's word definition, of `words.KINDS`.
+        limits: each one's limits by rule number, shape (documents, 14); NaN switches a rule off.
+        bad_words: for the rule MAP_NEO_BAD_WORDS.
+
+    Returns:
+        The new texts as large_string; lines, code points and words removed and words left, shape (documents, 4).
+    """
+    segments, segment_bounds = words.segment(texts, kinds == words.GIVEN)
+    data, offsets = text_buffers(texts)
+    longest = int(np.diff(offsets).max(initial=0))
+    new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
+    new_offsets = np.zeros(len(texts) + 1, np.int64)
+    removed = np.zeros((len(texts), 4), np.int32)
+    _remove_lines(
+        data, offsets, kinds, segments, segment_bounds, limits,
+        padded(_CITATIONS), padded(_PHRASES), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED),
+        *_bad_lines(data, offsets, bad_words),
+        new_text(longest, _end_marks()), np.empty(longest + 1, bool), np.empty(longest + 1, bool),
+        new_data, new_offsets, removed,
+    )  # fmt: skip
+    buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data[: new_offsets[-1]])]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers), removed

@@ -1,0 +1,95 @@
+"""Sorts documents into head, middle and tail by perplexity, language by language as CCNet, and keeps the wanted ones.
+
+A decision of its own, so that other percentiles score nothing again. Skywork keeps CCNet's better groups, LLaMA's
+reproduction RedPajama-v1 head and middle.
+"""
+
+import dataclasses
+from typing import ClassVar
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+
+from datapipe.store import files
+from datapipe.store.corpus import Corpus, append_columns
+
+BUCKETS = ("head", "middle", "tail")
+RESULT_FILE = "cutoffs.json"
+
+
+@dataclasses.dataclass(eq=False)
+class FilterPerplexity(beam.PTransform):
+    """Writes each document's bucket, and removes those of buckets not kept with the reason "perplexity_<bucket>".
+
+    A document without a perplexity is in no bucket and stays: nothing speaks against it.
+
+    Attributes:
+        keep: the buckets to keep, of "head", "middle" and "tail".
+        percentiles: of a language's documents, the shares in per cent that end the head and the middle: CCNet's 30, 60.
+        cutoffs: the perplexities that end the head and the middle, by language, instead of percentiles.
+    """
+
+    keep: list[str] = dataclasses.field(default_factory=lambda: ["head", "middle"])
+    percentiles: list[float] = dataclasses.field(default_factory=lambda: [30.0, 60.0])
+    cutoffs: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+
+    name: ClassVar[str] = "perplexity_filter"
+    version: ClassVar[int] = 1
+    skips_removed: ClassVar[bool] = True  # it compares the documents still kept with each other
+    reads: ClassVar[tuple[str, ...]] = ("perplexity", "language")
+    writes: ClassVar[pa.Schema] = pa.schema(
+        [("perplexity_bucket", pa.string()), ("perplexity_filter_removed", pa.string())]
+    )
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        unknown = [bucket for bucket in self.keep if bucket not in BUCKETS]
+        if unknown or not self.keep:
+            raise ValueError(f"perplexity_filter: keep must be of {', '.join(BUCKETS)}, got {self.keep!r}")
+        if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] <= self.percentiles[1] <= 100:
+            raise ValueError(f"perplexity_filter: percentiles must be two rising per cents, got {self.percentiles!r}")
+        for language, edges in self.cutoffs.items():
+            if len(edges) != 2 or edges[0] > edges[1]:
+                raise ValueError(
+                    f"perplexity_filter: cutoffs of {language!r} must be two rising numbers, got {edges!r}"
+                )
+
+    def prepare(self, corpus: Corpus, folder: str) -> "FilterPerplexity":
+        """Find the cutoffs of each language among the documents still kept; they go into `folder` too."""
+        found: dict[str, list[float]] = {}
+        for batch in corpus.read(self.reads):
+            batch = batch.filter(batch.column("perplexity").is_valid())
+            for language, score in zip(
+                *(batch.column(name).to_pylist() for name in ("language", "perplexity")), strict=True
+            ):
+                found.setdefault(language, []).append(score)
+        measured = {
+            language: np.percentile(np.array(scores, np.float32), self.percentiles).tolist()
+            for language, scores in sorted(found.items())
+        }
+        ready = dataclasses.replace(self, cutoffs=measured | self.cutoffs)
+        files.write_json(files.join(folder, RESULT_FILE), ready.cutoffs)
+        return ready
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Decide by the columns `reads`; returns the columns of `writes`."""
+        languages = batch.column("language").to_pylist()
+        scores = batch.column("perplexity").fill_null(np.nan).to_numpy(zero_copy_only=False)
+        scored = np.isfinite(scores)
+        unknown = {language for language, known in zip(languages, scored, strict=True) if known} - self.cutoffs.keys()
+        if unknown:
+            raise ValueError(f"perplexity_filter: no cutoffs for {sorted(map(str, unknown))}; call prepare first")
+        edges = np.array([self.cutoffs.get(language, [0.0, 0.0]) for language in languages], np.float32).reshape(-1, 2)
+        bucket = np.select([~scored, scores <= edges[:, 0], scores <= edges[:, 1]], [-1, 0, 1], 2)
+        names = np.array([*BUCKETS, ""])[bucket]
+        kept = (bucket < 0) | np.isin(names, self.keep)
+        columns = [
+            pa.array(names.tolist(), pa.string(), mask=bucket < 0),
+            pa.array([f"perplexity_{name}" for name in names], pa.string(), mask=kept),
+        ]
+        return pa.RecordBatch.from_arrays(columns, schema=self.writes)
+
+    def expand(self, batches: beam.PCollection) -> beam.PCollection:
+        """Append the columns to each batch."""
+        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -1,0 +1,370 @@
+"""Removes instruction samples that share an n-gram with an evaluation set, so that a test stays a test.
+
+The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
+alone unless `kinds` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
+
+A token is what GPT-3 calls a word: lower case, punctuation, symbols and control characters removed without trace
+("don't" is "dont"), split at white space; and each Han or kana character is a token of its own.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datapipe.read import formats
+from datapipe.read.instructions import MARKUP
+from datapipe.store import files
+from datapipe.store.corpus import PART_KINDS, Corpus, append_columns
+from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
+
+INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
+
+_REMOVED_CHARACTERS = PUNCTUATION | CONTROL
+_FACTOR = np.uint64(0xD6E8FEB86659FD93)  # any large odd number: the base of both rolling hashes
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _mix(value: np.uint64) -> np.uint64:
+    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@numba.njit(cache=True, nogil=True)
+def _ngrams(
+    data: npt.NDArray[np.uint8],
+    offsets: npt.NDArray[np.int64],
+    n: int,
+    classes: npt.NDArray[np.uint8],
+    lower: npt.NDArray[np.int32],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    # Two tokens side by side take at least two bytes: a space lies between them, or one is a Han character of three.
+    size = (offsets[-1] - offsets[0]) // 2 + len(offsets)
+    hashes = np.empty(size, np.uint64)
+    documents = np.empty(size, np.int64)
+    begins = np.empty(size, np.int64)
+    ends = np.empty(size, np.int64)
+    # The last n tokens of the document, in a ring: token t lies in slot t % n.
+    ring = np.zeros(n, np.uint64)
+    ring_begins = np.zeros(n, np.int64)
+    oldest_factor = np.uint64(1)
+    for _ in range(n):
+        oldest_factor *= _FACTOR
+    grams = 0
+    for document in range(len(offsets) - 1):
+        at, stop = offsets[document], offsets[document + 1]
+        ring[:] = 0
+        rolling = np.uint64(0)
+        tokens = 0
+        while at < stop:
+            word = np.uint64(0)
+            begin = end = at
+            while at < stop:
+                code_point, after = decode(data, at)
+                flags = classes[code_point]
+                is_han = flags & HAN != 0
+                if flags & SPACE != 0 or (is_han and word != 0):
+                    break
+                if is_han or flags & _REMOVED_CHARACTERS == 0:
+                    if word == 0:
+                        begin = at
+                    word = (word + np.uint64(lower[code_point]) + np.uint64(1)) * _FACTOR
+                    end = after
+                at = after
+                if is_han:
+                    break
+            if word != 0:
+                word = _mix(word)
+                slot = tokens % n
+                rolling = rolling * _FACTOR + word - ring[slot] * oldest_factor
+                ring[slot] = word
+                ring_begins[slot] = begin
+                tokens += 1
+                if tokens >= n:
+                    hashes[grams] = _mix(rolling + np.uint64(n))
+                    documents[grams] = document
+                    begins[grams] = ring_begins[tokens % n]
+                    ends[grams] = end
+                    grams += 1
+            elif at < stop:
+                at = decode(data, at)[1]
+    return hashes[:grams], documents[:grams], begins[:grams], ends[:grams]
+
+
+def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":
+    """Every run of n tokens in each text, hashed, in order.
+
+    Args:
+        texts: strings, shape (documents,); nulls have no tokens.
+        n: tokens in a run.
+    """
+    data, offsets = text_buffers(texts)
+    return Grams(data, *_ngrams(data, offsets, n, class_table(), lower_table()))
+
+
+@dataclasses.dataclass(frozen=True)
+class Grams:
+    """The n-grams of some texts.
+
+    Attributes:
+        data: the bytes of the texts.
+        hashes: 64 bits a gram, shape (grams,).
+        documents: the row of the text that it stands in, ascending, shape (grams,).
+        begins: its first byte in `data`, shape (grams,).
+        ends: the byte after its last, shape (grams,).
+    """
+
+    data: npt.NDArray[np.uint8]
+    hashes: npt.NDArray[np.uint64]
+    documents: npt.NDArray[np.int64]
+    begins: npt.NDArray[np.int64]
+    ends: npt.NDArray[np.int64]
+
+    def text(self, gram: int) -> str:
+        """A gram as it was written."""
+        return self.data[self.begins[gram] : self.ends[gram]].tobytes().decode()
+
+
+def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: int) -> pa.Table:
+    """The n-grams by which evaluation records are known, sorted by hash, with the schema `INDEX`.
+
+    A record is known by every n-gram of each of its texts. One that has no text of n tokens is known by its longest
+    text as a whole, if that has at least `shortest` tokens; a still shorter one would match by chance and is not looked
+    for.
+
+    Args:
+        texts: the strings of the records, shape (texts,).
+        records: the name of the record that each text belongs to, shape (texts,).
+        n: tokens of an n-gram.
+        shortest: tokens of the shortest text that is looked for.
+    """
+    names = list(dict.fromkeys(records))
+    place = {name: number for number, name in enumerate(names)}
+    record = np.array([place[name] for name in records], np.int64)
+    unknown = np.ones(len(names), bool)
+    found = [(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64))]
+    for length in range(n, shortest - 1, -1):
+        rows = np.flatnonzero(unknown[record])
+        grams = ngrams(texts.take(pa.array(rows)), length)
+        owner = record[rows[grams.documents]]
+        unknown[owner] = False
+        found.append((grams.hashes, np.full(len(owner), length, np.uint8), owner))
+    hashes, tokens, owners = (np.concatenate(column) for column in zip(*found, strict=True))
+    hashes, first = np.unique(hashes, return_index=True)  # of equal ones the first: the earliest record
+    evaluation = pa.array(names, pa.string()).take(pa.array(owners[first]))
+    return pa.table([hashes, tokens[first], evaluation], schema=INDEX)
+
+
+def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Array:
+    """Where each text first overlaps an evaluation record, shape (documents,).
+
+    Args:
+        texts: strings, shape (documents,).
+        index: what `evaluation_index` returns.
+
+    Returns:
+        `record: the words that both have, as the text has them`, or null where there are none.
+    """
+    known = index.column("hash").to_numpy()
+    matches: list[str | None] = [None] * len(texts)
+    for n in np.unique(index.column("tokens").to_numpy())[::-1]:
+        grams = ngrams(texts, int(n))
+        place = np.minimum(np.searchsorted(known, grams.hashes), len(known) - 1)
+        hits = np.flatnonzero(known[place] == grams.hashes)
+        documents, first = np.unique(grams.documents[hits], return_index=True)
+        for document, gram in zip(documents, hits[first], strict=True):
+            if matches[document] is None:
+                matches[document] = f"{index.column('evaluation')[int(place[gram])]}: {grams.text(gram)}"
+    return pa.array(matches, pa.string())
+
+
+@numba.njit(cache=True, nogil=True)
+def _mark_runs(
+    sample: npt.NDArray[np.int64],
+    training: npt.NDArray[np.int64],
+    firsts: npt.NDArray[np.int64],
+    lasts: npt.NDArray[np.int64],
+    order: npt.NDArray[np.int64],
+    longer_than: int,
+    skips: int,
+) -> npt.NDArray[np.bool_]:
+    marked = np.zeros(len(sample), np.bool_)
+    for start in range(len(firsts)):
+        for candidate in range(firsts[start], lasts[start]):
+            there = order[candidate]
+            length, mismatches, matched = 0, 0, 0
+            while start + length < len(sample) and there + length < len(training) and mismatches <= skips:
+                if sample[start + length] == training[there + length]:
+                    matched = length + 1
+                elif length < longer_than:
+                    break
+                else:
+                    mismatches += 1
+                length += 1
+            if matched > longer_than:
+                marked[start : start + matched] = True
+    return marked
+
+
+def contaminated_tokens(
+    sample: npt.NDArray[np.int64], training: npt.NDArray[np.int64], longer_than: int = 10, skips: int = 4
+) -> npt.NDArray[np.bool_]:
+    """Which tokens of an evaluation sample are contaminated, as Llama 2 measures it.
+
+    A token is, if it lies in a run of more than `longer_than` tokens that sample and training text share, position by
+    position. A run may hold up to `skips` tokens that differ, though none among its first `longer_than` and not its
+    last. Llama 2 calls a sample clean below 20 % of such tokens and dirty above 80 %.
+
+    Args:
+        sample: token ids, shape (tokens,).
+        training: token ids of the training text, shape (training tokens,).
+        longer_than: tokens that a run must exceed.
+        skips: tokens of a run that may differ.
+
+    Returns:
+        One flag a token, shape (tokens,).
+    """
+    if min(len(sample), len(training)) <= longer_than:
+        return np.zeros(len(sample), bool)
+    ours, theirs = (_window_hashes(tokens, longer_than) for tokens in (sample, training))
+    order = np.argsort(theirs, kind="stable")
+    firsts, lasts = (np.searchsorted(theirs[order], ours, side) for side in ("left", "right"))
+    return _mark_runs(sample, training, firsts, lasts, order, longer_than, skips)
+
+
+def _window_hashes(tokens: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.uint64]:
+    """A hash of each run of `width` tokens; equal runs only need equal hashes, since the kernel compares tokens."""
+    windows = np.lib.stride_tricks.sliding_window_view(tokens.astype(np.uint64), width)
+    powers = np.cumprod(np.full(width, _FACTOR, np.uint64), dtype=np.uint64)
+    return windows @ powers
+
+
+def strings_of(value: Any) -> Iterator[str]:
+    """All strings in a record, at any depth, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from strings_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from strings_of(item)
+
+
+def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The texts of an evaluation set, each with the name of its record: `file#number`, the first number 0.
+
+    Args:
+        path: a file, a folder or a glob of files, in the formats of `datapipe.read.formats` that have fields.
+        fields: the fields of a record that count; none: all.
+
+    Raises:
+        ValueError: if there is no such file, a record cannot be read, or lacks one of the fields: a set that is only
+            half read would pass what it should stop.
+    """
+    named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
+    readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
+    if not readable:
+        raise ValueError(f"decontamination: evaluation names no file of records, {path!r}")
+    for file, format_ in readable.items():
+        name = file.rpartition("/")[2]
+        for number, row in enumerate(formats.read(formats.Source(file, name), format_)):
+            if isinstance(row, formats.Reject):
+                raise ValueError(f"decontamination: {file} at {row.position}: {row.reason}: {row.detail}")
+            lacking = [field for field in fields if field not in row.columns]
+            if lacking:
+                raise ValueError(f"decontamination: {file} at {row.position}: no field {lacking[0]!r}")
+            for value in [row.columns[field] for field in fields] if fields else [row.columns]:
+                for text in strings_of(value):
+                    yield f"{name}#{number}", text
+
+
+@functools.cache
+def _load_index(path: str) -> pa.Table:
+    with files.open_input(path) as source:
+        return pq.read_table(source)
+
+
+@dataclasses.dataclass(eq=False)
+class Decontaminate(beam.PTransform):
+    """Mark instruction samples that overlap an evaluation set.
+
+    Attributes:
+        evaluation: files, folders and globs of evaluation records. None: there is nothing to do.
+        fields: the fields of a record that count; empty: every string in it, at any depth.
+        ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
+        shortest: an evaluation record without a text of `ngram` tokens is looked for by its longest text as a whole, if
+            that has so many tokens: 8 is the shortest overlap that GPT-3 counts.
+        kinds: the parts that are looked at: "instruction", "document".
+    """
+
+    evaluation: list[str] = dataclasses.field(default_factory=list)
+    fields: list[str] = dataclasses.field(default_factory=list)
+    ngram: int = 13
+    shortest: int = 8
+    kinds: tuple[str, ...] = ("instruction",)
+    index: str = dataclasses.field(default="", init=False)
+
+    name: ClassVar[str] = "decontamination"
+    version: ClassVar[int] = 1
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    writes: ClassVar[pa.Schema] = pa.schema(
+        [("decontamination_removed", pa.string()), ("decontamination_match", pa.string())]
+    )
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if not 1 <= self.ngram <= 255:
+            raise ValueError(f"decontamination: ngram must be from 1 to 255 tokens, got {self.ngram!r}")
+        if not 1 <= self.shortest <= self.ngram:
+            raise ValueError(f"decontamination: shortest must be from 1 to ngram ({self.ngram}), got {self.shortest!r}")
+        if not self.kinds or not {*self.kinds} <= {*PART_KINDS}:
+            raise ValueError(f"decontamination: kinds must be of {', '.join(PART_KINDS)}, got {self.kinds!r}")
+        self.kinds = tuple(self.kinds)
+
+    def missing(self) -> str | None:
+        """Why there is nothing to do, if so."""
+        if not self.evaluation:
+            return "no evaluation set given"
+        if not any(files.fingerprint(path) for path in self.evaluation):
+            return f"no evaluation set at {', '.join(self.evaluation)}"
+        return None
+
+    def prepare(self, corpus: Corpus, folder: str) -> "Decontaminate":  # noqa: ARG002 - it learns from files alone
+        """Write the n-grams of the evaluation sets into the folder and return the transform that looks for them."""
+        texts, records = [], []
+        for path in self.evaluation:
+            for record, text in read_evaluation(path, self.fields):
+                texts.append(text)
+                records.append(record)
+        ready = dataclasses.replace(self)
+        ready.index = files.join(folder, "ngrams.parquet")
+        files.write_table(
+            ready.index, evaluation_index(pa.array(texts, pa.string()), records, self.ngram, self.shortest)
+        )
+        _load_index.cache_clear()  # an earlier run in this process may have loaded the file that stood there
+        return ready
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if not self.index:
+            raise ValueError("decontamination: prepare it first: it has no n-grams to look for")
+        texts = batch.column("text")
+        # The marks that end a message would run into its last word.
+        for mark in MARKUP:
+            texts = pc.replace_substring(texts, mark, " ")
+        matches = find_overlaps(texts, _load_index(self.index))
+        removed = pc.if_else(matches.is_valid(), "evaluation_overlap", pa.scalar(None, pa.string()))
+        return pa.record_batch([removed, matches], schema=self.writes)
+
+    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        return batches | "Mark" >> beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

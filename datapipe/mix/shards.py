@@ -1,0 +1,251 @@
+"""The product: what every stage has kept, as often as the mixture takes it, shuffled, in Parquet shards.
+
+All other stages add columns; this one applies them. It is the only stage that moves text between parts, and does so by
+files: each part spills its rows cut by shard into one Arrow file, and each shard gathers its slice of all of them. Beam
+carries paths alone, and a worker holds one part or one shard.
+"""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datapipe.mix.mixture import seeded_hash
+from datapipe.read.documents import common_schema
+from datapipe.store import files
+from datapipe.store.corpus import ROW_BITS, Part
+
+MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
+SPILL = "spill"  # the folder of the spilled parts, gone when all is written
+LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
+# What a spilled row has besides its columns: its place in the shuffle, and the row it is a copy of.
+SPILLED = (pa.field("place", pa.uint64()), pa.field("id", pa.uint64()))
+
+
+def place_copies(
+    ids: npt.NDArray[np.uint64], copies: npt.NDArray[np.int32], seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
+    """The rows to write, each as often as it has copies, in the order of their places in the global shuffle.
+
+    Args:
+        ids: of the rows, shape (rows,).
+        copies: how often each is written, shape (rows,).
+        seed: of the shuffle.
+
+    Returns:
+        Row numbers and places, both of shape (sum of copies,). Places ascend and are even over the range of 64 bits.
+    """
+    rows = np.repeat(np.arange(len(ids)), copies)
+    copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+    places = seeded_hash(seeded_hash(ids[rows], seed) + copy.astype(np.uint64), seed)
+    order = np.lexsort((ids[rows], places))
+    return rows[order], places[order]
+
+
+def shard_bounds(places: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.int64]:
+    """Where each of `shards` equal ranges of 64 bits begins in sorted places, and the last ends: (shards + 1,)."""
+    edges = np.array([(shard << 64) // shards for shard in range(1, shards)], np.uint64)
+    return np.r_[0, np.searchsorted(places, edges), len(places)]
+
+
+def row_ids(ids: pa.Array) -> pa.Array:
+    """Ids as people write them: `part-row`, such as `0-17`."""
+    numbers = ids.to_numpy()
+    parts = pa.array(numbers >> np.uint64(ROW_BITS)).cast(pa.string())
+    rows = pa.array(numbers & np.uint64((1 << ROW_BITS) - 1)).cast(pa.string())
+    return pc.binary_join_element_wise(parts, rows, "-")
+
+
+@dataclasses.dataclass(frozen=True)
+class Amount:
+    """What is to be written: `rows` with all copies, of `size` bytes of text, in the columns of `schema`."""
+
+    rows: int
+    size: int
+    schema: pa.Schema
+
+
+def shard_schema(columns: pa.Schema) -> pa.Schema:
+    """The schema of a shard of these columns: the id comes after those that every corpus has."""
+    return pa.schema([*LEADING, ("id", pa.string()), *list(columns)[len(LEADING) :]])
+
+
+def total(amounts: Iterable[Amount]) -> Amount:
+    """The sum of amounts, in the columns of all, by name; the order of the amounts makes no difference."""
+    amounts = list(amounts)
+    common = common_schema(amount.schema for amount in amounts)
+    others = sorted(set(common.names) - set(LEADING.names))
+    schema = pa.schema([*LEADING, *(common.field(name) for name in others)])
+    return Amount(sum(amount.rows for amount in amounts), sum(amount.size for amount in amounts), schema)
+
+
+@dataclasses.dataclass(eq=False)
+class WriteShards(beam.PTransform):
+    """Write the kept rows, shuffled, as `train-00000.parquet`, ... with a manifest: parts in, a summary a shard out.
+
+    A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
+    and those of `columns`. Parts that lack one have nulls there. The bytes depend on the corpus, the options and the
+    seed alone. An empty corpus gives one shard without rows.
+
+    Attributes:
+        columns: further columns of the corpus to write, such as a quality score.
+        shard_bytes: bytes of text in a shard, about: documents are spread evenly, not measured out.
+        row_group_rows: rows of a row group, the unit in which readers read.
+        compression_level: of zstd.
+        seed: of the global shuffle.
+        folder: where to write.
+    """
+
+    columns: list[str] = dataclasses.field(default_factory=list)
+    shard_bytes: int = 128 << 20
+    row_group_rows: int = 1024
+    compression_level: int = 3
+    seed: int = 0
+    folder: str = ""
+
+    name: ClassVar[str] = "shards"
+    version: ClassVar[int] = 1
+    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
+    may_read: ClassVar[tuple[str, ...]] = ("source", "language", "tokens", "mixture_copies")
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        if not 1 << 10 <= self.shard_bytes <= 1 << 30:
+            raise ValueError(f"shards: shard_bytes must be from 1 KiB to 1 GiB, got {self.shard_bytes!r}")
+        if self.row_group_rows < 1:
+            raise ValueError(f"shards: row_group_rows must be at least 1, got {self.row_group_rows!r}")
+        if not 1 <= self.compression_level <= 22:
+            raise ValueError(f"shards: compression_level must be from 1 to 22, got {self.compression_level!r}")
+        if self.seed < 0:
+            raise ValueError(f"shards: seed must not be negative, got {self.seed!r}")
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", *self.columns)
+
+    def _columns(self, part: Part) -> list[str]:
+        """The columns that a part has to give."""
+        ours = [name for name in (*LEADING.names, *self.columns) if name in part.columns]
+        users = [name for name, path in part.columns.items() if path == part.columns.get("source")]
+        return list(dict.fromkeys((*ours, *users)))
+
+    def _copies(self, part: Part) -> npt.NDArray[np.int32]:
+        """How often each kept row of a part is written, shape (kept rows,)."""
+        kept = part.kept()
+        if "mixture_copies" not in part.columns:
+            return np.ones(int(kept.sum()), np.int32)
+        return part.column("mixture_copies").fill_null(0).to_numpy()[kept]
+
+    def _measure(self, part: Part) -> Amount:
+        copies = self._copies(part)
+        size, start = 0, 0
+        for batch in part.read(["text"]):
+            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy()
+            size += int(lengths.astype(np.int64) @ copies[start : start + len(batch)])
+            start += len(batch)
+        return Amount(int(copies.sum()), size, _schema(part, self._columns(part)))
+
+    def _shards(self, amount: Amount) -> int:
+        return max(1, math.ceil(amount.size / self.shard_bytes))
+
+    def _spill(self, part: Part, amount: Amount) -> Iterator[str]:
+        """Write the part's copies in the order of their places, a record batch for each shard."""
+        batches = list(part.read(self._columns(part)))
+        if not batches:
+            return
+        table = pa.Table.from_batches(batches).combine_chunks()
+        ids = table.column("id").to_numpy()
+        rows, places = place_copies(ids, self._copies(part), self.seed)
+        columns = [_column(table, field) for field in amount.schema]
+        bounds = shard_bounds(places, self._shards(amount))
+        folder = files.join(self.folder, SPILL)
+        files.make_folder(folder)
+        path = files.join(folder, f"part-{part.number:05d}.arrow")
+        schema = pa.schema([*SPILLED, *amount.schema])
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with files.whole_file(path) as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+            for begin, end in itertools.pairwise(bounds):
+                taken = rows[begin:end]
+                arrays = [column.take(pa.array(taken)) for column in columns]
+                writer.write_batch(pa.record_batch([places[begin:end], ids[taken], *arrays], schema=schema))
+        yield path
+
+    def _write(self, shard: int, amount: Amount, spilled: Iterable[str]) -> dict[str, Any]:
+        """Write one shard and return its entry in the manifest."""
+        batches = []
+        for path in sorted(spilled):
+            with files.open_input(path) as source:
+                batches.append(pa.ipc.open_file(source).get_batch(shard))
+        table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema])).combine_chunks()
+        del batches  # the shard lies in memory once from here on
+        order = np.lexsort([table.column(name).to_numpy() for name in ("id", "place")])
+        table = table.drop_columns("place")
+        name = f"train-{shard:05d}.parquet"
+        size = 0
+        with (
+            files.whole_file(files.join(self.folder, name)) as sink,
+            pq.ParquetWriter(
+                sink, shard_schema(amount.schema), compression="zstd", compression_level=self.compression_level
+            ) as writer,
+        ):
+            for start in range(0, len(table), self.row_group_rows):
+                group = table.take(order[start : start + self.row_group_rows])
+                group = group.set_column(0, "id", row_ids(group.column("id")))
+                writer.write_table(group.select(writer.schema.names))
+                size += pc.sum(pc.binary_length(group.column("text")), min_count=0).as_py()
+        return {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}
+
+    def _finish(self, summaries: list[dict[str, Any]], amount: Amount) -> list[dict[str, Any]]:
+        """Check that every row has been written, write the manifest, and drop the spilled files."""
+        shards = sorted(summaries, key=lambda shard: shard["file"])
+        rows = sum(shard["rows"] for shard in shards)
+        if rows != amount.rows:
+            raise ValueError(f"shards: {amount.rows:,} rows to write, {rows:,} written")
+        tokens = [shard["tokens"] for shard in shards if shard["tokens"] is not None]
+        whole = {"rows": rows, "bytes": sum(s["bytes"] for s in shards), "tokens": sum(tokens) if tokens else None}
+        files.write_json(files.join(self.folder, MANIFEST), {**whole, "files": shards})
+        files.remove(files.join(self.folder, SPILL))
+        return shards
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
+        spread = parts | "Spread" >> beam.Reshuffle()
+        amount = beam.pvalue.AsSingleton(
+            spread
+            | "Measure" >> beam.Map(self._measure).with_output_types(Amount)
+            | "Total" >> beam.CombineGlobally(total)
+        )
+        spilled = spread | "Spill" >> beam.FlatMap(self._spill, amount).with_output_types(str)
+        return (
+            parts.pipeline
+            | "Once" >> beam.Create([None])
+            | "Number" >> beam.FlatMap(lambda _, amount: range(self._shards(amount)), amount).with_output_types(int)
+            | "SpreadShards" >> beam.Reshuffle()
+            | "Write" >> beam.Map(self._write, amount, beam.pvalue.AsList(spilled)).with_output_types(dict[str, Any])
+            | "Gather" >> beam.combiners.ToList()
+            | "Finish" >> beam.FlatMap(self._finish, amount).with_output_types(dict[str, Any])
+        )
+
+
+def _schema(part: Part, names: Sequence[str]) -> pa.Schema:
+    """The names and types of some columns of a part."""
+    schemas = {}
+    for path in {part.columns[name] for name in names}:
+        with files.open_input(path) as source:
+            schemas[path] = pq.read_schema(source)
+    return pa.schema([schemas[part.columns[name]].field(name) for name in names])
+
+
+def _column(table: pa.Table, field: pa.Field) -> pa.Array:
+    """A column as the shards have it; nulls where this part has none."""
+    if field.name not in table.column_names:
+        return pa.nulls(len(table), field.type)
+    return table.column(field.name).combine_chunks().cast(field.type)

@@ -1,0 +1,73 @@
+"""Readers of what people have: from the bytes of a file to records, and to rejects where a file holds none.
+
+Each reader is a pure generator in bounded memory. Which records are documents is decided in `datapipe.read.documents`.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from datapipe.read.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
+from datapipe.read.formats.tables import read_arrow, read_csv, read_parquet, read_tsv
+from datapipe.read.formats.text import read_json, read_json_lines, read_markdown, read_text
+from datapipe.read.formats.web import read_html, read_warc
+
+__all__ = ["COMPRESSIONS", "FORMATS", "RAW_BYTES", "Format", "Reject", "Row", "Source", "format_of", "read", "stem"]
+
+
+class Format(NamedTuple):
+    """How files of some kind are read.
+
+    Attributes:
+        read: the reader.
+        extensions: of the file names, lower case.
+        has_fields: whether records bear names of the user's, so that the text must be looked for by name.
+        splittable: whether a byte range of the file can be read by itself.
+        one_document: whether a file is one document.
+        text_share: bytes of text to expect from a byte of the file, for packing and splitting.
+    """
+
+    read: Callable[[Source], Iterator[Row | Reject]]
+    extensions: tuple[str, ...]
+    has_fields: bool = True
+    splittable: bool = False
+    one_document: bool = False
+    text_share: float = 1
+
+
+FORMATS: dict[str, Format] = {
+    "jsonl": Format(read_json_lines, (".jsonl", ".ndjson"), splittable=True),
+    "json": Format(read_json, (".json",)),
+    "parquet": Format(read_parquet, (".parquet",), splittable=True, text_share=3),
+    "arrow": Format(read_arrow, (".arrow", ".feather", ".ipc")),
+    "csv": Format(read_csv, (".csv",)),
+    "tsv": Format(read_tsv, (".tsv",)),
+    "text": Format(read_text, (".txt", ".text"), has_fields=False, one_document=True),
+    "markdown": Format(read_markdown, (".md", ".markdown"), has_fields=False, one_document=True),
+    "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
+    "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
+}
+
+
+def read(source: Source, format_: str) -> Iterator[Row | Reject]:
+    """The records of a file, or of a range of it, in a format of FORMATS."""
+    whole_or_range = source.splittable()
+    if whole_or_range is not None:
+        yield from FORMATS[format_].read(whole_or_range)
+
+
+def format_of(name: str) -> str | None:
+    """The name of the format that a file's name tells, or None."""
+    bare = _without_compression(name.lower())
+    return next((key for key, format_ in FORMATS.items() if bare.endswith(format_.extensions)), None)
+
+
+def stem(name: str) -> str:
+    """A file's name without folder, format and compression: `a/news.2024.jsonl.zst` is `news.2024`."""
+    bare = _without_compression(name.rpartition("/")[2])
+    extension = next((e for f in FORMATS.values() for e in f.extensions if bare.lower().endswith(e)), "")
+    return bare[: len(bare) - len(extension)] or bare
+
+
+def _without_compression(name: str) -> str:
+    extension = next((extension for extension in COMPRESSIONS if name.lower().endswith(extension)), "")
+    return name[: len(name) - len(extension)]

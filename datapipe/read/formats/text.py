@@ -1,0 +1,242 @@
+"""Readers of JSON and of plain text: a record a line, a value of an array, or a file."""
+
+import codecs
+import json
+import re
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from datapipe.read.formats.source import RAW_BYTES, Damage, Reject, Row, Source
+
+MAX_DEPTH = 100  # of nested objects and lists: what comes after must not recurse without end
+
+
+def read_json_lines(source: Source) -> Iterator[Row | Reject]:
+    """One record a line. Blank lines are no records.
+
+    What orjson refuses is tried again with Python's own parser, which takes NaN, lone surrogates and unescaped control
+    characters: writers produce them, and the text around them is sound.
+    """
+    for line in read_lines(source):
+        if isinstance(line, Reject):
+            yield line
+            continue
+        yield _json_row(source, *line)
+
+
+def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
+    try:
+        value = orjson.loads(raw)
+        if isinstance(value, dict) and any(type(item) is float and abs(item) >= 2.0**63 for item in value.values()):
+            value = json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
+    except orjson.JSONDecodeError:
+        try:
+            value = json.loads(source.decode(raw), strict=False, parse_int=_integer)
+        except UnicodeDecodeError as error:
+            return source.reject(position, "invalid_utf8", str(error), raw)
+        except RecursionError:
+            return source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
+        except ValueError as error:
+            return source.reject(position, "malformed_json", str(error), raw)
+    if not isinstance(value, dict):
+        return source.reject(position, "not_an_object", f"a JSON {type(value).__name__}", raw)
+    # Counting brackets costs next to nothing, and nearly every line has too few to be deep.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+        return source.reject(position, "nested_too_deep", f"more than {MAX_DEPTH} levels", raw)
+    return Row(position, value, raw)
+
+
+def _integer(digits: str) -> int | str:
+    """An integer; its digits where there are more than Python takes (the time would be quadratic)."""
+    return int(digits) if len(digits) <= sys.int_info.default_max_str_digits else digits
+
+
+def read_json(source: Source) -> Iterator[Row | Reject]:
+    """One record a value of the array that the file is, or of the values that stand in it one after the other.
+
+    A file whose first line is a whole object is read as JSON lines: many bear the extension of JSON, and lines allow to
+    go on after a malformed one. In an array that is possible only while quotes are in pairs. An array without its end
+    is a truncated file.
+    """
+    try:
+        first = source.stream().readline(source.max_document_bytes).removeprefix(codecs.BOM_UTF8)
+        lines = isinstance(orjson.loads(first), dict)
+    except (Damage, orjson.JSONDecodeError):
+        lines = False
+    if lines:
+        yield from read_json_lines(source)
+        return
+    for value in _json_values(source):
+        yield value if isinstance(value, Reject) else _json_row(source, *value)
+
+
+_OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')
+_IN_STRINGS = re.compile(rb'["\\]')
+
+
+def _json_values(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
+    """The position and bytes of each value of a top-level array, and of each top-level object."""
+    depth, in_array, in_string, escaped = 0, False, False, False
+    begun = _Begun(source)
+    try:
+        for block in source.blocks():
+            taken, at = 0, int(escaped)
+            escaped = False
+            while match := (_IN_STRINGS if in_string else _OUTSIDE_STRINGS).search(block, at):
+                at, mark = match.end(), match.group()
+                if mark == b'"':
+                    in_string = not in_string
+                elif mark == b"\\":
+                    escaped = at == len(block)
+                    at += 1
+                elif depth == 0 and mark == b"[":
+                    yield from begun.end(block[taken : at - 1], separator=1)
+                    taken, depth, in_array = at, 1, True
+                elif mark in b"{[":
+                    depth += 1
+                elif mark in b"}]":
+                    depth = max(0, depth - 1)
+                    if depth == 0:
+                        end = at - in_array
+                        yield from begun.end(block[taken:end], separator=at - end)
+                        taken, in_array = at, False
+                elif depth == 1 and in_array:
+                    yield from begun.end(block[taken : at - 1], separator=1)
+                    taken = at
+            begun.add(block[taken:])
+    except Damage as damage:
+        yield source.reject(begun.position, damage.reason, damage.detail, bytes(begun.held))
+    else:
+        yield from begun.end(b"")
+        if in_array and depth == 1 and not in_string:
+            yield source.reject(begun.position, "truncated_file", "the array does not end")
+
+
+class _Begun:
+    """A value begun in earlier blocks: its position, its bytes, and how many of them are not held as it is too long."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self.position = 0
+        self.held = bytearray()
+        self._dropped = 0
+
+    def add(self, piece: bytes) -> None:
+        self.held += piece
+        if len(self.held) > self._source.max_document_bytes:
+            kept = min(RAW_BYTES, self._source.max_document_bytes)
+            self._dropped += len(self.held) - kept
+            del self.held[kept:]
+
+    def end(self, piece: bytes, separator: int = 0) -> Iterator[tuple[int, bytes] | Reject]:
+        self.add(piece)
+        raw = bytes(self.held)
+        value = raw.lstrip(codecs.BOM_UTF8 + b" \t\r\n")
+        at, length = self.position + len(raw) - len(value), len(value) + self._dropped
+        self.position += len(raw) + self._dropped + separator
+        self._dropped = 0
+        self.held.clear()
+        if length > self._source.max_document_bytes:
+            yield _too_large(self._source, at, length, value)
+        elif value:
+            yield at, value.rstrip()
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        level = [
+            child for v in level if isinstance(v, (dict, list)) for child in (v.values() if isinstance(v, dict) else v)
+        ]
+        depth += 1
+    return depth
+
+
+def read_text(source: Source) -> Iterator[Row | Reject]:
+    """One record a file or a line, by `source.text_unit`. A line that is blank is no record."""
+    return _decoded(source, read_lines(source) if source.text_unit == "line" else read_whole(source))
+
+
+def read_markdown(source: Source) -> Iterator[Row | Reject]:
+    """One record a file, its markup as it is: models are to write it."""
+    return _decoded(source, read_whole(source))
+
+
+def _decoded(source: Source, records: Iterator[tuple[int, bytes] | Reject]) -> Iterator[Row | Reject]:
+    for record in records:
+        if isinstance(record, Reject):
+            yield record
+            continue
+        position, raw = record
+        try:
+            yield Row(position, {"text": source.decode(raw)}, raw)
+        except UnicodeDecodeError as error:
+            yield source.reject(position, "invalid_utf8", str(error), raw)
+
+
+def read_lines(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
+    """The position and bytes of each line that is not blank and begins in the source's range, without its end.
+
+    A line of more than `max_document_bytes` is a reject; so is the place where a file cannot be read further, which
+    takes with it the line begun before.
+    """
+    # From the byte before the range: it tells whether the range's first byte begins a line.
+    position = max(0, source.start - 1)
+    begins_in_range = source.start == 0
+    kept_of_oversized = min(RAW_BYTES, source.max_document_bytes)
+    begun, dropped = bytearray(), 0  # a line begun in earlier blocks; the bytes of it not held, since it is too long
+    try:
+        for block in source.blocks(position):
+            *lines, rest = block.split(b"\n")
+            if lines:
+                lines[0] = bytes(begun) + lines[0]
+                begun.clear()
+            for line in lines:
+                length = len(line) + dropped
+                if begins_in_range:
+                    yield from _line(source, position, line, length)
+                position += length + 1
+                if source.stop is not None and position >= source.stop:
+                    return
+                begins_in_range, dropped = True, 0
+            begun += rest
+            if len(begun) > source.max_document_bytes:
+                dropped += len(begun) - kept_of_oversized
+                del begun[kept_of_oversized:]
+    except Damage as damage:
+        yield source.reject(position, damage.reason, damage.detail, bytes(begun))
+    else:
+        if begins_in_range:
+            yield from _line(source, position, bytes(begun), len(begun) + dropped)
+
+
+def _line(source: Source, position: int, line: bytes, length: int) -> Iterator[tuple[int, bytes] | Reject]:
+    if position == 0:
+        line = line.removeprefix(codecs.BOM_UTF8)
+    if length > source.max_document_bytes:
+        yield _too_large(source, position, length, line)
+    elif not line.isspace() and line:
+        yield position, line.removesuffix(b"\r")
+
+
+def read_whole(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
+    """The whole file as one record; an empty file too, so that no file goes uncounted."""
+    held = bytearray()
+    try:
+        for block in source.blocks():
+            held += block
+            if len(held) > source.max_document_bytes:
+                yield _too_large(source, 0, len(held), bytes(held))
+                return
+    except Damage as damage:
+        yield source.reject(0, damage.reason, damage.detail, bytes(held))
+    else:
+        yield 0, bytes(held).removeprefix(codecs.BOM_UTF8)
+
+
+def _too_large(source: Source, position: int, length: int, raw: bytes) -> Reject:
+    detail = f"at least {length} bytes, of which {source.max_document_bytes} are allowed"
+    return source.reject(position, "too_large", detail, raw)

@@ -1,0 +1,288 @@
+"""The corpus as a table on disk: numbered parts, and a folder of columns for each stage, row for row.
+
+    out/documents/part-00000.parquet    text, source, ...
+    out/language/part-00000.parquet     language, language_score, ...: the same rows in the same order
+
+A removed document is a reason in a column `<stage>_removed`, never a missing row. A row's id is `part << 32 | row`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from datapipe.store import files
+
+ROW_BITS = 32
+REMOVED = "_removed"
+
+
+@runtime_checkable
+class Columns(Protocol):
+    """What `append_columns` needs of a stage: a row-for-row function."""
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the new columns of a batch."""
+
+
+def append_columns(batch: pa.RecordBatch, stage: Columns) -> pa.RecordBatch:
+    """A batch with the stage's columns after its own; a column of the same name is replaced."""
+    table = {name: batch.column(name) for name in batch.schema.names}
+    new = stage.process(batch)
+    table.update({name: new.column(name) for name in new.schema.names})
+    return pa.RecordBatch.from_pydict(table)
+
+
+PART_KINDS = ("document", "instruction")
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A numbered slice of the corpus, as a reference: where each of its columns lies.
+
+    Attributes:
+        number: position in the corpus, from 0.
+        kind: one of `PART_KINDS`.
+        rows: how many rows each of its column files holds.
+        columns: the file of each column. A later stage that writes a column again (`text`) takes its place.
+        decisions: the `<stage>_removed` columns written so far, in order.
+    """
+
+    number: int
+    kind: str
+    rows: int
+    columns: dict[str, str]
+    decisions: tuple[str, ...] = ()
+
+    @property
+    def ids(self) -> npt.NDArray[np.uint64]:
+        """The ids of all its rows, shape (rows,)."""
+        return np.uint64(self.number << ROW_BITS) + np.arange(self.rows, dtype=np.uint64)
+
+    def with_stage(self, schema: pa.Schema, path: str) -> "Part":
+        """The part after a stage wrote the columns of `schema` into the file `path`."""
+        decisions = tuple(name for name in schema.names if name.endswith(REMOVED) and name not in self.decisions)
+        columns = self.columns | dict.fromkeys(schema.names, path)
+        return dataclasses.replace(self, columns=columns, decisions=self.decisions + decisions)
+
+    def kept(self) -> npt.NDArray[np.bool_]:
+        """Which rows no stage has removed so far, shape (rows,)."""
+        kept = np.ones(self.rows, bool)
+        for name in self.decisions:
+            kept &= self.column(name).is_null().to_numpy(zero_copy_only=False)
+        return kept
+
+    def column(self, name: str) -> pa.Array:
+        """One whole column: for small ones, since it lies in memory at once."""
+        with files.open_input(self.columns[name]) as source:
+            table = pq.read_table(source, columns=[name])
+        return table.column(0).combine_chunks()
+
+    def read(
+        self, columns: Sequence[str], *, optional: Sequence[str] = (), kept_only: bool = True
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of the rows still kept (or of all), in order, with `id`, `columns`, and those `optional` that it has.
+
+        A batch holds a row group of the first column's file, so name the heavy column first. Batches that have no row
+        left are not skipped when `kept_only` is false, and are when it is true.
+
+        Raises:
+            ValueError: if no stage has written one of the columns, or none is asked for.
+        """
+        if not columns:
+            raise ValueError(f"part {self.number}: read at least one column")
+        missing = [name for name in columns if name not in self.columns]
+        if missing:
+            raise ValueError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")
+        columns = [*columns, *(name for name in optional if name in self.columns and name not in columns)]
+        kept = self.kept() if kept_only else None
+        by_file: dict[str, list[str]] = {}
+        for name in columns:
+            by_file.setdefault(self.columns[name], []).append(name)
+        with _open_all(by_file) as (first, *others):
+            start = 0
+            for group in first.groups():
+                tables = [group, *(reader.take(len(group)) for reader in others)]
+                arrays = {name: table.column(name) for table in tables for name in table.column_names}
+                batch = pa.table({"id": pa.array(self.ids[start : start + len(group)]), **arrays})
+                batch = batch.select(["id", *columns])
+                if kept is not None:
+                    batch = batch.filter(pa.array(kept[start : start + len(group)]))
+                start += len(group)
+                if len(batch) or kept is None:
+                    yield as_batch(batch)
+
+
+def as_batch(table: pa.Table) -> pa.RecordBatch:
+    """A table as one batch."""
+    arrays = [column.combine_chunks() for column in table.columns]
+    # combine_chunks gives a ChunkedArray again only past 2 GiB of text, which no batch reaches.
+    return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
+
+
+class _open_all:  # noqa: N801 - a context manager reads as a function
+    """Readers over several column files of one part, closed together."""
+
+    def __init__(self, by_file: dict[str, list[str]]) -> None:
+        self._sources = [files.open_input(path) for path in by_file]
+        self._readers = [_Reader(s, names) for s, names in zip(self._sources, by_file.values(), strict=True)]
+
+    def __enter__(self) -> "list[_Reader]":
+        return self._readers
+
+    def __exit__(self, *_: object) -> None:
+        for source in self._sources:
+            source.close()
+
+
+class _Reader:
+    """Reads some columns of one Parquet file, row group by row group or in runs of any length."""
+
+    def __init__(self, source: pa.NativeFile, names: list[str]) -> None:
+        self._file = pq.ParquetFile(source)
+        self._names = names
+        self._next = 0
+        self._pending: pa.Table = self._file.schema_arrow.empty_table().select(names)
+
+    def groups(self) -> Iterator[pa.Table]:
+        while self._next < self._file.num_row_groups:
+            yield self._group()
+
+    def _group(self) -> pa.Table:
+        table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
+        self._next += 1
+        return table
+
+    def take(self, rows: int) -> pa.Table:
+        while len(self._pending) < rows:
+            self._pending = pa.concat_tables([self._pending, self._group()])
+        taken, self._pending = self._pending.slice(0, rows), self._pending.slice(rows)
+        return taken
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+    """All parts of a run, in order, as they stand after the stages run so far."""
+
+    root: str
+    parts: tuple[Part, ...] = ()
+
+    def folder(self, stage: str) -> str:
+        """Where a stage's files lie."""
+        return files.join(self.root, stage)
+
+    def of_kind(self, kinds: Sequence[str]) -> tuple[Part, ...]:
+        """The parts of some kinds."""
+        return tuple(part for part in self.parts if part.kind in kinds)
+
+    def with_stage(self, stage: str, schema: pa.Schema, kinds: Sequence[str]) -> "Corpus":
+        """The corpus after a stage has written its column files for all parts of the kinds."""
+        parts = tuple(
+            part.with_stage(schema, part_path(self.folder(stage), part.number)) if part.kind in kinds else part
+            for part in self.parts
+        )
+        return dataclasses.replace(self, parts=parts)
+
+    def read(self, columns: Sequence[str], kinds: Sequence[str] = ("document",)) -> Iterator[pa.RecordBatch]:
+        """Batches of all kept rows, part by part; see `Part.read`."""
+        for part in self.of_kind(kinds):
+            yield from part.read(columns)
+
+
+def part_path(folder: str, number: int) -> str:
+    """The file of a part in a folder."""
+    return files.join(folder, f"part-{number:05d}.parquet")
+
+
+def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
+    """Write a part's column file, a row group a batch, and return its rows.
+
+    Raises:
+        ValueError: if the batches do not hold exactly the part's rows: a stage lost or invented some.
+    """
+    rows = 0
+    # Vectors of floats repeat no value: a dictionary of them only costs time, three times that of reading without.
+    dictionaries = [field.name for field in schema if not pa.types.is_nested(field.type)]
+    with files.whole_file(path) as sink:
+        with pq.ParquetWriter(
+            sink,
+            schema,
+            compression="zstd",
+            compression_level=files.COLUMN_COMPRESSION_LEVEL,
+            use_dictionary=dictionaries,
+        ) as writer:
+            for batch in batches:
+                writer.write_batch(batch, row_group_size=max(1, len(batch)))
+                rows += len(batch)
+        if rows != part.rows:
+            raise ValueError(f"part {part.number} has {part.rows} rows, its columns {schema.names} have {rows}")
+    return rows
+
+
+def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[pa.RecordBatch]) -> int:
+    """Write a part's column file from verdicts: rows that none names are null.
+
+    Args:
+        part: the part.
+        path: its column file.
+        schema: the columns to write.
+        verdicts: batches with `id` and the columns of `schema`, of this part's rows, each row at most once.
+
+    Raises:
+        ValueError: if two verdicts name one row.
+    """
+    columns = pa.Table.from_batches(verdicts, pa.schema([("id", pa.uint64()), *schema]))
+    rows = columns.column("id").to_numpy() - np.uint64(part.number << ROW_BITS)
+    if len(np.unique(rows)) != len(rows):
+        raise ValueError(f"part {part.number}: two verdicts on one row for {schema.names}")
+    place = np.full(part.rows, -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    indices = pa.array(place, mask=place < 0)
+    full = columns.select(schema.names).take(indices).cast(schema)
+    return write_columns(part, path, schema, iter(full.combine_chunks().to_batches()))
+
+
+def scatter(columns: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.RecordBatch:
+    """Columns computed for the kept rows only, spread over all rows: null where not kept."""
+    place = np.where(kept, np.cumsum(kept) - 1, 0)
+    return columns.take(pa.array(place, mask=~kept))
+
+
+def process_part(part: Part, stage: Any, path: str, progress: Callable[[int], None] | None = None) -> None:
+    """Run a document stage over a part and write its column file.
+
+    Where the stage `skips_removed`, it sees only the rows still kept, and the others are null.
+    """
+    kept = part.kept() if getattr(stage, "skips_removed", False) else None
+
+    def columns() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in part.read(stage.reads, kept_only=False):
+            alive = None if kept is None else kept[start : start + len(batch)]
+            if alive is None or alive.all():
+                new = stage.process(batch)
+            else:
+                new = scatter(stage.process(batch.filter(pa.array(alive))), alive)
+            start += len(batch)
+            if len(new) != len(batch) or new.schema.names != stage.writes.names:
+                raise ValueError(f"{stage.name}: {len(batch)} rows in, {len(new)} rows {new.schema.names} out")
+            if progress:
+                progress(start)
+            yield new.cast(stage.writes)
+
+    write_columns(part, path, stage.writes, columns())
+
+
+def first_reasons(part: Part) -> tuple[npt.NDArray[np.int32], pa.Array]:
+    """The first stage that removed each row, as its place in `part.decisions` (-1 = kept), and the reason (or null)."""
+    reasons = [part.column(name) for name in part.decisions]
+    if not reasons:
+        return np.full(part.rows, -1, np.int32), pa.nulls(part.rows, pa.string())
+    hits = np.stack([reason.is_valid().to_numpy(zero_copy_only=False) for reason in reasons])
+    stage = np.where(hits.any(axis=0), hits.argmax(axis=0), -1).astype(np.int32)
+    return stage, pc.coalesce(*reasons)

@@ -1,0 +1,598 @@
+"""fastText classifiers: reads their files and predicts what the library does, at twice its speed and more.
+
+`language.py`, `quality.py` and `safety.py` ask such models (Joulin et al. 2016, "Bag of Tricks for Efficient Text
+Classification"). A text is the mean of the vectors of its words, of the words' character n-grams and of n-grams of
+words, all but the words found by their hash; one layer then gives the probability of each label. The library makes a
+string of each n-gram and looks it up in a map; the kernel here goes over the bytes of an Arrow array once. It reads
+whatever classifier the library can train or quantise. Training is left to the library, see `quality.py`.
+"""
+
+import dataclasses
+import functools
+import math
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from datapipe.store import files
+
+_MAGIC, _VERSIONS = 793712314, (11, 12)
+_SUPERVISED = 3
+_HIERARCHICAL_SOFTMAX, _NEGATIVE_SAMPLING, _SOFTMAX, _ONE_VS_ALL = 1, 2, 3, 4
+_LABEL = np.frombuffer(b"__label__", np.uint8)
+_END = np.frombuffer(b"</s>", np.uint8)  # the token that stands for the end of a line
+_CENTROIDS = 256  # of each part of a row, in a quantised model
+_FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
+_WORD_NGRAM_FACTOR = 116049371
+_LOG_FLOOR = 1e-5  # the library adds it before each logarithm: probabilities come out that much higher
+_UNKNOWN_COUNT = 10**15  # of a node of the tree that is not built yet
+_FEATURES_AT_ONCE = 1024  # few enough to stay in the fastest cache
+_SIGMOID_STEPS, _SIGMOID_EDGE = 512, 8
+
+
+class Weights(NamedTuple):
+    """A model as kernels take it.
+
+    Attributes:
+        names, bounds: words, then labels, as bytes one after another, and where each begins.
+        table: the hash and the number of each word and label, at the place of the hash or the next free one after it,
+            shape (places, 2); -1 is free.
+        words: how many of them are words.
+        end: the number of the word `</s>`, -1 if it is none.
+        minn, maxn: the lengths of character n-grams.
+        word_ngrams: the greatest length of n-grams of words.
+        buckets: how many values the hash of an n-gram has.
+        used: a bit for each value, 0 if its vector is zero or left out, the lowest bit first. It fits into a cache,
+            which the vectors do not, and most n-grams are none of those seen in training.
+        rows: of each word and value, the row of its vector; shape (0,) unless the model is pruned, which leaves most
+            vectors out. Those count for nothing; others count, zero or not.
+        vectors: shape (rows, dimensions).
+        outputs: the layer, shape (labels, dimensions).
+        loss: what is made of the layer's sums.
+        children: of each node of the tree whose first nodes are the labels, shape (nodes, 2); -1 at a label.
+    """
+
+    names: npt.NDArray[np.uint8]
+    bounds: npt.NDArray[np.int64]
+    table: npt.NDArray[np.int64]
+    words: int
+    end: int
+    minn: int
+    maxn: int
+    word_ngrams: int
+    buckets: int
+    used: npt.NDArray[np.uint8]
+    rows: npt.NDArray[np.int32]
+    vectors: npt.NDArray[np.float32]
+    outputs: npt.NDArray[np.float32]
+    loss: int
+    children: npt.NDArray[np.int32]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FastTextModel:
+    """A classifier: its labels, without `__label__`, and its weights."""
+
+    labels: tuple[str, ...]
+    weights: Weights
+
+    def predict(
+        self, data: npt.NDArray[np.uint8], starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], k: int
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """The `k` likeliest labels of each text, likeliest first, and their probabilities.
+
+        A text is one line: a line break, and the token `</s>`, which would end it, count as blanks.
+
+        Args:
+            data: UTF-8.
+            starts, ends: bounds of each text in `data`, in bytes, shape (n,).
+
+        Returns:
+            Places in `labels`, shape (n, k), -1 where there is none, as for text without a token; and float32 (n, k).
+        """
+        k = min(k, len(self.labels))
+        return _predict(self.weights, data, starts, ends, k, -1)
+
+    def probability(
+        self, label: str, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """The probability of one label for each text, as in `predict`; 0 for text without a token.
+
+        Args:
+            label: its name without `__label__`; the probability of one that the model lacks is 0.
+            data, bounds: UTF-8 and where each text begins and the last one ends, shape (n + 1,).
+        """
+        if label not in self.labels:
+            return np.zeros(len(bounds) - 1, np.float32)
+        return _predict(self.weights, data, bounds[:-1], bounds[1:], 1, self.labels.index(label))[1][:, 0]
+
+
+@numba.njit(cache=True, nogil=True)
+def _hashed(h: int, byte: int) -> int:
+    """The next value of the FNV-1a hash of 32 bits; to the library a byte is a signed number."""
+    return ((h ^ (byte | 0xFFFFFF00 if byte >= 128 else byte)) * _FNV_PRIME) & 0xFFFFFFFF
+
+
+@numba.njit(cache=True, nogil=True)
+def _hash(token: npt.NDArray[np.uint8]) -> int:
+    h = _FNV_OFFSET
+    for byte in token:
+        h = _hashed(h, byte)
+    return h
+
+
+@numba.njit(cache=True, nogil=True)
+def _find(
+    table: npt.NDArray[np.int64],
+    names: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    data: npt.NDArray[np.uint8],
+    start: int,
+    end: int,
+    h: int,
+) -> int:
+    """The number of the word or label that stands in `data` and has the hash `h`; -1 if there is none."""
+    mask = len(table) - 1
+    place = h & mask
+    while table[place, 1] >= 0:
+        if table[place, 0] == h:
+            number = table[place, 1]
+            at, other = start, bounds[number]
+            while at < end and other < bounds[number + 1] and data[at] == names[other]:
+                at += 1
+                other += 1
+            if at == end and other == bounds[number + 1]:
+                return number
+        place = (place + 1) & mask
+    return -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill_table(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int64]) -> None:
+    mask = len(table) - 1
+    for number in range(len(bounds) - 1):
+        h = _hash(names[bounds[number] : bounds[number + 1]])
+        place = h & mask
+        while table[place, 1] >= 0:
+            place = (place + 1) & mask
+        table[place, 0], table[place, 1] = h, number
+
+
+@numba.njit(cache=True, nogil=True)
+def _add(
+    features: npt.NDArray[np.int64],
+    size: int,
+    rows: npt.NDArray[np.int32],
+    vectors: npt.NDArray[np.float32],
+    total: npt.NDArray[np.float32],
+) -> None:
+    """Add the vectors of the first `size` features. In two loops, so that no reading of memory waits for another."""
+    if len(rows):
+        for i in range(size):
+            features[i] = rows[features[i]]
+    for i in range(size):
+        for j in range(len(total)):
+            total[j] += vectors[features[i], j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_blank(byte: int) -> bool:
+    return byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _stands_at(token: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8], at: int, end: int) -> bool:
+    """Whether `token` stands in `data` at a place, before `end`."""
+    i = 0
+    while i < len(token) and at + i < end and data[at + i] == token[i]:
+        i += 1
+    return i == len(token)
+
+
+@numba.njit(cache=True, nogil=True)
+def _bit(bits: npt.NDArray[np.uint8], i: int) -> int:
+    return (bits[i >> 3] >> (i & 7)) & 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _embed(
+    weights: Weights,
+    data: npt.NDArray[np.uint8],
+    at: int,
+    end: int,
+    word: npt.NDArray[np.uint8],
+    hashes: npt.NDArray[np.int32],
+    features: npt.NDArray[np.int64],
+    mean: npt.NDArray[np.float32],
+) -> int:
+    """Set `mean` to the mean of all vectors of a text; returns their number. The arrays before `mean` are scratch."""
+    words, used, rows, vectors = weights.words, weights.used, weights.rows, weights.vectors
+    table, names, bounds = weights.table, weights.names, weights.bounds
+    minn, maxn, buckets = weights.minn, weights.maxn, weights.buckets
+    mean[:] = 0
+    size, added, tokens, found = 0, 0, 0, False
+    pruned = len(rows) > 0
+    while True:
+        while at < end:
+            if _is_blank(data[at]):
+                at += 1
+            elif data[at] == _END[0] and _stands_at(_END, data, at, end):
+                at += len(_END)
+            else:
+                break
+        if at == end:
+            break
+        found = True
+        start, h = at, _FNV_OFFSET
+        while at < end:
+            byte = data[at]
+            if _is_blank(byte) or (byte == _END[0] and _stands_at(_END, data, at, end)):
+                break
+            h = _hashed(h, byte)
+            at += 1
+        number = _find(table, names, bounds, data, start, at, h)
+        if number >= words or (number < 0 and data[start] == _LABEL[0] and _stands_at(_LABEL, data, start, at)):
+            continue
+        hashes[tokens] = np.int32(np.uint32(h))
+        tokens += 1
+        if number >= 0:
+            features[size] = number
+            size += 1
+            added += 1
+        if size >= _FEATURES_AT_ONCE:
+            _add(features, size, rows, vectors, mean)
+            size = 0
+        if maxn <= 0:
+            continue
+        length = at - start + 2
+        for i in range(start, at):
+            word[i - start + 1] = data[i]
+        word[length - 1] = 62  # >
+        for begin in range(length):
+            if word[begin] & 0xC0 == 0x80:
+                continue
+            h, n, following = _FNV_OFFSET, 1, begin
+            while following < length and n <= maxn:
+                h = _hashed(h, word[following])
+                following += 1
+                while following < length and word[following] & 0xC0 == 0x80:
+                    h = _hashed(h, word[following])
+                    following += 1
+                if n >= minn and not (n == 1 and (begin == 0 or following == length)):
+                    bucket = np.int64(np.uint32(h) % np.uint32(buckets))
+                    features[size] = words + bucket
+                    bit = _bit(used, bucket)
+                    size += bit
+                    added += bit if pruned else 1
+                n += 1
+            if size >= _FEATURES_AT_ONCE:
+                _add(features, size, rows, vectors, mean)
+                size = 0
+    if not found:
+        return 0
+    if weights.end >= 0:
+        features[size] = weights.end
+        size += 1
+        added += 1
+    hashes[tokens] = np.int32(np.uint32(_hash(_END)))
+    tokens += 1
+    for i in range(tokens):
+        joined = np.uint64(np.int64(hashes[i]))
+        for j in range(i + 1, min(tokens, i + weights.word_ngrams)):
+            joined = joined * np.uint64(_WORD_NGRAM_FACTOR) + np.uint64(np.int64(hashes[j]))
+            bucket = np.int64(joined % np.uint64(buckets))
+            features[size] = words + bucket
+            bit = _bit(used, bucket)
+            size += bit
+            added += bit if pruned else 1
+            if size >= _FEATURES_AT_ONCE:
+                _add(features, size, rows, vectors, mean)
+                size = 0
+    _add(features, size, rows, vectors, mean)
+    if added:
+        mean *= np.float32(1.0 / added)
+    return added
+
+
+@numba.njit(cache=True, nogil=True)
+def _log(x: float) -> np.float32:
+    return np.float32(math.log(np.float64(x) + _LOG_FLOOR))
+
+
+@numba.njit(cache=True, nogil=True)
+def _sum(weights: Weights, row: int, mean: npt.NDArray[np.float32]) -> np.float32:
+    total = np.float32(0)
+    for i in range(len(mean)):
+        total += weights.outputs[row, i] * mean[i]
+    return total
+
+
+@numba.njit(cache=True, nogil=True)
+def _offer(score: np.float32, label: int, labels: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> None:
+    """Take a label among the likeliest if it is one of them; the first one wins a tie."""
+    place = len(labels)
+    while place > 0 and (labels[place - 1] < 0 or score > scores[place - 1]):
+        place -= 1
+    if place < len(labels):
+        for i in range(len(labels) - 1, place, -1):
+            labels[i], scores[i] = labels[i - 1], scores[i - 1]
+        labels[place], scores[place] = label, score
+
+
+@numba.njit(cache=True, nogil=True)
+def _walk(
+    weights: Weights,
+    mean: npt.NDArray[np.float32],
+    wanted: int,
+    labels: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """Rank the labels by hierarchical softmax, but for the branches of the tree that are too unlikely."""
+    inner = len(weights.outputs)
+    nodes, sums = np.empty(inner + 1, np.int32), np.empty(inner + 1, np.float32)
+    waiting = 1
+    nodes[0], sums[0] = len(weights.children) - 1, 0
+    while waiting:
+        waiting -= 1
+        node, score = nodes[waiting], sums[waiting]
+        if score < _log(0.0) or (labels[-1] >= 0 and score < scores[-1]):
+            continue
+        if weights.children[node, 0] < 0:
+            if wanted < 0 or wanted == node:
+                _offer(score, node, labels, scores)
+            continue
+        right = np.float32(1.0 / (np.float32(1) + np.exp(-_sum(weights, node - inner, mean))))
+        likelier = int(right > 0.5)
+        for side in (1 - likelier, likelier):  # the likelier branch is looked at first
+            nodes[waiting] = weights.children[node, side]
+            sums[waiting] = score + _log(right if side else np.float32(1.0 - right))
+            waiting += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _rank(
+    weights: Weights,
+    mean: npt.NDArray[np.float32],
+    wanted: int,
+    labels: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """Rank the labels by the logarithms of their probabilities."""
+    if weights.loss == _HIERARCHICAL_SOFTMAX:
+        _walk(weights, mean, wanted, labels, scores)
+        return
+    sums = np.empty(len(weights.outputs), np.float32)
+    for label in range(len(sums)):
+        sums[label] = _sum(weights, label, mean)
+    if weights.loss == _SOFTMAX:
+        sums = np.exp(sums - sums.max())
+        sums /= sums.sum()
+    else:
+        for label in range(len(sums)):
+            sums[label] = _sigmoid(sums[label])
+    for label in range(len(sums)):
+        if wanted < 0 or wanted == label:
+            _offer(_log(sums[label]), label, labels, scores)
+
+
+@numba.njit(cache=True, nogil=True)
+def _sigmoid(x: np.float32) -> np.float32:
+    """The logistic function as the library has it, from a table."""
+    if abs(x) > _SIGMOID_EDGE:
+        return np.float32(x > 0)
+    step = int((x + _SIGMOID_EDGE) * (_SIGMOID_STEPS / _SIGMOID_EDGE / 2))
+    return np.float32(1.0 / (1.0 + math.exp(_SIGMOID_EDGE - step * (2 * _SIGMOID_EDGE / _SIGMOID_STEPS))))
+
+
+@numba.njit(cache=True, nogil=True)
+def _predict(
+    weights: Weights,
+    data: npt.NDArray[np.uint8],
+    starts: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+    k: int,
+    wanted: int,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    """See `FastTextModel.predict`; where `wanted` is no negative number, only that label is asked for."""
+    labels = np.full((len(starts), k), -1, np.int32)
+    probabilities = np.zeros((len(starts), k), np.float32)
+    longest = 0
+    for text in range(len(starts)):
+        longest = max(longest, ends[text] - starts[text])
+    word = np.empty(longest + 2, np.uint8)
+    word[0] = 60  # <
+    hashes = np.empty(longest // 2 + 2, np.int32)
+    # Once there are so many, they are added: after each word, and after the n-grams that begin with one character.
+    features = np.empty(_FEATURES_AT_ONCE + max(0, min(weights.maxn, longest + 2)) + 1, np.int64)
+    mean = np.empty(weights.outputs.shape[1], np.float32)
+    for text in range(len(starts)):
+        if _embed(weights, data, starts[text], ends[text], word, hashes, features, mean):
+            _rank(weights, mean, wanted, labels[text], probabilities[text])
+            for i in range(k):
+                if labels[text, i] >= 0:
+                    probabilities[text, i] = min(np.float32(1), np.exp(probabilities[text, i]))
+    return labels, probabilities
+
+
+@numba.njit(cache=True, nogil=True)
+def _read_entries(
+    content: npt.NDArray[np.uint8],
+    names: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    counts: npt.NDArray[np.int64],
+    types: npt.NDArray[np.uint8],
+) -> int:
+    """Fill the arrays from a dictionary; returns the bytes that it takes, -1 if it is longer than `content`."""
+    at, to = 0, 0
+    for entry in range(len(counts)):
+        while at < len(content) and content[at]:
+            names[to] = content[at]
+            to += 1
+            at += 1
+        if at + 10 > len(content):
+            return -1
+        bounds[entry + 1] = to
+        for i in range(8):
+            counts[entry] |= np.int64(content[at + 1 + i]) << (8 * i)
+        types[entry] = content[at + 9]
+        at += 10
+    return at
+
+
+class _ModelFile:
+    """The content of a model file, taken piece after piece."""
+
+    def __init__(self, path: str, content: npt.NDArray[np.uint8]) -> None:
+        self._path, self._content, self._at = path, content, 0
+
+    def check(self, holds: bool, problem: str) -> None:
+        if not holds:
+            raise ValueError(f"{self._path} is no fastText classifier: {problem}")
+
+    def take(self, dtype: str, *shape: int) -> npt.NDArray[Any]:
+        """A copy of the next array."""
+        size = np.dtype(dtype).itemsize * math.prod(shape)
+        self.check(min(shape) >= 0 and self._at + size <= len(self._content), "it ends too early")
+        self._at += size
+        return np.array(self._content[self._at - size : self._at]).view(dtype).reshape(shape)
+
+    def entries(self, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any], list[int]]:
+        """Words and labels: their bytes, the bounds of each, how often it was seen and whether it is a label."""
+        rest = self._content[self._at :]
+        self.check(count >= 0, f"it has {count} words and labels")
+        self.check(count <= len(rest), "it ends too early")
+        names, types = np.empty(len(rest), np.uint8), np.empty(count, np.uint8)
+        bounds, counts = np.zeros(count + 1, np.int64), np.zeros(count, np.int64)
+        size = _read_entries(rest, names, bounds, counts, types)
+        self.check(size >= 0, "it ends too early")
+        self._at += size
+        return names[: bounds[-1]].copy(), bounds, counts, types.tolist()
+
+    def _check_shape(self, rows: int, dimensions: int) -> None:
+        shape = self.take("<i8", 2).tolist()
+        self.check(shape == [rows, dimensions], f"its matrix has the shape {shape}, not {[rows, dimensions]}")
+
+    def dense(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
+        """A matrix that is stored as it is."""
+        self._check_shape(rows, dimensions)
+        return self.take("<f4", rows, dimensions)
+
+    def quantised(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
+        """A matrix that is stored as the nearest of 256 centroids of each part of a row, unpacked."""
+        has_lengths = bool(self.take("u1", 1)[0])
+        self._check_shape(rows, dimensions)
+        (size,) = self.take("<i4", 1).tolist()
+        self.check(size % max(1, rows) == 0, f"it has {size} codes for {rows} vectors")
+        codes = self.take("u1", rows, size // max(1, rows))
+        of, parts, longest, last = self.take("<i4", 4).tolist()
+        fits = parts == codes.shape[1] and of == dimensions == (parts - 1) * longest + last and 0 < last <= longest
+        self.check(fits, f"it is quantised in {parts} parts of {longest}, the last of {last}")
+        unpacked = np.empty((rows, dimensions), np.float32)
+        for part in range(parts):
+            width = last if part == parts - 1 else longest
+            first = part * longest
+            unpacked[:, first : first + width] = self.take("<f4", _CENTROIDS, width)[codes[:, part]]
+        if has_lengths:
+            chosen = self.take("u1", rows)
+            self.check(self.take("<i4", 4).tolist() == [1, 1, 1, 1], "its lengths are not numbers")
+            unpacked *= self.take("<f4", _CENTROIDS)[chosen, None]
+        return unpacked
+
+
+def _tree(counts: list[int]) -> npt.NDArray[np.int32]:
+    """The Huffman tree of labels that are sorted by their counts, most frequent first, as the library builds it."""
+    labels = len(counts)
+    sizes = counts + [_UNKNOWN_COUNT] * (labels - 1)
+    children = np.full((len(sizes), 2), -1, np.int32)
+    leaf, inner = labels - 1, labels
+    for node in range(labels, len(sizes)):
+        for side in range(2):
+            if leaf >= 0 and sizes[leaf] < sizes[inner]:
+                children[node, side], leaf = leaf, leaf - 1
+            else:
+                children[node, side], inner = inner, inner + 1
+        sizes[node] = sizes[children[node, 0]] + sizes[children[node, 1]]
+    return children
+
+
+def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
+    """The classifier in the content of a file, in the library's format.
+
+    Raises:
+        ValueError: naming `path`, if it is none.
+    """
+    file = _ModelFile(path, content)
+    magic, version = file.take("<i4", 2).tolist()
+    file.check(magic == _MAGIC and version in _VERSIONS, f"it begins with {magic}, {version}")
+    dimensions, _, _, _, _, word_ngrams, loss, kind, buckets, minn, maxn, _ = file.take("<i4", 12).tolist()
+    file.take("<f8", 1)
+    file.check(kind == _SUPERVISED, "it holds word vectors")
+    losses = (_HIERARCHICAL_SOFTMAX, _NEGATIVE_SAMPLING, _SOFTMAX, _ONE_VS_ALL)
+    file.check(loss in losses and dimensions > 0, f"it has loss {loss} and {dimensions} dimensions")
+    if version < _VERSIONS[-1]:
+        maxn = 0  # classifiers had no character n-grams then
+    has_ngrams = maxn > 0 or word_ngrams > 1
+    file.check(buckets > 0 or not has_ngrams, "it has n-grams, but no buckets for them")
+    size, words, labels = file.take("<i4", 3).tolist()
+    _, pruned = file.take("<i8", 2).tolist()
+    names, bounds, counts, types = file.entries(size)
+    file.check(labels > 0 and types == [0] * words + [1] * labels, f"it has {words} words and {labels} labels")
+    is_used: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
+    rows = np.zeros(0, np.int32)
+    pairs = file.take("<i4", max(0, pruned), 2)
+    if pruned >= 0 and has_ngrams:
+        buckets_kept, places = pairs.T
+        in_range = (pairs >= 0).all() and (buckets_kept < buckets).all() and (places < pruned).all()
+        file.check(bool(in_range), "it keeps buckets that it does not have")
+        rows = np.zeros(words + buckets, np.int32)
+        rows[:words] = np.arange(words)
+        rows[words + buckets_kept] = words + places
+        is_used = np.zeros(buckets, np.bool_)
+        is_used[buckets_kept] = True
+    height = words + (pruned if pruned >= 0 else buckets)
+    is_quantised = bool(file.take("u1", 1)[0])
+    file.check(is_quantised or pruned < 0, "it is pruned, but not quantised")
+    vectors = (file.quantised if is_quantised else file.dense)(height, dimensions)
+    if pruned < 0:
+        is_used = (vectors[words:] != 0).any(axis=1)
+    is_all_quantised = bool(file.take("u1", 1)[0]) and is_quantised
+    outputs = (file.quantised if is_all_quantised else file.dense)(labels, dimensions)
+    children = np.zeros((0, 2), np.int32)
+    if loss == _HIERARCHICAL_SOFTMAX:
+        seen = counts[words:].tolist()
+        file.check(min(seen) >= 0 and max(seen) < _UNKNOWN_COUNT, f"a label was seen {max(seen)} times")
+        children = _tree(seen)
+    table = np.full((1 << (2 * size).bit_length(), 2), -1, np.int64)
+    _fill_table(names, bounds, table)
+    listed = [names[bounds[i] : bounds[i + 1]].tobytes() for i in range(words, size)]
+    weights = Weights(
+        names=names,
+        bounds=bounds,
+        table=table,
+        words=words,
+        end=-1,
+        minn=minn,
+        maxn=maxn,
+        word_ngrams=word_ngrams,
+        buckets=buckets,
+        used=np.packbits(is_used, bitorder="little"),
+        rows=rows,
+        vectors=vectors,
+        outputs=outputs,
+        loss=loss,
+        children=children,
+    )
+    end = _find(table, names, bounds, _END, 0, len(_END), _hash(_END))
+    return FastTextModel(
+        tuple(label.removeprefix(_LABEL.tobytes()).decode("utf-8", "replace") for label in listed),
+        weights._replace(end=end if end < words else -1),
+    )
+
+
+@functools.cache
+def load_model(path: str) -> FastTextModel:
+    """The classifier of a file, once a process."""
+    with files.open_input(path) as source:
+        return read_model(path, np.frombuffer(source.read_buffer(), np.uint8))

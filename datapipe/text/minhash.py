@@ -1,0 +1,127 @@
+"""MinHash sketches of shingle sets, and their bands: the numbers by which near duplicates find one another.
+
+Two kernels give signatures of the same shape. `fast_similarity_sketches` is the default: a third of the work and a
+smaller error; `datasketch_signatures` equals `datasketch.MinHash` slot for slot, so that both can be held in one index.
+"""
+
+import functools
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from datapipe.text.shingles import mix
+
+_ROUND_STEP = np.uint64(0x9E3779B97F4A7C15)
+_LOW = np.uint64(0xFFFFFFFF)
+_HALF = np.uint64(32)
+_EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
+_MERSENNE_BITS = np.uint64(61)  # datasketch's scheme "legacy" computes modulo 2^61 - 1
+
+
+@numba.njit(cache=True, nogil=True)
+def fast_similarity_sketches(
+    hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], slots: int
+) -> npt.NDArray[np.uint32]:
+    """Fast Similarity Sketching (Dahlgaard, Knudsen, Thorup 2017) of each document's shingles.
+
+    Round i throws each shingle into one slot with the value i + a fraction; a slot keeps its least. Once every slot is
+    full no later round can change one, so large sets need a single round. Rounds from `slots` on fill the slot left.
+    The share of equal slots estimates the Jaccard similarity, unbiased.
+
+    Args:
+        hashes: shingles, well-mixed.
+        bounds: those of document i are `hashes[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
+        slots: length of a sketch.
+
+    Returns:
+        Shape (n, slots); all ones for a document without shingles.
+    """
+    documents = len(bounds) - 1
+    signatures = np.full((documents, slots), _LOW, np.uint32)
+    least = np.empty(slots, np.uint64)
+    for document in range(documents):
+        shingles = hashes[bounds[document] : bounds[document + 1]]
+        if not len(shingles):
+            continue
+        least[:] = _EMPTY
+        empty = slots
+        number = 0
+        while empty and number < 2 * slots:
+            high = np.uint64(number) << _HALF
+            for shingle in shingles:
+                value = shingle if number == 0 else mix(shingle + np.uint64(number) * _ROUND_STEP)
+                slot = np.int64((value & _LOW) * np.uint64(slots) >> _HALF) if number < slots else number - slots
+                candidate = high | value >> _HALF
+                if candidate < least[slot]:
+                    empty -= least[slot] == _EMPTY
+                    least[slot] = candidate
+            number += 1
+        for slot in range(slots):
+            signatures[document, slot] = np.uint32(least[slot] & _LOW)
+    return signatures
+
+
+@functools.cache
+def datasketch_permutations(slots: int, scheme: str) -> npt.NDArray[np.uint64]:
+    """The multipliers and addends of `datasketch.MinHash(num_perm=slots, scheme=scheme)`, shape (2, slots)."""
+    from datasketch import MinHash
+
+    return np.ascontiguousarray(np.array(MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
+
+
+@numba.njit(cache=True, nogil=True)
+def datasketch_signatures(
+    hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], permutations: npt.NDArray[np.uint64], legacy: bool
+) -> npt.NDArray[np.uint32]:
+    """What `datasketch.MinHash` holds after an update with the upper half of each shingle hash.
+
+    Args:
+        hashes, bounds: as for `fast_similarity_sketches`.
+        permutations: see `datasketch_permutations`.
+        legacy: its scheme "legacy", the only one before datasketch 2.0, instead of "affine32". Remainders modulo
+            2^61 - 1 are then taken by one addition, which differs in 1 of 2^58 values.
+
+    Returns:
+        Shape (n, slots); all ones for a document without shingles.
+    """
+    documents = len(bounds) - 1
+    slots = permutations.shape[1]
+    signatures = np.full((documents, slots), _LOW, np.uint32)
+    for document in range(documents):
+        # A slice, not an index range: only so does the compiler vectorise the inner loops.
+        shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
+        if not legacy:  # the 32-bit finaliser of MurmurHash3
+            shingles = ((shingles ^ (shingles >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & _LOW
+            shingles = ((shingles ^ (shingles >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & _LOW
+            shingles ^= shingles >> np.uint64(16)
+        for slot in range(slots):
+            multiplier = permutations[0, slot]
+            addend = permutations[1, slot]
+            least = _LOW
+            if legacy:
+                for shingle in shingles:
+                    product = multiplier * shingle + addend
+                    least = min(least, (product + (product >> _MERSENNE_BITS)) & _LOW)
+            else:
+                for shingle in shingles:
+                    least = min(least, (multiplier * shingle + addend) & _LOW)
+            signatures[document, slot] = np.uint32(least)
+    return signatures
+
+
+@numba.njit(cache=True, nogil=True)
+def band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
+    """One hash for each band of each signature: equal where all `rows` slots of the band are.
+
+    Returns:
+        Shape (n, bands); slots past `bands * rows` are not used.
+    """
+    hashes = np.empty((len(signatures), bands), np.uint64)
+    for document in range(len(signatures)):
+        for band in range(bands):
+            band_hash = np.uint64(band + 1) * _ROUND_STEP
+            for slot in range(band * rows, (band + 1) * rows):
+                band_hash = mix(band_hash ^ np.uint64(signatures[document, slot]))
+            hashes[document, band] = band_hash
+    return hashes

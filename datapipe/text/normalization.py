@@ -1,0 +1,192 @@
+"""Unicode normalisation and cleaning of characters, before anything looks at the text.
+
+Unlike the filters, it changes documents and removes none. One kernel pass tells which documents hold a character that
+any of the options could touch: few in a clean corpus, and the others cost only that pass.
+"""
+
+import dataclasses
+import functools
+import re
+import sys
+import unicodedata
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import opencc
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.text.characters import decode, text_buffers
+
+FORMS = ("NFC", "NFKC", "none")
+
+# What a code point could need: bits of `need_table`.
+_NFC = 1
+_NFKC = 2
+_NEWLINE = 4
+_CONTROL = 8
+_INVISIBLE = 16
+_SPACE = 32
+
+_NEWLINES = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+# Soft hyphen, zero-width space, word joiner, invisible operators, byte order mark, and the bidi marks, embeddings,
+# overrides and isolates of UAX 9, by which a text shows otherwise than it reads ("Trojan Source", Boucher and Anderson
+# 2021). Zero-width joiner and non-joiner stay: Persian, Indic scripts and emoji are spelt with them.
+_INVISIBLES = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff]")
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f]")
+# From a run's first space on, and never back into it: otherwise a long run takes quadratic time.
+_SPACES_AT_LINE_END = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
+_SPACES = re.compile(r"[^\S\n\t ]")
+_KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+# Japanese has more kana than Han; Chinese has the odd の in a name.
+MOST_KANA_OF_CHINESE = 0.05
+_BLANK_LINES = re.compile(r"\n{3,}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """What to normalise, in this order: the form after what is dropped, or the rest would not be in it.
+
+    Attributes:
+        newlines: CR LF, CR, vertical tab, form feed, NEL and the Unicode line and paragraph separators become LF.
+        controls: drop the control characters (general category Cc) other than tab and LF.
+        invisibles: drop zero-width characters and bidi controls, except the two joiners that spelling needs.
+        form: "NFC" (as Qwen's tokenizer), "NFKC" (as CCNet's language model and SentencePiece's default; changes
+            full-width letters and digits), or "none" (as Baichuan 2 and LLaMA).
+        whitespace: every other space character becomes a space, none stays at the end of a line, no more than one blank
+            line in a row, and none at either end of the document. Indentation stays, so that code survives.
+        simplified: traditional Chinese becomes simplified (OpenCC's `t2s`), in documents that have more characters to
+            simplify than to make traditional, and hardly any kana: simplified and Japanese text would be damaged.
+    """
+
+    newlines: bool = True
+    controls: bool = True
+    invisibles: bool = True
+    form: str = "NFC"
+    whitespace: bool = False
+    simplified: bool = False
+
+    def __post_init__(self) -> None:
+        if self.form not in FORMS:
+            raise ValueError(f"normalization: form must be one of {', '.join(FORMS)}, got {self.form!r}")
+
+
+def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
+    """The texts normalised; nulls stay null.
+
+    Args:
+        texts: strings, shape (documents,).
+        options: what to do.
+    """
+    touched = needs(texts) & _wanted(options) != 0
+    if options.whitespace or options.simplified:
+        touched[:] = True
+    if not touched.any():
+        return texts
+    mask = pa.array(touched)
+    changed = [None if text is None else normalize_one(text, options) for text in texts.filter(mask).to_pylist()]
+    return pc.replace_with_mask(texts, mask, pa.array(changed, texts.type))
+
+
+def normalize_one(text: str, options: Normalization) -> str:
+    """One text normalised: the rules themselves, without the shortcut."""
+    if options.newlines:
+        text = _NEWLINES.sub("\n", text)
+    if options.controls:
+        text = _CONTROLS.sub("", text)
+    if options.invisibles:
+        text = _INVISIBLES.sub("", text)
+    if options.form != "none":
+        text = unicodedata.normalize(options.form, text)  # type: ignore[arg-type]
+    if options.whitespace:
+        text = _SPACES.sub(" ", text)
+        text = _SPACES_AT_LINE_END.sub("", text)
+        text = _BLANK_LINES.sub("\n\n", text).strip("\n")
+    if options.simplified:
+        text = simplify(text)
+    return text
+
+
+def simplify(text: str) -> str:
+    """A text in traditional Chinese, in simplified Chinese; any other as it is."""
+    if text.isascii() or len(_KANA.findall(text)) > MOST_KANA_OF_CHINESE * len(_HAN.findall(text)):
+        return text
+    simplified = _converter("t2s").convert(text)
+    traditional = _converter("s2t").convert(text)
+    return simplified if _differences(text, simplified) > _differences(text, traditional) else text
+
+
+@functools.cache
+def traditional_points() -> npt.NDArray[np.int32]:
+    """The code points of the Chinese characters that OpenCC's `t2s` changes one by one, ascending."""
+    points = np.array([*range(0x3400, 0xA000), *range(0xF900, 0xFB00), *range(0x20000, 0x323B0)], np.int32)
+    characters = [chr(point) for point in points]
+    simplified = _converter("t2s").convert("\n".join(characters)).split("\n")
+    return points[[one != other for one, other in zip(characters, simplified, strict=True)]]
+
+
+def _differences(one: str, other: str) -> int:
+    return sum(a != b for a, b in zip(one, other, strict=False))
+
+
+@functools.cache
+def _converter(conversion: str) -> opencc.OpenCC:
+    return opencc.OpenCC(conversion)
+
+
+def _wanted(options: Normalization) -> int:
+    form = {"NFC": _NFC, "NFKC": _NFKC, "none": 0}[options.form]
+    return form | _NEWLINE * options.newlines | _CONTROL * options.controls | _INVISIBLE * options.invisibles
+
+
+def needs(texts: pa.Array) -> npt.NDArray[np.uint8]:
+    """For each document, the union of its code points' entries in `need_table`, shape (documents,)."""
+    return _needs(*text_buffers(texts), need_table())
+
+
+@numba.njit(cache=True, nogil=True)
+def _needs(
+    data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    needed = np.zeros(len(offsets) - 1, np.uint8)
+    for document in range(len(needed)):
+        at = offsets[document]
+        end = offsets[document + 1]
+        bits = np.uint8(0)
+        while at < end:
+            code_point, at = decode(data, at)
+            bits |= table[code_point]
+        needed[document] = bits
+    return needed
+
+
+@functools.cache
+def need_table() -> npt.NDArray[np.uint8]:
+    """What each code point could need, shape (0x110000,).
+
+    A text is normalised when each of its characters is so alone, is no second half of a composition, and has combining
+    class 0 (the quick check of UAX 15, with "maybe" read as "could need").
+    """
+    table = np.zeros(sys.maxunicode + 1, np.uint8)
+    seconds = {*range(0x1161, 0x1176), *range(0x11A8, 0x11C3)}  # Hangul vowels and final consonants compose by rule
+    # Planes 4 to 13 hold nothing but unassigned code points, and the surrogates are no text.
+    for code_point in (*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, sys.maxunicode + 1)):
+        character = chr(code_point)
+        decomposition = unicodedata.decomposition(character)
+        if decomposition and not decomposition.startswith("<"):
+            seconds.update(int(part, 16) for part in decomposition.split()[1:])
+        if unicodedata.combining(character):
+            table[code_point] |= _NFC | _NFKC
+        if not unicodedata.is_normalized("NFC", character):
+            table[code_point] |= _NFC
+        if not unicodedata.is_normalized("NFKC", character):
+            table[code_point] |= _NFKC
+    table[sorted(seconds)] |= _NFC | _NFKC
+    for pattern, need in ((_NEWLINES, _NEWLINE), (_CONTROLS, _CONTROL), (_INVISIBLES, _INVISIBLE)):
+        for code_point in (*range(0x100), *range(0x600, 0x620), *range(0x2000, 0x2070), 0xFEFF):
+            if pattern.fullmatch(chr(code_point)):
+                table[code_point] |= need
+    table.flags.writeable = False
+    return table

@@ -1,0 +1,153 @@
+"""Shingles: every run of n successive tokens of a document, as 64-bit hashes. The sets that near duplicates compare.
+
+A token follows from the script, not from a language model: each Chinese character or kana is one, and so is each letter
+of the other scripts written without spaces; elsewhere a run of letters, digits and marks is one. Case and everything
+else do not count. Exact comparison of pieces of text is in `text_hashes.py`.
+"""
+
+import functools
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, class_table, decode, lower_table
+
+SEPARATOR, IN_WORD, WHOLE, MODIFIER = 0, 1, 2, 3  # what a code point does to a token
+
+# Thai and Lao, Myanmar, Khmer, Tai scripts, with their extensions: written without spaces between words.
+_UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0xA9E0, 0xA9FF))
+
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_BASE = np.uint64(0xD1342543DE82EF95)  # the multiplier of a full-period 64-bit congruential generator (Steele, Vigna)
+
+
+@functools.cache
+def token_table() -> npt.NDArray[np.int32]:
+    """For each code point its lower-case form times 4, plus what it does to a token, shape (0x110000,)."""
+    classes = class_table()
+    kinds = np.zeros(len(classes), np.int32)
+    kinds[(classes & (LETTER | DIGIT)) > 0] = IN_WORD
+    kinds[(classes & MARK) > 0] = MODIFIER
+    whole = (classes & HAN) > 0
+    for first, last in _UNSPACED_RANGES:
+        whole[first : last + 1] |= (classes[first : last + 1] & LETTER) > 0
+    kinds[whole] = WHOLE
+    table = lower_table() << 2 | kinds
+    table.flags.writeable = False
+    return table
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def mix(value: np.uint64) -> np.uint64:
+    """The 64-bit finaliser of MurmurHash3: a bijection in which every input bit moves every output bit."""
+    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
+    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
+    return value ^ (value >> np.uint64(33))
+
+
+@numba.njit(cache=True, nogil=True)
+def token_hashes(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    table: npt.NDArray[np.int32],
+    places: npt.NDArray[np.int64],
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The tokens of each document, in the order of the text.
+
+    Args:
+        data: UTF-8 bytes.
+        bounds: document i is `data[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
+        table: `token_table()`.
+        places: filled with the first byte of each token and the one after its last, shape (`most_tokens(bounds)`, 2);
+            or of shape (0, 2) where nobody wants to know.
+
+    Returns:
+        The hashes of all documents' tokens, and bounds as above into them, shape (n + 1,).
+    """
+    documents = len(bounds) - 1
+    hashes = np.empty(most_tokens(bounds), np.uint64)
+    hash_bounds = np.zeros(documents + 1, np.int64)
+    filled = 0
+    for document in range(documents):
+        token = np.uint64(0)
+        state = SEPARATOR
+        at, end = bounds[document], bounds[document + 1]
+        while at < end:
+            here = at
+            code_point, at = decode(data, at)
+            entry = table[code_point]
+            kind = entry & 3
+            goes_on = (kind == IN_WORD and state == IN_WORD) or (kind == MODIFIER and state != SEPARATOR)
+            if not goes_on:
+                if state != SEPARATOR:
+                    hashes[filled] = mix(token)
+                    filled += 1
+                token = np.uint64(0)
+                state = IN_WORD if kind == MODIFIER else kind
+                if kind != SEPARATOR and len(places):
+                    places[filled, 0] = here
+            if kind != SEPARATOR:
+                token = (token + np.uint64(entry >> 2) + np.uint64(1)) * _MULTIPLIER
+                token ^= token >> np.uint64(32)
+                if len(places):
+                    places[filled, 1] = at
+        if state != SEPARATOR:
+            hashes[filled] = mix(token)
+            filled += 1
+        hash_bounds[document + 1] = filled
+    return hashes[:filled], hash_bounds
+
+
+@numba.njit(cache=True, nogil=True)
+def most_tokens(bounds: npt.NDArray[np.int64]) -> int:
+    """The most tokens that documents of these bounds can have, rounded up."""
+    # A token takes at least two bytes: one and a separator, or a character of three.
+    return (bounds[-1] - bounds[0]) // 2 + len(bounds)
+
+
+@numba.njit(cache=True, nogil=True)
+def roll(
+    hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], size: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """Turn the tokens of each document into its shingles, in their place.
+
+    A document of fewer than `size` tokens, but at least one, has a single shingle of all of them; one without tokens
+    has none.
+
+    Args:
+        hashes, bounds: as `token_hashes` returns them; overwritten.
+        size: tokens a shingle, at least 1.
+
+    Returns:
+        The hashes of all documents' shingles, repeated ones repeated, and bounds as above into them, shape (n + 1,).
+    """
+    outgoing = np.uint64(1)  # the weight of the token that leaves the window
+    for _ in range(size):
+        outgoing *= _BASE
+    shingle_bounds = np.zeros(len(bounds), np.int64)
+    filled = 0
+    for document in range(len(bounds) - 1):
+        first, end = bounds[document], bounds[document + 1]
+        width = min(end - first, size)
+        window = np.uint64(0)
+        for place in range(first, first + width):
+            window = window * _BASE + hashes[place]
+        for place in range(first, end - width):
+            leaving = hashes[place]
+            hashes[filled] = mix(window)
+            filled += 1
+            window = window * _BASE + hashes[place + width] - leaving * outgoing
+        if width:
+            hashes[filled] = mix(window)
+            filled += 1
+        shingle_bounds[document + 1] = filled
+    return hashes[:filled], shingle_bounds
+
+
+def shingle_hashes(
+    data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], size: int
+) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """The shingles of documents, see `token_hashes` and `roll`."""
+    hashes, hash_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
+    return roll(hashes, hash_bounds, size)

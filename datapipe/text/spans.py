@@ -1,0 +1,189 @@
+"""One document as a kernel reads it: code points, lines, phrases; what ends a sentence.
+
+`characters.py` classifies single code points, `words.py` makes words of them; this holds what `measurements.py` and
+`lines.py` both do with the text between line breaks.
+"""
+
+import functools
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import regex
+
+from datapipe.text.characters import DIGIT, LETTER, SPACE, class_table, decode, lower_table
+from datapipe.text.repetition import extend
+
+TERMINAL = 1  # ends a sentence
+CLOSING = 2  # a quote or bracket that may follow what ends a sentence
+WIDE_TERMINAL = 4  # ends a sentence though no space follows
+BULLET = 8
+SYMBOL = 16  # makes no word by itself
+TRADITIONAL = 32  # a Chinese character that is written otherwise in simplified script
+
+CLOSERS = "\"'”’»›)]}」』】》〉）］｝"
+WIDE_TERMINALS = "。！？．｡…"
+# C4's (Raffel et al. 2020), as tensorflow/datasets spells them.
+POLICY_PHRASES = (
+    "terms of use",
+    "privacy policy",
+    "cookie policy",
+    "uses cookies",
+    "use of cookies",
+    "use cookies",
+)
+
+
+@functools.cache
+def terminal_points() -> tuple[int, ...]:
+    """The code points that end a sentence: Unicode's property Sentence_Terminal, and three Khmer signs as datatrove."""
+    every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000))))
+    return tuple(map(ord, regex.findall(r"\p{Sentence_Terminal}", every) + list("៖៙៚")))
+
+
+@functools.cache
+def sentence_marks() -> npt.NDArray[np.uint8]:
+    """Which code points end a sentence and which may follow what ends it, shape (0x110000,)."""
+    marks = np.zeros(0x110000, np.uint8)
+    marks[[*terminal_points(), ord("…")]] |= TERMINAL
+    marks[[ord(c) for c in CLOSERS]] |= CLOSING
+    marks[[ord(c) for c in WIDE_TERMINALS]] |= WIDE_TERMINAL
+    marks.flags.writeable = False
+    return marks
+
+
+class Text(NamedTuple):
+    """One document, and tables to read it; `starts` and `ends` hold its tokens, lines or paragraphs by turns."""
+
+    points: npt.NDArray[np.int32]  # code points
+    prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first i code points
+    starts: npt.NDArray[np.int32]
+    ends: npt.NDArray[np.int32]
+    classes: npt.NDArray[np.uint8]
+    lower: npt.NDArray[np.int32]
+    marks: npt.NDArray[np.uint8]
+
+
+def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
+    """Memory for documents of at most `longest` code points."""
+    return Text(
+        points=np.empty(longest, np.int32),
+        prefix=np.zeros(longest + 1, np.uint64),
+        starts=np.empty(longest + 1, np.int32),
+        ends=np.empty(longest + 1, np.int32),
+        classes=class_table(),
+        lower=lower_table(),
+        marks=marks,
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def read_text(t: Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int:
+    """Fill `points` and `prefix` with the text at bytes `start` to `end`; returns its code points."""
+    length, at = 0, start
+    while at < end:
+        point, at = decode(data, at)
+        t.points[length] = point
+        t.prefix[length + 1] = extend(t.prefix[length], point)
+        length += 1
+    return length
+
+
+@numba.njit(cache=True, nogil=True)
+def strip(t: Text, start: int, end: int) -> tuple[int, int]:
+    """The span without white space at its ends."""
+    while start < end and t.classes[t.points[start]] & SPACE:
+        start += 1
+    while start < end and t.classes[t.points[end - 1]] & SPACE:
+        end -= 1
+    return start, end
+
+
+@numba.njit(cache=True, nogil=True)
+def split_at_breaks(t: Text, start: int, end: int, least: int, most: int) -> int:
+    """Fill `starts` and `ends` with the pieces between runs of `least` to `most` line feeds; returns their number."""
+    pieces, at = 0, start
+    while at < end:
+        run = at
+        while run < end and t.points[run] == 10 and run - at < most:
+            run += 1
+        if run - at >= least:
+            t.starts[pieces], t.ends[pieces] = start, at
+            pieces += 1
+            start = run
+        at = max(run, at + 1)
+    t.starts[pieces], t.ends[pieces] = start, end
+    return pieces + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def split_as_python(t: Text, length: int) -> int:
+    """As `split_at_breaks`, at the line breaks of str.splitlines."""
+    pieces, start = 0, 0
+    for i in range(length):
+        point = t.points[i]
+        if 10 <= point <= 13 or 0x1C <= point <= 0x1E or point in (0x85, 0x2028, 0x2029):
+            if not (point == 10 and i == start and i > 0 and t.points[i - 1] == 13):
+                t.starts[pieces], t.ends[pieces] = start, i
+                pieces += 1
+            start = i + 1
+    if start < length:
+        t.starts[pieces], t.ends[pieces] = start, length
+        pieces += 1
+    return pieces
+
+
+@numba.njit(cache=True, nogil=True)
+def drop_blank(t: Text, pieces: int, stripped: bool) -> int:
+    """Drop blank pieces, and white space around the others if `stripped`; returns the number left."""
+    kept = 0
+    for i in range(pieces):
+        start, end = strip(t, t.starts[i], t.ends[i])
+        if start < end:
+            t.starts[kept], t.ends[kept] = (start, end) if stripped else (t.starts[i], t.ends[i])
+            kept += 1
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def drop_symbols(t: Text, pieces: int) -> int:
+    """Drop pieces without a letter or digit: code fences, rules, borders of tables; returns the number left."""
+    kept = 0
+    for i in range(pieces):
+        for j in range(t.starts[i], t.ends[i]):
+            if t.classes[t.points[j]] & (LETTER | DIGIT):
+                t.starts[kept], t.ends[kept] = t.starts[i], t.ends[i]
+                kept += 1
+                break
+    return kept
+
+
+@numba.njit(cache=True, nogil=True)
+def ends_in(t: Text, start: int, end: int, suffixes: npt.NDArray[np.int32]) -> bool:
+    """Whether the text in lower case ends in one of the suffixes: rows of code points from the last, padded with 0."""
+    for k in range(len(suffixes)):
+        size = 0
+        while suffixes[k, size] and end - size > start and t.lower[t.points[end - 1 - size]] == suffixes[k, size]:
+            size += 1
+        if not suffixes[k, size]:
+            return True
+    return False
+
+
+@numba.njit(cache=True, nogil=True)
+def phrase_at(t: Text, at: int, end: int, phrase: npt.NDArray[np.int32]) -> int:
+    """The length of the phrase, padded with 0, if the text in lower case holds it at `at`, before `end`; else 0."""
+    size = 0
+    while phrase[size] and at + size < end and t.lower[t.points[at + size]] == phrase[size]:
+        size += 1
+    return 0 if phrase[size] else size
+
+
+@functools.cache
+def padded(texts: tuple[str, ...]) -> npt.NDArray[np.int32]:
+    """Code points, a text a row, with a 0 at least after each."""
+    table = np.zeros((len(texts), max(map(len, texts)) + 1), np.int32)
+    for row, text in zip(table, texts, strict=True):
+        row[: len(text)] = [ord(character) for character in text]
+    return table

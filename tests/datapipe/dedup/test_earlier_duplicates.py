@@ -1,0 +1,107 @@
+"""A new corpus against the sketches of an earlier one: who is recognised, and by what."""
+
+import pathlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.dedup.earlier_duplicates import EARLIER, FindEarlierDuplicates, new_and_earlier, unpack
+from datapipe.dedup.near_duplicates import MEMBER
+from datapipe.dedup.sketches import SketchDocuments
+from datapipe.store import files
+from datapipe.store.corpus import Corpus, Part, part_path, process_part
+from tests.conftest import CorpusOf
+
+WORDS = [f"word{number}" for number in range(3000)]
+
+
+def text(seed: int, *changed: int) -> str:
+    words = np.random.default_rng(seed).choice(WORDS, 200).tolist()
+    return " ".join("other" if place in changed else word for place, word in enumerate(words))
+
+
+def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | None = None) -> list[Part]:
+    """The parts after the stage `sketches` wrote into a folder, as the driver runs it."""
+    stage = stage or SketchDocuments()
+    folder.mkdir()
+    stage.prepare(Corpus(str(folder.parent)), str(folder))
+    done = []
+    for part in parts:
+        path = part_path(str(folder), part.number)
+        process_part(part, stage, path)
+        done.append(part.with_stage(stage.writes, path))
+    return done
+
+
+def verdicts(parts: list[Part], stage: FindEarlierDuplicates) -> dict[int, tuple[int, float, str]]:
+    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
+    return {row["id"]: tuple(row.values())[1:] for row in table.to_pylist()}
+
+
+@pytest.fixture
+def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
+    """A new corpus with its sketches, and the sketches of an earlier one."""
+    earlier = corpus_of([text(1), "", text(2), text(3)], rows_per_part=2, kind="earlier")
+    new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
+    folder = tmp_path / "before"
+    sketched(earlier, folder)
+    files.remove(str(tmp_path / "corpus" / "earlier"))  # the text is gone
+    return sketched(new, tmp_path / "sketches"), str(folder)
+
+
+def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:
+    new, before = runs
+    found = verdicts(new, FindEarlierDuplicates(before))
+    second_part = 1 << 32
+    assert set(found) == {1, 2}
+    assert found[2] == (second_part, 1.0, "seen_earlier")
+    assert found[1][0] == second_part
+    assert found[1][1] == pytest.approx(191 / 201, abs=0.1)
+
+
+def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
+    new, before = runs
+    assert set(verdicts(new, FindEarlierDuplicates(before, threshold=1.0))) == {2}
+    assert set(verdicts(new, FindEarlierDuplicates(before, bands=1, rows=128))) == {2}
+    assert verdicts(new, FindEarlierDuplicates(before, partitions=1)) == verdicts(new, FindEarlierDuplicates(before))
+
+
+def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+    _, before = runs
+    stage = FindEarlierDuplicates(before)
+    assert stage.prepare(Corpus(str(tmp_path)), "") is stage
+    files.write_json(str(tmp_path / "sketches" / "sketches.json"), {"slots": 3})
+    with pytest.raises(ValueError, match=r"against holds sketches made with .*'slots': 128"):
+        stage.prepare(Corpus(str(tmp_path)), "")
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), max_size=30, unique=True))
+def test_pairs_are_of_the_new_with_the_first_earlier(rows: list[tuple[int, int, bool]]) -> None:
+    records = np.array(sorted((bucket, row + earlier * int(EARLIER)) for bucket, row, earlier in rows), MEMBER)
+    expected = []
+    for bucket, row, earlier in sorted(rows):
+        others = [other for key, other, old in rows if old and key == bucket]
+        if others and not earlier:
+            expected.append((row, min(others)))
+    assert [(int(pair["first"]), int(pair["second"])) for pair in new_and_earlier(records)] == expected
+
+
+def test_unpack_respects_slices() -> None:
+    column = pa.array([np.arange(at, at + 3, dtype="<u4").tobytes() for at in range(4)], pa.binary())
+    assert unpack(column.slice(1, 2)).tolist() == [[1, 2, 3], [2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 1.1}, "threshold must be above 0 and at most 1, got 1.1"),
+        ({"rows": 0}, "rows must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_named(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FindEarlierDuplicates("before", **options)

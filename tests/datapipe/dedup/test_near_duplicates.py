@@ -1,0 +1,254 @@
+"""Near duplicates: right against brute force, explained, and linear on the inputs that make LSH quadratic."""
+
+import itertools
+import pathlib
+import time
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.dedup.near_duplicates import (
+    MEMBER,
+    NODE,
+    REACH,
+    TIE,
+    FindNearDuplicates,
+    both_ends,
+    bucket_pairs,
+    clusters,
+    strongest,
+)
+from datapipe.dedup.near_duplicates import verdicts as judge
+from datapipe.flow.components import spanning_forest
+from datapipe.store.corpus import Corpus, Part
+from tests.conftest import CorpusOf
+
+REMOVED = "near_duplicate"
+WORDS = [f"word{number}" for number in range(3000)]
+
+
+def verdicts(parts: list[Part], stage: FindNearDuplicates | None = None) -> dict[int, dict]:
+    """The verdict on each id, from the transform run on a list."""
+    batches = parts | (stage or FindNearDuplicates())
+    table = pa.Table.from_batches(batches, pa.schema([("id", pa.uint64()), *FindNearDuplicates.writes]))
+    rows = {row["id"]: {key.removeprefix("near_duplicates_"): row[key] for key in row} for row in table.to_pylist()}
+    assert len(rows) == len(table)
+    return rows
+
+
+def removed(parts: list[Part], stage: FindNearDuplicates | None = None) -> set[int]:
+    return {row for row, verdict in verdicts(parts, stage).items() if verdict["removed"]}
+
+
+def text(seed: int, words: int = 200) -> list[str]:
+    return np.random.default_rng(seed).choice(WORDS, words).tolist()
+
+
+def edited(words: list[str], *places: int) -> list[str]:
+    return ["other" if place in places else word for place, word in enumerate(words)]
+
+
+def jaccard(first: list[str], second: list[str], size: int = 5) -> float:
+    a, b = ({tuple(words[at : at + size]) for at in range(len(words) - size + 1)} for words in (first, second))
+    return len(a & b) / len(a | b)
+
+
+def documents(*texts: list[str]) -> list[str]:
+    return [" ".join(words) for words in texts]
+
+
+def test_edited_copy_is_removed_and_explained(corpus_of: CorpusOf) -> None:
+    original = text(1)
+    copy = edited(original, 20, 100)
+    parts = corpus_of(documents(original, text(2), copy), rows_per_part=2)
+    found = verdicts(parts)
+    assert set(found) == {0, 1 << 32}
+    assert len(documents(original)[0]) > len(documents(copy)[0])
+    similarity = pytest.approx(jaccard(original, copy))
+    assert found[1 << 32] == {
+        "id": 1 << 32,
+        "cluster": 0,
+        "of": 0,
+        "similarity": similarity,
+        "removed": REMOVED,
+    }
+    assert found[0] == {"id": 0, "cluster": 0, "of": 1 << 32, "similarity": similarity, "removed": None}
+
+
+def test_survivor_is_best_then_longest_then_first(corpus_of: CorpusOf) -> None:
+    words = text(1)
+    texts = documents(words, [*words, "longest"], words[:-1], [*words, "longest"])
+    parts = corpus_of(texts, score=[0.5, 0.5, 0.9, None])
+    assert removed(parts) == {0, 2, 3}
+    assert removed(parts, FindNearDuplicates(quality="score")) == {0, 1, 3}
+    assert removed(parts, FindNearDuplicates(quality="absent")) == {0, 2, 3}
+
+
+def test_chinese_and_english(corpus_of: CorpusOf) -> None:
+    chinese = "".join(chr(0x4E00 + number) for number in np.random.default_rng(3).integers(0, 3000, 300))
+    texts = [chinese, chinese[:150] + "。" + chinese[150:], chinese[150:] + chinese[:60]]
+    assert removed(corpus_of(texts)) == {0}  # the copy with a full stop is longer
+
+
+def test_threshold_decides_on_the_exact_similarity(corpus_of: CorpusOf) -> None:
+    original = text(1)
+    copy = edited(original, 50, 90, 130)
+    similarity = jaccard(original, copy)
+    parts = corpus_of(documents(original, copy))
+    assert removed(parts, FindNearDuplicates(threshold=similarity - 1e-9))
+    assert not removed(parts, FindNearDuplicates(threshold=similarity + 1e-9))
+
+
+def test_shingle_size_and_bands_change_what_is_found(corpus_of: CorpusOf) -> None:
+    original = text(1)
+    parts = corpus_of(documents(original, edited(original, *range(7, 200, 35))))
+    assert not removed(parts)
+    assert removed(parts, FindNearDuplicates(shingle_size=1))
+    assert removed(parts, FindNearDuplicates(threshold=0.7))
+    assert not removed(parts, FindNearDuplicates(threshold=0.7, bands=1, rows=100))
+
+
+@pytest.mark.parametrize("sketch", ["fast", "datasketch", "datasketch_legacy"])
+def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, sketch: str) -> None:
+    random = np.random.default_rng(5)
+    texts = []
+    for seed in range(30):
+        original = text(seed)
+        texts += [original, *(edited(original, *random.integers(0, 200, n)) for n in (1, 3, 6, 12))]
+    cluster = list(range(len(texts)))
+    for a, b in itertools.combinations(range(len(texts)), 2):
+        if jaccard(texts[a], texts[b]) >= 0.8:
+            keep, go = sorted((cluster[a], cluster[b]))
+            cluster = [keep if c == go else c for c in cluster]
+    parts = corpus_of(documents(*texts), rows_per_part=40)
+    found = verdicts(parts, FindNearDuplicates(sketch=sketch))
+    row = {(place // 40) << 32 | place % 40: place for place in range(len(texts))}
+    groups: dict[int, set[int]] = {}
+    for verdict in found.values():
+        groups.setdefault(verdict["cluster"], set()).add(row[verdict["id"]])
+        assert verdict["similarity"] == pytest.approx(jaccard(texts[row[verdict["id"]]], texts[row[verdict["of"]]]))
+    expected = [{i for i, c in enumerate(cluster) if c == root} for root in set(cluster)]
+    assert sorted(map(sorted, groups.values())) == sorted(sorted(group) for group in expected if len(group) > 1)
+
+
+def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
+    texts = documents(*(edited(text(seed % 5), seed) for seed in range(20)))
+    parts = corpus_of(texts, rows_per_part=3)
+    assert verdicts(parts, FindNearDuplicates(partitions=1)) == verdicts(parts, FindNearDuplicates(partitions=5))
+
+
+TIES = st.lists(
+    st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.8, 0.9, 1.0])).filter(lambda t: t[0] < t[1]),
+    max_size=30,
+    unique_by=lambda tie: tie[:2],
+)
+
+
+@given(TIES, st.permutations(range(13)), st.integers(0, 30))
+@settings(deadline=None)
+def test_partners_and_survivors_need_no_gathering(
+    found: list[tuple[int, int, float]], rank: list[int], cut: int
+) -> None:
+    edges = np.zeros(len(found), TIE)
+    for place, (first, second, weight) in enumerate(found):
+        edges[place] = first, second, weight, rank[first] // 3, rank[second] // 3, rank[first] % 2, rank[second] % 2
+    _, ids, roots = spanning_forest(edges)
+    stars = np.zeros(len(ids), NODE)
+    stars["id"], stars["root"] = ids, ids[roots]
+    # Each part's own forest is all that is kept of it.
+    forests = [both_ends(spanning_forest(part)[0]) for part in (edges[:cut], edges[cut:])]
+    nodes = strongest(np.concatenate([*forests, stars[stars["id"] != stars["root"]]]))
+    assert judge(nodes).to_pylist() == clusters(edges).to_pylist()
+    for row in clusters(edges).to_pylist():
+        mine = [(-w, a + b - row["id"]) for a, b, w in found if row["id"] in (a, b)]
+        assert row["near_duplicates_of"] == min(mine)[1]
+
+
+def test_short_and_empty_documents(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["", None, "?!", "one two", "One, two!", "one", ""])
+    assert set(verdicts(parts)) == {3, 4}
+
+
+def test_scratch_files_are_deleted(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(["a b c", "a b c"])
+    before = sorted(tmp_path.rglob("*"))
+    assert removed(parts)
+    assert sorted(tmp_path.rglob("*")) == before
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "left_over").touch()
+    stage = FindNearDuplicates().prepare(Corpus(str(tmp_path)), str(tmp_path))
+    assert removed(parts, stage)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 15)), max_size=40, unique=True))
+@settings(deadline=None)
+def test_bucket_pairs(rows: list[tuple[int, int]]) -> None:
+    pairs = bucket_pairs(np.array(sorted(rows), MEMBER))
+    expected = set()
+    for bucket in {bucket for bucket, _ in rows}:
+        ids = sorted(row for other, row in rows if other == bucket)
+        for a, b in itertools.combinations(range(len(ids)), 2):
+            if a == 0 or b - a in REACH:
+                expected.add((ids[a], ids[b]))
+    assert sorted((int(pair["first"]), int(pair["second"])) for pair in pairs) == sorted(expected)
+
+
+HOSTILE_SECONDS = 15
+
+
+def test_hundred_thousand_identical_documents(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["the same short text again"] * 100_000, rows_per_part=25_000)
+    start = time.process_time()
+    found = verdicts(parts, FindNearDuplicates(bands=4))  # each band holds the same bucket: few tell as much as many
+    assert len(found) == 100_000
+    assert [row for row, verdict in found.items() if not verdict["removed"]] == [0]
+    assert time.process_time() - start < HOSTILE_SECONDS
+
+
+def test_all_empty_and_all_one_character(corpus_of: CorpusOf) -> None:
+    assert removed(corpus_of([""] * 1000, kind="empty")) == set()
+    assert removed(corpus_of(["a"] * 1000, kind="letter")) == set(range(1, 1000))
+    assert removed(corpus_of(["a" * n for n in range(1, 1000)], kind="runs")) == set()
+
+
+def test_one_huge_document(corpus_of: CorpusOf) -> None:
+    letters = np.random.default_rng(1).integers(97, 123, (6_250_000, 8), np.uint8)
+    letters[:, 7] = 32
+    huge = letters.tobytes().decode()
+    shorter = huge[:-80_000]
+    assert len(huge) == 50_000_000
+    start = time.process_time()
+    assert removed(corpus_of(["small", huge, "text", shorter])) == {3}
+    assert time.process_time() - start < HOSTILE_SECONDS
+
+
+def test_chain_of_ten_thousand(corpus_of: CorpusOf) -> None:
+    # Each document shares 24 of 26 shingles with the next, and nothing with those 26 further on.
+    words = [f"w{number}" for number in range(10_030)]
+    texts = documents(*(words[at : at + 29] for at in range(10_000)))
+    start = time.process_time()
+    found = verdicts(corpus_of(texts, rows_per_part=2500))
+    assert len(found) == 10_000
+    assert {verdict["cluster"] for verdict in found.values()} == {found[0]["cluster"]}
+    assert all(verdict["similarity"] >= 0.8 for verdict in found.values())
+    assert time.process_time() - start < HOSTILE_SECONDS
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 0.0}, "threshold must be above 0 and at most 1, got 0.0"),
+        ({"shingle_size": 0}, "shingle_size must be at least 1, got 0"),
+        ({"bands": 0}, "bands must be at least 1, got 0"),
+        ({"gather_edges": -1}, "gather_edges must be at least 0, got -1"),
+        ({"rows": 7}, r"slots must be at least bands \* rows = 140, got 128"),
+        ({"sketch": "sha1"}, "sketch must be one of .*, got 'sha1'"),
+    ],
+)
+def test_bad_options_are_named(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FindNearDuplicates(**options)

@@ -1,0 +1,198 @@
+"""Survivors against a slow greedy pass, the search within clusters against all pairs, hostile corpora."""
+
+import pathlib
+import time
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.dedup.embeddings import vector_column
+from datapipe.dedup.semantic_duplicates import BLOCK, LEAST_THRESHOLD, FindSemanticDuplicates, calibrate, likest_kept
+from datapipe.store.corpus import Corpus, Part
+from tests.conftest import CorpusOf
+from tests.datapipe.dedup.test_clusters import unit_vectors
+
+Verdicts = dict[int, tuple[int, float]]
+
+
+def verdicts(parts: list[Part], stage: FindSemanticDuplicates) -> Verdicts:
+    """Partner and similarity of each removed id."""
+    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
+    rows = table.to_pylist()
+    assert {row["semantic_duplicates_removed"] for row in rows} <= {"semantic_duplicate"}
+    found = {row["id"]: (row["semantic_duplicates_of"], row["semantic_duplicates_similarity"]) for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def parts_of(corpus_of: CorpusOf, vectors: npt.NDArray[np.float32], rows_per_part: int = 1000) -> list[Part]:
+    return corpus_of([""] * len(vectors), rows_per_part=rows_per_part, embeddings_vector=vector_column(vectors))
+
+
+def slow_likest_kept(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]:
+    """Each vector against all kept before it."""
+    kept: list[int] = []
+    like = []
+    for row, vector in enumerate(vectors):
+        cosines = [float(vectors[other] @ vector) for other in kept]
+        like.append(kept[int(np.argmax(cosines))] if cosines and max(cosines) >= threshold else -1)
+        if like[-1] < 0:
+            kept.append(row)
+    return like
+
+
+def families(count: int, size: int, noise: float, dimensions: int = 32) -> npt.NDArray[np.float32]:
+    """`count` directions, and `size` vectors near each, shuffled."""
+    vectors = np.repeat(unit_vectors(count, dimensions), size, axis=0)
+    vectors += noise * unit_vectors(len(vectors), dimensions, seed=1) * np.linspace(0.5, 1.5, len(vectors))[:, None]
+    vectors = vectors[np.random.default_rng(2).permutation(len(vectors))].astype(np.float32)
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+@given(seed=st.integers(0, 1000), count=st.integers(1, 60), threshold=st.sampled_from([0.3, 0.7, 0.95]))
+@settings(deadline=None, max_examples=50)
+def test_likest_kept_equals_the_slow_one(seed: int, count: int, threshold: float) -> None:
+    vectors = unit_vectors(count, 3, seed)
+    like, cosine = likest_kept(vectors, threshold)
+    assert like.tolist() == slow_likest_kept(vectors, threshold)
+    for row, other in enumerate(like):
+        assert cosine[row] == pytest.approx(float(vectors[row] @ vectors[other]) if other >= 0 else 0, abs=1e-5)
+
+
+def test_likest_kept_over_several_blocks() -> None:
+    vectors = families(700, 4, 0.2)
+    assert len(vectors) > 2 * BLOCK
+    like, _ = likest_kept(vectors, 0.9)
+    assert like.tolist() == slow_likest_kept(vectors, 0.9)
+    assert 1000 < (like >= 0).sum() < 2100
+
+
+def test_alike_documents_go_and_the_first_stays(corpus_of: CorpusOf) -> None:
+    vectors = np.array([[1, 0], [0.99, 0.14], [0, 1], [0, 0], [0, 1], [0, 0]], np.float32)
+    found = verdicts(parts_of(corpus_of, vectors, rows_per_part=4), FindSemanticDuplicates(keep="first"))
+    assert {row: of for row, (of, _) in found.items()} == {1: 0, 1 << 32: 2}
+    assert found[1][1] == pytest.approx(0.99, abs=2e-3)
+    assert found[1 << 32][1] == 1
+
+
+def test_threshold_moves_the_line(corpus_of: CorpusOf) -> None:
+    parts = parts_of(corpus_of, families(50, 4, 0.4))
+    removed = [len(verdicts(parts, FindSemanticDuplicates(threshold=t, clusters=2))) for t in (0.8, 0.9, 0.97)]
+    assert 150 >= removed[0] > removed[1] > removed[2] >= 0
+
+
+def test_keep_rules(corpus_of: CorpusOf) -> None:
+    # One cluster: its centre lies at about 0 degrees; the pair at 20 and 30 degrees is alike.
+    angles = np.radians([30, 20, 0, -25, 0, -25])
+    parts = parts_of(corpus_of, np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32))
+    stages = [FindSemanticDuplicates(threshold=0.98, keep=keep, clusters=1) for keep in ("hard", "easy", "first")]
+    removed = [verdicts(parts, stage) for stage in stages]
+    assert [found[1][0] if 1 in found else found[0][0] for found in removed] == [0, 1, 0]
+    assert [0 in found for found in removed] == [False, True, False]
+
+
+def test_clusters_find_what_all_pairs_do(corpus_of: CorpusOf) -> None:
+    vectors = families(1000, 4, 0.3)
+    parts = parts_of(corpus_of, vectors)
+    exact = verdicts(parts, FindSemanticDuplicates(clusters=1, keep="first"))
+    found = verdicts(parts, FindSemanticDuplicates(keep="first"))
+    assert len(exact) > 1000
+    assert len(exact.keys() & found.keys()) >= 0.995 * len(exact)
+    assert all(cosine >= 0.9 for _, cosine in found.values())
+
+
+def test_order_groups_and_workers_change_nothing(corpus_of: CorpusOf) -> None:
+    parts = parts_of(corpus_of, families(200, 4, 0.3), rows_per_part=90)
+    expected = verdicts(parts, FindSemanticDuplicates())
+    assert expected
+    assert verdicts(parts[::-1], FindSemanticDuplicates()) == expected
+    assert verdicts(parts, FindSemanticDuplicates(memory=1000)) == expected
+
+
+def test_removed_rows_are_no_partners(corpus_of: CorpusOf) -> None:
+    vectors = np.array([[1, 0], [1, 0], [1, 0]], np.float32)
+    removed = pa.array(["fr", None, None])
+    parts = corpus_of([""] * 3, embeddings_vector=vector_column(vectors), language_removed=removed)
+    assert verdicts(parts, FindSemanticDuplicates()) == {2: (1, 1.0)}
+
+
+@pytest.mark.parametrize(
+    "vectors", [np.zeros((0, 4), np.float32), np.zeros((5, 4), np.float32), np.eye(1, 4, dtype=np.float32)]
+)
+def test_nothing_to_compare(corpus_of: CorpusOf, vectors: npt.NDArray[np.float32]) -> None:
+    assert verdicts(parts_of(corpus_of, vectors), FindSemanticDuplicates()) == {}
+
+
+def test_100_000_copies_take_no_square_of_time(corpus_of: CorpusOf) -> None:
+    vectors = np.tile(unit_vectors(1, 64), (100_000, 1))
+    parts = parts_of(corpus_of, vectors, rows_per_part=25_000)
+    start = time.process_time()
+    found = verdicts(parts, FindSemanticDuplicates(keep="first"))
+    assert len(found) == 99_999
+    assert {of for of, _ in found.values()} == {0}
+    assert time.process_time() - start < 10
+
+
+def test_a_chain_ends_where_its_ends_differ() -> None:
+    angles = np.linspace(0, np.pi, 10_000)
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    like, cosine = likest_kept(vectors, 0.9)
+    kept = np.flatnonzero(like < 0)
+    assert len(kept) == 1 + int(np.pi / np.arccos(0.9))
+    assert set(like) == {-1, *kept}
+    assert cosine[like >= 0].min() >= 0.9
+
+
+def test_a_clump_takes_no_square_of_time() -> None:
+    vectors = unit_vectors(1, 64) + 1e-3 * unit_vectors(50_000, 64)
+    start = time.process_time()
+    like, _ = likest_kept(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), 0.9)
+    assert (like > 0).sum() == 0
+    assert (like == 0).sum() == 49_999
+    assert time.process_time() - start < 10
+
+
+def test_calibration_follows_the_model() -> None:
+    # Unrelated vectors of a model that crowds them round one direction, as E5 does.
+    crowded = unit_vectors(1, 64) + 0.5 * unit_vectors(500, 64)
+    crowded /= np.linalg.norm(crowded, axis=1, keepdims=True)
+    cosines = np.sort((crowded @ crowded.T)[np.triu_indices(500, 1)])
+    assert cosines[len(cosines) // 2] > 0.75
+    assert cosines[-1] < calibrate(crowded) < 0.98
+    assert calibrate(unit_vectors(500, 64)) == calibrate(crowded[:99]) == calibrate(crowded[:0]) == LEAST_THRESHOLD
+    copies = np.concatenate([crowded, crowded + 1e-3 * unit_vectors(500, 64, seed=1)])
+    assert calibrate(copies / np.linalg.norm(copies, axis=1, keepdims=True)) == pytest.approx(
+        calibrate(crowded), abs=0.01
+    )
+
+
+def test_prepare_finds_the_threshold(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
+    crowded = unit_vectors(1, 64) + 0.4 * unit_vectors(300, 64)
+    corpus = corpus_on_disk([""] * 300, embeddings_vector=vector_column(crowded))
+    ready = FindSemanticDuplicates().prepare(corpus, str(tmp_path))
+    assert ready.threshold is not None
+    assert 0.9 < ready.threshold < 0.98
+    assert f"{ready.threshold}" in (tmp_path / "notes.json").read_text()
+    assert verdicts(list(corpus.parts), ready) == {}
+    assert len(verdicts(list(corpus.parts), FindSemanticDuplicates(threshold=0.8))) > 200
+    given = FindSemanticDuplicates(threshold=0.95)
+    assert given.prepare(corpus, str(tmp_path)) is given
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 0.0}, "threshold"),
+        ({"keep": "last"}, "keep"),
+        ({"clusters": 0}, "clusters"),
+        ({"memory": 0}, "memory"),
+    ],
+)
+def test_wrong_options(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=f"semantic_duplicates: {message} must"):
+        FindSemanticDuplicates(**options)  # type: ignore[arg-type]

@@ -1,0 +1,132 @@
+"""A recipe that could fail later is refused at once, with file, line and a suggestion."""
+
+import pathlib
+from typing import Any, Literal
+
+import pytest
+
+from datapipe.cli import RECIPES
+from datapipe.engine.recipe import STAGES, RecipeError, load_recipe, matches
+from datapipe.read.documents import read_groups
+
+VARIABLES = {"beside": "/data", "output": "/out"}
+
+
+def load(tmp_path: pathlib.Path, text: str) -> Any:
+    path = tmp_path / "toy.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_recipe(str(path), VARIABLES)
+
+
+def test_a_recipe_gives_its_stages_in_order(tmp_path: pathlib.Path) -> None:
+    recipe = load(tmp_path, "description: toy\nstages:\n  - documents: {part_bytes: 1000}\n  - language\n")
+    assert recipe.name == "toy"
+    assert recipe.description == "toy"
+    assert [stage.name for stage in recipe.stages] == ["documents", "language"]
+    assert recipe.stages[0].part_bytes == 1000
+
+
+def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
+    text = "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n"
+    assert load(tmp_path, text).stages[1].paths == ["/data/instructions"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("stages: [documents]\nstage: []\n", 2, "unknown key 'stage'; did you mean 'stages'"),
+        ("stages:\n  - documents\n  - langage\n", 3, "unknown stage 'langage'; did you mean 'language'"),
+        ("stages:\n  - documents:\n      part_byte: 1\n", 3, "unknown option 'part_byte'; did you mean 'part_bytes'"),
+        ("stages:\n  - documents:\n      part_bytes: many\n", 3, "part_bytes must be int, got 'many'"),
+        ("stages:\n  - documents:\n      part_bytes: true\n", 3, "part_bytes must be int, got True"),
+        ("stages:\n  - documents:\n      part_bytes: 0\n", 2, "part_bytes must be above 0, got 0"),
+        ("stages:\n  - documents\n  - documents\n", 3, "'documents' stands twice"),
+        ("stages:\n  - documents:\n      format: text\n      format: text\n", 4, "'format' stands twice"),
+        ("stages:\n  - documents\n  - rules\n", 3, "put the stage 'language' before it"),
+        ("stages: documents\n", 1, "`stages` must be a list"),
+        ("stages:\n  - documents: 7\n", 2, "the options of 'documents' must be a mapping"),
+        ("stages:\n  - {documents: {}, language: {}}\n", 2, "a stage is one name with its options"),
+        ("- documents\n", 1, "a recipe must be a mapping"),
+    ],
+)
+def test_errors_name_file_line_and_remedy(text: str, line: int, message: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RecipeError) as error:
+        load(tmp_path, text)
+    assert str(error.value).startswith(f"{tmp_path}/toy.yaml:{line}: ")
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "a recipe must be a mapping"),
+        ("description: x\n", "needs a list of `stages`"),
+        ("stages: []\n", "the first stage must be 'documents'"),
+        ("stages:\n  - language\n", "the first stage must be 'documents'"),
+        ("stages: [\n", "not valid YAML"),
+        ("stages:\n  - !!python/object:os.system {}\n", "a stage is one name"),
+        ("stages:\n  - documents: {format: !!python/name:os.system }\n", "not plain YAML"),
+    ],
+)
+def test_a_recipe_without_a_run_in_it_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RecipeError, match=message):
+        load(tmp_path, text)
+
+
+def test_an_absent_recipe_is_named() -> None:
+    with pytest.raises(RecipeError, match=r"nowhere.yaml: no such recipe"):
+        load_recipe("nowhere.yaml", VARIABLES)
+
+
+@pytest.mark.parametrize(
+    ("value", "hint", "expected"),
+    [
+        (1, float, True),
+        (True, int, False),
+        (1.5, int, False),
+        (None, str | None, True),
+        ("a", str | None, True),
+        ({"zh": 0.5}, dict[str, float], True),
+        ({"zh": "much"}, dict[str, float], False),
+        (["a"], list[str], True),
+        (["a"], tuple[str, ...], True),
+        ("a", list[str], False),
+        ("a", Literal["a", "b"], True),
+        ("c", Literal["a", "b"], False),
+    ],
+)
+def test_matches(value: object, hint: object, expected: bool) -> None:
+    assert matches(value, hint) == expected
+
+
+def test_stage_names_are_the_names_of_their_files() -> None:
+    assert len({stage.name for stage in STAGES}) == len(STAGES)
+    assert all(stage.__module__.split(".")[-1] in (stage.name, "train") for stage in STAGES)
+
+
+@pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_recipe_that_comes_along_loads(path: pathlib.Path) -> None:
+    recipe = load_recipe(str(path), VARIABLES)
+    assert recipe.description
+
+
+def test_a_column_of_the_users_is_not_hidden_by_a_stage(tmp_path: pathlib.Path) -> None:
+    stage = load(tmp_path, "stages: [documents]\n").stages[0]
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"text": "a b c", "language": "mine", "title": "kept"}\n')
+    (batch,) = read_groups(stage.plan([str(source)])[0], stage)
+    assert batch.column("input_language").to_pylist() == ["mine"]
+    assert batch.column("title").to_pylist() == ["kept"]
+
+
+@pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - upsampling"])
+def test_a_column_of_quality_is_a_stages_or_the_users_own(stage: str, tmp_path: pathlib.Path) -> None:
+    assert load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
+    with pytest.raises(RecipeError, match=r"reads the column 'quality_score', .*; put the stage 'quality' before it"):
+        load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: quality_score}}\n")
+
+
+def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path) -> None:
+    assert load(tmp_path, "stages: [documents, repeated_text, cut_repeated_text, personal_data]\n")
+    with pytest.raises(RecipeError, match="put 'cut_repeated_text' before 'personal_data'"):
+        load(tmp_path, "stages: [documents, repeated_text, personal_data, cut_repeated_text]\n")

@@ -1,0 +1,464 @@
+"""The driver: what is done is not done again, what was killed goes on, and the same bytes come out whatever the way."""
+
+import contextlib
+import hashlib
+import json
+import pathlib
+import random
+import shutil
+import subprocess
+import sys
+import time
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.engine.recipe import load_recipe
+from datapipe.engine.run import ConservationError, NoDocumentsError, Outcome, RunError, _kinds, open_corpus, run
+from datapipe.engine.runner import WORKER, Runner
+from datapipe.mix.decontamination import Decontaminate
+from datapipe.mix.shards import WriteShards
+from datapipe.store import files
+
+RECIPE = """
+description: toy
+stages:
+  - documents: {part_bytes: 40000}
+  - language
+  - measurements
+  - rules: {thresholds: {default: {gopher_min_words: MIN_WORDS}}}
+  - exact_duplicates
+  - near_duplicates
+  - tokenizer: {vocabulary: 600, chinese: 50}
+  - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
+  - mixture
+  - shards: {shard_bytes: 60000}
+"""
+WORDS = [
+    "the",
+    "river",
+    "sea",
+    "boat",
+    "morning",
+    "tide",
+    "people",
+    "town",
+    "fish",
+    "net",
+    "quay",
+    "market",
+    "light",
+    "catch",
+    "noon",
+    "hand",
+    "that",
+    "with",
+    "have",
+    "be",
+]
+
+
+def document(seed: int) -> str:
+    source = random.Random(seed)
+    return "\n".join(" ".join(source.choices(WORDS, k=12)) + f" number {source.randrange(10**6)}." for _ in range(12))
+
+
+@pytest.fixture
+def inputs(tmp_path: pathlib.Path) -> str:
+    """Three files of 240 documents, some duplicates, one line that is no JSON."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for number in range(3):
+        lines = [json.dumps({"text": document(number * 100 + row % 70), "mine": row}) for row in range(80)]
+        (folder / f"{number}.jsonl").write_text("\n".join([*lines, "{broken"]) + "\n")
+    return str(folder)
+
+
+def recipe(tmp_path: pathlib.Path, output: str, min_words: int = 50, text: str = RECIPE) -> Any:
+    path = tmp_path / "toy.yaml"
+    path.write_text(text.replace("MIN_WORDS", str(min_words)))
+    return load_recipe(str(path), {"output": output, "beside": str(tmp_path)})
+
+
+def do(tmp_path: pathlib.Path, inputs: list[str], name: str = "out", min_words: int = 50, **how: Any) -> Outcome:
+    output = str(tmp_path / name)
+    return run(recipe(tmp_path, output, min_words), inputs, output, Runner(**how), lambda line: LINES.append(line))
+
+
+LINES: list[str] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_lines() -> None:
+    LINES.clear()
+
+
+def digests(output: pathlib.Path) -> dict[str, str]:
+    """The hash of every file but the two that carry times."""
+    return {
+        str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(output.rglob("*"))
+        if path.is_file() and path.name not in ("run.json", "report.html", ".lock")
+    }
+
+
+def ran() -> set[str]:
+    """The stages that did anything."""
+    return {line.split()[0] for line in LINES if " rows " in line}
+
+
+def test_every_document_is_accounted_for(tmp_path: pathlib.Path, inputs: str) -> None:
+    outcome = do(tmp_path, [inputs], workers=1)
+    out = tmp_path / "out"
+    funnel = outcome.funnel
+    assert funnel.read.documents == 240
+    assert funnel.rejects == {"documents": {"malformed_json": 3}}
+    assert funnel.kept.documents == 240 - sum(
+        amount.documents for step in funnel.steps for amount in step.removed.values()
+    )
+    assert {step.stage: sum(a.documents for a in step.removed.values()) for step in funnel.steps}[
+        "exact_duplicates"
+    ] == 30
+    shards = pq.read_table(out / "shards")
+    assert len(shards) == funnel.copies.documents
+    assert set(shards.column("mine").to_pylist()) <= set(range(80))
+    assert pq.read_table(out / "rejects").column("reason").to_pylist() == ["malformed_json"] * 3
+    assert "malformed_json" in (out / "report.html").read_text()
+    assert open_corpus(str(out))[0] == outcome.corpus
+
+
+def test_clusters_found_in_rounds_are_those_gathered(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    words = [f"w{number}" for number in range(600)]
+    chain = [" ".join(words[at : at + 29]) for at in range(500)]
+    texts = [*chain, *(document(seed % 9) + " more" * (seed % 4) for seed in range(60))]
+    random.Random(1).shuffle(texts)
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    tables = []
+    for gather in (50_000_000, 0):
+        output = str(tmp_path / f"out-{gather}")
+        text = "description: toy\nstages: [{documents: {part_bytes: 20000}}, {near_duplicates: {gather_edges: EDGES}}]"
+        toy = recipe(tmp_path, output, text=text.replace("EDGES", str(gather)))
+        run(toy, [str(folder)], output, Runner(workers=1), lambda _: None)
+        tables.append({path.name: path.read_bytes() for path in pathlib.Path(output, "near_duplicates").iterdir()})
+    assert len(tables[0]) > 1
+    assert tables[0] == tables[1]
+    clusters = pq.read_table(tmp_path / "out-0" / "near_duplicates").column("near_duplicates_cluster")
+    assert len(clusters.drop_null().unique()) == 10
+
+
+def test_a_second_run_does_nothing(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == set()
+    assert digests(tmp_path / "out") == before
+
+
+def test_a_new_threshold_runs_only_what_depends_on_it(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1, min_words=190)
+    assert {"documents", "language", "measurements"} & ran() == set()
+    assert {"rules", "exact_duplicates", "near_duplicates", "shards"} <= ran()
+
+
+def test_a_changed_input_is_read_again(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    (pathlib.Path(inputs) / "3.jsonl").write_text(json.dumps({"text": document(7000)}) + "\n")
+    LINES.clear()
+    assert do(tmp_path, [inputs], workers=1).funnel.read.documents == 241
+    assert "documents" in ran()
+
+
+def test_a_lost_column_file_is_made_again(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+    (tmp_path / "out" / "measurements" / "part-00001.parquet").unlink()
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == {"measurements"}
+    assert digests(tmp_path / "out") == before
+
+
+def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Path, inputs: str) -> None:
+    paths = sorted(str(path) for path in pathlib.Path(inputs).iterdir())
+    do(tmp_path, paths, "one", workers=1, mode="in_memory")
+    do(tmp_path, paths[::-1], "two", workers=2, mode="multi_processing")
+    assert len(digests(tmp_path / "one")) > 20
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+
+
+KILLS = 20
+IN_PROCESSES = ["--workers", "2", "--mode", "multi_processing"]
+
+
+def workers_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
+    """The worker processes of a run, as far as they still live."""
+    workers = []
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                workers += [child] if WORKER in child.cmdline() else []
+    return workers
+
+
+def kill_somewhere(start: list[str], output: pathlib.Path, dice: random.Random) -> bool:
+    """Start a run and kill it, or one of its workers, within three seconds of its first stage; false if it was done."""
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    record = output / "run.json"
+    before = record.stat().st_mtime_ns if record.exists() else 0
+    while process.poll() is None and not (record.exists() and record.stat().st_mtime_ns != before):
+        time.sleep(0.02)
+    time.sleep(dice.uniform(0, 3))
+    workers = workers_of(process)
+    if workers and dice.random() < 0.5:
+        workers[0].kill()
+        return process.wait(timeout=120) != 0
+    process.kill()
+    return process.wait() != 0
+
+
+def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], "whole", workers=1)
+    whole = digests(tmp_path / "whole")
+    out = tmp_path / "out"
+    dice = random.Random(0)
+    kills = 0
+    while kills < KILLS:
+        start = command(tmp_path, inputs, out, *dice.choice([["--workers", "1"], IN_PROCESSES]))
+        if kill_somewhere(start, out, dice):
+            kills += 1
+        else:  # it had come to its end: begin anew
+            assert digests(out) == whole
+            shutil.rmtree(out)
+    subprocess.run(start, check=True, stdout=subprocess.DEVNULL)
+    assert digests(out) == whole
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
+    out = tmp_path / "out"
+    start = command(tmp_path, inputs, out, "--workers", "1")
+    with subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
+        while not (out / "run.json").exists():
+            assert first.poll() is None
+            time.sleep(0.02)
+        with pytest.raises(RunError, match="another run"):
+            do(tmp_path, [inputs], workers=1)
+        first.kill()
+
+
+def test_a_folder_of_another_recipe_or_of_other_files_is_refused(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    other = tmp_path / "other.yaml"
+    other.write_text("stages: [documents]\n")
+    with pytest.raises(RunError, match="holds a run of the recipe 'toy'"):
+        run(load_recipe(str(other), {}), [inputs], str(tmp_path / "out"), Runner(1), LINES.append)
+    with pytest.raises(RunError, match="no run of datapipe"):
+        (tmp_path / "full").mkdir()
+        (tmp_path / "full" / "file").write_text("")
+        run(load_recipe(str(other), {}), [inputs], str(tmp_path / "full"), Runner(1), LINES.append)
+
+
+def test_what_was_begun_under_another_threshold_is_not_taken_for_done(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+
+    def stop(line: str) -> None:
+        if line.startswith("exact_duplicates"):
+            raise KeyboardInterrupt
+
+    output = str(tmp_path / "out")
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe(tmp_path, output, min_words=190), [inputs], output, Runner(1), stop)
+    with pytest.raises(RunError, match="has not come to its end"):
+        open_corpus(output)
+    do(tmp_path, [inputs], workers=1)
+    assert digests(tmp_path / "out") == before
+
+
+def test_a_lost_shard_is_made_again(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], workers=1)
+    before = digests(tmp_path / "out")
+    (tmp_path / "out" / "shards" / "train-00000.parquet").unlink()
+    LINES.clear()
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == {"shards"}
+    assert digests(tmp_path / "out") == before
+
+
+def test_no_run_in_a_folder(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match=r"no run\.json"):
+        open_corpus(str(tmp_path))
+
+
+def test_an_output_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, inputs: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="output folder"):
+        do(tmp_path, [inputs], "file/out", workers=1)
+
+
+def test_a_stage_without_its_data_says_so_and_the_run_goes_on(tmp_path: pathlib.Path, inputs: str) -> None:
+    quality = (
+        "  - quality: {positives: ['{beside}/no.jsonl'], negatives: ['{beside}/none.jsonl']}\n  - quality_filter\n"
+    )
+    text = RECIPE.replace("  - exact_duplicates\n", quality + "  - exact_duplicates\n")
+    output = str(tmp_path / "out")
+    outcome = run(recipe(tmp_path, output, text=text), [inputs], output, Runner(1), LINES.append)
+    assert "skipped" in outcome.record["stages"]["quality"]
+    assert "skipped" in outcome.record["stages"]["quality_filter"]
+    assert any(line.startswith("quality ") and "skipped" in line for line in LINES)
+    assert outcome.funnel.kept.documents > 0
+
+
+def test_a_stage_that_loses_rows_fails_the_run(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lose(part: Any, path: str, schema: pa.Schema, _: Any) -> int:
+        table = pa.table({name: pa.nulls(part.rows - 1, schema.field(name).type) for name in schema.names})
+        files.write_table(path, table)
+        return part.rows
+
+    monkeypatch.setattr("datapipe.engine.work.write_verdicts", lose)
+    with pytest.raises(ConservationError, match=f"{FindExactDuplicates.name}: part 0 has .* rows, its columns"):
+        do(tmp_path, [inputs], workers=1)
+
+
+def test_an_option_that_the_driver_would_take_for_kinds_of_parts_is_refused() -> None:
+    assert _kinds(Decontaminate()) == ("instruction",)
+    with pytest.raises(ValueError, match=r"mask: kinds must be of document, instruction, got \('email',\)"):
+        _kinds(types.SimpleNamespace(name="mask", kinds=["email"]))
+
+
+def test_shards_that_lack_rows_fail_the_run(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = WriteShards._write
+
+    def lose(self: WriteShards, shard: int, *given: Any) -> dict[str, Any]:
+        summary = write(self, shard, *given)
+        path = pathlib.Path(self.folder, summary["file"])
+        pq.write_table(pq.read_table(path).slice(1), path)
+        return summary
+
+    monkeypatch.setattr(WriteShards, "_write", lose)
+    with pytest.raises(ConservationError, match=r"shards: \d+ rows to write, \d+ written"):
+        do(tmp_path, [inputs], workers=1)
+
+
+def command(tmp_path: pathlib.Path, inputs: str, output: pathlib.Path, *flags: str) -> list[str]:
+    recipe(tmp_path, str(output))
+    start = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
+    return [*start, "--output", str(output), *flags]
+
+
+def complaints(stderr: str) -> list[str]:
+    return [line for line in stderr.splitlines() if line.startswith("datapipe: ") and "whole story" not in line]
+
+
+def test_a_killed_worker_ends_the_run_with_one_line_and_it_can_go_on(tmp_path: pathlib.Path, inputs: str) -> None:
+    out = tmp_path / "out"
+    start = command(tmp_path, inputs, out, *IN_PROCESSES)
+    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not (workers := workers_of(process)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.5)
+    workers[-1].kill()
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert len(complaints(stderr)) == 1
+    assert "worker" in complaints(stderr)[0]
+    do(tmp_path, [inputs], "whole", workers=1)
+    do(tmp_path, [inputs], workers=1)
+    assert digests(out) == digests(tmp_path / "whole")
+
+
+@pytest.fixture
+def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """A file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk here")
+    yield folder
+    subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_full_disk_ends_the_run_with_one_line(tmp_path: pathlib.Path, inputs: str, small_disk: pathlib.Path) -> None:
+    (small_disk / "ballast").write_bytes(bytes(900_000))
+    out = small_disk / "out"
+    start = command(tmp_path, inputs, out, "--workers", "1")
+    done = subprocess.run(start, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert len(complaints(done.stderr)) == 1
+    assert "no space left on device: make room" in complaints(done.stderr)[0]
+    assert not list(out.rglob("*.tmp"))
+    (small_disk / "ballast").unlink()
+    for path in out.rglob("*.parquet"):
+        pq.read_table(path)
+
+
+def test_a_disk_that_cannot_be_written_is_one_line(
+    tmp_path: pathlib.Path, inputs: str, small_disk: pathlib.Path
+) -> None:
+    (small_disk / "old").mkdir()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    for name in ("old", "new"):
+        with pytest.raises(RunError, match=f"output folder .*{name}: Read-only file system"):
+            do(tmp_path, [inputs], f"disk/{name}", workers=1)
+
+
+@pytest.mark.parametrize("output", [".", "in", "in/out"])
+def test_an_output_that_holds_the_input_or_lies_in_it_is_refused(
+    output: str, tmp_path: pathlib.Path, inputs: str
+) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(RunError, match="lie in each other"):
+        do(tmp_path, [inputs], output, workers=1)
+    assert sorted(path for path in tmp_path.rglob("*") if path.name != "toy.yaml") == before
+
+
+def test_a_folder_of_folders_is_not_empty(tmp_path: pathlib.Path, inputs: str) -> None:
+    (tmp_path / "mine" / "documents").mkdir(parents=True)
+    (tmp_path / "mine" / "documents" / "precious.txt").write_text("precious")
+    with pytest.raises(RunError, match="no run of datapipe"):
+        do(tmp_path, [inputs], "mine", workers=1)
+    assert (tmp_path / "mine" / "documents" / "precious.txt").read_text() == "precious"
+
+
+def test_inputs_without_a_document_say_what_was_rejected(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.jsonl").write_text("{broken\n")
+    with pytest.raises(NoDocumentsError, match="1 malformed_json"):
+        do(tmp_path, [str(tmp_path / "in")], workers=1)
+
+
+def test_what_a_skipped_stage_made_before_is_removed(tmp_path: pathlib.Path, inputs: str) -> None:
+    output = str(tmp_path / "out")
+    do(tmp_path, [inputs], workers=1)
+    short = RECIPE.replace("  - near_duplicates\n", "")
+    run(recipe(tmp_path, output, text=short), [inputs], output, Runner(1), LINES.append)
+    assert not (tmp_path / "out" / "near_duplicates").exists()
+
+
+def test_a_folder_called_like_an_option_changes_nothing(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    do(tmp_path, [inputs], workers=1)
+    LINES.clear()
+    # The value of an option of `measurements`.
+    (tmp_path / "datapipe").mkdir()
+    (tmp_path / "datapipe" / "file").write_text("")
+    do(tmp_path, [inputs], workers=1)
+    assert ran() == set()

@@ -1,0 +1,81 @@
+"""The runner: both local modes do the work, failures end in one clear line, a dead worker is no hang."""
+
+import os
+import pathlib
+import signal
+
+import apache_beam as beam
+import pytest
+
+from datapipe.engine.runner import PipelineError, Runner, WorkerDiedError, cause
+
+
+def nothing() -> None:
+    pass
+
+
+def write(number: int, folder: str) -> None:
+    (pathlib.Path(folder) / str(number)).write_text(str(os.getpid()))
+
+
+def fail(number: int) -> None:
+    raise ValueError(f"the number {number} is bad")
+
+
+def die(number: int) -> None:
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
+def test_both_modes_do_the_work(mode: str, tmp_path: pathlib.Path) -> None:
+    runner = Runner(2, (), mode)
+
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = runner.spread(pipeline, range(8), 0) | beam.Map(write, str(tmp_path))
+
+    usage = runner.run(build, 0, nothing)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [str(number) for number in range(8)]
+    others = {path.read_text() for path in tmp_path.iterdir()} - {str(os.getpid())}
+    assert bool(others) == (mode == "multi_processing")
+    assert usage.seconds > 0
+    assert usage.peak_bytes > 1 << 20
+
+
+@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
+def test_a_failing_step_is_one_line(mode: str) -> None:
+    with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$|^the number 7 is bad$"):
+        Runner(2, (), mode).run(lambda pipeline: pipeline | beam.Create([7]) | beam.Map(fail), 0, nothing)
+
+
+def test_a_killed_worker_is_an_error_and_no_hang() -> None:
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(die)
+
+    with pytest.raises(WorkerDiedError, match="out of memory"):
+        Runner(2, (), "multi_processing").run(build, 0, nothing)
+
+
+def test_processes_are_for_much_text() -> None:
+    assert not Runner(2).uses_processes(1 << 20)
+    assert Runner(2).uses_processes(1 << 30)
+    assert not Runner(1).uses_processes(1 << 30)
+    assert not Runner(2, ("--runner=DataflowRunner",)).uses_processes(1 << 30)
+
+
+@pytest.mark.parametrize(("field", "value"), [("workers", 0), ("mode", "threads")])
+def test_bad_options_are_named(field: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"{field} must be .* got {value!r}"):
+        Runner(**{field: value})  # type: ignore[arg-type]
+
+
+def test_cause_drops_the_wrapping() -> None:
+    wrapped = "Traceback (most recent call last):\n  File \"x.py\", line 1\nOSError: disk full [while running 'Read']\n"
+    assert cause(RuntimeError(wrapped)) == "OSError: disk full"
+
+
+def test_cause_says_what_to_do_about_a_full_disk() -> None:
+    full = "RuntimeError: OSError: [Errno 28] Error writing bytes to file. Detail: [errno 28] No space left on device"
+    assert cause(RuntimeError(full)).startswith("no space left on device: make room")
+    assert cause(OSError(28, "No space left on device")).startswith("no space left on device: make room")
+    assert cause(RuntimeError("RuntimeError: RuntimeError: ValueError: bad")) == "ValueError: bad"

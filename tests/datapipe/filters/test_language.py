@@ -1,0 +1,327 @@
+"""Languages, scripts, mixtures and source code are told apart; each option changes what is said."""
+
+import itertools
+import json
+import pathlib
+import re
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pytest
+import zstandard
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.filters.language import (
+    _NO_SENTENCE_HAS,
+    IdentifyLanguage,
+    cut_windows,
+    identify,
+    model_path,
+    script_table,
+)
+from datapipe.filters.quality import train_fasttext
+from datapipe.text.characters import text_buffers
+
+ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
+FRENCH = "Le comité a publié son rapport la semaine dernière et le public peut le lire à la bibliothèque. "
+CHINESE = "委员会上周发表了报告，公众可以在图书馆阅读这份报告，也可以在网上下载。"
+TRADITIONAL = "委員會上週發表了報告，公眾可以在圖書館閱讀這份報告，也可以在網上下載。"
+JAPANESE = "委員会は先週報告書を発表しました。図書館で読むことができます。"
+KOREAN = "위원회는 지난주에 보고서를 발표했으며 도서관에서 읽을 수 있습니다."
+
+SOURCE_CODE = {
+    "python": """
+import os
+
+
+def size(path: str) -> int:
+    \"\"\"Bytes of a file.\"\"\"
+    if not path:
+        raise ValueError(path)
+    return os.stat(path).st_size
+""",
+    "c": """
+#include <stdio.h>
+
+int main(void) {
+    int i;
+    for (i = 0; i < 3; i++) {
+        printf("%d", i);
+    }
+    return 0;
+}
+""",
+    "javascript": """
+const fs = require('fs');
+
+function read(name) {
+  return fs.readFileSync(name, 'utf8');
+}
+
+module.exports = { read };
+""",
+    "java": """
+package a.b;
+
+public class Counter {
+    private int count = 0;
+
+    public void add() {
+        count++;
+    }
+}
+""",
+    "go": """
+package main
+
+import "fmt"
+
+func main() {
+\tfor i := 0; i < 3; i++ {
+\t\tfmt.Println(i)
+\t}
+}
+""",
+    "shell": """
+#!/bin/sh
+set -e
+for f in *.txt; do
+  if [ -f "$f" ]; then
+    echo "$f" >> list
+  fi
+done
+""",
+    "html": """
+<html>
+<head><title>Page</title></head>
+<body class="wide">
+<div id="menu"></div>
+<script src="a.js"></script>
+</body>
+</html>
+""",
+    "css": """
+body {
+  margin: 0;
+  color: #333;
+}
+.menu > li {
+  display: none;
+}
+""",
+    "json": """
+{
+  "name": "a",
+  "version": "1.0",
+  "files": [
+    "lib",
+    "bin"
+  ]
+}
+""",
+    "sql": """
+SELECT name, count(*) AS n
+FROM users
+WHERE id = 3;
+INSERT INTO users (id, name) VALUES (1, 'a');
+DELETE FROM users WHERE id = 2;
+""",
+    "rust": """
+use std::fs;
+
+fn main() {
+    let text = fs::read_to_string("a").unwrap();
+    println!("{}", text);
+}
+""",
+}
+
+
+def languages(*texts: str | None, **options: object) -> list[str]:
+    return identify(pa.array(texts, pa.string()), **options).column("language").to_pylist()  # type: ignore[arg-type]
+
+
+def test_languages_and_scripts() -> None:
+    table = identify(pa.array([ENGLISH, FRENCH, CHINESE, TRADITIONAL, JAPANESE, KOREAN]))
+    assert table.column("language").to_pylist() == ["en", "fr", "zh", "zh", "ja", "ko"]
+    assert table.column("language_script").to_pylist() == ["Latn", "Latn", "Hans", "Hant", "Jpan", "Kore"]
+    assert min(table.column("language_score").to_pylist()) > 0.8
+    assert table.column("language_second").null_count < 3
+    assert not any(table.column("language_mixed").to_pylist())
+
+
+@pytest.mark.parametrize("text", ["", None, "\n\n", "1234 !!! …", "\u200b"])
+def test_text_without_a_letter_is_undetermined(text: str | None) -> None:
+    row = identify(pa.array([text], pa.string())).to_pylist()[0]
+    assert (row["language"], row["language_score"], row["language_second"]) == ("und", 0.0, None)
+
+
+def test_score_is_that_of_the_library() -> None:
+    labels, scores = fasttext.FastText._FastText(model_path("")).predict([FRENCH], k=2)
+    row = identify(pa.array([FRENCH])).to_pylist()[0]
+    found = [row["language"], row["language_second"]]
+    assert [f"__label__{language}" for language in found] == labels[0]
+    np.testing.assert_allclose([row["language_score"], row["language_second_score"]], scores[0], rtol=1e-5)
+
+
+def test_sliced_arrays_and_all_string_types() -> None:
+    texts = pa.array([CHINESE, ENGLISH, None, FRENCH])
+    whole = identify(texts)
+    assert identify(texts.slice(1)).to_pylist() == whole.slice(1).to_pylist()
+    assert identify(texts.cast(pa.large_string())).to_pylist() == whole.to_pylist()
+    assert len(identify(pa.array([], pa.string()))) == 0
+
+
+def test_mixed_languages_are_flagged_with_their_shares() -> None:
+    text = ENGLISH * 10 + "\n" + FRENCH * 5
+    row = identify(pa.array([text]), max_characters=0).to_pylist()[0]
+    assert (row["language"], row["language_second"], row["language_mixed"]) == ("en", "fr", True)
+    assert row["language_share"] == pytest.approx(2 / 3, abs=0.1)
+    assert row["language_second_share"] == pytest.approx(1 / 3, abs=0.1)
+    assert not identify(pa.array([text]), max_characters=0, mixed_share=0.5).to_pylist()[0]["language_mixed"]
+    # A window that covers all sees one language only.
+    assert not identify(pa.array([text]), window=2000, max_characters=0).to_pylist()[0]["language_mixed"]
+
+
+def test_windows_spread_over_the_document() -> None:
+    """The first thousand characters alone would say English, the middle alone French."""
+    text = ENGLISH * 12 + FRENCH * 3 + CHINESE * 60
+    assert languages(text) == ["zh"]
+    assert languages(text[:1800], max_characters=250) == ["en"]
+    assert languages(CHINESE * 20 + FRENCH * 8 + CHINESE * 20, max_characters=250) == ["fr"]
+
+
+def test_bilingual_lines_are_mixed() -> None:
+    row = identify(pa.array([f"{CHINESE}\n{ENGLISH}\n" * 3])).to_pylist()[0]
+    assert (row["language"], row["language_second"], row["language_mixed"]) == ("zh", "en", True)
+    assert row["language_share"] + row["language_second_share"] == pytest.approx(1)
+    terms = "我们使用 Kubernetes 和 PostgreSQL 部署这个 Web 应用，详见 README。\n" * 5
+    assert not identify(pa.array([terms])).to_pylist()[0]["language_mixed"]
+
+
+def test_addresses_and_markup_are_no_language() -> None:
+    links = "https://example.com/terms/of/service\n" * 20
+    assert languages(links + CHINESE * 4, links) == ["zh", "und"]
+
+
+EAST_ASIAN_LETTER = re.compile("[\u3041-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
+
+
+def windows(text: str, window: int, most: int) -> list[str]:
+    pieces = -(-len(text) // window)
+    if most and pieces > most:
+        part = len(text) / most
+        return [text[start : start + window] for start in (int((i + 0.5) * part - window / 2) for i in range(most))]
+    edges = [len(text) * i // max(1, pieces) for i in range(pieces + 1)]
+    return [text[a:b] for a, b in itertools.pairwise(edges)]
+
+
+def lines_by_script(text: str) -> list[str]:
+    if not EAST_ASIAN_LETTER.search(text):
+        return [text]
+    parts: tuple[list[str], list[str]] = ([], [])
+    for line in text.split("\n"):
+        others = len(EAST_ASIAN_LETTER.sub("", line))
+        parts[3 * (len(line) - others) > others].append(line)
+    return ["\n".join(lines) for lines in parts if lines]
+
+
+@given(
+    st.lists(st.text(max_size=200) | st.text("aé中の/ \n=.", max_size=200), max_size=4),
+    st.integers(1, 40),
+    st.integers(0, 5),
+)
+@settings(deadline=None)
+def test_windows_equal_plain_python(texts: list[str], window: int, most: int) -> None:
+    table = script_table()
+    pieces = [
+        [
+            part.replace("\n", " ")
+            for piece in windows(text, window, most)
+            for part in lines_by_script(re.sub(r"(?<![!-~])[!-~]*?[/\\_=<>{}|@#*`][!-~]*+", " ", piece))
+        ]
+        for text in texts
+    ]
+    flat = [part for each in pieces for part in each]
+    array = pa.array(["x", *texts], pa.string()).slice(1)
+    lines, bounds, first, scripts = cut_windows(*text_buffers(array), window, most, _NO_SENTENCE_HAS, table, 40)
+    assert [lines[a:b].tobytes().decode() for a, b in itertools.pairwise(bounds)] == [part + "\n" for part in flat]
+    assert first.tolist() == list(itertools.accumulate(map(len, pieces), initial=0))
+    expected = [np.bincount(table[list(map(ord, part))], minlength=256)[:40].tolist() for part in flat]
+    assert scripts.tolist() == expected
+
+
+@pytest.mark.parametrize("kind", SOURCE_CODE)
+def test_source_code(kind: str) -> None:
+    assert languages(SOURCE_CODE[kind]) == ["code"]
+    row = identify(pa.array([SOURCE_CODE[kind]])).to_pylist()[0]
+    assert row["language_score"] == row["language_code_share"] >= 0.5
+    assert row["language_second"] != "code"
+
+
+def test_prose_about_code_is_prose() -> None:
+    fenced = f"# Notes\n\n{ENGLISH}\n\n```python\n{SOURCE_CODE['python']}```\n\n- {ENGLISH}\n"
+    assert languages(fenced, CHINESE + "\n" + SOURCE_CODE["shell"].replace("\n", "\n\n") + CHINESE * 3) == ["en", "zh"]
+    assert languages(fenced.replace("```", ""), code_share=0.2) == ["code"]
+
+
+def test_another_model(tmp_path: pathlib.Path) -> None:
+    lines = ["__label__eng_Latn " + ENGLISH, "__label__zho_Hans " + CHINESE] * 20
+    (tmp_path / "train.txt").write_text("\n".join(lines), encoding="utf-8")
+    model = train_fasttext(str(tmp_path / "train.txt"), dim=10, epoch=50, minn=2, maxn=3, bucket=1 << 10)
+    model.save_model(str(tmp_path / "own.bin"))
+    own = str(tmp_path / "own.bin")
+    assert languages(ENGLISH, CHINESE, model=own) == ["en", "zh"]
+    assert identify(pa.array([FRENCH]), own).to_pylist()[0]["language"] == "en"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"window": 5}, "window must be at least 20 characters, got 5"),
+        ({"max_characters": 100}, "max_characters must be 0 or at least window"),
+        ({"mixed_share": 0}, "mixed_share must be above 0 and at most 1, got 0"),
+        ({"code_share": 1.5}, "code_share must be above 0 and at most 1, got 1.5"),
+        ({"model": "no/such.bin"}, "model 'no/such.bin' is no file"),
+        ({"model": __file__, "model_sha256": "0"}, "language: model .* is another file: expected SHA-256 0, found"),
+    ],
+)
+def test_options_are_checked(options: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        IdentifyLanguage(**options)  # type: ignore[arg-type]
+
+
+def test_stage_writes_its_columns() -> None:
+    batch = pa.record_batch({"text": [ENGLISH, CHINESE]})
+    (result,) = [batch] | IdentifyLanguage()
+    assert result.schema.names == ["text", *IdentifyLanguage.writes.names]
+    assert result.column("language").to_pylist() == ["en", "zh"]
+
+
+@pytest.mark.parametrize(
+    ("language", "least"),
+    [
+        ("zh", 0.97),
+        ("en", 0.985),
+        ("fr", 0.985),
+        ("de", 0.985),
+        ("es", 0.985),
+        ("ru", 0.985),
+        ("ja", 0.985),
+        ("ko", 0.985),
+    ],
+)
+def test_accuracy_on_labelled_sentences(shared_data: pathlib.Path, language: str, least: float) -> None:
+    with zstandard.open(shared_data / "labelled/language-sentences.jsonl.zst", "rt", encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    found = languages(*[row["text"] for row in rows if row["language"] == language])
+    assert np.mean(np.array(found) == language) >= least
+
+
+def test_dialogue_in_quotes_is_prose() -> None:
+    dialogue = (
+        '"My dear Mr. Bennet," said his lady to him one day,\n"have you heard that Netherfield Park is let at last?"\n'
+    )
+    assert identify(pa.array([dialogue * 5])).column("language").to_pylist() == ["en"]

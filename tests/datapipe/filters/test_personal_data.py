@@ -1,0 +1,129 @@
+"""What is personal data, what only looks so, and what stands in its place."""
+
+import json
+import pathlib
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datapipe.engine.recipe import load_recipe
+from datapipe.engine.run import run
+from datapipe.engine.runner import Runner
+from datapipe.filters.personal_data import MaskPersonalData, is_chinese_id, mask
+
+ALL = ("email", "ip", "chinese_id", "phone")
+
+
+@pytest.mark.parametrize(
+    ("text", "masked", "kind"),
+    [
+        ("write to jo.doe+x@mail.firm.co.uk.", "write to email@example.com.", "email"),
+        ("邮箱：zhang_san@qq.com，谢谢", "邮箱：email@example.com，谢谢", "email"),
+        ("<mailto:a@b.org>", "<mailto:email@example.com>", "email"),
+        ("from 93.184.216.34:53", "from 192.0.2.1:53", "ip"),
+        ("ping 2606:4700:4700::1111 now", "ping 2001:db8::1 now", "ip"),
+        ("call +44 20 7946 0958 today", "call [PHONE] today", "phone"),
+        ("call (212) 555-0142.", "call [PHONE].", "phone"),
+        ("call 1-212-555-0142 or", "call [PHONE] or", "phone"),
+        ("tel:+12125550142", "tel:[PHONE]", "phone"),
+        ("ring +33 1 42 68 53 00", "ring [PHONE]", "phone"),
+        ("电话(010)62345678", "电话[PHONE]", "phone"),
+        ("手机 0086 138-1234-5678", "手机 [PHONE]", "phone"),
+        ("write to a@b.org(work)", "write to email@example.com(work)", "email"),
+        ("https://user:pw@host.net/x", "https://user:email@example.com/x", "email"),
+        ("手机13812345678联系", "手机[PHONE]联系", "phone"),
+        ("手机 138 1234 5678", "手机 [PHONE]", "phone"),
+        ("电话：010-62345678转3", "电话：[PHONE]转3", "phone"),
+        ("身份证11010519491231002X。", "身份证[ID]。", "chinese_id"),
+    ],
+)
+def test_masks_each_kind(text: str, masked: str, kind: str) -> None:
+    assert mask(text, ALL) == (masked, {**dict.fromkeys(ALL, 0), kind: 1})
+    assert mask(text, tuple(other for other in ALL if other != kind))[0] == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "@property and user@localhost, git@github.com:a/b.git, icon@2x.png, a@b.reshape(2), me@example.com, x@y.test",
+        "192.168.1.1, 127.0.0.1, 10.0.0.8, 192.0.2.1, 256.1.1.1, version 1.2.3.4.5",
+        "std::vector, a::b, 12:30:45, fe80::1, ::1, 2001:db8::1",
+        "version 1.2.3.4, v11.2.0.4, 3.2.1.4 Overview, x==1.12.0.3, app-1.2.3.4.jar, 2.5.29.15",
+        "v93.184.216.34, 224.0.0.251",
+        "+2023-10-05, +1000000000, +1 000 000 000, +999 123 456 789, 15000000000 bytes, $13912345678, ¥13912345678",
+        "http://a.cn/u/13812345678, ?id=13812345678, user_13812345678, 300-100-5000, 050 12345678, 1,381,234,567",
+        "in 2023-2024, pages 100-200, 3.14159265358979, 20230512, ISBN 978-7-02-000220-7",
+        "110105194912310021 has a wrong check digit, 110105194913310029 a wrong month",
+        "990105194912310023 is of no province, 110105294912310028 not born yet",
+        "id a13812345678 and 0.13812345678",
+    ],
+)
+def test_leaves_what_only_looks_so(text: str) -> None:
+    assert mask(text, ALL)[0] == text
+
+
+def test_the_check_digit_of_a_chinese_identity_number() -> None:
+    numbers = [f"1101051949123100{last}" for last in (f"2{digit}" for digit in "0123456789X")]
+    assert [number for number in numbers if is_chinese_id(number)] == ["11010519491231002X"]
+
+
+def test_a_batch_keeps_its_rows_and_counts() -> None:
+    texts = pa.array(["x", "none here", None, "a@b.org and c@d.org", "93.184.216.34"])
+    batch = pa.RecordBatch.from_arrays([texts], ["text"]).slice(1)
+    (masked,) = [batch] | MaskPersonalData()
+    assert masked.column("text").to_pylist() == [
+        "none here", None, "email@example.com and email@example.com", "192.0.2.1"]  # fmt: skip
+    assert masked.column("masked_email").to_pylist() == [0, 0, 2, 0]
+    assert masked.column("masked_ip").to_pylist() == [0, 0, 0, 1]
+    assert masked.column("bytes").to_pylist() == [9, None, 39, 9]
+    only = MaskPersonalData(mask=["ip"]).process(batch)
+    assert only.column("text").to_pylist() == ["none here", None, "a@b.org and c@d.org", "192.0.2.1"]
+    assert MaskPersonalData(mask=[]).process(batch).column("text").equals(batch.column("text"))
+
+
+PIECES = st.sampled_from(
+    [
+        "+33 1 42 68 53 00",
+        "a@b.org",
+        "93.184.216.34",
+        "13812345678",
+        "11010519491231002X",
+        "2606:4700::1",
+        "x",
+        " ",
+        "，",
+        ".",
+        "1",
+    ]
+)
+
+
+@given(st.lists(PIECES | st.text(max_size=3), max_size=12).map("".join))
+def test_the_traces_miss_nothing(text: str) -> None:
+    batch = pa.RecordBatch.from_pydict({"text": [text]})
+    assert MaskPersonalData().process(batch).column("text")[0].as_py() == mask(text, ALL)[0]
+
+
+def test_a_run_masks_what_it_writes(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    texts = [f"Document {number}: write to a{number}@b.org or call +33 1 42 68 53 00." for number in range(3)]
+    (folder / "a.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    (tmp_path / "a.yaml").write_text("stages: [documents, personal_data: {mask: [email]}, shards]")
+    recipe = load_recipe(str(tmp_path / "a.yaml"), {})
+    run(recipe, [str(folder)], str(tmp_path / "out"), Runner(1), lambda _: None)
+    (shard,) = (tmp_path / "out" / "shards").glob("*.parquet")
+    written = sorted(pq.read_table(shard).column("text").to_pylist())
+    assert written == [text.replace(f"a{n}@b.org", "email@example.com") for n, text in enumerate(texts)]
+    counts = pq.read_table(tmp_path / "out" / "personal_data" / "part-00000.parquet")
+    assert counts.column("masked_email").to_pylist() == [1, 1, 1]
+
+
+def test_an_unknown_kind_is_an_error() -> None:
+    with pytest.raises(ValueError, match="got 'iban'"):
+        MaskPersonalData(mask=["iban"])
+    assert isinstance(MaskPersonalData(), beam.PTransform)

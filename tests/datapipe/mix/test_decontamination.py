@@ -1,0 +1,232 @@
+"""Decontamination: 13 tokens of overlap remove a sample, 12 do not, and the evidence is there to read."""
+
+import itertools
+import json
+import pathlib
+import unicodedata
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from datapipe.mix.decontamination import (
+    Decontaminate,
+    contaminated_tokens,
+    evaluation_index,
+    find_overlaps,
+    ngrams,
+)
+from datapipe.store.corpus import Corpus
+from datapipe.text.characters import HAN, class_table
+
+QUESTION = "If a train leaves at noon and runs for three hours, when does it arrive?"  # 15 tokens
+WORDS = QUESTION.split()
+
+
+def tokens_of(text: str) -> list[str]:
+    """The tokens of a text, by the rule as it is stated."""
+    tokens = [""]
+    for character in text:
+        is_han = class_table()[ord(character)] & HAN
+        if is_han:
+            tokens += [character.lower(), ""]
+        elif character.isspace():
+            tokens.append("")
+        elif unicodedata.category(character)[0] not in "PSC":
+            tokens[-1] += character.lower() if len(character.lower()) == 1 else character
+    return [token for token in tokens if token]
+
+
+CHARACTERS = st.sampled_from("aAbß1é.,-\t\n 中文のÀ\u0301€𠀀😀")
+TEXTS = st.lists(st.one_of(st.none(), st.text(CHARACTERS, max_size=40)), max_size=6)
+
+
+@settings(deadline=None)
+@given(TEXTS, st.integers(1, 5))
+@example(["a-b c.", None, "don't 2023年!"], 2)
+def test_ngrams_are_the_windows_of_the_tokens(texts: list[str | None], n: int) -> None:
+    array = pa.array(["skipped text", *texts], pa.string())[1:]
+    grams = ngrams(array, n)
+    windows = [
+        (row, tuple(window))
+        for row, text in enumerate(texts)
+        for window in zip(*(tokens_of(text or "")[start:] for start in range(n)), strict=False)
+    ]
+    assert grams.documents.tolist() == [row for row, _ in windows]
+    assert [tuple(tokens_of(grams.text(gram))) for gram in range(len(windows))] == [window for _, window in windows]
+    # Equal hashes mean equal windows, and the other way round.
+    assert len(set(grams.hashes.tolist())) == len({window for _, window in windows})
+    assert len(set(zip(grams.hashes.tolist(), (window for _, window in windows), strict=True))) == len(
+        {window for _, window in windows}
+    )
+
+
+def overlaps(sample: str, *evaluation: str, n: int = 13, shortest: int = 8) -> str | None:
+    records = [f"set#{number}" for number in range(len(evaluation))]
+    index = evaluation_index(pa.array(evaluation, pa.string()), records, n, shortest)
+    return find_overlaps(pa.array([sample]), index)[0].as_py()
+
+
+def test_thirteen_tokens_match_and_twelve_do_not() -> None:
+    assert overlaps("Tell me: " + " ".join(WORDS[:13]) + " it stop?", QUESTION) == "set#0: " + " ".join(WORDS[:13])
+    assert overlaps("Tell me: " + " ".join(WORDS[:12]) + " will it arrive?", QUESTION) is None
+
+
+def test_case_and_punctuation_do_not_hide_an_overlap() -> None:
+    assert overlaps(QUESTION.upper().replace(",", " --"), QUESTION)
+    assert overlaps(QUESTION.replace(" ", "\n"), QUESTION)
+
+
+def test_chinese_characters_are_tokens() -> None:
+    question = "小明有三个苹果又买了五个请问一共几个"
+    assert overlaps(f"问：{question[:13]}？", question) == f"set#0: {question[:13]}"
+    assert overlaps(f"问：{question[:12]}？", question) is None
+
+
+def test_short_records_are_looked_for_whole() -> None:
+    short = "What is the boiling point of pure water"  # 8 tokens
+    assert overlaps(f"Quick: {short}?", short) == f"set#0: {short}"
+    assert overlaps("What is the boiling point of pure gold", short) is None
+    assert overlaps(short, short, shortest=9) is None
+    # A record with a long text is known by that alone.
+    index = evaluation_index(pa.array([short, QUESTION]), ["set#0", "set#0"], 13, 8)
+    assert find_overlaps(pa.array([short, QUESTION]), index).is_valid().to_pylist() == [False, True]
+
+
+def test_the_first_record_is_named() -> None:
+    assert (overlaps(QUESTION, "Nothing here.", QUESTION, QUESTION) or "").startswith("set#1: ")
+
+
+@pytest.fixture
+def evaluation(tmp_path: pathlib.Path) -> str:
+    path = tmp_path / "evaluation.jsonl"
+    records: list[dict[str, Any]] = [
+        {"id": 1, "question": QUESTION, "choices": ["At three.", {"text": " ".join(f"choice{i}" for i in range(13))}]},
+    ]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return str(path)
+
+
+def verdicts(stage: Decontaminate, texts: list[str | None], tmp_path: pathlib.Path) -> dict[str, list[str | None]]:
+    ready = stage.prepare(Corpus(str(tmp_path)), str(tmp_path))
+    return dict(ready.process(pa.record_batch({"text": pa.array(texts, pa.string())})).to_pydict())
+
+
+def test_stage_marks_the_sample_and_says_why(evaluation: str, tmp_path: pathlib.Path) -> None:
+    # 13 tokens right up to the mark that ends the message.
+    sample = f"<|im_start|>user\n{' '.join(WORDS[:13])}<|im_end|>\n<|im_start|>assistant\nAt three.<|im_end|>\n"
+    found = verdicts(Decontaminate([evaluation]), [sample, None, "clean"], tmp_path)
+    assert found == {
+        "decontamination_removed": ["evaluation_overlap", None, None],
+        "decontamination_match": [f"evaluation.jsonl#0: {' '.join(WORDS[:13])}", None, None],
+    }
+
+
+def test_every_string_counts_unless_fields_are_named(evaluation: str, tmp_path: pathlib.Path) -> None:
+    nested: list[str | None] = [" ".join(f"choice{i}" for i in range(13))]
+    key = "decontamination_removed"
+    assert verdicts(Decontaminate([evaluation]), nested, tmp_path)[key] == ["evaluation_overlap"]
+    assert verdicts(Decontaminate([evaluation], fields=["question"]), nested, tmp_path)[key] == [None]
+    with pytest.raises(ValueError, match="no field 'query'"):
+        verdicts(Decontaminate([evaluation], fields=["query"]), nested, tmp_path)
+
+
+def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathlib.Path) -> None:
+    key = "decontamination_removed"
+    sample: list[str | None] = [" ".join(WORDS[:5])]
+    assert verdicts(Decontaminate([evaluation]), sample, tmp_path)[key] == [None]
+    strict = Decontaminate([evaluation], ngram=5, shortest=5)
+    assert verdicts(strict, sample, tmp_path)[key] == ["evaluation_overlap"]
+
+
+def test_transform_on_batches(evaluation: str, tmp_path: pathlib.Path) -> None:
+    ready = Decontaminate([evaluation]).prepare(Corpus(str(tmp_path)), str(tmp_path))
+    (batch,) = [pa.record_batch({"text": [QUESTION, "clean"]})] | ready
+    assert batch.schema.names == ["text", "decontamination_removed", "decontamination_match"]
+    assert batch.column("decontamination_removed").to_pylist() == ["evaluation_overlap", None]
+
+
+def test_a_damaged_evaluation_set_stops_the_run(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"question": "whole"}\n{"question": "cut')
+    with pytest.raises(ValueError, match=r"broken\.jsonl at 22: malformed_json"):
+        verdicts(Decontaminate([str(path)]), ["text"], tmp_path)
+    with pytest.raises(ValueError, match=r"no file of records.*answers\.docx"):
+        verdicts(Decontaminate([str(tmp_path / "answers.docx")]), ["text"], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"ngram": 0}, "ngram must be .* got 0"),
+        ({"shortest": 14}, "shortest must be .* got 14"),
+        ({"kinds": ("code",)}, r"kinds must be .* got \('code',\)"),
+    ],
+)
+def test_options_are_checked(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Decontaminate(**options)
+
+
+def test_without_evaluation_sets_it_says_so(evaluation: str, tmp_path: pathlib.Path) -> None:
+    assert Decontaminate().missing() == "no evaluation set given"
+    assert Decontaminate([str(tmp_path / "sets")]).missing() == f"no evaluation set at {tmp_path / 'sets'}"
+    assert Decontaminate([str(tmp_path / "sets"), evaluation]).missing() is None
+
+
+def flagged(sample: list[int], training: list[int], **options: int) -> list[bool]:
+    return contaminated_tokens(np.array(sample, np.int64), np.array(training, np.int64), **options).tolist()
+
+
+def test_runs_of_eleven_tokens_are_contaminated_and_of_ten_are_not() -> None:
+    sample = list(range(30))
+    assert flagged(sample, [*range(5, 16), 99]) == [5 <= token < 16 for token in sample]
+    assert not any(flagged(sample, [*range(5, 15), 99]))
+
+
+def test_four_tokens_of_a_run_may_differ_but_not_the_last() -> None:
+    sample = list(range(20))
+    for mismatches, run in ((4, 15), (5, 0)):
+        training = [*range(10), *[99] * mismatches, *range(10 + mismatches, 15), *[99] * 10]
+        if mismatches == 5:
+            training = [*range(10), *[99] * 5, *range(15, 20)]
+        assert flagged(sample, training) == [token < run for token in sample]
+    assert not any(flagged(sample, [*range(10), 99, 99, 99, 99]))
+    assert flagged(sample, [*range(11), 99, 99]) == [token < 11 for token in sample]
+
+
+def slow_contaminated(sample: list[int], training: list[int], longer_than: int, skips: int) -> list[bool]:
+    """By the definition: every pair of places, every length."""
+    marked = [False] * len(sample)
+    for i, j in itertools.product(range(len(sample)), range(len(training))):
+        for length in range(longer_than + 1, min(len(sample) - i, len(training) - j) + 1):
+            same = [sample[i + k] == training[j + k] for k in range(length)]
+            if all(same[:longer_than]) and same[-1] and same.count(False) <= skips:
+                marked[i : i + length] = [True] * length
+    return marked
+
+
+TOKENS = st.lists(st.integers(0, 2), max_size=15)
+
+
+@settings(deadline=None)
+@given(TOKENS, TOKENS, st.integers(1, 4), st.integers(0, 2))
+def test_contaminated_tokens_by_definition(
+    sample: list[int], training: list[int], longer_than: int, skips: int
+) -> None:
+    expected = slow_contaminated(sample, training, longer_than, skips)
+    assert flagged(sample, training, longer_than=longer_than, skips=skips) == expected
+
+
+def test_real_evaluation_sets_leak_nothing_into_real_instructions_but_themselves(
+    shared_data: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    sets = [str(shared_data / "evaluation" / f"{name}.jsonl.zst") for name in ("gsm8k-test", "humaneval")]
+    janet = "Janet's ducks lay 16 eggs per day. She eats three for breakfast every morning and bakes muffins"
+    found = verdicts(Decontaminate(sets), [janet, "A recipe for muffins."], tmp_path)["decontamination_match"]
+    assert found[0] is not None
+    assert found[0].startswith("gsm8k-test.jsonl.zst#0: ")
+    assert found[1] is None

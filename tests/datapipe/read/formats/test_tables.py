@@ -1,0 +1,186 @@
+"""Parquet, Arrow, CSV and TSV: types, ranges and damage."""
+
+import datetime
+import gzip
+import itertools
+import pathlib
+from collections.abc import Callable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datapipe.read import formats
+from datapipe.read.formats import Reject, Row, Source
+
+Read = Callable[..., list[Any]]  # bytes or a table, format and the fields of Source to rows and rejects
+
+
+@pytest.fixture
+def read(tmp_path: pathlib.Path) -> Read:
+    def make(data: bytes | pa.Table, format_: str = "parquet", **options: Any) -> list[Row | Reject]:
+        path = tmp_path / "file.parquet"
+        if isinstance(data, pa.Table):
+            pq.write_table(data, path, row_group_size=10)
+        else:
+            path.write_bytes(data)
+        return list(formats.read(Source(str(path), "file", **options), format_))
+
+    return make
+
+
+def test_rows_with_their_columns(read: Read) -> None:
+    day = datetime.datetime(2024, 5, 1, 12)
+    table = pa.table({"text": ["a", None], "n": [1, 2], "tags": [["x"], []], "day": pa.array([day, None])})
+    assert read(table) == [
+        Row(0, {"text": "a", "n": 1, "tags": ["x"], "day": "2024-05-01 12:00:00.000000"}),
+        Row(1, {"text": None, "n": 2, "tags": [], "day": None}),
+    ]
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 3, 7, 50])
+def test_ranges_read_each_row_once(read: Read, tmp_path: pathlib.Path, pieces: int) -> None:
+    rows = read(pa.table({"text": [f"document {n}" for n in range(95)]}))
+    size = (tmp_path / "file.parquet").stat().st_size
+    data = (tmp_path / "file.parquet").read_bytes()
+    bounds = [*(size * piece // pieces for piece in range(pieces)), None]
+    ranges = [read(data, start=start, stop=stop) for start, stop in itertools.pairwise(bounds)]
+    assert [row for rows_of_range in ranges for row in rows_of_range] == rows
+    assert len(rows) == 95
+    assert pieces == 1 or sum(map(bool, ranges)) > 1
+
+
+def test_invalid_utf8_concerns_its_row_only(read: Read) -> None:
+    binary = pa.array([b"good", b"bad \xff", b"good"])
+    rows = read(pa.table({"text": pa.Array.from_buffers(pa.string(), 3, binary.buffers()), "n": [0, 1, 2]}))
+    assert rows == [Row(n, {"text": text, "n": n}) for n, text in enumerate(["good", b"bad \xff", "good"])]
+
+
+def test_a_broken_file_is_one_reject_whatever_the_ranges(read: Read) -> None:
+    assert [row.reason for row in read(b"PAR1 nothing PAR1")] == ["corrupt_file"]
+    assert read(b"PAR1 nothing PAR1", start=5) == []
+    assert [row.reason for row in read(b"")] == ["corrupt_file"]
+
+
+def test_a_broken_row_group_leaves_the_others(read: Read, tmp_path: pathlib.Path) -> None:
+    read(pa.table({"text": [f"document {n}" * 100 for n in range(30)]}))
+    data = bytearray((tmp_path / "file.parquet").read_bytes())
+    group = pq.ParquetFile(tmp_path / "file.parquet").metadata.row_group(1).column(0)
+    start = group.dictionary_page_offset or group.data_page_offset
+    data[start : start + group.total_compressed_size] = b"\xff" * group.total_compressed_size
+    rows = read(bytes(data))
+    assert [row.position for row in rows] == [*range(11), *range(20, 30)]
+    assert isinstance(rows[10], Reject)
+    assert rows[10].reason == "corrupt_file"
+
+
+def test_a_parquet_file_that_expands_too_much_is_not_unpacked(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.read.formats.source.EXPANSION_FLOOR_BYTES", 1 << 20)
+    rows = [*(f"document {n}" for n in range(10)), *["x" * (1 << 20)] * 10, "last"]
+    table = pa.table({"text": rows})
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, row_group_size=10, compression="zstd", use_dictionary=False)
+    read_rows = read(sink.getvalue().to_pybytes())
+    assert [row.position for row in read_rows] == [*range(11), 20]
+    assert read_rows[10].reason == "decompression_bomb"
+    assert len(read(sink.getvalue().to_pybytes(), max_expansion=1e6)) == 21
+
+
+def test_a_compressed_table_is_unpacked(read: Read, tmp_path: pathlib.Path) -> None:
+    rows = read(pa.table({"text": ["a", "b"]}))
+    data = (tmp_path / "file.parquet").read_bytes()
+    assert read(gzip.compress(data)) == rows
+    assert [row.reason for row in read(gzip.compress(data)[:-20])] == ["truncated_file"]
+
+
+def arrow(table: pa.Table, new: Callable[..., Any]) -> bytes:
+    sink = pa.BufferOutputStream()
+    with new(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=10)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize("new", [pa.ipc.new_file, pa.ipc.new_stream])
+def test_arrow_files_and_streams(read: Read, new: Callable[..., Any]) -> None:
+    table = pa.table({"text": [f"document {n}" for n in range(25)], "n": range(25)})
+    data = arrow(table, new)
+    rows = [Row(n, {"text": f"document {n}", "n": n}) for n in range(25)]
+    assert read(data, "arrow") == rows
+    assert read(gzip.compress(data), "arrow") == rows
+    assert [row.reason for row in read(data[:100], "arrow")] == ["corrupt_file"]
+
+
+@pytest.mark.parametrize("column", ["text", "dictionary"])
+def test_an_arrow_file_that_expands_too_much_is_not_unpacked(
+    read: Read, monkeypatch: pytest.MonkeyPatch, column: str
+) -> None:
+    monkeypatch.setattr("datapipe.read.formats.source.EXPANSION_FLOOR_BYTES", 1 << 20)
+    texts = pa.array([*["a"] * 5, *["x" * (1 << 18)] * 5])
+    table = pa.table({"text": texts if column == "text" else pa.array(["y" * (3 << 20)]).dictionary_encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table, max_chunksize=5)
+    data = sink.getvalue().to_pybytes()
+    *before, reject = read(data, "arrow")
+    assert [row.position for row in before] == list(range(5 if column == "text" else 0))
+    assert (reject.position, reject.reason) == (len(before), "decompression_bomb")
+    assert len(read(data, "arrow", max_expansion=1e6)) == len(table)
+
+
+def test_an_arrow_file_cut_short_gives_the_batches_before(read: Read) -> None:
+    data = arrow(pa.table({"text": [f"document {n}" for n in range(25)]}), pa.ipc.new_stream)
+    rows = read(data[: data.rindex(b"document 24")], "arrow")
+    assert [row.position for row in rows] == [*range(20), 20]
+    assert rows[-1].reason == "corrupt_file"
+
+
+def test_arrow_offsets_that_point_anywhere_are_found(read: Read) -> None:
+    data = bytearray(arrow(pa.table({"text": ["first", "second"]}), pa.ipc.new_stream))
+    at = data.index(b"\0\0\0\0\x05\0\0\0\x0b\0\0\0")
+    data[at + 8 : at + 12] = b"\xff\xff\xff\x7f"
+    assert [row.reason for row in read(bytes(data), "arrow")] == ["corrupt_file"]
+
+
+def test_csv_and_tsv(read: Read) -> None:
+    data = b'\xef\xbb\xbftext,n,n\r\n"two\nlines, ""quoted""",1,2\r\n\r\nplain,3,4'
+    rows = read(data, "csv")
+    assert [row.columns for row in rows] == [
+        {"text": 'two\nlines, "quoted"', "n": "1", "n_2": "2"},
+        {"text": "plain", "n": "3", "n_2": "4"},
+    ]
+    assert all(data[row.position :].startswith(row.raw) for row in rows)
+    assert read(b"text\tn\na b\t1", "tsv")[0].columns == {"text": "a b", "n": "1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"a,b,c", "malformed_csv"),
+        (b"a", "malformed_csv"),
+        (b"a,\xff", "invalid_utf8"),
+        (b"a,b" + b"b" * 2000, "too_large"),
+    ],
+)
+def test_a_bad_csv_row_is_one_reject_and_the_next_is_read(read: Read, line: bytes, reason: str) -> None:
+    before, reject, after = read(b"text,n\ngood,1\n" + line + b"\ngood,2\n", "csv", max_document_bytes=1500)
+    assert (before.columns["n"], after.columns["n"]) == ("1", "2")
+    assert (reject.reason, reject.position) == (reason, 14)
+    assert reject.raw.startswith(line[:1000])
+
+
+def test_columns_of_one_name_are_all_kept(read: Read) -> None:
+    table = pa.Table.from_arrays([pa.array(["a"]), pa.array([1]), pa.array([2])], ["text", "n", "n"])
+    assert read(arrow(table, pa.ipc.new_file), "arrow")[0].columns == {"text": "a", "n": 1, "n_2": 2}
+
+
+def test_a_header_in_another_encoding_loses_no_row(read: Read) -> None:
+    data = "编号,text\n1,a\n2,b\n".encode("gb18030")
+    assert [row.columns["text"] for row in read(data, "csv")] == ["a", "b"]
+    assert read(data, "csv", encodings=("gb18030",))[0].columns == {"编号": "1", "text": "a"}
+
+
+def test_csv_in_another_encoding(read: Read) -> None:
+    data = "text,n\n中文,1\n".encode("gb18030")
+    assert read(data, "csv", encodings=("gb18030",))[0].columns == {"text": "中文", "n": "1"}
+    assert [row.reason for row in read(data, "csv")] == ["invalid_utf8"]

@@ -1,0 +1,142 @@
+"""The corpus store: rows line up over column files, nothing is lost, nothing is left half written."""
+
+import dataclasses
+import pathlib
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datapipe.store import files
+from datapipe.store.corpus import (
+    append_columns,
+    first_reasons,
+    part_path,
+    process_part,
+    write_columns,
+    write_verdicts,
+)
+from tests.conftest import CorpusOf
+
+
+@dataclasses.dataclass
+class Length:
+    """A stage for these tests: the length of the text."""
+
+    name: ClassVar[str] = "length"
+    reads: ClassVar[tuple[str, ...]] = ("text",)
+    writes: ClassVar[pa.Schema] = pa.schema([("length", pa.int64())])
+    skips_removed: bool = False
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.record_batch({"length": [len(text) for text in batch.column("text").to_pylist()]})
+
+
+REMOVED = pa.schema([("toy_removed", pa.string())])
+
+
+def remove(part, tmp_path: pathlib.Path, reasons: list[str | None], name: str = "toy"):  # type: ignore[no-untyped-def]
+    schema = pa.schema([(f"{name}_removed", pa.string())])
+    path = str(tmp_path / f"{name}-{part.number}.parquet")
+    write_columns(part, path, schema, iter([pa.record_batch([pa.array(reasons, pa.string())], schema=schema)]))
+    return part.with_stage(schema, path)
+
+
+def test_read_joins_columns_of_files_with_other_row_groups(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of([f"document {i}" for i in range(10)])
+    path = str(tmp_path / "numbers.parquet")
+    with files.whole_file(path) as sink:
+        pq.write_table(pa.table({"number": list(range(10))}), sink, row_group_size=3)
+    part = part.with_stage(pa.schema([("number", pa.int64())]), path)
+    text_first = pa.Table.from_batches(part.read(["text", "number"]))
+    number_first = list(part.read(["number", "text"]))
+    assert text_first.column("text").to_pylist() == [f"document {i}" for i in range(10)]
+    assert text_first.column("number").to_pylist() == list(range(10))
+    assert [len(batch) for batch in number_first] == [3, 3, 3, 1]
+    assert pa.Table.from_batches(number_first).select(["id", "text", "number"]).equals(text_first)
+
+
+def test_ids_are_part_and_row(corpus_of: CorpusOf) -> None:
+    _, second = corpus_of(["a", "b", "c"], rows_per_part=2)
+    assert [batch.column("id").to_pylist() for batch in second.read(["text"])] == [[1 << 32]]
+
+
+def test_removed_rows_are_not_read_unless_asked(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "b", "c"])
+    part = remove(part, tmp_path, [None, "too_short", None])
+    assert pa.Table.from_batches(part.read(["text"])).column("text").to_pylist() == ["a", "c"]
+    assert pa.Table.from_batches(part.read(["text"], kept_only=False)).column("text").to_pylist() == ["a", "b", "c"]
+
+
+def test_first_reasons_names_the_first_stage(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "b", "c"])
+    part = remove(part, tmp_path, [None, "one", None], "first")
+    part = remove(part, tmp_path, [None, "two", "three"], "second")
+    stages, reasons = first_reasons(part)
+    assert stages.tolist() == [-1, 0, 1]
+    assert reasons.to_pylist() == [None, "one", "three"]
+
+
+def test_unknown_column_is_named(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of(["a"])
+    with pytest.raises(ValueError, match="column 'embedding'"):
+        next(part.read(["embedding"]))
+    assert next(part.read(["text"], optional=["embedding", "text"])).schema.names == ["id", "text"]
+
+
+def test_process_part_sees_only_kept_rows_where_the_stage_says_so(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "bb", "ccc"])
+    part = remove(part, tmp_path, [None, "too_short", None])
+    path = part_path(str(tmp_path), 0)
+    process_part(part, Length(skips_removed=True), path)
+    assert pq.read_table(path).column("length").to_pylist() == [1, None, 3]
+    process_part(part, Length(), path)
+    assert pq.read_table(path).column("length").to_pylist() == [1, 2, 3]
+
+
+def test_a_stage_that_loses_a_row_fails(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    class Loses(Length):
+        def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+            return super().process(batch).slice(1)
+
+    (part,) = corpus_of(["a", "bb"])
+    with pytest.raises(ValueError, match="2 rows in, 1 rows"):
+        process_part(part, Loses(), part_path(str(tmp_path), 0))
+    assert not list(tmp_path.glob("part-*"))
+
+
+def test_verdicts_touch_only_their_rows(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    _, part = corpus_of(["a", "b", "c", "d"], rows_per_part=2)
+    path = part_path(str(tmp_path), 1)
+    verdict = pa.record_batch({"id": pa.array([(1 << 32) + 1], pa.uint64()), "toy_removed": ["same"]})
+    write_verdicts(part, path, REMOVED, [verdict])
+    assert pq.read_table(path).column("toy_removed").to_pylist() == [None, "same"]
+    write_verdicts(part, path, REMOVED, [])
+    assert pq.read_table(path).column("toy_removed").to_pylist() == [None, None]
+    with pytest.raises(ValueError, match="two verdicts"):
+        write_verdicts(part, path, REMOVED, [verdict, verdict])
+
+
+def test_append_columns_replaces_and_adds() -> None:
+    batch = pa.record_batch({"text": ["abc"], "length": [0]})
+    assert append_columns(batch, Length()).to_pydict() == {"text": ["abc"], "length": [3]}
+
+
+def test_a_file_that_fails_leaves_nothing(tmp_path: pathlib.Path) -> None:
+    def write_half() -> None:
+        with files.whole_file(str(tmp_path / "file")) as sink:
+            sink.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_empty_part(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of([])
+    assert part.rows == 0
+    assert list(part.read(["text"])) == []
+    assert np.array_equal(part.kept(), np.ones(0, bool))

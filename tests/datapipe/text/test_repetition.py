@@ -1,0 +1,68 @@
+from collections import Counter
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.text.repetition import (
+    all_copies,
+    all_positions,
+    count_ngrams,
+    covered_by_copies,
+    extend,
+    hash_tokens,
+    keep_repeated,
+    later_copies,
+    new_memory,
+    repeated_pieces,
+    span_hash,
+    text_hash,
+    top_ngram,
+)
+
+tokens = st.lists(st.sampled_from(["a", "b", "ab", "中文", "ccc"]), min_size=1, max_size=60)
+
+
+def prefix_of(text: str) -> np.ndarray:
+    prefix = np.zeros(len(text) + 1, np.uint64)
+    for i, character in enumerate(text):
+        prefix[i + 1] = extend(prefix[i], ord(character))
+    return prefix
+
+
+@settings(deadline=None)
+@given(st.text(max_size=30), st.integers(0, 30), st.integers(0, 30))
+def test_hashes_any_span_in_constant_time(text: str, start: int, end: int) -> None:
+    start, end = sorted((min(start, len(text)), min(end, len(text))))
+    assert int(span_hash(prefix_of(text), start, end, new_memory(30))) == text_hash(text[start:end])
+
+
+@settings(deadline=None)
+@given(tokens, st.booleans())
+def test_counts_repeated_pieces(pieces: list[str], copies: bool) -> None:
+    ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int32)
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.int32)
+    text = "".join(pieces)
+    found = repeated_pieces(prefix_of(text), starts, ends, len(pieces), copies, new_memory(len(text)))
+    counted = Counter(pieces)
+    expected = {piece: n - (not copies) for piece, n in counted.items() if n > 1}
+    assert found == (sum(expected.values()), sum(len(piece) * n for piece, n in expected.items()))
+
+
+@settings(deadline=None)
+@given(tokens)
+def test_narrowing_to_repeated_ngrams_changes_no_count(words: list[str]) -> None:
+    ends = np.cumsum([len(word) for word in words], dtype=np.int32)
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.int32)
+    text = "".join(words)
+    narrowed, whole = new_memory(len(text)), new_memory(len(text))
+    for memory in (narrowed, whole):
+        hash_tokens(prefix_of(text), starts, ends, len(words), True, memory)
+    positions = all_positions(narrowed, len(words))
+    for n in range(2, len(words) + 1):
+        positions = count_ngrams(narrowed, positions, len(words), n, True)
+        everywhere = count_ngrams(whole, all_positions(whole, len(words)), len(words), n, True)
+        assert top_ngram(narrowed, positions, n, False) == top_ngram(whole, everywhere, n, False)
+        for measure in (later_copies, all_copies, covered_by_copies):
+            assert measure(narrowed, positions, n) == measure(whole, everywhere, n)
+        positions = keep_repeated(narrowed, positions)
