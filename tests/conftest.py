@@ -1,4 +1,4 @@
-"""What several tests need: a small corpus on disk, and the shared data where it lies beside the checkout."""
+"""Fixtures of several test modules: a small corpus on disk, and the shared data where it lies beside the checkout."""
 
 import pathlib
 from collections.abc import Callable
@@ -7,9 +7,7 @@ import pyarrow as pa
 import pytest
 
 from datapipe.store.corpus import Corpus, Part, part_path, write_columns
-
-ROOT = pathlib.Path(__file__).parent.parent
-CorpusOf = Callable[..., list[Part]]
+from tests.helpers import ROOT, CorpusOf
 
 
 @pytest.fixture

@@ -11,9 +11,8 @@ import pytest
 from datapipe.mix import decontamination
 from datapipe.read import instructions
 from datapipe.read.documents import ReadDocuments, plan, read_groups
-from tests.conftest import ROOT
+from tests.helpers import SAMPLE
 
-SAMPLE = ROOT / "sample_data"
 CASES: list[dict[str, Any]] = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 

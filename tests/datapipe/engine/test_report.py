@@ -7,14 +7,13 @@ import pyarrow as pa
 from datapipe.engine.funnel import count_funnel
 from datapipe.engine.report import write_report
 from datapipe.store.corpus import Corpus
-from tests.conftest import CorpusOf
-from tests.datapipe.engine.test_funnel import add
+from tests.helpers import CorpusOf, add_columns
 
 
 def test_a_document_cannot_put_markup_into_the_page(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     attack = "<script>alert(1)</script>"
     (part,) = corpus_of([attack, "fine"], bytes=pa.array([25, 4], pa.int64()))
-    part = add(part, tmp_path / "toy", toy_removed=pa.array([attack, None]))
+    part = add_columns(part, tmp_path / "toy", toy_removed=pa.array([attack, None]))
     corpus = Corpus(str(tmp_path), (part,))
     stages = {
         "documents": {"columns": ["text"], "rejects_by_reason": {attack: 1}, "seconds": 1.0, "peak_bytes": 1},

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 from datapipe.engine.progress import FOLDER
 from datapipe.engine.work import by_part, nothing, write
 from datapipe.store.corpus import part_path
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 
 SCHEMA = pa.schema([("toy_removed", pa.string())])
 

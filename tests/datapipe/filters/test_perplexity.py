@@ -1,6 +1,5 @@
 """The model is the one that the formulas give, it sums to one, and it prefers text to noise."""
 
-import json
 import math
 import pathlib
 from collections import Counter, defaultdict
@@ -15,6 +14,7 @@ from datapipe.filters.perplexity import NORMALISATION, ScorePerplexity, log_prob
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import normalisation_table
+from tests.helpers import write_lines
 
 ENGLISH = [
     f"the {part} of the {place} was described at length in the {number} chapter"
@@ -105,9 +105,7 @@ def test_sliced_arrays() -> None:
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = tmp_path_factory.mktemp("references") / "good.jsonl"
-    path.write_text(
-        "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in ENGLISH + CHINESE), encoding="utf-8"
-    )
+    write_lines(path, ({"text": text} for text in ENGLISH + CHINESE))
     return [str(path)]
 
 

@@ -26,11 +26,12 @@ from datapipe.filters.quality import (
 )
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from tests.helpers import SAMPLE, write_lines
 
 ENGLISH_PROSE = (
     "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
 )
-QUALITY = pathlib.Path(__file__).parents[3] / "sample_data" / "quality"
+QUALITY = SAMPLE / "quality"
 
 
 def good_texts() -> list[str]:
@@ -46,8 +47,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """A few dozen of each kind, in Chinese, English and other languages."""
     folder = tmp_path_factory.mktemp("examples")
     for name, texts in (("good", good_texts()), ("bad", bad_texts())):
-        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        write_lines(folder / f"{name}.jsonl", ({"text": text} for text in texts))
     return {"positives": [str(folder / "good.jsonl")], "negatives": [str(folder / "bad.jsonl")]}
 
 

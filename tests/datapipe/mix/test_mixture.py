@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, dither, plan_epochs, seeded_hash, token_gains
 from datapipe.store.corpus import Corpus, Part
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 
 # Of LLaMA 1 (Touvron et al. 2023, table 1): its seven sources, their shares, and epochs.
 LLAMA = {"cc": 0.67, "c4": 0.15, "github": 0.045, "wikipedia": 0.045, "books": 0.045, "arxiv": 0.025, "stack": 0.02}

@@ -1,7 +1,6 @@
 """Shards: every kept row as often as the mixture says, shuffled, the same bytes whatever the order of the parts."""
 
 import collections
-import hashlib
 import json
 import pathlib
 from typing import Any
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from datapipe.mix.shards import Amount, WriteShards, place_copies, row_ids, shard_bounds, total
 from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf, digests
 
 
 def write(parts: list[Part], folder: pathlib.Path, **options: Any) -> tuple[pa.Table, list[dict[str, Any]]]:
@@ -24,10 +23,6 @@ def write(parts: list[Part], folder: pathlib.Path, **options: Any) -> tuple[pa.T
     folder.mkdir(exist_ok=True)
     summaries = parts | WriteShards(folder=str(folder), **options)
     return pa.concat_tables([pq.read_table(folder / shard["file"]) for shard in summaries]), summaries
-
-
-def digests(folder: pathlib.Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def test_kept_rows_are_written_as_often_as_they_have_copies(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
@@ -142,11 +137,10 @@ def test_any_parquet_reader_loads_them(parts: list[Part], tmp_path: pathlib.Path
     assert pa.dataset.dataset(tmp_path / "shards").count_rows() == 4000
 
 
-def test_rows_lost_are_an_error(corpus_of: CorpusOf) -> None:
+def test_rows_lost_are_an_error() -> None:
     stage = WriteShards()
     with pytest.raises(ValueError, match="5 rows to write, 3 written"):
         stage._finish([{"file": "a", "rows": 3, "bytes": 1, "tokens": None}], Amount(5, 1, pa.schema([])))
-    assert corpus_of is not None
 
 
 IDS = st.lists(st.integers(0, 2**64 - 1), max_size=30, unique=True)

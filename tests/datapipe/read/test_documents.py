@@ -3,12 +3,10 @@
 import datetime
 import decimal
 import gzip
-import hashlib
 import json
 import os
 import pathlib
 import tempfile
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -17,7 +15,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that, equal_to
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -38,6 +35,7 @@ from datapipe.read.documents import (
 )
 from datapipe.read.formats import Reject
 from datapipe.store.corpus import Corpus, part_path
+from tests.helpers import at_most, digests, local_pipeline
 
 Write = Callable[..., str]
 
@@ -279,10 +277,9 @@ def test_countless_fields_are_one_column(write: Write) -> None:
 
 def test_a_record_of_very_many_fields_takes_no_time(write: Write) -> None:
     root = write("a.jsonl", {"text": "a", **{f"key {n}": n for n in range(200_000)}})
-    begin = time.monotonic()
-    (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
+    with at_most(seconds=10):
+        (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
     assert len(json.loads(batch.column("input_other")[0].as_py())) == 200_000 - 255
-    assert time.monotonic() - begin < 10
 
 
 def test_parts_of_different_columns_stand_side_by_side() -> None:
@@ -362,11 +359,9 @@ def test_every_bad_input_is_written_to_the_rejects(write: Write, tmp_path: pathl
 
 def test_the_same_task_writes_the_same_bytes(write: Write, tmp_path: pathlib.Path) -> None:
     root = write("a.jsonl", *({"text": f"text {number}", "n": number} for number in range(100)), b"bad")
-    digests = []
     for run in ("one", "two"):
-        manifests = written(root, tmp_path / run)
-        digests.append([hashlib.sha256(pathlib.Path(manifest.path).read_bytes()).digest() for manifest in manifests])
-    assert digests[0] == digests[1]
+        assert len(written(root, tmp_path / run)) == 2
+    assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
 def test_normalisation_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
@@ -428,7 +423,7 @@ def test_the_fingerprint_changes_with_the_input(write: Write) -> None:
 def test_in_a_pipeline_of_ones_own(write: Write) -> None:
     root = write("a.jsonl", {"text": "a"}, b"bad")
     options = ReadDocuments()
-    with TestPipeline() as pipeline:
+    with local_pipeline() as pipeline:
         out = pipeline | beam.Create(plan([root], options)) | options
         assert_that(out["documents"] | beam.FlatMap(lambda b: b.column("text").to_pylist()), equal_to(["a"]))
         reasons = out["rejects"] | "reason" >> beam.FlatMap(lambda batch: batch.column("reason").to_pylist())

@@ -9,6 +9,7 @@ import pytest
 
 from datapipe.read.documents import write_parts
 from datapipe.read.instructions import MARKUP, Message, ReadInstructions, parse_instruction, render_chatml
+from tests.helpers import write_lines
 
 EXCHANGE = [Message("user", "Add 1 and 2."), Message("assistant", "3")]
 
@@ -125,9 +126,8 @@ RECORDS = [
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     folder = tmp_path / "in"
     folder.mkdir()
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in RECORDS]
-    (folder / "one.jsonl").write_text("".join(lines[:3]))
-    (folder / "two.jsonl").write_text("".join(lines[3:]))
+    write_lines(folder / "one.jsonl", RECORDS[:3])
+    write_lines(folder / "two.jsonl", RECORDS[3:])
     return folder
 
 

@@ -18,7 +18,7 @@ from datapipe.store.corpus import (
     write_columns,
     write_verdicts,
 )
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 
 
 @dataclasses.dataclass

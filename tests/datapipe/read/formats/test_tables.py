@@ -11,23 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datapipe.read import formats
-from datapipe.read.formats import Reject, Row, Source
-
-Read = Callable[..., list[Any]]  # bytes or a table, format and the fields of Source to rows and rejects
+from datapipe.read.formats import Reject, Row
+from tests.helpers import Read
 
 
 @pytest.fixture
-def read(tmp_path: pathlib.Path) -> Read:
-    def make(data: bytes | pa.Table, format_: str = "parquet", **options: Any) -> list[Row | Reject]:
-        path = tmp_path / "file.parquet"
-        if isinstance(data, pa.Table):
-            pq.write_table(data, path, row_group_size=10)
-        else:
-            path.write_bytes(data)
-        return list(formats.read(Source(str(path), "file", **options), format_))
-
-    return make
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("parquet")
 
 
 def test_rows_with_their_columns(read: Read) -> None:
