@@ -17,11 +17,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import zstandard
 
+from datapipe.engine import work
 from datapipe.engine.recipe import Recipe, load_recipe
 from datapipe.engine.run import Outcome, run
 from datapipe.engine.runner import Runner
+from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path, write_columns
+from datapipe.store.record import Done, SourceResult
 
 ROOT = pathlib.Path(__file__).parent.parent
 SAMPLE = ROOT / "sample_data"
@@ -84,13 +87,26 @@ def digests(folder: pathlib.Path) -> dict[str, str]:
     }
 
 
+def done(*columns: str, rejects: dict[str, int] | None = None, notes: tuple[str, ...] = ()) -> Done:
+    """The entry in `run.json` of a stage that wrote some columns; of a source, where it has rejects."""
+    source = None if rejects is None else SourceResult((), 0, sum(rejects.values()), rejects)
+    return Done("key", 1.0, 1, ("document",), columns, notes=notes, source=source)
+
+
 def add_columns(part: Part, folder: pathlib.Path, **columns: pa.Array) -> Part:
     """The part after a stage has written these columns for it into a folder."""
     batch = pa.record_batch(columns)
     path = part_path(str(folder), part.number)
     folder.mkdir(exist_ok=True)
     write_columns(part, path, batch.schema, iter([batch]))
-    return part.with_stage(batch.schema, path)
+    return part.with_stage(batch.schema.names, path)
+
+
+def processed(part: Part, stage: DocumentStage, folder: pathlib.Path) -> Part:
+    """The part after a document stage has run over it, as a worker runs it, into a folder."""
+    (folder / ".progress").mkdir(parents=True, exist_ok=True)
+    work.process(part, stage, str(folder), str(folder))
+    return part.with_stage(stage.writes.names, part_path(str(folder), part.number))
 
 
 def verdicts(parts: list[Part], stage: Any) -> dict[int, Any]:
@@ -103,10 +119,10 @@ def verdicts(parts: list[Part], stage: Any) -> dict[int, Any]:
     return found
 
 
-def toy_recipe(path: pathlib.Path, text: str, output: str, beside: str) -> Recipe:
+def toy_recipe(path: pathlib.Path, text: str, output: str, input_parent: str) -> Recipe:
     """A recipe, given as text, written to a file and loaded from there."""
     path.write_text(text, encoding="utf-8")
-    return load_recipe(str(path), {"output": output, "beside": beside})
+    return load_recipe(str(path), {"output": output, "input_parent": input_parent})
 
 
 def run_recipe(
@@ -117,7 +133,7 @@ def run_recipe(
     runner: Runner = ONE_WORKER,
     report: Callable[[str], None] = lambda _: None,
 ) -> Outcome:
-    """Run a recipe, given as text, over the inputs into a folder below `base`, which `{beside}` stands for."""
+    """Run a recipe, given as text, over the inputs into a folder below `base`, which `{input_parent}` stands for."""
     folder = files.join(str(base), output)
     with tempfile.TemporaryDirectory() as local:
         recipe = toy_recipe(pathlib.Path(local) / "toy.yaml", text, folder, str(base))

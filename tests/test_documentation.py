@@ -11,7 +11,7 @@ import yaml
 
 import datapipe
 from datapipe.cli import RECIPES, main
-from datapipe.engine.recipe import STAGES
+from datapipe.engine.stages import STAGES
 from tests.helpers import ROOT
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")

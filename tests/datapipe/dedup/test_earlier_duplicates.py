@@ -12,8 +12,8 @@ from datapipe.dedup.earlier_duplicates import EARLIER, FindEarlierDuplicates, ne
 from datapipe.dedup.near_duplicates import MEMBER
 from datapipe.dedup.sketches import SketchDocuments
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, part_path, process_part
-from tests.helpers import CorpusOf, edited, random_words, verdicts
+from datapipe.store.corpus import Corpus, Part
+from tests.helpers import CorpusOf, edited, processed, random_words, verdicts
 
 
 def text(seed: int, *changed: int) -> str:
@@ -25,12 +25,7 @@ def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | N
     stage = stage or SketchDocuments()
     folder.mkdir()
     stage.prepare(Corpus(str(folder.parent)), str(folder))
-    done = []
-    for part in parts:
-        path = part_path(str(folder), part.number)
-        process_part(part, stage, path)
-        done.append(part.with_stage(stage.writes, path))
-    return done
+    return [processed(part, stage, folder) for part in parts]
 
 
 @pytest.fixture

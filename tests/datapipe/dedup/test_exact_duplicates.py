@@ -2,6 +2,7 @@
 
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import apache_beam as beam
 import pytest
@@ -28,7 +29,7 @@ def test_all_but_the_first_copy_go(corpus_of: CorpusOf) -> None:
     ("normalise", "removed"),
     [("none", {1}), ("whitespace", {1, 2}), ("text", {1, 2, 3}), ("ccnet", {1, 2, 3, 4})],
 )
-def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: str, removed: set[int]) -> None:
+def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: Any, removed: set[int]) -> None:
     parts = corpus_of(["Call 12 now", "Call 12 now", " Call 12\nnow", "call 12 now!", "Call 34 now!"])
     assert set(verdicts(parts, FindExactDuplicates(normalise=normalise))) == removed
 
@@ -36,7 +37,7 @@ def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: str
 def test_best_quality_survives(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["a", "a", "a", "a"], score=[0.1, None, 0.9, 0.9])
     stage = FindExactDuplicates(quality="score")
-    assert stage.may_read == ("score",)
+    assert stage.optional() == ("score",)
     assert verdicts(parts, stage) == {0: (2, REMOVED), 1: (2, REMOVED), 3: (2, REMOVED)}
 
 

@@ -55,5 +55,5 @@ def test_partners_in_spans_are_named_too(corpus_of: CorpusOf, tmp_path: pathlib.
 
 
 def test_numbers_of_the_user_are_no_ids(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    (part,) = corpus_of(["a"], position=[0], downloads=pa.array([1 << 32], pa.uint64()))
+    (part,) = corpus_of(["a"], downloads=pa.array([1 << 32], pa.uint64()), user_columns=["downloads"])
     assert explain(Corpus(str(tmp_path), (part,)), "0-0")["downloads"] == 1 << 32

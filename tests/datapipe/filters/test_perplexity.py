@@ -140,9 +140,9 @@ def test_references_are_no_model(references: list[str]) -> None:
 
 
 def test_options(references: list[str], tmp_path: pathlib.Path) -> None:
-    assert ScorePerplexity().missing() == "no reference texts given"
-    assert ScorePerplexity(["no.jsonl"]).missing() == "no such file: no.jsonl"
-    assert ScorePerplexity(references).missing() is None
+    assert ScorePerplexity().skip_reason() == "no reference texts given"
+    assert ScorePerplexity(["no.jsonl"]).skip_reason() == "no such file: no.jsonl"
+    assert ScorePerplexity(references).skip_reason() is None
     with pytest.raises(ValueError, match="no language has 10000 characters"):
         ScorePerplexity(references).prepare(Corpus(""), str(tmp_path))
     small = ScorePerplexity(references, min_characters=500, max_characters=600).prepare(Corpus(""), str(tmp_path))

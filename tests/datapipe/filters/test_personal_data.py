@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe.filters.personal_data import MaskPersonalData, is_chinese_id, mask
+from datapipe.filters.personal_data import Entity, MaskPersonalData, is_chinese_id, mask
 from tests.helpers import run_recipe, write_lines
 
-ALL = ("email", "ip", "chinese_id", "phone")
+ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ ALL = ("email", "ip", "chinese_id", "phone")
         ("身份证11010519491231002X。", "身份证[ID]。", "chinese_id"),
     ],
 )
-def test_masks_each_kind(text: str, masked: str, kind: str) -> None:
+def test_masks_each_kind(text: str, masked: str, kind: Entity) -> None:
     assert mask(text, ALL) == (masked, {**dict.fromkeys(ALL, 0), kind: 1})
     assert mask(text, tuple(other for other in ALL if other != kind))[0] == text
 
@@ -119,4 +119,4 @@ def test_a_run_masks_what_it_writes(tmp_path: pathlib.Path) -> None:
 
 def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="got 'iban'"):
-        MaskPersonalData(mask=["iban"])
+        MaskPersonalData(mask=["iban"])  # type: ignore[list-item]

@@ -172,9 +172,9 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
 
 
 def test_without_evaluation_sets_it_says_so(evaluation: str, tmp_path: pathlib.Path) -> None:
-    assert Decontaminate().missing() == "no evaluation set given"
-    assert Decontaminate([str(tmp_path / "sets")]).missing() == f"no evaluation set at {tmp_path / 'sets'}"
-    assert Decontaminate([str(tmp_path / "sets"), evaluation]).missing() is None
+    assert Decontaminate().skip_reason() == "no evaluation set given"
+    assert Decontaminate([str(tmp_path / "sets")]).skip_reason() == f"no evaluation set at {tmp_path / 'sets'}"
+    assert Decontaminate([str(tmp_path / "sets"), evaluation]).skip_reason() is None
 
 
 def flagged(sample: list[int], training: list[int], **options: int) -> list[bool]:

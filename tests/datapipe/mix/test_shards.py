@@ -21,7 +21,7 @@ from tests.helpers import CorpusOf, digests
 def write(parts: list[Part], folder: pathlib.Path, **options: Any) -> tuple[pa.Table, list[dict[str, Any]]]:
     """All rows of the shards, in order, and the summaries."""
     folder.mkdir(exist_ok=True)
-    summaries = parts | WriteShards(folder=str(folder), **options)
+    summaries = parts | WriteShards(**options).ready(folder=str(folder))
     return pa.concat_tables([pq.read_table(folder / shard["file"]) for shard in summaries]), summaries
 
 
@@ -53,11 +53,18 @@ def test_kept_rows_are_written_as_often_as_they_have_copies(corpus_of: CorpusOf,
 
 
 def test_columns_of_the_user_and_of_the_option_are_written(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    documents = corpus_of(["a", "b"], source=["s", "s"], url=["x", "y"], year=[1999, 2001], language=["en", "zh"])
+    documents = corpus_of(
+        ["a", "b"],
+        source=["s", "s"],
+        url=["x", "y"],
+        year=[1999, 2001],
+        language=["en", "zh"],
+        user_columns=["url", "year"],
+    )
     scores = tmp_path / "scores.parquet"
     pq.write_table(pa.table({"score": [0.5, 0.25], "hidden": [1, 2]}), scores)
-    documents = [documents[0].with_stage(pa.schema([("score", pa.float64()), ("hidden", pa.int64())]), str(scores))]
-    instructions = corpus_of(["c"], source=["i"], year=["unknown"], kind="instruction", first=1)
+    documents = [documents[0].with_stage(["score", "hidden"], str(scores))]
+    instructions = corpus_of(["c"], source=["i"], year=["unknown"], user_columns=["year"], kind="instruction", first=1)
     table, _ = write(documents + instructions, tmp_path / "shards", columns=["score"])
     assert table.column_names == ["text", "source", "language", "tokens", "id", "score", "url", "year"]
     assert sorted(table.to_pylist(), key=lambda row: row["text"]) == [

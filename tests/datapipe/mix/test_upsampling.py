@@ -49,7 +49,7 @@ def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
     scores = [[0.2, 0.5, 0.9][number] for number in group]
     parts = corpus_of([""] * 160, rows_per_part=64, embeddings_vector=vector_column(vectors), score=scores)
     stage = WeighClusters(clusters=3, quality="score", max_growth=0.5)
-    assert stage.may_read == ("score",)
+    assert stage.optional() == ("score",)
     found = verdicts(parts, stage)
     assert verdicts(parts[::-1], stage) == found
     ids = np.concatenate([part.ids for part in parts])
