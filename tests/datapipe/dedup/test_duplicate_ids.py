@@ -24,6 +24,11 @@ def test_any_column_and_any_type_can_be_the_id(corpus_of: CorpusOf) -> None:
     assert verdicts(parts, FindDuplicateIds(column="nowhere")) == {}
 
 
+def test_an_id_is_what_it_is_to_the_letter(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["x"] * 5, input_id=["a b", "a  b", "A b", "", ""])
+    assert verdicts(parts, FindDuplicateIds()) == {4: (3, None)}
+
+
 @pytest.mark.parametrize("options", [{"action": "drop"}, {"partitions": 0}])
 def test_a_wrong_option_is_an_error_that_names_it(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"duplicate_ids: {next(iter(options))} must be .* got"):

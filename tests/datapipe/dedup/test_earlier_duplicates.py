@@ -13,7 +13,7 @@ from datapipe.dedup.near_duplicates import MEMBER
 from datapipe.dedup.sketches import SketchDocuments
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
-from tests.helpers import CorpusOf, edited, processed, random_words, verdicts
+from tests.helpers import CorpusOf, add_columns, edited, processed, random_words, verdicts
 
 
 def text(seed: int, *changed: int) -> str:
@@ -54,6 +54,13 @@ def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
     assert set(verdicts(new, FindEarlierDuplicates(before, threshold=1.0))) == {2}
     assert set(verdicts(new, FindEarlierDuplicates(before, bands=1, rows=128))) == {2}
     assert verdicts(new, FindEarlierDuplicates(before, partitions=1)) == verdicts(new, FindEarlierDuplicates(before))
+
+
+def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+    new, before = runs
+    reasons = [pa.array([None, "spam", None]), pa.nulls(3, pa.string())]
+    new = [add_columns(part, tmp_path / "toy", toy_removed=reasons[part.number]) for part in new]
+    assert set(verdicts(new, FindEarlierDuplicates(before))) == {2}
 
 
 def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:

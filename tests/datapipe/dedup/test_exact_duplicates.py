@@ -5,10 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that
 
-from datapipe.dedup.exact_duplicates import FindExactDuplicates, check_quality
+from datapipe.dedup.exact_duplicates import COPY, FindExactDuplicates, check_quality, duplicates
 from datapipe.store.corpus import Corpus
 from tests.helpers import CorpusOf, at_most, local_pipeline, verdicts
 
@@ -66,6 +67,13 @@ def test_keep_copies_keeps_the_first_ones(corpus_of: CorpusOf) -> None:
 
 def test_empty_documents_are_no_copies(corpus_of: CorpusOf) -> None:
     assert verdicts(corpus_of(["", "", None, "!", "?"]), FindExactDuplicates(normalise="text")) == {}
+
+
+def test_texts_of_which_one_half_of_the_hash_differs_are_no_copies() -> None:
+    records = np.array([(7, 1, 0.0, 0), (7, 1, 0.0, 1), (7, 2, 0.0, 2), (8, 2, 0.0, 3)], COPY)
+    assert duplicates(records, 1).to_pylist() == [
+        {"id": 1, "exact_duplicates_of": 0, "exact_duplicates_removed": REMOVED}
+    ]
 
 
 def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:

@@ -75,6 +75,19 @@ def test_threshold_decides_on_the_exact_similarity(corpus_of: CorpusOf) -> None:
     assert not removed(parts, FindNearDuplicates(threshold=similarity + 1e-9))
 
 
+def test_the_threshold_itself_is_near(corpus_of: CorpusOf) -> None:
+    words = random_words(1, 9)  # 5 shingles, of which the copy has 4
+    parts = corpus_of(documents(words, words[:8]))
+    assert jaccard(words, words[:8]) == 0.8
+    assert removed(parts, FindNearDuplicates(threshold=0.8)) == {1}
+
+
+def test_slots_are_as_many_as_bands_take(corpus_of: CorpusOf) -> None:
+    original = random_words(1)
+    parts = corpus_of(documents(original, edited(original, 100), original))
+    assert removed(parts, FindNearDuplicates(slots=300, bands=1, rows=300)) == {2}
+
+
 def test_shingle_size_and_bands_change_what_is_found(corpus_of: CorpusOf) -> None:
     original = random_words(1)
     parts = corpus_of(documents(original, edited(original, *range(7, 200, 35))))
