@@ -91,6 +91,10 @@ def check_value(where: str, hint: Any, value: Any) -> None:
 
     Raises:
         ValueError: saying where, what it must be, and what it is.
+
+    >>> check_value("near_duplicates: bands", Count, 0)
+    Traceback (most recent call last):
+    ValueError: near_duplicates: bands must be at least 1, got 0
     """
     try:
         adapter(hint).validate_python(value)
@@ -200,7 +204,12 @@ def _named(hint: Any, value: Any, role: Role) -> Iterator[str]:
 
 
 def check_known(problem: str, name: Any, known: Collection[str]) -> None:
-    """Raise a ValueError that states the problem and the nearest known name, if the name is none of them."""
+    """Raise a ValueError that states the problem and the nearest known name, if the name is none of them.
+
+    >>> check_known("unknown stage", "langage", ["language", "lines"])
+    Traceback (most recent call last):
+    ValueError: unknown stage 'langage'; did you mean 'language'?
+    """
     if name not in known:
         raise ValueError(f"{problem} {name!r}{suggest(str(name), known)}")
 

@@ -17,7 +17,11 @@ from datapipe.stage import DocumentStage
 
 
 def without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
-    """A text without some spans of it, which may overlap; if there are any, without white space at its ends too."""
+    """A text without some spans of it, which may overlap; if there are any, without white space at its ends too.
+
+    >>> without(b"home | about\\nThe story.\\nhome | about\\n", [(0, 13), (24, 37)])
+    b'The story.'
+    """
     spans = sorted(spans)
     if not spans:
         return text

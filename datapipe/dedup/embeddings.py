@@ -170,7 +170,11 @@ def sample_rows(parts: Sequence[Part], columns: Sequence[str], rows: int, seed: 
 
 
 def vector_column(vectors: npt.NDArray[np.float32]) -> pa.Array:
-    """Vectors, shape (n, dimensions), as a column of half floats; null where a vector is all zeros."""
+    """Vectors, shape (n, dimensions), as a column of half floats; null where a vector is all zeros.
+
+    >>> vector_column(np.array([[3, 4], [0, 0]], np.float32)).to_pylist()
+    [[3.0, 4.0], None]
+    """
     values = pa.array(vectors.astype(np.float16).ravel())
     bounds = pa.array(np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1])
     return pa.ListArray.from_arrays(bounds, values, mask=pa.array(~vectors.any(axis=1)))
@@ -180,6 +184,10 @@ def read_vectors(column: pa.ListArray) -> tuple[npt.NDArray[np.float32], npt.NDA
     """The vectors of a column that are not null, brought to length 1, (n, dimensions), and which rows those are.
 
     Where all are null, the dimensions are unknown: shape (0, 0).
+
+    >>> vectors, valid = read_vectors(pa.array([[3, 4], None], pa.list_(pa.float16())))
+    >>> vectors.astype(np.float16).tolist(), valid.tolist()
+    ([[0.60009765625, 0.7998046875]], [True, False])
     """
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     count = int(valid.sum())

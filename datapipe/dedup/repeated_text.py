@@ -67,6 +67,11 @@ def split(
 
     Returns:
         The document, first byte and end of each piece, each of shape (pieces,).
+
+    >>> text = "One. Two!\\n三。四".encode()
+    >>> _, starts, ends = split(np.frombuffer(text, np.uint8), np.array([0, len(text)]), SENTENCE)
+    >>> [text[start:end].decode() for start, end in zip(starts, ends)]
+    ['One. ', 'Two!\\n', '三。', '四']
     """
     most = bounds[-1] - bounds[0]
     documents, starts, ends = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
@@ -226,6 +231,9 @@ def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], 
 
     Returns:
         Shape (runs,), ascending; a document of fewer hashes has no run.
+
+    >>> least_places(np.array([5, 3, 4, 3, 9], np.uint64), np.array([0, 5]), 3).tolist()
+    [1, 3, 3]
     """
     places = np.empty(len(hashes), np.int64)
     filled = 0

@@ -154,7 +154,11 @@ def _run(pipeline: beam.Pipeline, watch: Callable[[], None], worker_log: str) ->
 
 
 def cause(error: BaseException) -> str:
-    """The last line of an error: Beam wraps a worker's traceback, as text, around it."""
+    """The last line of an error: Beam wraps a worker's traceback, as text, around it.
+
+    >>> cause(RuntimeError("Traceback:\\n  File 'x.py'\\nOSError: disk full [while running 'Read']"))
+    'OSError: disk full'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("[while running", "File ", "Traceback", "^", "~"))]
     text = lines[-1] if lines else type(error).__name__

@@ -291,7 +291,11 @@ class RuleCount(NamedTuple):
 
 
 def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
-    """How many documents each rule fails, given the column `rules_failed`; rules that none fails are absent."""
+    """How many documents each rule fails, given the column `rules_failed`; rules that none fails are absent.
+
+    >>> count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))["b"]
+    RuleCount(failed=3, first=2, only=1)
+    """
     lists = failed.to_pylist()
     any_ = Counter(name for names in lists for name in names)
     first = Counter(names[0] for names in lists if names)

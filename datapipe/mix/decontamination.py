@@ -176,6 +176,11 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
 
     Returns:
         `record: the words that both have, as the text has them`, or null where there are none.
+
+    >>> question = "If a train leaves at noon and runs for three hours, when does it arrive?"
+    >>> index = evaluation_index(pa.array([question]), ["math.jsonl#0"], n=13, shortest=8)
+    >>> find_overlaps(pa.array([question.upper(), "When does the train leave?"]), index).to_pylist()
+    ['math.jsonl#0: IF A TRAIN LEAVES AT NOON AND RUNS FOR THREE HOURS, WHEN DOES', None]
     """
     known = index.column("hash").to_numpy()
     matches: list[str | None] = [None] * len(texts)
@@ -235,6 +240,10 @@ def contaminated_tokens(
 
     Returns:
         One flag a token, shape (tokens,).
+
+    >>> sample, training = np.arange(8), np.array([9, 2, 3, 4, 5, 9])
+    >>> contaminated_tokens(sample, training, longer_than=3).tolist()
+    [False, False, True, True, True, True, False, False]
     """
     if min(len(sample), len(training)) <= longer_than:
         return np.zeros(len(sample), bool)
@@ -252,7 +261,11 @@ def _window_hashes(tokens: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.
 
 
 def strings_of(value: Any) -> Iterator[str]:
-    """All strings in a record, at any depth, in order."""
+    """All strings in a record, at any depth, in order.
+
+    >>> list(strings_of({"question": "a", "choices": ["b", {"text": "c"}], "number": 1}))
+    ['a', 'b', 'c']
+    """
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -56,13 +56,21 @@ def place_copies(
 
 
 def shard_bounds(places: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.int64]:
-    """Where each of `shards` equal ranges of 64 bits begins in sorted places, and the last ends: (shards + 1,)."""
+    """Where each of `shards` equal ranges of 64 bits begins in sorted places, and the last ends: (shards + 1,).
+
+    >>> shard_bounds(np.array([0, 5, 1 << 63, (1 << 64) - 1], np.uint64), 2).tolist()
+    [0, 2, 4]
+    """
     edges = np.array([(shard << 64) // shards for shard in range(1, shards)], np.uint64)
     return np.r_[0, np.searchsorted(places, edges), len(places)]
 
 
 def row_ids(ids: pa.Array) -> pa.Array:
-    """Ids as people write them: `part-row`, such as `0-17`."""
+    """Ids as people write them: `part-row`, such as `0-17`.
+
+    >>> row_ids(pa.array([17, (3 << 32) + 1207], pa.uint64())).to_pylist()
+    ['0-17', '3-1207']
+    """
     numbers = ids.to_numpy()
     parts = pa.array(numbers >> np.uint64(ROW_BITS)).cast(pa.string())
     rows = pa.array(numbers & np.uint64((1 << ROW_BITS) - 1)).cast(pa.string())

@@ -50,6 +50,10 @@ def cluster_weights(
         rarity: how much small clusters gain; 0 = size does not count.
         max_repeats: the highest weight.
         max_growth: by how much the sum of weights may exceed the documents, as a share of them.
+
+    >>> sizes, scores = np.array([100, 100, 10]), np.array([0.2, 0.5, 0.9])
+    >>> cluster_weights(sizes, scores, rarity=0.5, max_repeats=5.0, max_growth=1.0).round(2).tolist()
+    [1.0, 1.43, 5.0]
     """
     documents = sizes.sum()
     if not documents:

@@ -76,6 +76,11 @@ def parse_instruction(record: Mapping[str, Any]) -> list[Message] | str:
         `empty_prompt`; `empty_answer`, also where the last turn is not the assistant's; `chat_markup_in_text` where a
         message holds a control token of the chat format. Such a record is rejected, not rewritten: encoded as it stands
         it would forge a turn, and any other spelling would be a text that nobody wrote.
+
+    >>> parse_instruction({"instruction": "Add 1 and 2.", "output": "3"})
+    [Message(role='user', content='Add 1 and 2.'), Message(role='assistant', content='3')]
+    >>> parse_instruction({"text": "A story."})
+    'no_instruction_shape'
     """
     messages = _messages(record)
     if isinstance(messages, str):
@@ -92,6 +97,12 @@ def render_chatml(messages: Sequence[Message], system: str | None = SYSTEM) -> s
 
     Raises:
         ValueError: if a message holds a control token, which would forge a turn.
+
+    >>> print(render_chatml([Message("user", "Add 1 and 2."), Message("assistant", "3")], system=None), end="")
+    <|im_start|>user
+    Add 1 and 2.<|im_end|>
+    <|im_start|>assistant
+    3<|im_end|>
     """
     if system is not None and messages[0].role != "system":
         messages = [Message("system", system), *messages]

@@ -202,7 +202,11 @@ class Corpus:
 
 
 def part_path(folder: str, number: int) -> str:
-    """The file of a part in a folder."""
+    """The file of a part in a folder.
+
+    >>> part_path("out/language", 3)
+    'out/language/part-00003.parquet'
+    """
     return files.join(folder, f"part-{number:05d}.parquet")
 
 

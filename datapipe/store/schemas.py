@@ -28,6 +28,10 @@ def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
     """A schema in which the batches of all of them can stand side by side; columns in the order of first appearance.
 
     A column null everywhere yields to any type, integers yield to floats, and any other difference makes strings.
+
+    >>> one, other = pa.schema({"stars": pa.int64(), "note": pa.null()}), pa.schema({"stars": pa.float64()})
+    >>> [(field.name, str(field.type)) for field in common_schema([one, other])]
+    [('stars', 'double'), ('note', 'null')]
     """
     types: dict[str, pa.DataType] = {}
     for schema in schemas:
@@ -45,7 +49,11 @@ def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """A batch in a schema of `common_schema`: columns it lacks are null."""
+    """A batch in a schema of `common_schema`: columns it lacks are null.
+
+    >>> conform(pa.record_batch({"stars": [3]}), pa.schema({"stars": pa.float64(), "note": pa.string()})).to_pylist()
+    [{'stars': 3.0, 'note': None}]
+    """
     arrays = [
         batch.column(field.name).cast(field.type, safe=False)
         if field.name in batch.schema.names
