@@ -147,7 +147,7 @@ def test_stages_are_listed_and_the_options_of_each_make_a_recipe(
         if name == "documents":
             recipe = tmp_path / "default.yaml"
             recipe.write_text(yaml.safe_dump({"stages": [entry]}))
-            assert load_recipe(str(recipe), {}).stages[0].part_bytes == entry[name]["part_bytes"]
+            assert load_recipe(str(recipe), {}).stages[0].options()["part_bytes"] == entry[name]["part_bytes"]
     assert main(["stages", "langage"]) == 2
     assert "unknown stage 'langage'" in capsys.readouterr().err
 

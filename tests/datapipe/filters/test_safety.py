@@ -102,7 +102,7 @@ def test_classifier(tmp_path: pathlib.Path) -> None:
 def test_missing() -> None:
     assert ScoreSafety().skip_reason() == "no word lists and no model given"
     assert ScoreSafety(["no.txt"]).skip_reason() == "no such file: no.txt"
-    with pytest.raises(ValueError, match=r"words must be a list of files, got 'a\.txt'"):
-        ScoreSafety("a.txt")
+    with pytest.raises(ValueError, match=r"words must be a list, got 'a\.txt'"):
+        ScoreSafety("a.txt")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"safety: model .* is another file: expected SHA-256 0, found"):
         ScoreSafety(model=__file__, model_sha256="0")
