@@ -17,8 +17,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.rules import check_known, check_language
-from datapipe.filters.safety import NO_WORDS, WordList, find_words, load_words
+from datapipe.checks import check_known
+from datapipe.filters.rules import check_language
+from datapipe.read.examples import read_words
 from datapipe.store.corpus import append_columns
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
@@ -34,6 +35,7 @@ from datapipe.text.spans import (
     split_at_breaks,
     strip,
 )
+from datapipe.text.word_list import NO_WORDS, WordList, find_words
 from datapipe.text.words import split_words
 
 # A rule's number, in the order in which a line is judged. Words are those of the document's language (`words.py`).
@@ -386,7 +388,7 @@ class RemoveLines(beam.PTransform):
         limits_of = {code: self.limits_of(code) for code in set(codes)}
         limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
         kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
-        texts, removed = remove_lines(batch.column("text"), kinds, limits, load_words(tuple(self.bad_words)))
+        texts, removed = remove_lines(batch.column("text"), kinds, limits, read_words(tuple(self.bad_words)))
         lines, characters, words_removed, words_left = removed.T
         touched = characters > 0
         reasons = np.full(len(codes), None, object)
@@ -416,7 +418,7 @@ def _bad_lines(
     if not bad_words.words:
         return np.zeros(len(first_lines) + len(breaks), bool), first_lines
     bounds = np.sort(np.concatenate([offsets, breaks + 1]))
-    return find_words(data, bounds, class_table(), lower_table(), *bad_words)[0] > 0, first_lines
+    return find_words(data, bounds, class_table(), lower_table(), bad_words)[0] > 0, first_lines
 
 
 def remove_lines(

@@ -5,11 +5,9 @@ over the text. A document is judged by its own language's rules: no English rule
 """
 
 import dataclasses
-import difflib
 import math
 import re
 from collections import Counter
-from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple
 
 import apache_beam as beam
@@ -17,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.checks import check_known
 from datapipe.filters import measurements
 from datapipe.store.corpus import append_columns
 from datapipe.text import words
@@ -299,15 +298,6 @@ def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
     first = Counter(names[0] for names in lists if names)
     only = Counter(names[0] for names in lists if len(names) == 1)
     return {name: RuleCount(any_[name], first[name], only[name]) for name in sorted(any_)}
-
-
-def check_known(problem: str, name: Any, known: Collection[str]) -> None:
-    """Raise a ValueError that states the problem and the nearest known name, if the name is none of them."""
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, 1)
-        raise ValueError(
-            f"{problem} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
-        )
 
 
 def check_language(stage: str, language: Any) -> None:

@@ -13,7 +13,8 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from datapipe.filters.rules import MAX, ApplyRules, Rule, check_known
+from datapipe.checks import check_known
+from datapipe.filters.rules import MAX, ApplyRules, Rule
 from datapipe.text import words
 
 _DECIMALS = 4  # of a fitted share

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.filters.lines import LINE_RULES, RemoveLines, remove_lines
-from datapipe.filters.safety import make_word_list
 from datapipe.text import words
 from datapipe.text.spans import POLICY_PHRASES, terminal_points
+from datapipe.text.word_list import make_word_list
 from tests.datapipe.text.test_words import AS_SPACE, is_letter, split_words
 
 TERMINAL = {*map(chr, terminal_points()), "…", *"\"'”’」』"}
