@@ -6,13 +6,13 @@ No list comes with this project: what is offensive depends on language, place an
 import dataclasses
 from typing import ClassVar
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from datapipe.checks import FilesOption
 from datapipe.read.examples import read_words
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import append_columns
 from datapipe.text.characters import class_table, lower_table, text_buffers
 from datapipe.text.fasttext_model import load_model
 from datapipe.text.word_list import find_words
@@ -28,7 +28,7 @@ SCHEMA = pa.schema(
 
 
 @dataclasses.dataclass(eq=False)
-class ScoreSafety(beam.PTransform):
+class ScoreSafety(DocumentStage):
     """Writes how many different listed words a document has, also per line, and the share of its letters in them.
 
     `safety_score` is the classifier's probability that the document is offensive; null without a classifier.
@@ -40,23 +40,23 @@ class ScoreSafety(beam.PTransform):
         bad_label: its label for the offensive.
     """
 
-    words: list[str] = dataclasses.field(default_factory=list)
-    model: str = ""
+    words: list[FilesOption] = dataclasses.field(default_factory=list)
+    model: FilesOption = ""
     model_sha256: str = ""
     bad_label: str = "toxic"
 
     name: ClassVar[str] = "safety"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = SCHEMA
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if isinstance(self.words, str):
-            raise ValueError(f"safety: words must be a list of files, got {self.words!r}")
+    def check(self) -> None:
+        """The model is the one that is meant."""
         files.check_sha256("safety: model", self.model, self.model_sha256)
 
-    def missing(self) -> str | None:
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         paths = [*self.words, *([self.model] if self.model else [])]
         absent = [path for path in paths if not files.exists(path)]
@@ -80,7 +80,3 @@ class ScoreSafety(beam.PTransform):
             scores,
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the columns to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
