@@ -352,7 +352,7 @@ class RemoveLines(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        check_known("lines: words:", self.words, ("auto", *words.KINDS))
+        check_known("lines: unknown words", self.words, ("auto", *words.KINDS))
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
             raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.filters import measurements
+from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import (
     LANGUAGE_SETS,
     LANGUAGE_THRESHOLDS,
@@ -60,7 +60,7 @@ class ApplyRules(DocumentStage):
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return ("language", *measurements.SCHEMA.names)
+        return ("language", *MeasureText.writes.names)
 
     def rules_of(self, language: str) -> dict[str, Rule]:
         """The rules that judge a language, by name, in order."""

@@ -200,7 +200,7 @@ def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> 
         ({"thresholds": {"en": {"c4_min_words": True}}}, "thresholds.en.c4_min_words must be a number, got True"),
         ({"rule_sets": {"zh-Hant": []}}, "lines: languages are ISO 639 codes .* got 'zh-Hant'"),
         ({"max_removed_share": 1.0}, "max_removed_share must be at least 0 and less than 1, got 1.0"),
-        ({"words": "jieba"}, "lines: words: 'jieba'; did you mean 'rjieba'"),
+        ({"words": "jieba"}, "lines: unknown words 'jieba'; did you mean 'rjieba'"),
     ],
 )
 def test_refuses_options_that_make_no_sense(options: dict[str, object], message: str) -> None:

@@ -3,7 +3,6 @@
 import pytest
 
 from datapipe.filters import lines
-from datapipe.filters.measurements import SCHEMA
 from datapipe.filters.rule_sets import (
     LANGUAGE_SETS,
     LANGUAGE_THRESHOLDS,
@@ -15,6 +14,7 @@ from datapipe.filters.rule_sets import (
     RuleSets,
     Thresholds,
 )
+from datapipe.text.measures import SCHEMA
 
 BUILT_IN = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 SMALL = RulesByLanguage(
