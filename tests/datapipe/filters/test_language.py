@@ -1,16 +1,15 @@
 """Languages, scripts, mixtures and source code are told apart; each option changes what is said."""
 
-import json
 import pathlib
 
 import fasttext
 import numpy as np
 import pyarrow as pa
 import pytest
-import zstandard
 
 from datapipe.filters.language import IdentifyLanguage, identify, model_path
 from datapipe.filters.quality import train_fasttext
+from tests.helpers import read_lines
 
 ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
 FRENCH = "Le comité a publié son rapport la semaine dernière et le public peut le lire à la bibliothèque. "
@@ -134,7 +133,7 @@ def test_another_model(tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"window": 5}, "window must be at least 20 characters, got 5"),
+        ({"window": 5}, "window must be at least 20, got 5"),
         ({"max_characters": 100}, "max_characters must be 0 or at least window"),
         ({"mixed_share": 0}, "mixed_share must be above 0 and at most 1, got 0"),
         ({"code_share": 1.5}, "code_share must be above 0 and at most 1, got 1.5"),
@@ -168,8 +167,7 @@ def test_stage_writes_its_columns() -> None:
     ],
 )
 def test_accuracy_on_labelled_sentences(shared_data: pathlib.Path, language: str, least: float) -> None:
-    with zstandard.open(shared_data / "labelled/language-sentences.jsonl.zst", "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    rows = read_lines(shared_data / "labelled/language-sentences.jsonl.zst")
     found = languages(*[row["text"] for row in rows if row["language"] == language])
     assert np.mean(np.array(found) == language) >= least
 

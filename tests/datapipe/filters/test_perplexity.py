@@ -1,6 +1,5 @@
 """Each language of the references has its model, the same each time, and none scores the text of another."""
 
-import json
 import pathlib
 
 import numpy as np
@@ -9,6 +8,7 @@ import pytest
 
 from datapipe.filters.perplexity import ScorePerplexity
 from datapipe.store.corpus import Corpus
+from tests.helpers import write_lines
 
 ENGLISH = [
     f"the {part} of the {place} was described at length in the {number} chapter"
@@ -27,9 +27,7 @@ CHINESE = [
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = tmp_path_factory.mktemp("references") / "good.jsonl"
-    path.write_text(
-        "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in ENGLISH + CHINESE), encoding="utf-8"
-    )
+    write_lines(path, ({"text": text} for text in ENGLISH + CHINESE))
     return [str(path)]
 
 
@@ -64,9 +62,9 @@ def test_references_are_no_model(references: list[str]) -> None:
 
 
 def test_options(references: list[str], tmp_path: pathlib.Path) -> None:
-    assert ScorePerplexity().missing() == "no reference texts given"
-    assert ScorePerplexity(["no.jsonl"]).missing() == "no such file: no.jsonl"
-    assert ScorePerplexity(references).missing() is None
+    assert ScorePerplexity().skip_reason() == "no reference texts given"
+    assert ScorePerplexity(["no.jsonl"]).skip_reason() == "no such file: no.jsonl"
+    assert ScorePerplexity(references).skip_reason() is None
     with pytest.raises(ValueError, match="no language has 10000 characters"):
         ScorePerplexity(references).prepare(Corpus(""), str(tmp_path))
     small = ScorePerplexity(references, min_characters=500, max_characters=600).prepare(Corpus(""), str(tmp_path))

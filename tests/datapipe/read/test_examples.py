@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from datapipe.read.examples import read_evaluation, read_examples, read_words
+from tests.helpers import write_lines
 
 
 def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
@@ -40,7 +41,7 @@ RECORDS: list[dict[str, Any]] = [
 
 
 def test_evaluation_records_are_named_by_file_and_number(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "b.jsonl").write_text("".join(json.dumps(record) + "\n" for record in RECORDS))
+    write_lines(tmp_path / "b.jsonl", RECORDS)
     (tmp_path / "a.json").write_text(json.dumps([{"question": "How?"}]))
     (tmp_path / "notes.txt").write_text("no records")
     every = [
