@@ -32,6 +32,7 @@ from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.store import files
 from datapipe.store.corpus import REMOVED, Corpus, part_path
+from datapipe.store.schemas import common_schema, conform
 from datapipe.text.normalization import Normalization, normalize
 
 GROUP_ROWS = 2048
@@ -622,37 +623,6 @@ def _json(value: Any) -> str:
 def _json_default(value: Any) -> str:
     # What tables hold and JSON does not: bytes as in Arrow's own JSON, dates and decimals as they are written.
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)
-
-
-def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
-    """A schema in which the batches of all of them can stand side by side; columns in the order of first appearance.
-
-    A column null everywhere yields to any type, integers yield to floats, and any other difference makes strings.
-    """
-    types: dict[str, pa.DataType] = {}
-    for schema in schemas:
-        for field in schema:
-            types[field.name] = _common_type(types.get(field.name, field.type), field.type)
-    return pa.schema(list(types.items()))
-
-
-def _common_type(one: pa.DataType, other: pa.DataType) -> pa.DataType:
-    if one == other or pa.types.is_null(other):
-        return one
-    if pa.types.is_null(one):
-        return other
-    return pa.float64() if {one, other} == {pa.int64(), pa.float64()} else pa.string()
-
-
-def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """A batch in a schema of `common_schema`: columns it lacks are null."""
-    arrays = [
-        batch.column(field.name).cast(field.type, safe=False)
-        if field.name in batch.schema.names
-        else pa.nulls(len(batch), field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 def write_parts(task: Task, options: ReadDocuments, folder: str) -> TaskManifest:

@@ -29,8 +29,6 @@ from datapipe.read.documents import (
     PartManifest,
     ReadDocuments,
     TooManyRejectsError,
-    common_schema,
-    conform,
     plan,
     read_groups,
     read_task,
@@ -283,15 +281,6 @@ def test_a_record_of_very_many_fields_takes_no_time(write: Write) -> None:
     (batch,) = read_groups(plan([root], ReadDocuments())[0], ReadDocuments())
     assert len(json.loads(batch.column("input_other")[0].as_py())) == 200_000 - 255
     assert time.monotonic() - begin < 10
-
-
-def test_parts_of_different_columns_stand_side_by_side() -> None:
-    one = pa.RecordBatch.from_pydict({"a": [1], "b": [True], "c": pa.nulls(1)})
-    two = pa.RecordBatch.from_pydict({"d": ["x"], "a": [1.5], "b": [2], "c": ["y"]})
-    schema = common_schema([one.schema, two.schema])
-    assert schema == pa.schema([("a", pa.float64()), ("b", pa.string()), ("c", pa.string()), ("d", pa.string())])
-    assert conform(one, schema).to_pylist() == [{"a": 1.0, "b": "true", "c": None, "d": None}]
-    assert conform(two, schema).to_pylist() == [{"a": 1.5, "b": "2", "c": "y", "d": "x"}]
 
 
 def written(root: str, folder: pathlib.Path, **options: Any) -> list[PartManifest]:

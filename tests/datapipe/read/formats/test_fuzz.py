@@ -1,9 +1,9 @@
 """Mutated files of every format and compression: readers never raise, and what they lose they report.
 
 2,000 files by default; `FUZZ_FILES=20000 pytest tests/datapipe/read/formats/test_fuzz.py` for more: of 20,000, none
-made a reader raise and none lost a record. A file is made from its number alone, so that a failure can be repeated. Besides
-what holds for all of them, records are compared with the truth where that is known: lines with the lines of a file,
-whole files with one record, and a compressed file that was mutated before it was compressed with the same file
+made a reader raise and none lost a record. A file is made from its number alone, so that a failure can be repeated.
+Besides what holds for all of them, records are compared with the truth where that is known: lines with the lines of a
+file, whole files with one record, and a compressed file that was mutated before it was compressed with the same file
 uncompressed.
 """
 
