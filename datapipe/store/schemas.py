@@ -1,8 +1,27 @@
-"""One schema for batches of several: parts differ in the columns that users bring, files hold one schema each."""
+"""The columns of documents and rejects, and what their types become where batches or parts differ."""
 
 from collections.abc import Iterable
 
 import pyarrow as pa
+
+DOCUMENT_SCHEMA = pa.schema(
+    [
+        ("text", pa.string()),
+        ("source", pa.string()),
+        ("path", pa.string()),
+        ("position", pa.int64()),
+        ("bytes", pa.int64()),
+    ]
+)
+REJECT_SCHEMA = pa.schema(
+    [
+        ("file", pa.string()),
+        ("position", pa.int64()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("raw", pa.binary()),
+    ]
+)
 
 
 def common_schema(schemas: Iterable[pa.Schema]) -> pa.Schema:
