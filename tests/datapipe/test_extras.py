@@ -37,5 +37,5 @@ def test_a_check_imports_nothing(tmp_path: pathlib.Path, monkeypatch: pytest.Mon
     monkeypatch.syspath_prepend(str(tmp_path))
     check_extra("slow_package", "models", "a model")
     assert "slow_package" not in sys.modules
-    with pytest.raises(MissingExtraError, match="^a model needs the package no_such_package: "):
+    with pytest.raises(MissingExtraError, match=r"^a model needs the package no_such_package: "):
         check_extra("no_such_package", "models", "a model")
