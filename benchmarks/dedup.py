@@ -200,7 +200,9 @@ def one_size(folder: pathlib.Path, number: int, window: bool) -> None:
     """Print CPU time and memory, in this fresh process, for the first `number` documents of a corpus."""
     schema = pa.schema([("text", pa.string())])
     paths = sorted(folder.glob("*.parquet"))[: number // ROWS_PER_PART]
-    parts = [Part(at, "document", ROWS_PER_PART, {}).with_stage(schema, str(path)) for at, path in enumerate(paths)]
+    parts = [
+        Part(at, "document", ROWS_PER_PART, {}).with_stage(schema.names, str(path)) for at, path in enumerate(paths)
+    ]
     stage = FindRepeatedText({"window": 1}) if window else FindNearDuplicates(THRESHOLD, SHINGLE_SIZE)
     stage = stage.prepare(Corpus(str(folder)), str(folder))  # as `datapipe run` has it
     _ = parts[:1] | stage

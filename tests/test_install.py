@@ -17,7 +17,8 @@ from collections.abc import Iterator
 import pyarrow.parquet as pq
 import pytest
 
-ROOT = pathlib.Path(__file__).parent.parent
+from tests.helpers import ROOT, SAMPLE
+
 MAX_BASE_BYTES = 10**9
 # Of no use to the default recipe: models, and peers that only tests and benchmarks ask.
 EXTRAS_ONLY = (
@@ -74,7 +75,7 @@ def install(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Install]:
     subprocess.run([*pip, *into, "install", "--constraint", ROOT / "constraints.txt", wheel], check=True)
     work = folder / "work"
     for name in ("documents", "instructions", "evaluation", "quality"):
-        shutil.copytree(ROOT / "sample_data" / name, work / name)
+        shutil.copytree(SAMPLE / name, work / name)
     yield Install(wheel, environment, work)
     shutil.rmtree(environment)  # pytest keeps the folders of three sessions
 

@@ -10,10 +10,11 @@ import pytest
 
 from datapipe.mix import decontamination
 from datapipe.read import instructions
-from datapipe.read.documents import ReadDocuments, plan, read_groups
-from tests.conftest import ROOT
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import read_groups
+from tests.helpers import SAMPLE
 
-SAMPLE = ROOT / "sample_data"
 CASES: list[dict[str, Any]] = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 
@@ -41,7 +42,7 @@ def cases_of(stage: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def batches() -> list[pa.RecordBatch]:
-    options = ReadDocuments()
+    options = ReadOptions()
     return [batch for task in plan([str(SAMPLE / "documents")], options) for batch in read_groups(task, options)]
 
 

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe.store import files
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.extend import is_han
 from tokenizer_training.forms import FORMS, load

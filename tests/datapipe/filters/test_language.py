@@ -1,7 +1,6 @@
 """Languages, scripts, mixtures and source code are told apart; each option changes what is said."""
 
 import itertools
-import json
 import pathlib
 import re
 
@@ -9,7 +8,6 @@ import fasttext
 import numpy as np
 import pyarrow as pa
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +21,7 @@ from datapipe.filters.language import (
 )
 from datapipe.filters.quality import train_fasttext
 from datapipe.text.characters import text_buffers
+from tests.helpers import read_lines
 
 ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
 FRENCH = "Le comité a publié son rapport la semaine dernière et le public peut le lire à la bibliothèque. "
@@ -314,8 +313,7 @@ def test_stage_writes_its_columns() -> None:
     ],
 )
 def test_accuracy_on_labelled_sentences(shared_data: pathlib.Path, language: str, least: float) -> None:
-    with zstandard.open(shared_data / "labelled/language-sentences.jsonl.zst", "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    rows = read_lines(shared_data / "labelled/language-sentences.jsonl.zst")
     found = languages(*[row["text"] for row in rows if row["language"] == language])
     assert np.mean(np.array(found) == language) >= least
 

@@ -1,7 +1,6 @@
 """The oracle is plain Python, line by line, with `re` where the systems use it."""
 
 import itertools
-import json
 import math
 import pathlib
 import re
@@ -12,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import regex
-import zstandard
 from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +19,8 @@ from datapipe.filters.lines import LINE_RULES, RemoveLines, remove_lines
 from datapipe.filters.safety import make_word_list
 from datapipe.text import words
 from datapipe.text.spans import POLICY_PHRASES, terminal_points
-from tests.datapipe.text.test_words import AS_SPACE, is_letter, split_words
+from tests.datapipe.text.plain_words import AS_SPACE, is_letter, split_words
+from tests.helpers import local_pipeline, read_lines
 
 TERMINAL = {*map(chr, terminal_points()), "…", *"\"'”’」』"}
 COUNTED = "likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes|downloads|views|followers"
@@ -114,9 +113,8 @@ def test_each_rule_removes_something(rule: str) -> None:
 
 def test_equals_plain_python_on_real_documents(shared_data: pathlib.Path) -> None:
     for name in ("en-c4-300", "zh-articles", "code-python"):
-        with zstandard.open(shared_data / "corpora" / f"{name}.jsonl.zst", "rt", encoding="utf-8") as documents:
-            for document in itertools.islice(documents, 0, 60, 6):
-                check(json.loads(document)["text"], "unicode", ALL)
+        for document in itertools.islice(read_lines(shared_data / "corpora" / f"{name}.jsonl.zst"), 0, 60, 6):
+            check(document["text"], "unicode", ALL)
 
 
 SENTENCE = "A line of running text that no rule should ever remove."
@@ -214,7 +212,7 @@ def test_replaces_the_text_in_a_pipeline() -> None:
     def check_text(batches: list[pa.RecordBatch]) -> None:
         assert batches[0].column("text").to_pylist() == [SENTENCE]
 
-    with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+    with local_pipeline() as pipeline:
         assert_that(pipeline | beam.Create([batch]) | RemoveLines(), check_text)
 
 

@@ -3,7 +3,6 @@
 import collections
 import functools
 import itertools
-import json
 import math
 import pathlib
 import re
@@ -16,14 +15,14 @@ import pyarrow as pa
 import pytest
 import regex
 import rjieba
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.filters import measurements
 from datapipe.filters.measurements import CHINESE_ONLY, DEFINITIONS, MEASUREMENTS, SCHEMA, MeasureText, measure_text
 from datapipe.text import words
-from tests.datapipe.text.test_words import AS_SPACE, HAN, is_letter, split_words, uax29_words
+from tests.datapipe.text.plain_words import AS_SPACE, HAN, is_letter, split_words, uax29_words
+from tests.helpers import read_lines
 
 ALPHABET = "aabTx e\u0301é中国國發的。，,.…!?#-*•【】{}'’\"”_09\n\n \t\u3000\r\u2028İẞ👍\u200d\u0e01\u0e34の"
 PIECES = [
@@ -338,6 +337,5 @@ def test_refuses_options_that_make_no_sense(options: dict[str, object], message:
 
 def test_equals_plain_python_on_real_documents(shared_data: pathlib.Path) -> None:
     for name, language in (("en-c4-300", "en"), ("zh-articles", "zh"), ("code-python", "code")):
-        with zstandard.open(shared_data / "corpora" / f"{name}.jsonl.zst", "rt", encoding="utf-8") as lines:
-            for line in itertools.islice(lines, 0, 60, 6):
-                check(json.loads(line)["text"][:8000], language, "auto", "datapipe")
+        for document in itertools.islice(read_lines(shared_data / "corpora" / f"{name}.jsonl.zst"), 0, 60, 6):
+            check(document["text"][:8000], language, "auto", "datapipe")

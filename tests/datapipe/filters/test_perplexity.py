@@ -1,6 +1,5 @@
 """The model is the one that the formulas give, it sums to one, and it prefers text to noise."""
 
-import json
 import math
 import pathlib
 from collections import Counter, defaultdict
@@ -15,6 +14,7 @@ from datapipe.filters.perplexity import NORMALISATION, ScorePerplexity, log_prob
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import normalisation_table
+from tests.helpers import write_lines
 
 ENGLISH = [
     f"the {part} of the {place} was described at length in the {number} chapter"
@@ -105,9 +105,7 @@ def test_sliced_arrays() -> None:
 @pytest.fixture(scope="module")
 def references(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     path = tmp_path_factory.mktemp("references") / "good.jsonl"
-    path.write_text(
-        "\n".join(json.dumps({"text": text}, ensure_ascii=False) for text in ENGLISH + CHINESE), encoding="utf-8"
-    )
+    write_lines(path, ({"text": text} for text in ENGLISH + CHINESE))
     return [str(path)]
 
 
@@ -142,9 +140,9 @@ def test_references_are_no_model(references: list[str]) -> None:
 
 
 def test_options(references: list[str], tmp_path: pathlib.Path) -> None:
-    assert ScorePerplexity().missing() == "no reference texts given"
-    assert ScorePerplexity(["no.jsonl"]).missing() == "no such file: no.jsonl"
-    assert ScorePerplexity(references).missing() is None
+    assert ScorePerplexity().skip_reason() == "no reference texts given"
+    assert ScorePerplexity(["no.jsonl"]).skip_reason() == "no such file: no.jsonl"
+    assert ScorePerplexity(references).skip_reason() is None
     with pytest.raises(ValueError, match="no language has 10000 characters"):
         ScorePerplexity(references).prepare(Corpus(""), str(tmp_path))
     small = ScorePerplexity(references, min_characters=500, max_characters=600).prepare(Corpus(""), str(tmp_path))

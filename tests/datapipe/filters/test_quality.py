@@ -26,11 +26,12 @@ from datapipe.filters.quality import (
 )
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from tests.helpers import SAMPLE, write_lines
 
 ENGLISH_PROSE = (
     "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
 )
-QUALITY = pathlib.Path(__file__).parents[3] / "sample_data" / "quality"
+QUALITY = SAMPLE / "quality"
 
 
 def good_texts() -> list[str]:
@@ -46,8 +47,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """A few dozen of each kind, in Chinese, English and other languages."""
     folder = tmp_path_factory.mktemp("examples")
     for name, texts in (("good", good_texts()), ("bad", bad_texts())):
-        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        write_lines(folder / f"{name}.jsonl", ({"text": text} for text in texts))
     return {"positives": [str(folder / "good.jsonl")], "negatives": [str(folder / "bad.jsonl")]}
 
 
@@ -144,7 +144,7 @@ def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "own.bin")
     model.save_model(path)
     stage = ScoreQuality(model=path, good_label="hq")
-    assert stage.missing() is None
+    assert stage.skip_reason() is None
     assert stage.prepare(Corpus(""), str(tmp_path)) is stage
     high, low, unknown = scores(stage, "Alpha\nbeta", "gamma delta", "alpha")
     assert high > 0.9 > 0.1 > low
@@ -179,9 +179,9 @@ def test_examples_are_no_model(examples: dict[str, list[str]]) -> None:
 
 
 def test_missing(examples: dict[str, list[str]]) -> None:
-    assert ScoreQuality(**examples).missing() is None  # type: ignore[arg-type]
-    assert ScoreQuality().missing() == "no examples and no model given"
-    assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"]).missing() == "no such file: no.jsonl"
+    assert ScoreQuality(**examples).skip_reason() is None  # type: ignore[arg-type]
+    assert ScoreQuality().skip_reason() == "no examples and no model given"
+    assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"]).skip_reason() == "no such file: no.jsonl"
     with pytest.raises(ValueError, match="positives without negatives"):
         ScoreQuality(positives=["a.jsonl"])
     with pytest.raises(ValueError, match="got both"):

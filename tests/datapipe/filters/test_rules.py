@@ -5,6 +5,7 @@ from apache_beam.testing.util import assert_that
 
 from datapipe.filters.measurements import SCHEMA, MeasureText
 from datapipe.filters.rules import LANGUAGE_SETS, RULE_SETS, ApplyRules, Rule, _fails, count_rules
+from tests.helpers import local_pipeline
 
 ENGLISH = (
     "The committee had to read the whole report before the meeting, and that took most of the day. "
@@ -182,6 +183,6 @@ def test_appends_to_batches_in_a_pipeline() -> None:
     def check(batches: list[pa.RecordBatch]) -> None:
         assert batches[0].column("rules_removed").to_pylist() == [None, "gopher_min_words"]
 
-    with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+    with local_pipeline() as pipeline:
         judged = pipeline | beam.Create([batch]) | MeasureText() | ApplyRules()
         assert_that(judged, check)

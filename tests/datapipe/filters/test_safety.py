@@ -79,7 +79,7 @@ def test_equals_the_reference(words: list[str], texts: list[str]) -> None:
 def test_stage(tmp_path: pathlib.Path) -> None:
     (tmp_path / "words.txt").write_text("bad\n赌博\n", encoding="utf-8")
     stage = ScoreSafety([str(tmp_path / "words.txt")])
-    assert stage.missing() is None
+    assert stage.skip_reason() is None
     batch = pa.record_batch({"text": ["bad one\nfine\n", None, "网上赌博"]})
     (result,) = [batch] | stage
     assert result.select(SCHEMA.names).to_pylist() == [
@@ -100,8 +100,8 @@ def test_classifier(tmp_path: pathlib.Path) -> None:
 
 
 def test_missing() -> None:
-    assert ScoreSafety().missing() == "no word lists and no model given"
-    assert ScoreSafety(["no.txt"]).missing() == "no such file: no.txt"
+    assert ScoreSafety().skip_reason() == "no word lists and no model given"
+    assert ScoreSafety(["no.txt"]).skip_reason() == "no such file: no.txt"
     with pytest.raises(ValueError, match=r"words must be a list of files, got 'a\.txt'"):
         ScoreSafety("a.txt")
     with pytest.raises(ValueError, match=r"safety: model .* is another file: expected SHA-256 0, found"):

@@ -1,4 +1,4 @@
-"""Schemas that fit several batches."""
+"""Batches of different columns in one schema."""
 
 import pyarrow as pa
 

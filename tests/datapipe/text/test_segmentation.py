@@ -2,23 +2,20 @@
 
 import importlib.metadata
 import itertools
-import json
 import pathlib
 import random
-from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import rjieba
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
 from datapipe.text.segmentation import _MODEL_FIRST, _PART, load_model, word_ends
+from tests.helpers import SAMPLE, read_lines
 
-SAMPLE = pathlib.Path(__file__).parents[3] / "sample_data/documents/chinese.jsonl.zst"
 TEXTS = [
     "",
     "我们中出了一个叛徒",
@@ -143,14 +140,9 @@ def test_near_ties() -> None:
     assert segment(pa.array(pairs)) == list(map(library, pairs))
 
 
-def sample_texts() -> Iterator[str]:
-    with zstandard.open(SAMPLE, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)["text"]
-
-
 def test_sample_documents() -> None:
-    texts = list(sample_texts())[:400]
+    path = SAMPLE / "documents" / "chinese.jsonl.zst"
+    texts = [record["text"] for record in itertools.islice(read_lines(path), 400)]
     assert len(texts) > 200
     for text, found in zip(texts, segment(pa.array(texts)), strict=True):
         assert found == library(text)
