@@ -36,7 +36,7 @@ class MeasureText(DocumentStage):
 
     words: str = "auto"
     definition: str = "datapipe"
-    stop_words: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    stop_words: dict[Language, list[str]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "measurements"
     version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = SCHEMA
