@@ -248,7 +248,7 @@ def datapipe_measures(texts: list[str]) -> list[list[float]]:
     """Each document's measures of `DOLMA_MEASURES` and n-gram shares, by dolma's definition."""
     import pyarrow as pa
 
-    from datapipe.filters.measurements import measure_text
+    from datapipe.text.measuring import measure_text
 
     measured = measure_text(pa.array(texts), pa.array(["en"] * len(texts)), definition="dolma")
     names = [*DOLMA_MEASURES, *(f"{'top' if n < 5 else 'duplicate'}_{n}gram_share" for n in range(2, 11))]

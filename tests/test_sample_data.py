@@ -10,6 +10,7 @@ import pytest
 
 from datapipe.mix import decontamination
 from datapipe.read import instructions
+from datapipe.read.examples import read_evaluation
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
@@ -115,7 +116,7 @@ def test_rewritten_copies_are_too_far_apart_for_minhash(case: dict[str, Any]) ->
 def test_leaked_questions_overlap_an_evaluation_set(case: dict[str, Any]) -> None:
     texts, records = [], []
     for path in sorted((SAMPLE / "evaluation").iterdir()):
-        for record, text in decontamination.read_evaluation(str(path), []):
+        for record, text in read_evaluation(str(path), []):
             texts.append(text)
             records.append(record)
     index = decontamination.evaluation_index(pa.array(texts), records, 13, 8)

@@ -23,8 +23,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import FilesOption
-from datapipe.read import formats
-from datapipe.read.formats.source import Reject, Source
+from datapipe.read.examples import read_examples
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
@@ -216,28 +215,6 @@ def area_under_curve(good: npt.NDArray[np.float32], bad: npt.NDArray[np.float32]
     bad = np.sort(bad)
     below = np.searchsorted(bad, good, "left") + np.searchsorted(bad, good, "right")
     return float(below.mean() / (2 * len(bad)))
-
-
-def read_examples(paths: Sequence[str]) -> list[str]:
-    """The texts of example files: JSON lines and Parquet with a field `text`, or plain text, a document a line.
-
-    Raises:
-        ValueError: if a file is of another format, or a record holds no text: examples are few and chosen by hand.
-    """
-    texts = []
-    for path in paths:
-        format_ = formats.format_of(path)
-        if format_ is None:
-            raise ValueError(f"{path} is neither JSON lines nor Parquet nor text")
-        for row in formats.read(Source(path, path, text_unit="line"), format_):
-            if isinstance(row, Reject):
-                raise ValueError(f"{path} at {row.position}: {row.reason}: {row.detail}")
-            text = row.columns.get("text")
-            if not isinstance(text, str):
-                raise ValueError(f"{path} at {row.position}: no field 'text'")
-            if text and not text.isspace():
-                texts.append(text.encode("utf-8", "replace").decode())  # JSON can hold lone surrogates, UTF-8 cannot
-    return texts
 
 
 @dataclasses.dataclass(eq=False)

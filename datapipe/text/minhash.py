@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.extras import load_extra
 from datapipe.text.shingles import mix
 
 _ROUND_STEP = np.uint64(0x9E3779B97F4A7C15)
@@ -71,9 +72,8 @@ def fast_similarity_sketches(
 @functools.cache
 def datasketch_permutations(slots: int, scheme: str) -> npt.NDArray[np.uint64]:
     """The multipliers and addends of `datasketch.MinHash(num_perm=slots, scheme=scheme)`, shape (2, slots)."""
-    from datasketch import MinHash
-
-    return np.ascontiguousarray(np.array(MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
+    datasketch = load_extra("datasketch", "datasketch", f"MinHash with the scheme {scheme!r}")
+    return np.ascontiguousarray(np.array(datasketch.MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -16,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.filters.lines import LINE_RULES, RemoveLines, remove_lines
-from datapipe.filters.safety import make_word_list
 from datapipe.text import words
 from datapipe.text.spans import POLICY_PHRASES, terminal_points
+from datapipe.text.word_list import make_word_list
 from tests.datapipe.text.plain_words import AS_SPACE, is_letter, split_words
 from tests.helpers import local_pipeline, read_lines
 
@@ -195,10 +195,10 @@ def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> 
         ({"rule_sets": {"en": "c4"}}, "lines: rule_sets.en must be a list"),
         ({"thresholds": {"en": {"c4_min_word": 3}}}, "unknown rule 'c4_min_word'; did you mean 'c4_min_words'"),
         ({"thresholds": {"en": {"c4_min_words": 0}}}, "thresholds.en.c4_min_words must be above 0, .* got 0"),
-        ({"thresholds": {"en": {"c4_min_words": True}}}, "must be above 0"),
+        ({"thresholds": {"en": {"c4_min_words": True}}}, "thresholds.en.c4_min_words must be a number, got True"),
         ({"rule_sets": {"zh-Hant": []}}, "lines: languages are ISO 639 codes .* got 'zh-Hant'"),
         ({"max_removed_share": 1.0}, "max_removed_share must be at least 0 and less than 1, got 1.0"),
-        ({"words": "jieba"}, "lines: words: 'jieba'; did you mean 'rjieba'"),
+        ({"words": "jieba"}, "lines: unknown words 'jieba'; did you mean 'rjieba'"),
     ],
 )
 def test_refuses_options_that_make_no_sense(options: dict[str, object], message: str) -> None:

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from datapipe.filters.quality import (
     ScoreQuality,
     area_under_curve,
-    read_examples,
     scramble,
     tokens,
     train,
     train_fasttext,
 )
+from datapipe.read.examples import read_examples
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
 from tests.helpers import SAMPLE, write_lines
@@ -150,22 +150,6 @@ def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
     assert high > 0.9 > 0.1 > low
     assert scores(ScoreQuality(model=path, good_label="cc"), "gamma delta")[0] == pytest.approx(1 - low, abs=1e-3)
     assert unknown != high
-
-
-def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
-    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{"text": " "}\n')
-    assert read_examples([str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")]) == ["one", "two", "three"]
-    (tmp_path / "c.jsonl").write_text('{"body": "x"}\n')
-    (tmp_path / "s.jsonl").write_text('{"text": "\\ud800"}\n')
-    assert read_examples([str(tmp_path / "s.jsonl")]) == ["?"]
-    with pytest.raises(ValueError, match=r"c\.jsonl.* at 0: no field 'text'"):
-        read_examples([str(tmp_path / "c.jsonl")])
-    (tmp_path / "d.jsonl").write_text("{\n")
-    with pytest.raises(ValueError, match="malformed_json"):
-        read_examples([str(tmp_path / "d.jsonl")])
-    with pytest.raises(ValueError, match="neither JSON lines nor Parquet nor text"):
-        read_examples(["e.doc"])
 
 
 def test_too_few_examples(tmp_path: pathlib.Path) -> None:
