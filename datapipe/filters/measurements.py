@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from datapipe.checks import check_known
+from datapipe.checks import Language, check_known
 from datapipe.stage import DocumentStage
 from datapipe.text import words
 from datapipe.text.measures import DEFINITIONS, MOST_STOP_WORDS, SCHEMA
