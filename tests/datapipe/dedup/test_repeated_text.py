@@ -291,9 +291,9 @@ def test_agrees_with_a_plain_count(corpus_of: CorpusOf) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep_copies": {}}, "keep_copies must name at least one"),
-        ({"keep_copies": {"page": 1}}, "got 'page': 1"),
-        ({"keep_copies": {"line": 0}}, "got 'line': 0"),
+        ({"keep_copies": {}}, "keep_copies must have at least 1 item"),
+        ({"keep_copies": {"page": 1}}, "keep_copies.page must be one of .*, got 'page'"),
+        ({"keep_copies": {"line": 0}}, "keep_copies.line must be at least 1, got 0"),
         ({"normalise": "none"}, "normalise must be one of .*, got 'none'"),
         ({"window_tokens": 0}, "window_tokens must be at least 1, got 0"),
         ({"parts_per_group": -1}, "parts_per_group must be at least 0, got -1"),

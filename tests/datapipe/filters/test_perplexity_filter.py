@@ -75,8 +75,8 @@ def test_options(corpus: Corpus, tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep": ["best"]}, r"keep must be of head, middle, tail, got \['best'\]"),
-        ({"keep": []}, "keep must be of head"),
+        ({"keep": ["best"]}, r"keep\[0\] must be one of 'head', 'middle', 'tail', got 'best'"),
+        ({"keep": []}, "keep must have at least 1 item"),
         ({"percentiles": [60.0, 30.0]}, "percentiles must be two rising"),
         ({"cutoffs": {"en": [2.0, 1.0]}}, "cutoffs of 'en' must be two rising"),
     ],

@@ -163,7 +163,7 @@ def test_a_damaged_evaluation_set_stops_the_run(tmp_path: pathlib.Path) -> None:
     [
         ({"ngram": 0}, "ngram must be .* got 0"),
         ({"shortest": 14}, "shortest must be .* got 14"),
-        ({"kinds": ("code",)}, r"kinds must be .* got \('code',\)"),
+        ({"parts": ["code"]}, r"parts\[0\] must be one of 'document', 'instruction', got 'code'"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:

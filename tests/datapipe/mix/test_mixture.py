@@ -220,13 +220,13 @@ def test_hashes_are_even() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": ""}, "by must name a column, got ''"),
-        ({"shares": {"a": 1.5}}, r"shares must be from 0 to 1.*1\.5"),
-        ({"shares": {"": 0.5}}, "each of a named group"),
+        ({"by": ""}, "by must have at least 1 character, got ''"),
+        ({"shares": {"a": 1.5}}, "shares.a must be at least 0 and at most 1, got 1.5"),
+        ({"shares": {"": 0.5}}, "each be of a named group"),
         ({"shares": {"a": 0.7, "b": 0.7}}, "not exceed 1 together"),
         ({"max_epochs": 0}, "max_epochs must be at least 1, got 0"),
         ({"tokens": 0}, "tokens must be at least 1, got 0"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:

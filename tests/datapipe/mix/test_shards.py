@@ -187,8 +187,8 @@ def test_total_does_not_depend_on_the_order() -> None:
     [
         ({"shard_bytes": 100}, "shard_bytes must be .* got 100"),
         ({"row_group_rows": 0}, "row_group_rows must be at least 1, got 0"),
-        ({"compression_level": 23}, "compression_level must be from 1 to 22, got 23"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"compression_level": 23}, "compression_level must be at least 1 and at most 22, got 23"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
