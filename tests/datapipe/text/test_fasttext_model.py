@@ -1,6 +1,5 @@
 """The library is the oracle: the same labels, in the same order, with the same probabilities."""
 
-import pathlib
 import random
 from typing import Any
 
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 
 from datapipe.filters.language import model_path
 from datapipe.filters.quality import train_fasttext
+from datapipe.read.models import load_classifier
 from datapipe.text.characters import text_buffers
-from datapipe.text.fasttext_model import FastTextModel, load_model, read_model
+from datapipe.text.fasttext_model import FastTextModel
 
 WORDS = {
     language: listed.split()
@@ -84,7 +84,7 @@ def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     if quantised is not None:
         trained.quantize(**quantised)
     trained.save_model(path)
-    return load_model(path), fasttext.FastText._FastText(path).f
+    return load_classifier(path), fasttext.FastText._FastText(path).f
 
 
 def library(model: Any, text: str, k: int) -> list[tuple[str, float]]:
@@ -148,59 +148,13 @@ def test_lid_176() -> None:
     chosen = random.Random(3)
     every = [word for words in WORDS.values() for word in words] + ["Ωραία", "добрый", "день", "こんにちは", "안녕"]
     texts = TEXTS + [" ".join(chosen.choices(every, k=chosen.randint(1, 40))) for _ in range(500)]
-    for text, found in zip(texts, predictions(load_model(path), texts, 5), strict=True):
+    for text, found in zip(texts, predictions(load_classifier(path), texts, 5), strict=True):
         assert_same(found, library(theirs, text, 5), text)
 
 
 def test_sliced_texts() -> None:
     texts = pa.array(["no", "le rapport", "the report", None, "no"])
-    model = load_model(model_path(""))
+    model = load_classifier(model_path(""))
     data, bounds = text_buffers(texts.slice(1, 3))
     labels, _ = model.predict(data, bounds[:-1], bounds[1:], 1)
     assert [model.labels[label] if label >= 0 else None for label in labels[:, 0]] == ["fr", "en", None]
-
-
-@pytest.fixture(scope="module")
-def content() -> bytes:
-    return pathlib.Path(model_path("")).read_bytes()
-
-
-def read(content: bytes) -> FastTextModel:
-    return read_model("some.bin", np.frombuffer(content, np.uint8))
-
-
-@pytest.mark.parametrize("size", [0, 1, 7, 8, 55, 60, 91, 100, 100_000, 300_000, 900_000, -1])
-def test_a_file_cut_short(content: bytes, size: int) -> None:
-    with pytest.raises(ValueError, match=r"some\.bin is no fastText classifier: it ends too early"):
-        read(content[:size])
-
-
-def test_another_file() -> None:
-    with pytest.raises(ValueError, match=r"some\.bin is no fastText classifier: it begins with "):
-        read(b"PK\3\4" + bytes(1000))
-
-
-def test_word_vectors(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "words.txt").write_text("alpha beta gamma\n" * 20)
-    model = fasttext.train_unsupervised(str(tmp_path / "words.txt"), dim=4, minCount=1, bucket=100, thread=1, epoch=1)
-    model.save_model(str(tmp_path / "vectors.bin"))
-    with pytest.raises(ValueError, match=r"vectors\.bin is no fastText classifier: it holds word vectors"):
-        load_model(str(tmp_path / "vectors.bin"))
-
-
-def test_damaged_files_are_read_or_refused(content: bytes) -> None:
-    chosen = random.Random(4)
-    refused = []
-    for _ in range(300):
-        damaged = bytearray(content)
-        # The header, the dictionary's, or anywhere.
-        place = chosen.randrange(chosen.choice([92, 300, len(content)]))
-        if 40 <= place < 44:
-            continue  # the number of buckets: only memory bounds it
-        damaged[place] = chosen.randrange(256)
-        try:
-            predictions(read(bytes(damaged)), TEXTS, 3)
-        except ValueError as error:
-            refused.append(str(error))
-    assert len(refused) > 20
-    assert {message.partition(":")[0] for message in refused} == {"some.bin is no fastText classifier"}

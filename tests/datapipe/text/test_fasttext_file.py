@@ -1,0 +1,66 @@
+"""Files that are no classifier, cut short or damaged are refused by name; what is read, predicts without a crash.
+
+That all kinds of models are read right, `test_fasttext_model.py` shows by their predictions.
+"""
+
+import pathlib
+import random
+
+import fasttext
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from datapipe.filters.language import model_path
+from datapipe.text.characters import text_buffers
+from datapipe.text.fasttext_file import read_model
+from datapipe.text.fasttext_model import FastTextModel
+
+TEXTS = ["", "report", "the report\nwas published\n", "委员会上周发表了报告", "a" * 3000, "__label__en </s>"]
+
+
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    return pathlib.Path(model_path("")).read_bytes()
+
+
+def read(content: bytes, path: str = "some.bin") -> FastTextModel:
+    return read_model(path, np.frombuffer(content, np.uint8))
+
+
+@pytest.mark.parametrize("size", [0, 1, 7, 8, 55, 60, 91, 100, 100_000, 300_000, 900_000, -1])
+def test_a_file_cut_short(content: bytes, size: int) -> None:
+    with pytest.raises(ValueError, match=r"some\.bin is no fastText classifier: it ends too early"):
+        read(content[:size])
+
+
+def test_another_file() -> None:
+    with pytest.raises(ValueError, match=r"some\.bin is no fastText classifier: it begins with "):
+        read(b"PK\3\4" + bytes(1000))
+
+
+def test_word_vectors(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "words.txt").write_text("alpha beta gamma\n" * 20)
+    model = fasttext.train_unsupervised(str(tmp_path / "words.txt"), dim=4, minCount=1, bucket=100, thread=1, epoch=1)
+    model.save_model(str(tmp_path / "vectors.bin"))
+    with pytest.raises(ValueError, match=r"vectors\.bin is no fastText classifier: it holds word vectors"):
+        read((tmp_path / "vectors.bin").read_bytes(), "vectors.bin")
+
+
+def test_damaged_files_are_read_or_refused(content: bytes) -> None:
+    chosen = random.Random(4)
+    refused = []
+    data, bounds = text_buffers(pa.array(TEXTS))
+    for _ in range(300):
+        damaged = bytearray(content)
+        # The header, the dictionary's, or anywhere.
+        place = chosen.randrange(chosen.choice([92, 300, len(content)]))
+        if 40 <= place < 44:
+            continue  # the number of buckets: only memory bounds it
+        damaged[place] = chosen.randrange(256)
+        try:
+            read(bytes(damaged)).predict(data, bounds[:-1], bounds[1:], 3)
+        except ValueError as error:
+            refused.append(str(error))
+    assert len(refused) > 20
+    assert {message.partition(":")[0] for message in refused} == {"some.bin is no fastText classifier"}
