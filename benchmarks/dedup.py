@@ -31,6 +31,7 @@ from datapipe.dedup.exact_duplicates import FindExactDuplicates
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.sketches import sketches
+from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 
 DOCUMENT_BYTES = 3000
@@ -259,7 +260,7 @@ def main() -> None:
         timed("datasketch MinHashLSH", some, datasketch_near, whole)
         timed("datatrove, four stages", few, datatrove_near, whole)
         print("\n| other levels, in Beam | documents/s | | documents |\n|---|---|---|---|")
-        stages = {"exact": FindExactDuplicates()}
+        stages: dict[str, CorpusStage] = {"exact": FindExactDuplicates()}
         stages |= {unit: FindRepeatedText({unit: 1}) for unit in ("line", "paragraph", "sentence", "span", "window")}
         for name, stage in stages.items():
             timed(name, texts, functools.partial(datapipe_level, parts=parts, stage=stage))

@@ -114,6 +114,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, run
     from datapipe.engine.runner import PipelineError, Runner, cause
     from datapipe.engine.worker import give_memory_back
+    from datapipe.extras import MissingExtraError
     from datapipe.read.documents import TooManyRejectsError
     from datapipe.store import files
 
@@ -127,7 +128,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         return _fail(2, error)
     try:
         outcome = run(recipe, arguments.input, arguments.output, runner, print)
-    except RunError as error:
+    except (RunError, MissingExtraError) as error:
         return _fail(2, error)
     except (PipelineError, ConservationError, NoDocumentsError, TooManyRejectsError, OSError) as error:
         status = _fail(1, cause(error))

@@ -152,7 +152,8 @@ def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
     size, words, labels = file.take("<i4", 3).tolist()
     _, pruned = file.take("<i8", 2).tolist()
     names, bounds, counts, types = file.entries(size)
-    file.check(labels > 0 and types == [0] * words + [1] * labels, f"it has {words} words and {labels} labels")
+    adds_up = labels > 0 and words + labels == size  # before a list as long as a damaged number says
+    file.check(adds_up and types == [0] * words + [1] * labels, f"it has {words} words and {labels} labels")
     is_used: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
     rows = np.zeros(0, np.int32)
     pairs = file.take("<i4", max(0, pruned), 2)

@@ -126,7 +126,7 @@ def test_the_input_parent_is_the_folder_of_the_input_folder(tmp_path: pathlib.Pa
     assert _input_parent(str(tmp_path / "documents")) == str(tmp_path)
     assert _input_parent(str(tmp_path / "documents") + "/") == str(tmp_path)
     assert _input_parent(str(tmp_path / "documents" / "*.jsonl")) == str(tmp_path)
-    assert _input_parent("gs://bucket/raw/documents") == "gs://bucket/raw"
+    assert _input_parent("hdfs://server/raw/documents") == "hdfs://server/raw"
 
 
 def test_stages_are_listed_and_the_options_of_each_make_a_recipe(
@@ -147,7 +147,7 @@ def test_stages_are_listed_and_the_options_of_each_make_a_recipe(
         if name == "documents":
             recipe = tmp_path / "default.yaml"
             recipe.write_text(yaml.safe_dump({"stages": [entry]}))
-            assert load_recipe(str(recipe), {}).stages[0].part_bytes == entry[name]["part_bytes"]
+            assert load_recipe(str(recipe), {}).stages[0].options()["part_bytes"] == entry[name]["part_bytes"]
     assert main(["stages", "langage"]) == 2
     assert "unknown stage 'langage'" in capsys.readouterr().err
 

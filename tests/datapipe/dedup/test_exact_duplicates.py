@@ -6,7 +6,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 
 from datapipe.dedup.exact_duplicates import FindExactDuplicates, check_quality
 from datapipe.store.corpus import Corpus
@@ -85,7 +85,7 @@ def test_runs_in_a_pipeline_of_ones_own(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["a", "a"])
     with local_pipeline() as pipeline:
         found = pipeline | beam.Create(parts) | FindExactDuplicates()
-        assert_that(found, lambda batches: sum(map(len, batches)) == 1)
+        assert_that(found | beam.Map(len), equal_to([1]))
 
 
 @pytest.mark.parametrize(

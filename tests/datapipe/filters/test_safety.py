@@ -36,6 +36,6 @@ def test_missing() -> None:
     assert ScoreSafety().skip_reason() == "no word lists and no model given"
     assert ScoreSafety(["no.txt"]).skip_reason() == "no such file: no.txt"
     with pytest.raises(ValueError, match=r"words must be a list, got 'a\.txt'"):
-        ScoreSafety("a.txt")
+        ScoreSafety("a.txt")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"safety: model .* is another file: expected SHA-256 0, found"):
         ScoreSafety(model=__file__, model_sha256="0")

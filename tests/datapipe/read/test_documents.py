@@ -10,7 +10,6 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from datapipe.read.documents import ReadDocuments, TooManyRejectsError
-from datapipe.read.inputs import plan
 from datapipe.store.corpus import Corpus, part_path
 from tests.datapipe.read.helpers import Write
 from tests.helpers import local_pipeline
@@ -67,7 +66,7 @@ def test_in_a_pipeline_of_ones_own(write: Write) -> None:
     root = write("a.jsonl", {"text": "a"}, b"bad")
     options = ReadDocuments()
     with local_pipeline() as pipeline:
-        out = pipeline | beam.Create(plan([root], options)) | options
+        out = pipeline | beam.Create(options.plan([root])) | options
         assert_that(out["documents"] | beam.FlatMap(lambda b: b.column("text").to_pylist()), equal_to(["a"]))
         reasons = out["rejects"] | "reason" >> beam.FlatMap(lambda batch: batch.column("reason").to_pylist())
         assert_that(reasons, equal_to(["malformed_json"]), label="rejects")

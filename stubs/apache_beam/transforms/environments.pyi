@@ -1,0 +1,7 @@
+from typing import Self
+
+class Environment: ...
+
+class SubprocessSDKEnvironment(Environment):
+    @classmethod
+    def from_command_string(cls, command_string: str) -> Self: ...
