@@ -35,14 +35,21 @@ Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
 
 
+# Beside ISO 639: source code, unknown, and the label of lid.176 that ISO 639 has withdrawn.
+OTHER_LANGUAGES = ("code", "und", "eml")
+
+
+def is_language(name: str) -> bool:
+    """Whether documents can bear this language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
+    return name in OTHER_LANGUAGES or langcodes.tag_is_valid(name)
+
+
 def _language(name: str) -> str:
-    if name not in ("code", "und", *_MODEL_LABELS) and not langcodes.tag_is_valid(name):
+    if not is_language(name):
         raise ValueError("a language code of ISO 639, 'code' or 'und'")
     return name
 
 
-# Labels of lid.176 that ISO 639 has withdrawn.
-_MODEL_LABELS = ("eml",)
 Language = Annotated[str, pydantic.AfterValidator(_language)]  # as in the column `language`
 
 _CONFIG = pydantic.ConfigDict(strict=True, allow_inf_nan=False)

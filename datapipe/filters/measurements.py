@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from datapipe.checks import check_known
+from datapipe.checks import Language, check_known
 from datapipe.stage import DocumentStage
 from datapipe.text import words
 from datapipe.text.measures import DEFINITIONS, MOST_STOP_WORDS, SCHEMA
@@ -36,7 +36,7 @@ class MeasureText(DocumentStage):
 
     words: str = "auto"
     definition: str = "datapipe"
-    stop_words: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    stop_words: dict[Language, list[str]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "measurements"
     version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = SCHEMA

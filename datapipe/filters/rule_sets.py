@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
 
-from datapipe.checks import check_known
+from datapipe.checks import check_known, is_language
 from datapipe.text import words
 
 # By language, as ISO 639 codes, "code" and "default": names of sets; thresholds of rules, null = off.
@@ -60,7 +60,8 @@ class RulesByLanguage(Generic[RuleT]):
                 threshold makes no sense.
         """
         for language in (*rule_sets, *thresholds):
-            if language != DEFAULT and not re.fullmatch("[a-z]{2,3}|code", language):
+            known = re.fullmatch("[a-z]{2,3}|code", language) and is_language(language)
+            if language != DEFAULT and not known:
                 raise ValueError(
                     f"{self.stage}: languages are ISO 639 codes without a script, 'code' or 'default', got {language!r}"
                 )

@@ -52,6 +52,16 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
             "put 'tokenizer' before it",
         ),
         ("stages:\n  - documents\n  - language\n  - language_filter: {keep: [english]}\n", 4, "got 'english'"),
+        (
+            "stages:\n  - documents\n  - language\n  - measurements: {stop_words: {zz: [a]}}\n",
+            4,
+            "must be a language code of ISO 639",
+        ),
+        (
+            "stages:\n  - documents\n  - language\n  - measurements\n  - rules: {thresholds: {english: {}}}\n",
+            5,
+            "got 'english'",
+        ),
         ("stages:\n  - documents\n  - shards: {folder: /nowhere}\n", 3, "'folder' is set by datapipe itself"),
         ("stages:\n  - documents\n  - decontamination: {kinds: [document]}\n", 3, "'kinds' is now called 'parts'"),
         ("stages: documents\n", 1, "`stages` must be a list"),
