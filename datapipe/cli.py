@@ -37,9 +37,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
     run.add_argument("--input", nargs="+", required=True, help="files, folders or globs of documents")
     run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
-    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local worker processes (default: one a core)")
+    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local workers (default: one a core)")
     run.add_argument(
-        "--mode", default="auto", choices=["auto", "in_memory", "multi_processing"], help=argparse.SUPPRESS
+        "--mode",
+        default="auto",
+        choices=["auto", "in_memory", "multi_threading", "multi_processing"],
+        help=argparse.SUPPRESS,
     )
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
 

@@ -104,9 +104,10 @@ def add_columns(part: Part, folder: pathlib.Path, **columns: pa.Array) -> Part:
 
 def processed(part: Part, stage: DocumentStage, folder: pathlib.Path) -> Part:
     """The part after a document stage has run over it, as a worker runs it, into a folder."""
-    (folder / ".progress").mkdir(parents=True, exist_ok=True)
-    work.process(part, stage, str(folder), str(folder))
-    return part.with_stage(stage.writes.names, part_path(str(folder), part.number))
+    for name in (".progress", stage.name):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    work.process(part, [stage], str(folder), str(folder))
+    return part.with_stage(stage.writes.names, part_path(str(folder / stage.name), part.number))
 
 
 def verdicts(parts: list[Part], stage: Any) -> dict[int, Any]:

@@ -292,6 +292,10 @@ class EmbedDocuments(DocumentStage):
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)
 
+    def learns_from_corpus(self) -> bool:
+        """Whether the weights of tokens are learnt from a sample."""
+        return self.model == HASHED_NGRAMS
+
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Learn the weights of `hashed_ngrams` from a sample of the documents; for other models, load them once.
 

@@ -19,10 +19,10 @@ import pyarrow as pa
 from annotated_types import Ge
 
 from datapipe.checks import FilesOption, PositiveShare
+from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.text.characters import class_table, text_buffers
-from datapipe.text.fasttext_model import load_model
 from datapipe.text.scripts import SCRIPTS, east_asian_languages, script_table, scripts_of, weigh
 from datapipe.text.source_code import keyword_hashes, measure_code
 from datapipe.text.windows import NO_SENTENCE_HAS, cut_windows
@@ -70,7 +70,7 @@ def _languages(path: str) -> list[str]:
     """The language of each label of a model, by the names used here."""
     pairs = (pair.partition(":") for pair in _SHORT_NAMES.split())
     short = {long: name for long, _, name in pairs}
-    named = (label.partition("_")[0] for label in load_model(path).labels)
+    named = (label.partition("_")[0] for label in load_classifier(path).labels)
     return [short.get(name, name) for name in named]
 
 
@@ -132,7 +132,7 @@ def _guess(
         model: the file of the model.
     """
     asked = (weights > 0) & (shares <= _SETTLED_SHARE)
-    labels, probabilities = load_model(model).predict(lines, bounds[:-1][asked], bounds[1:][asked], 3)
+    labels, probabilities = load_classifier(model).predict(lines, bounds[:-1][asked], bounds[1:][asked], 3)
     named = _languages(model)
     answers = (
         [(named[label], probability) for label, probability in zip(*row, strict=True) if label >= 0]

@@ -5,7 +5,6 @@ is good from good and bad examples; here good ones suffice. `perplexity_filter.p
 """
 
 import dataclasses
-import functools
 import hashlib
 from typing import ClassVar, Self
 
@@ -15,18 +14,12 @@ import pyarrow as pa
 from datapipe.checks import Count, FilesOption
 from datapipe.filters.language import identify
 from datapipe.read.examples import read_examples
+from datapipe.read.models import load_ngram_model
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.text import ngram_model
 from datapipe.text.words import primary
-
-
-@functools.cache
-def load_model(path: str) -> ngram_model.NgramModel:
-    """A model that `ScorePerplexity.prepare` wrote, once a process."""
-    with files.open_input(path) as source:
-        return ngram_model.from_bytes(bytes(source.read()))
 
 
 @dataclasses.dataclass(eq=False)
@@ -110,6 +103,6 @@ class ScorePerplexity(DocumentStage):
             theirs = np.flatnonzero(languages == language)
             if len(theirs):
                 texts = batch.column("text").take(pa.array(theirs))
-                scores[theirs] = ngram_model.perplexities(texts, load_model(path))
+                scores[theirs] = ngram_model.perplexities(texts, load_ngram_model(path))
         column = pa.array(scores.astype(np.float32), mask=np.isnan(scores))
         return pa.RecordBatch.from_arrays([column], schema=self.writes)

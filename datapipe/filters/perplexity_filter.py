@@ -59,6 +59,10 @@ class FilterPerplexity(DocumentStage):
         """The columns that it needs."""
         return ("perplexity", "language")
 
+    def learns_from_corpus(self) -> bool:
+        """Whether cutoffs are to be found among the documents still kept."""
+        return True
+
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Find the cutoffs of each language among the documents still kept; they go into `folder` too."""
         found: dict[str, list[float]] = {}

@@ -24,11 +24,11 @@ import pyarrow as pa
 
 from datapipe.checks import FilesOption
 from datapipe.read.examples import read_examples
+from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
-from datapipe.text.fasttext_model import load_model
 
 GOOD, BAD = "good", "bad"
 RESULT_FILE = "quality.json"
@@ -194,7 +194,7 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
             bucket=_BUCKETS,
         )
     model.save_model(path)
-    classifier = load_model(path)
+    classifier = load_classifier(path)
     scores = {
         kind: classifier.probability(GOOD, *tokens(pa.array(texts, pa.large_string())))
         for kind, texts in held_out.items()
@@ -282,7 +282,7 @@ class ScoreQuality(DocumentStage):
         if not self.trained and not self.model:
             raise ValueError("quality: no model; call prepare first")
         if self.trained:
-            scores = load_model(self.trained).probability(GOOD, *tokens(texts))
+            scores = load_classifier(self.trained).probability(GOOD, *tokens(texts))
         else:
-            scores = load_model(self.model).probability(self.good_label, *text_buffers(texts))
+            scores = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from datapipe.checks import FilesOption
 from datapipe.read.examples import read_words
+from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.text.characters import class_table, lower_table, text_buffers
-from datapipe.text.fasttext_model import load_model
 from datapipe.text.word_list import find_words
 
 SCHEMA = pa.schema(
@@ -72,7 +72,7 @@ class ScoreSafety(DocumentStage):
         )
         scores = pa.nulls(len(batch), pa.float32())
         if self.model:
-            scores = pa.array(load_model(self.model).probability(self.bad_label, *text_buffers(texts)))
+            scores = pa.array(load_classifier(self.model).probability(self.bad_label, *text_buffers(texts)))
         columns = [
             pa.array(different),
             pa.array((different / np.maximum(1, lines)).astype(np.float32)),

@@ -26,7 +26,7 @@ RECORD = RunRecord(
         "quality": Skipped("no examples"),
         "tokenizer": Done("k3", 0.5, 8, ("document", "instruction"), files=("tokenizer.json",)),
     },
-    running=("shards", "k4"),
+    running={"shards": "k4"},
 )
 
 
