@@ -9,7 +9,7 @@ from datapipe.engine.output import RunError, check_disjoint, lock_output
 
 @pytest.mark.parametrize(
     ("path", "output"),
-    [("a", "a"), ("a", "a/b"), ("a/b", "a"), ("a/", "a/b"), ("s3://b/x", "s3://b/x/out"), ("s3://b/x/in", "s3://b/x/")],
+    [("a", "a"), ("a", "a/b"), ("a/b", "a"), ("a/", "a/b"), ("hdfs://b/x", "hdfs://b/x/out"), ("hdfs://b/x/in", "hdfs://b/x/")],
 )
 def test_overlapping_folders_are_refused(path: str, output: str) -> None:
     with pytest.raises(RunError, match=f"--output {output} overlaps --input {path}; choose a separate folder"):
@@ -17,7 +17,7 @@ def test_overlapping_folders_are_refused(path: str, output: str) -> None:
 
 
 def test_neighbours_are_no_overlap() -> None:
-    check_disjoint(["a/in", "a/in2", "s3://b/in"], "a/out")
+    check_disjoint(["a/in", "a/in2", "hdfs://b/in"], "a/out")
 
 
 def test_a_link_does_not_hide_an_overlap(tmp_path: pathlib.Path) -> None:
