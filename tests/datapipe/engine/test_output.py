@@ -9,7 +9,14 @@ from datapipe.engine.output import RunError, check_disjoint, lock_output
 
 @pytest.mark.parametrize(
     ("path", "output"),
-    [("a", "a"), ("a", "a/b"), ("a/b", "a"), ("a/", "a/b"), ("hdfs://b/x", "hdfs://b/x/out"), ("hdfs://b/x/in", "hdfs://b/x/")],
+    [
+        ("a", "a"),
+        ("a", "a/b"),
+        ("a/b", "a"),
+        ("a/", "a/b"),
+        ("hdfs://b/x", "hdfs://b/x/out"),
+        ("hdfs://b/x/in", "hdfs://b/x/"),
+    ],
 )
 def test_overlapping_folders_are_refused(path: str, output: str) -> None:
     with pytest.raises(RunError, match=f"--output {output} overlaps --input {path}; choose a separate folder"):
