@@ -46,6 +46,10 @@ def test_document_with_too_little_left_is_removed_whole() -> None:
     assert [row[2] for row in cut(texts, spans, min_characters=6)] == ["too_little_left", "too_little_left", None]
 
 
+def test_a_short_document_that_loses_nothing_stays() -> None:
+    assert cut(["ab"], [[(0, 1, "line")]], units=["window"], min_characters=5) == [("ab", 0, None)]
+
+
 def test_units_choose_which_spans_go() -> None:
     texts, spans = ["a b c "], [[(0, 2, "line"), (4, 6, "window")]]
     assert cut(texts, spans)[0][0] == "b"

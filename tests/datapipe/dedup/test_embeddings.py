@@ -139,6 +139,17 @@ def test_prepare_weighs_by_rarity(tmp_path: pathlib.Path, corpus_on_disk: Callab
     assert files.open_input(str(tmp_path / "weights.parquet")).read() == once
 
 
+def test_what_is_rare_is_learnt_from_the_sample(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
+    corpus = corpus_on_disk([f"word{number} {number % 7}" for number in range(40)])
+
+    def weights(**options: int) -> bytes:
+        EmbedDocuments(**options).prepare(corpus, str(tmp_path))  # type: ignore[arg-type]
+        return (tmp_path / "weights.parquet").read_bytes()
+
+    assert weights() == weights(sample=40) == weights(seed=1)
+    assert len({weights(), weights(sample=10), weights(sample=10, seed=1)}) == 3
+
+
 @pytest.mark.parametrize("texts", [[], ["one"], ["one", "two", "two"]])
 def test_small_corpora(texts: list[str | None], tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
     vectors = vectors_of(EmbedDocuments().prepare(corpus_on_disk(texts), str(tmp_path)), texts)

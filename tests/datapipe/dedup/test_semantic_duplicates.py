@@ -82,6 +82,12 @@ def test_keep_rules(corpus_of: CorpusOf) -> None:
     assert [0 in found for found in removed] == [False, True, False]
 
 
+def test_the_seed_chooses_the_centres(corpus_of: CorpusOf) -> None:
+    parts = parts_of(corpus_of, families(100, 4, 0.3))
+    found = [verdicts(parts, FindSemanticDuplicates(clusters=5, seed=seed)) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+
+
 def test_clusters_find_what_all_pairs_do(corpus_of: CorpusOf) -> None:
     vectors = families(1000, 4, 0.3)
     parts = parts_of(corpus_of, vectors)

@@ -60,6 +60,12 @@ def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
     assert len({cluster for cluster, _ in found.values()}) == 3
 
 
+def test_the_seed_chooses_the_clusters(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([""] * 200, embeddings_vector=vector_column(unit_vectors(200, 8)))
+    found = [verdicts(parts, WeighClusters(clusters=3, seed=seed)) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
+
+
 def test_documents_without_vector_or_score(corpus_of: CorpusOf) -> None:
     vectors = np.array([[1, 0], [0, 0], [0, 1], [0, 1]], np.float32)
     parts = corpus_of([""] * 4, embeddings_vector=vector_column(vectors), score=pa.array([1.0, 1.0, None, None]))
