@@ -21,10 +21,10 @@ def text(seed: int, *changed: int) -> str:
 
 
 def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | None = None) -> list[Part]:
-    """The parts after the stage `sketches` wrote into a folder, as the driver runs it."""
+    """The parts after the stage `sketches` wrote into an output folder, as the driver runs it."""
     stage = stage or SketchDocuments()
-    folder.mkdir()
-    stage.prepare(Corpus(str(folder.parent)), str(folder))
+    (folder / "sketches").mkdir(parents=True)
+    stage.prepare(Corpus(str(folder)), str(folder / "sketches"))
     return [processed(part, stage, folder) for part in parts]
 
 
@@ -36,7 +36,7 @@ def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
     folder = tmp_path / "before"
     sketched(earlier, folder)
     files.remove(str(tmp_path / "corpus" / "earlier"))  # the text is gone
-    return sketched(new, tmp_path / "sketches"), str(folder)
+    return sketched(new, tmp_path), str(folder / "sketches")
 
 
 def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:
