@@ -22,6 +22,19 @@ def test_threads_change_nothing() -> None:
     assert not np.array_equal(learn_centres(vectors, 20, 1), learn_centres(vectors, 20, 0))
 
 
+def test_centres_are_of_length_one() -> None:
+    centres = learn_centres(unit_vectors(500, 16), 20, 0)
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-6)
+
+
+def test_the_seed_chooses_the_sample(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([""] * 400, rows_per_part=150, **{VECTOR: vector_column(unit_vectors(400, 4))})
+    # Of one cluster the centre is the mean, whatever vector k-means starts from.
+    (first,), (again,), (other,) = (parts | LearnCentres(1, 1, 1, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
 def test_one_thread_gives_back_the_others() -> None:
     before = faiss.omp_get_max_threads()
     with one_thread():

@@ -20,23 +20,21 @@ def text(seed: int, *changed: int) -> str:
     return " ".join(edited(random_words(seed), *changed))
 
 
-def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | None = None) -> list[Part]:
-    """The parts after the stage `sketches` wrote into an output folder, as the driver runs it."""
-    stage = stage or SketchDocuments()
-    (folder / "sketches").mkdir(parents=True)
-    stage.prepare(Corpus(str(folder)), str(folder / "sketches"))
-    return [processed(part, stage, folder) for part in parts]
+def sketched(parts: list[Part], output: pathlib.Path) -> list[Part]:
+    """The parts after the stage `sketches` of a run into an output folder."""
+    stage = SketchDocuments()
+    (output / "sketches").mkdir(parents=True)
+    stage.prepare(Corpus(str(output)), str(output / "sketches"))
+    return [processed(part, stage, output) for part in parts]
 
 
 @pytest.fixture
 def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
     """A new corpus with its sketches, and the sketches of an earlier one."""
-    earlier = corpus_of([text(1), "", text(2), text(3)], rows_per_part=2, kind="earlier")
+    sketched(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
+    files.remove(str(tmp_path / "corpus"))  # the text is gone
     new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
-    folder = tmp_path / "before"
-    sketched(earlier, folder)
-    files.remove(str(tmp_path / "corpus" / "earlier"))  # the text is gone
-    return sketched(new, tmp_path), str(folder / "sketches")
+    return sketched(new, tmp_path), str(tmp_path / "before" / "sketches")
 
 
 def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:

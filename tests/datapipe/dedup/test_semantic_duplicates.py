@@ -165,7 +165,8 @@ def test_prepare_finds_the_threshold(tmp_path: pathlib.Path, corpus_on_disk: Cal
     crowded = unit_vectors(1, 64) + 0.4 * unit_vectors(300, 64)
     corpus = corpus_on_disk([""] * 300, embeddings_vector=vector_column(crowded))
     ready = FindSemanticDuplicates().prepare(corpus, str(tmp_path))
-    assert 0.9 < (ready.found_threshold or 0) < 0.98
+    assert ready.found_threshold is not None
+    assert 0.9 < ready.found_threshold < 0.98
     assert f"{ready.found_threshold}" in (tmp_path / "notes.json").read_text()
     assert verdicts(list(corpus.parts), ready) == {}
     assert len(verdicts(list(corpus.parts), FindSemanticDuplicates(threshold=0.8))) > 200

@@ -96,6 +96,11 @@ def test_short_records_are_looked_for_whole() -> None:
     assert find_overlaps(pa.array([short, QUESTION]), index).is_valid().to_pylist() == [False, True]
 
 
+def test_the_longest_overlap_is_named() -> None:
+    short = "What is the boiling point of pure water"
+    assert (overlaps(f"{short}? {QUESTION}", short, QUESTION) or "").startswith("set#1: If a train")
+
+
 def test_the_first_record_is_named() -> None:
     assert (overlaps(QUESTION, "Nothing here.", QUESTION, QUESTION) or "").startswith("set#1: ")
 

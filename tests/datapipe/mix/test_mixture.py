@@ -142,6 +142,20 @@ def test_the_seed_chooses_the_documents_and_the_parts_do_not(corpus_of: CorpusOf
     assert first.sum() == other.sum() == 100
 
 
+def test_rows_without_tokens_take_none(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["x"] * 100, tokens=[10, None] * 50)
+    copies, _ = mix(parts, shares={}, tokens=1000)
+    assert copies[::2].tolist() == [2] * 50
+
+
+def test_of_two_steps_as_near_the_lower_is_taken() -> None:
+    gains = np.zeros(STEPS + 1, np.int64)
+    gains[1:3] = 10
+    assert plan_epochs({"a": gains}, {"a": 1.0}, 15) == ({"a": 1 / STEPS}, [])
+    assert plan_epochs({"a": gains}, {"a": 1.0}, 16) == ({"a": 2 / STEPS}, [])
+    assert plan_epochs({"a": gains}, {"a": 1.0}, 20) == ({"a": 1.0}, [])  # the last step of as many tokens
+
+
 def test_removed_rows_take_no_part(corpus_of: CorpusOf) -> None:
     (part,) = corpus_of(["x"] * 4, tokens=[10] * 4, toy_removed=["spam", None, None, "spam"])
     verdicts = pa.Table.from_batches([part] | MixSources(shares={}, tokens=40))

@@ -77,6 +77,14 @@ def test_columns_of_the_user_and_of_the_option_are_written(corpus_of: CorpusOf, 
     ]
 
 
+def test_rows_that_the_mixture_does_not_name_are_not_written(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    copies = pa.array([1, None, 0], pa.int32())
+    table, _ = write(corpus_of(["a", "b", "c"], mixture_copies=copies), tmp_path / "shards")
+    assert table.column("text").to_pylist() == ["a"]
+    # Tokens that nobody has counted are not none.
+    assert json.loads((tmp_path / "shards" / "_manifest.json").read_text())["tokens"] is None
+
+
 @pytest.fixture
 def parts(corpus_of: CorpusOf) -> list[Part]:
     texts = [f"text {i} " + "x" * (i % 97) for i in range(3000)]

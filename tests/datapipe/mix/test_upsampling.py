@@ -43,6 +43,23 @@ def test_what_each_option_does() -> None:
     assert np.array_equal(cluster_weights(sizes[:4], scores[:4] * 0, 0.5, 5.0, 1.0), np.ones(4))
 
 
+def test_the_formula_by_hand() -> None:
+    # The middle cluster begins the better half: rank 1/2, a tenth of the typical size.
+    weights = cluster_weights(np.array([100, 10, 100]), np.array([1, 2, 3.0]), 0.5, 5.0, 1.0)
+    assert weights.tolist() == pytest.approx([1, 10**0.5, 2 * 160 / 210])
+    # Typical is the cluster of the median document, not the median cluster.
+    weights = cluster_weights(np.array([20, 20, 100]), np.array([1, 2, 3.0]), 0.5, 5.0, 1.0)
+    assert weights.tolist() == pytest.approx([1, 1, 2 * 90 / 140])
+
+
+def test_clusters_without_any_score_take_the_mean(corpus_of: CorpusOf) -> None:
+    group = np.repeat([0, 1, 2], [100, 100, 10])
+    scores = [[0.2, 0.9, None][number] for number in group]
+    parts = corpus_of([""] * 210, embeddings_vector=vector_column(unit_vectors(3, 16)[group]), score=scores)
+    found = verdicts(parts, WeighClusters(clusters=3, quality="score", max_growth=2.0))
+    assert [found[row].weight for row in (0, 100, 200)] == pytest.approx([1, 2 * 160 / 210, 10**0.5])
+
+
 def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
     group = np.repeat([0, 1, 2], [100, 50, 10])
     vectors = unit_vectors(3, 16)[group]
