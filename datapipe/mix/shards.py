@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe.mix.mixture import seeded_hash
 from datapipe.read.documents import common_schema
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Part
+from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
 SPILL = "spill"  # the folder of the spilled parts, gone when all is written

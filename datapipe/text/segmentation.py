@@ -50,7 +50,7 @@ _IN_BLOCK, _HAS_CHILDREN = 1, 2
 _FREQUENCY, _FREQUENCIES = 2, (1 << 16) - 1
 _KEY, _KEYS = 18, (1 << 39) - 1
 _FILTER, _GROUPS = 57, 3
-_HASH_FACTOR = 0x1E3779B97F4A7C15
+_HASH_FACTOR = 0x1E3779B97F4A7C15  # as `bit_mixing.GOLDEN` to a table of signed numbers: without the upper bit
 _PART = 1024  # code points looked up at a time, or up to the end of the block: what they need fits into a cache
 
 
