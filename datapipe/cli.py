@@ -109,8 +109,9 @@ def _fail(status: int, error: object) -> int:
 def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     from datapipe.engine.funnel import render_funnel
+    from datapipe.engine.output import RunError
     from datapipe.engine.recipe import RecipeError, load_recipe
-    from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
+    from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, run
     from datapipe.engine.runner import PipelineError, Runner, cause
     from datapipe.engine.worker import give_memory_back
     from datapipe.read.documents import TooManyRejectsError
@@ -119,7 +120,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     give_memory_back()
     started = time.monotonic()
     try:
-        variables = {"beside": _beside(arguments.input[0]), "output": arguments.output}
+        variables = {"input_parent": _input_parent(arguments.input[0]), "output": arguments.output}
         recipe = load_recipe(_recipe_path(arguments.recipe), variables)
         runner = Runner(arguments.workers, tuple(flags), arguments.mode)
     except (RecipeError, ValueError) as error:
@@ -144,7 +145,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     return 0
 
 
-def _beside(path: str) -> str:
+def _input_parent(path: str) -> str:
     """The folder that holds the input folder, or the folder of the input file's folder."""
     from datapipe.store import files
 
@@ -185,7 +186,8 @@ def _recipes() -> int:
 def _stages(name: str | None) -> int:
     import yaml
 
-    from datapipe.engine.recipe import STAGES, defaults
+    from datapipe.engine.recipe import defaults
+    from datapipe.engine.stages import STAGES
 
     for stage in STAGES:
         documentation = inspect.getdoc(stage) or ""
@@ -202,8 +204,9 @@ def _stages(name: str | None) -> int:
 def _look(arguments: argparse.Namespace) -> int:
     from datapipe.engine.explain import UnknownDocumentError, explain
     from datapipe.engine.funnel import count_funnel, render_funnel
+    from datapipe.engine.output import RunError
     from datapipe.engine.report import write_report
-    from datapipe.engine.run import RunError, open_corpus
+    from datapipe.engine.run import open_corpus
 
     try:
         corpus, record = open_corpus(arguments.output)
@@ -213,7 +216,7 @@ def _look(arguments: argparse.Namespace) -> int:
         elif arguments.command == "thresholds":
             print(_fit(corpus, arguments), end="")
         else:
-            funnel = count_funnel(corpus, record["stages"])
+            funnel = count_funnel(corpus, record.stages)
             write_report(corpus, funnel, record)
             print(render_funnel(funnel))
     except (RunError, UnknownDocumentError, ValueError) as error:

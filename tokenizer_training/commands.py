@@ -12,9 +12,12 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from datapipe.engine.run import RUN_FILE, open_corpus
-from datapipe.read import documents
+from datapipe.engine.run import open_corpus
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
+from datapipe.store.record import RUN_FILE
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
@@ -50,10 +53,10 @@ def _batches(inputs: Sequence[str], wanted: list[str]) -> Iterator[pa.RecordBatc
         corpus, _ = open_corpus(inputs[0])
         yield from (batch.select(wanted) for batch in corpus.read(wanted))
         return
-    options = documents.ReadDocuments()
-    for task in documents.plan(inputs, options):
-        for batch in documents.read_groups(task, options):
-            if documents.is_rejects(batch):
+    options = ReadOptions()
+    for task in plan(inputs, options):
+        for batch in read_groups(task, options):
+            if is_rejects(batch):
                 continue
             missing = [name for name in wanted if name not in batch.schema.names]
             if missing:

@@ -312,7 +312,7 @@ class CountPretokens(beam.PTransform):
 
 def _spill(part: Part, form: Name, folder: str, weight: str) -> Iterator[tuple[int, str]]:
     """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
-    batches = part.read(["text", weight] if weight else ["text"])
+    batches = part.read(["text"], named=[weight] if weight else [])
     texts = ((batch.column("text"), batch.column(weight)) if weight else batch.column("text") for batch in batches)
     table = count_pretokens(texts, FORMS[form])
     partition = hash_words(*text_buffers(table.column("word"))) >> np.uint64(64 - PARTITIONS.bit_length() + 1)

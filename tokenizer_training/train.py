@@ -2,14 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from annotated_types import Ge
 
+from datapipe.checks import ColumnOption, Count, PositiveShare
+from datapipe.stage import ProductStage, write_notes
 from datapipe.store import files
-from datapipe.store.corpus import Part
+from datapipe.store.corpus import Part, PartKind
 from datapipe.text.characters import text_buffers
 from tokenizer_training import learn
 from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
@@ -32,10 +35,11 @@ COVERAGE = 0.9999
 
 
 @dataclasses.dataclass(eq=False)
-class TrainTokenizer(beam.PTransform):
+class TrainTokenizer(ProductStage):
     """Learns a tokenizer from the kept text of all parts and writes `tokenizer.json` into its folder.
 
-    Takes parts; gives one dict: what was asked for and what came of it.
+    Takes parts; gives one dict: what was asked for and what came of it. `summary.json` and the counts, in `counts/`,
+    lie beside `tokenizer.json`.
 
     Attributes:
         vocabulary: how many entries to learn on the whole corpus, special tokens and bytes included.
@@ -50,46 +54,41 @@ class TrainTokenizer(beam.PTransform):
         special_tokens: entries that no text is encoded to, ids from 0.
         sample_threshold: how rare pre-tokens are sampled; see `CountPretokens`. 1 = exact.
         weight: the column that says how often a document counts, such as `mixture_copies`; "" for once.
-        folder: where the files go: `tokenizer.json`, `summary.json`, and the counts in `counts/`.
     """
 
-    vocabulary: int = 32000
-    chinese: int = 8000
+    vocabulary: Count = 32000
+    chinese: Annotated[int, Ge(0)] = 8000
     form: Name = "byte_fallback"
-    min_frequency: int = 2
-    max_token_length: int = 32
-    coverage: float = COVERAGE
+    min_frequency: Count = 2
+    max_token_length: Count = 32
+    coverage: PositiveShare = COVERAGE
     alphabet: str = ""
     required_tokens: list[str] = dataclasses.field(default_factory=list)
     special_tokens: list[str] = dataclasses.field(default_factory=lambda: list(CHATML))
-    sample_threshold: int = 10
-    weight: str = ""
-    folder: str = ""
+    sample_threshold: Count = 10
+    weight: ColumnOption = ""
+    folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "tokenizer"
-    version: ClassVar[int] = 1
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    reads: ClassVar[tuple[str, ...]] = ("text",)
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.form not in FORMS:
-            raise ValueError(f"tokenizer: form must be one of {sorted(FORMS)}, got {self.form!r}")
+    def check(self) -> None:
+        """The vocabulary has room for what must be in it, and tokens are ones that the pattern leaves whole."""
         least = len(self.special_tokens) + 256
         if self.vocabulary < least:
             raise ValueError(
                 f"tokenizer: vocabulary must hold the special tokens and 256 bytes, at least {least}, "
                 f"got {self.vocabulary!r}"
             )
-        for field, smallest in (("chinese", 0), ("min_frequency", 1), ("max_token_length", 1), ("sample_threshold", 1)):
-            if getattr(self, field) < smallest:
-                raise ValueError(f"tokenizer: {field} must be at least {smallest}, got {getattr(self, field)!r}")
-        if not 0 < self.coverage <= 1:
-            raise ValueError(f"tokenizer: coverage must be above 0 and at most 1, got {self.coverage!r}")
         check_special_tokens(self.special_tokens, FORMS[self.form])
         check_required_tokens(self.required_tokens, FORMS[self.form])
-        if self.weight:
-            self.reads = ("text", self.weight)  # type: ignore[misc]
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
         return (
@@ -130,7 +129,7 @@ def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
     note = "a vocabulary of {vocabulary:,} entries from {distinct_pretokens:,} distinct pre-tokens"
     if summary["vocabulary"] < summary["vocabulary_asked"]:
         note += "; the corpus has no more than that of the {vocabulary_asked:,} asked for"
-    files.write_json(files.join(options.folder, "notes.json"), [note.format(**summary)])
+    write_notes(options.folder, [note.format(**summary)])
     return summary
 
 

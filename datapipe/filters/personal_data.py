@@ -9,13 +9,13 @@ import datetime
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.store.corpus import append_columns
+from datapipe.stage import DocumentStage
+from datapipe.store.corpus import PartKind
 
 # All patterns are bounded, so that no text makes them take more than linear time, and their digits are ASCII.
 _EMAIL = re.compile(
@@ -92,9 +92,10 @@ def is_chinese_id(number: str) -> bool:
     return "10X98765432"[weighted % 11] == number[17].upper()
 
 
+Entity = Literal["email", "ip", "chinese_id", "phone"]
 # Of each kind: how to find candidates, which of them count, and what stands in their place: addresses that RFC 2606,
 # 5737 and 3849 keep for documentation, so that text and code around them stays well formed.
-_KINDS: dict[str, tuple[tuple[re.Pattern[str], Callable[[str], bool], str], ...]] = {
+_KINDS: dict[Entity, tuple[tuple[re.Pattern[str], Callable[[str], bool], str], ...]] = {
     "email": ((_EMAIL, is_email, "email@example.com"),),
     "ip": ((_IPV4, is_public_ip, "192.0.2.1"), (_IPV6, is_public_ip, "2001:db8::1")),
     "chinese_id": ((_CHINESE_ID, is_chinese_id, "[ID]"),),
@@ -109,7 +110,7 @@ _TRACES = {
 }
 
 
-def mask(text: str, kinds: tuple[str, ...]) -> tuple[str, dict[str, int]]:
+def mask(text: str, kinds: tuple[Entity, ...]) -> tuple[str, dict[Entity, int]]:
     """A text with personal data of some kinds masked, and how often of each."""
     counts = dict.fromkeys(kinds, 0)
     for kind in kinds:
@@ -130,7 +131,7 @@ COUNTS = {kind: f"masked_{kind}" for kind in _KINDS}
 
 
 @dataclasses.dataclass(eq=False)
-class MaskPersonalData(beam.PTransform):
+class MaskPersonalData(DocumentStage):
     """Replace personal data by stand-ins.
 
     Attributes:
@@ -139,21 +140,21 @@ class MaskPersonalData(beam.PTransform):
             public addresses; unlike there, versions (1.2.3.4), git@, example.com and icon@2x.png stay.
     """
 
-    mask: list[str] = dataclasses.field(default_factory=lambda: list(_KINDS))
+    mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_KINDS))
 
     name: ClassVar[str] = "personal_data"
     version: ClassVar[int] = 2
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [("text", pa.string()), ("bytes", pa.int64()), *((column, pa.int32()) for column in COUNTS.values())]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for kind in self.mask:
-            if kind not in _KINDS:
-                raise ValueError(f"personal_data: mask must be of {', '.join(_KINDS)}, got {kind!r}")
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch's texts, masked, and the counts."""
@@ -175,6 +176,3 @@ class MaskPersonalData(beam.PTransform):
         return pa.RecordBatch.from_arrays(
             [array.cast(field.type) for array, field in zip(arrays, self.writes, strict=True)], schema=self.writes
         )
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -14,19 +14,20 @@ import itertools
 import pathlib
 import tempfile
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-import apache_beam as beam
 import fasttext
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.checks import FilesOption
 from datapipe.read import formats
 from datapipe.read.formats.source import Reject, Source
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
+from datapipe.store.corpus import Corpus
 from datapipe.text.bit_mixing import DEGSKI, golden_fold
 from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
 from datapipe.text.fasttext_model import load_model
@@ -235,7 +236,7 @@ def read_examples(paths: Sequence[str]) -> list[str]:
 
 
 @dataclasses.dataclass(eq=False)
-class ScoreQuality(beam.PTransform):
+class ScoreQuality(DocumentStage):
     """Writes the probability that each document is of the good kind, judged by its full text; null text scores 0.
 
     Attributes:
@@ -247,20 +248,18 @@ class ScoreQuality(beam.PTransform):
         trained: the model that `prepare` made; no option.
     """
 
-    positives: list[str] = dataclasses.field(default_factory=list)
-    negatives: list[str] = dataclasses.field(default_factory=list)
-    model: str = ""
+    positives: list[FilesOption] = dataclasses.field(default_factory=list)
+    negatives: list[FilesOption] = dataclasses.field(default_factory=list)
+    model: FilesOption = ""
     model_sha256: str = ""
     good_label: str = GOOD
     trained: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
+    def check(self) -> None:
+        """There are examples of both kinds, or a model, the one that is meant."""
         if bool(self.positives) != bool(self.negatives):
             given, lacking = ("positives", "negatives") if self.positives else ("negatives", "positives")
             raise ValueError(f"quality: {given} without {lacking}: a classifier needs both, got {lacking} []")
@@ -268,7 +267,11 @@ class ScoreQuality(beam.PTransform):
             raise ValueError(f"quality: give either a model or examples, got both ({self.model!r})")
         files.check_sha256("quality: model", self.model, self.model_sha256)
 
-    def missing(self) -> str | None:
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         paths = [self.model] if self.model else [*self.positives, *self.negatives]
         absent = [path for path in paths if not files.exists(path)]
@@ -276,7 +279,7 @@ class ScoreQuality(beam.PTransform):
             return f"no such file: {absent[0]}"
         return None if paths else "no examples and no model given"
 
-    def prepare(self, corpus: Corpus, folder: str) -> "ScoreQuality":  # noqa: ARG002 - the examples are the user's
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the examples are the user's
         """Train on the examples; the model and its held-out AUC go into `folder`."""
         if self.model:
             return self
@@ -289,9 +292,7 @@ class ScoreQuality(beam.PTransform):
         with files.whole_file(path) as sink:
             sink.write(content)
         files.write_json(files.join(folder, RESULT_FILE), result)
-        ready = dataclasses.replace(self)
-        ready.trained = path
-        return ready
+        return self.ready(trained=path)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the column of `writes`."""
@@ -303,7 +304,3 @@ class ScoreQuality(beam.PTransform):
         else:
             scores = load_model(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the column to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -12,13 +12,12 @@ from collections import Counter
 from collections.abc import Collection
 from typing import Any, ClassVar, NamedTuple
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.filters import measurements
-from datapipe.store.corpus import append_columns
+from datapipe.stage import DocumentStage
 from datapipe.text import words
 
 MIN, MAX = "min", "max"
@@ -191,7 +190,7 @@ LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
 
 
 @dataclasses.dataclass(eq=False)
-class ApplyRules(beam.PTransform):
+class ApplyRules(DocumentStage):
     """Names the first rule that a document fails, and all of them.
 
     `rules_removed` is the first failed rule's name, null for a document that passes; `rules_failed` lists every failed
@@ -212,11 +211,10 @@ class ApplyRules(beam.PTransform):
     thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "rules"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("language", *measurements.SCHEMA.names)
     writes: ClassVar[pa.Schema] = pa.schema([("rules_removed", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
-    def __post_init__(self) -> None:
-        super().__init__()
+    def check(self) -> None:
+        """Check how the options go together."""
         for option in ("rule_sets", "thresholds"):
             if not isinstance(getattr(self, option), dict):
                 raise ValueError(f"rules: {option} must map languages, got {getattr(self, option)!r}")
@@ -236,6 +234,10 @@ class ApplyRules(beam.PTransform):
                 check_known(f"rules: {field}: unknown rule", name, rules)
                 if threshold is not None:
                     _check_threshold(f"{field}.{name}", rules[name], threshold)
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("language", *measurements.SCHEMA.names)
 
     def _group(self, language: str) -> str:
         return language if language in LANGUAGE_SETS or language in self.rule_sets else DEFAULT
@@ -269,10 +271,6 @@ class ApplyRules(beam.PTransform):
                     failures[row].append(name)
         removed = [failed[0] if failed else None for failed in failures]
         return pa.RecordBatch.from_pydict({"rules_removed": removed, "rules_failed": failures}, schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Batches with the decisions appended."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
 
 
 def _fails(rule: Rule, measured: pa.Array) -> npt.NDArray[np.bool_]:

@@ -8,15 +8,15 @@ import functools
 from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.checks import FilesOption
 from datapipe.filters.quality import read_examples
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import append_columns
 from datapipe.text.characters import HAN, LETTER, MARK, SPACE, class_table, decode, lower_table, text_buffers
 from datapipe.text.fasttext_model import load_model
 
@@ -155,7 +155,7 @@ def load_words(paths: tuple[str, ...]) -> WordList:
 
 
 @dataclasses.dataclass(eq=False)
-class ScoreSafety(beam.PTransform):
+class ScoreSafety(DocumentStage):
     """Writes how many different listed words a document has, also per line, and the share of its letters in them.
 
     `safety_score` is the classifier's probability that the document is offensive; null without a classifier.
@@ -167,23 +167,23 @@ class ScoreSafety(beam.PTransform):
         bad_label: its label for the offensive.
     """
 
-    words: list[str] = dataclasses.field(default_factory=list)
-    model: str = ""
+    words: list[FilesOption] = dataclasses.field(default_factory=list)
+    model: FilesOption = ""
     model_sha256: str = ""
     bad_label: str = "toxic"
 
     name: ClassVar[str] = "safety"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = SCHEMA
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if isinstance(self.words, str):
-            raise ValueError(f"safety: words must be a list of files, got {self.words!r}")
+    def check(self) -> None:
+        """The model is the one that is meant."""
         files.check_sha256("safety: model", self.model, self.model_sha256)
 
-    def missing(self) -> str | None:
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         paths = [*self.words, *([self.model] if self.model else [])]
         absent = [path for path in paths if not files.exists(path)]
@@ -207,7 +207,3 @@ class ScoreSafety(beam.PTransform):
             scores,
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the columns to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -1,7 +1,7 @@
 """Removes instruction samples that share an n-gram with an evaluation set, so that a test stays a test.
 
 The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
-alone unless `kinds` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
+alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
 A token is what GPT-3 calls a word: lower case, punctuation, symbols and control characters removed without trace
 ("don't" is "dont"), split at white space; and each Han or kana character is a token of its own.
@@ -10,20 +10,22 @@ A token is what GPT-3 calls a word: lower case, punctuation, symbols and control
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Self
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from annotated_types import Ge, Le, MinLen
 
+from datapipe.checks import Count, FilesOption
 from datapipe.read import formats
 from datapipe.read.instructions import MARKUP
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import PART_KINDS, Corpus, append_columns
+from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
 
@@ -289,7 +291,7 @@ def _load_index(path: str) -> pa.Table:
 
 
 @dataclasses.dataclass(eq=False)
-class Decontaminate(beam.PTransform):
+class Decontaminate(DocumentStage):
     """Mark instruction samples that overlap an evaluation set.
 
     Attributes:
@@ -298,34 +300,35 @@ class Decontaminate(beam.PTransform):
         ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
         shortest: an evaluation record without a text of `ngram` tokens is looked for by its longest text as a whole, if
             that has so many tokens: 8 is the shortest overlap that GPT-3 counts.
-        kinds: the parts that are looked at: "instruction", "document".
+        parts: the kinds of parts that are looked at: "instruction", "document".
     """
 
-    evaluation: list[str] = dataclasses.field(default_factory=list)
+    evaluation: list[FilesOption] = dataclasses.field(default_factory=list)
     fields: list[str] = dataclasses.field(default_factory=list)
-    ngram: int = 13
-    shortest: int = 8
-    kinds: tuple[str, ...] = ("instruction",)
+    ngram: Annotated[int, Ge(1), Le(255)] = 13
+    shortest: Count = 8
+    parts: Annotated[list[PartKind], MinLen(1)] = dataclasses.field(default_factory=lambda: ["instruction"])
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_removed", pa.string()), ("decontamination_match", pa.string())]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not 1 <= self.ngram <= 255:
-            raise ValueError(f"decontamination: ngram must be from 1 to 255 tokens, got {self.ngram!r}")
+    def check(self) -> None:
+        """A short record is looked for by no more than an n-gram."""
         if not 1 <= self.shortest <= self.ngram:
             raise ValueError(f"decontamination: shortest must be from 1 to ngram ({self.ngram}), got {self.shortest!r}")
-        if not self.kinds or not {*self.kinds} <= {*PART_KINDS}:
-            raise ValueError(f"decontamination: kinds must be of {', '.join(PART_KINDS)}, got {self.kinds!r}")
-        self.kinds = tuple(self.kinds)
 
-    def missing(self) -> str | None:
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def skip_reason(self) -> str | None:
         """Why there is nothing to do, if so."""
         if not self.evaluation:
             return "no evaluation set given"
@@ -333,15 +336,14 @@ class Decontaminate(beam.PTransform):
             return f"no evaluation set at {', '.join(self.evaluation)}"
         return None
 
-    def prepare(self, corpus: Corpus, folder: str) -> "Decontaminate":  # noqa: ARG002 - it learns from files alone
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns from files alone
         """Write the n-grams of the evaluation sets into the folder and return the transform that looks for them."""
         texts, records = [], []
         for path in self.evaluation:
             for record, text in read_evaluation(path, self.fields):
                 texts.append(text)
                 records.append(record)
-        ready = dataclasses.replace(self)
-        ready.index = files.join(folder, "ngrams.parquet")
+        ready = self.ready(index=files.join(folder, "ngrams.parquet"))
         files.write_table(
             ready.index, evaluation_index(pa.array(texts, pa.string()), records, self.ngram, self.shortest)
         )
@@ -358,6 +360,3 @@ class Decontaminate(beam.PTransform):
         matches = find_overlaps(texts, _load_index(self.index))
         removed = pc.if_else(matches.is_valid(), "evaluation_overlap", pa.scalar(None, pa.string()))
         return pa.record_batch([removed, matches], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | "Mark" >> beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

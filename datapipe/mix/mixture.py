@@ -6,19 +6,22 @@ the documents of one group stand to each other; the shares here say how the grou
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import MinLen
 
-from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part
+from datapipe.checks import ColumnOption, Count, Seed, Share
+from datapipe.stage import CorpusStage, write_notes
+from datapipe.store.corpus import Corpus, Part, PartKind
 from datapipe.text.bit_mixing import uniform_draw
 
 REST = ""  # the pooled group of all documents whose group has no share of its own
+PART_KIND = "part_kind"  # groups by what a part holds, which is no column
 NONE = "none"  # the group of documents that have no value in the column
 VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_removed", pa.string())])
 STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within 0.006 % of its tokens
@@ -146,12 +149,12 @@ def _sum(gains: Iterable[bytes]) -> bytes:
 
 
 @dataclasses.dataclass(eq=False)
-class MixSources(beam.PTransform):
+class MixSources(CorpusStage):
     """Set how many copies of each kept row are exported, so that groups take their shares of the tokens.
 
     Attributes:
-        by: the column that groups the rows: "kind" ("document", "instruction"), "source", "language", ... Rows without
-            a value are the group "none": by "language", that is the instructions.
+        by: the column that groups the rows: "part_kind" ("document", "instruction"), "source", "language", one of your
+            own, ... Rows without a value are the group "none": by "language", that is the instructions.
         shares: share of the tokens of each group, from 0 to 1. Other groups have the rest, in their natural
             proportions. By default 5 % instructions, as GLM-130B.
         max_epochs: no document is taken more often: "generally" 5 times in Skywork.
@@ -160,53 +163,53 @@ class MixSources(beam.PTransform):
         folder: where a line is written for each share that could not be met; empty: nowhere.
     """
 
-    by: str = "kind"
-    shares: dict[str, float] = dataclasses.field(default_factory=lambda: {"instruction": 0.05})
-    max_epochs: int = 5
-    tokens: int | None = None
-    seed: int = 0
-    folder: str = ""
+    by: Annotated[ColumnOption, MinLen(1)] = PART_KIND
+    shares: dict[str, Share] = dataclasses.field(default_factory=lambda: {"instruction": 0.05})
+    max_epochs: Count = 5
+    tokens: Count | None = None
+    seed: Seed = 0
+    folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "mixture"
-    version: ClassVar[int] = 1
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    may_read: ClassVar[tuple[str, ...]] = ("upsampling_weight",)
     writes: ClassVar[pa.Schema] = pa.schema(list(VERDICTS)[1:])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not self.by:
-            raise ValueError(f"mixture: by must name a column, got {self.by!r}")
-        if any(not group or not 0 <= share <= 1 for group, share in self.shares.items()):
-            raise ValueError(f"mixture: shares must be from 0 to 1, each of a named group, got {self.shares!r}")
+    def check(self) -> None:
+        """The shares are those of groups, and of one whole."""
+        if "" in self.shares:
+            raise ValueError(f"mixture: shares must each be of a named group, got {self.shares!r}")
         if sum(self.shares.values()) > 1 + 1e-9:
             raise ValueError(f"mixture: shares must not exceed 1 together, got {self.shares!r}")
-        if self.max_epochs < 1:
-            raise ValueError(f"mixture: max_epochs must be at least 1, got {self.max_epochs!r}")
-        if self.tokens is not None and self.tokens < 1:
-            raise ValueError(f"mixture: tokens must be at least 1, got {self.tokens!r}")
-        if self.seed < 0:
-            raise ValueError(f"mixture: seed must not be negative, got {self.seed!r}")
 
-    @property
-    def reads(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return ("tokens",) if self.by == "kind" else ("tokens", self.by)
+        return ("tokens",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "MixSources":  # noqa: ARG002 - the plan is part of the pipeline
+    def optional(self) -> tuple[str, ...]:
+        """How often a document deserves to be seen, where that is weighed."""
+        return ("upsampling_weight",)
+
+    def named_columns(self) -> tuple[str, ...]:
+        """The column that groups the rows, unless it is the kind of the part."""
+        return () if self.by == PART_KIND else (self.by,)
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the plan is part of the pipeline
         """The transform, with the folder for its notes."""
-        return dataclasses.replace(self, folder=folder)
+        return self.ready(folder=folder)
 
     def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
         """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and draw of each."""
-        batches = list(part.read(["tokens"], optional=[self.by, *self.may_read]))
+        batches = list(part.read(["tokens"], optional=[self.by, *self.optional()]))
         if not batches:
             return
         table = pa.Table.from_batches(batches)
         if self.by in part.columns:
             group = table.column(self.by).cast(pa.string()).fill_null(NONE)
         else:
-            group = pa.repeat(part.kind if self.by == "kind" else NONE, len(table))
+            group = pa.repeat(part.kind if self.by == PART_KIND else NONE, len(table))
         place = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
         weights = np.ones(len(table))
         if "upsampling_weight" in part.columns:
@@ -229,7 +232,7 @@ class MixSources(beam.PTransform):
         gains = {group: np.frombuffer(packed[group], np.int64) for group in sorted(packed)}
         epochs, notes = plan_epochs(gains, self.shares, self.tokens)
         if self.folder:
-            files.write_json(files.join(self.folder, "notes.json"), notes)
+            write_notes(self.folder, notes)
         return epochs
 
     def _verdicts(self, part: Part, epochs: Mapping[str, float]) -> Iterator[pa.RecordBatch]:

@@ -12,5 +12,7 @@ def test_a_package_that_is_there_is_imported() -> None:
 
 
 def test_a_missing_package_names_the_extra() -> None:
-    with pytest.raises(MissingExtraError, match=r"^a model needs the package no_such_package: .*datapipe-llm\[models\]"):
+    with pytest.raises(
+        MissingExtraError, match=r"^a model needs the package no_such_package: .*datapipe-llm\[models\]"
+    ):
         load_extra("no_such_package.inner", "models", "a model")

@@ -115,7 +115,7 @@ def test_a_corpus_grows_by_what_is_new_though_the_earlier_text_is_gone(
     for path in first.iterdir():
         if path.name != "sketches":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    against = "- earlier_duplicates: {against: '{beside}/first/sketches'}"
+    against = "- earlier_duplicates: {against: '{input_parent}/first/sketches'}"
     stages = f"- sketches: {{sketch: datasketch}}\n  {against}\n  - near_duplicates"
     output = run(tmp_path, "second", stages, TEXTS | {"alone again": page([*words(5), "end"])})
     corpus, _ = open_corpus(output)

@@ -9,7 +9,7 @@ from datapipe.cli import RECIPES
 from datapipe.engine.recipe import STAGES, RecipeError, load_recipe, matches
 from datapipe.read.documents import read_groups
 
-VARIABLES = {"beside": "/data", "output": "/out"}
+VARIABLES = {"input_parent": "/data", "output": "/out"}
 
 
 def load(tmp_path: pathlib.Path, text: str) -> Any:
@@ -27,7 +27,7 @@ def test_a_recipe_gives_its_stages_in_order(tmp_path: pathlib.Path) -> None:
 
 
 def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
-    text = "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n"
+    text = "stages:\n  - documents\n  - instructions: {paths: ['{input_parent}/instructions']}\n"
     assert load(tmp_path, text).stages[1].paths == ["/data/instructions"]
 
 

@@ -23,14 +23,14 @@ stages:
   - language
   - measurements
   - rules
-  - quality: {positives: ["{beside}/good.jsonl"], negatives: ["{beside}/bad.jsonl"]}
+  - quality: {positives: ["{input_parent}/good.jsonl"], negatives: ["{input_parent}/bad.jsonl"]}
   - quality_filter: {min_score: 0.0}
   - exact_duplicates
   - repeated_text: {keep_copies: {line: 1, window: 1}}
   - cut_repeated_text
   - near_duplicates
-  - instructions: {paths: ["{beside}/instructions"]}
-  - decontamination: {evaluation: ["{beside}/evaluation"]}
+  - instructions: {paths: ["{input_parent}/instructions"]}
+  - decontamination: {evaluation: ["{input_parent}/evaluation"]}
   - tokenizer: {vocabulary: 600}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
   - mixture
@@ -134,7 +134,7 @@ def do(tmp_path: pathlib.Path, base: str, lines: list[str] | None = None) -> Out
     path = tmp_path / "toy.yaml"
     path.write_text(RECIPE)
     output = files.join(base, "out")
-    recipe = load_recipe(str(path), {"output": output, "beside": base})
+    recipe = load_recipe(str(path), {"output": output, "input_parent": base})
     return run(recipe, [files.join(base, "documents")], output, Runner(1), (lines if lines is not None else []).append)
 
 

@@ -83,7 +83,7 @@ def inputs(tmp_path: pathlib.Path) -> str:
 def recipe(tmp_path: pathlib.Path, output: str, min_words: int = 50, text: str = RECIPE) -> Any:
     path = tmp_path / "toy.yaml"
     path.write_text(text.replace("MIN_WORDS", str(min_words)))
-    return load_recipe(str(path), {"output": output, "beside": str(tmp_path)})
+    return load_recipe(str(path), {"output": output, "input_parent": str(tmp_path)})
 
 
 def do(tmp_path: pathlib.Path, inputs: list[str], name: str = "out", min_words: int = 50, **how: Any) -> Outcome:
@@ -307,9 +307,7 @@ def test_an_output_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, in
 
 
 def test_a_stage_without_its_data_says_so_and_the_run_goes_on(tmp_path: pathlib.Path, inputs: str) -> None:
-    quality = (
-        "  - quality: {positives: ['{beside}/no.jsonl'], negatives: ['{beside}/none.jsonl']}\n  - quality_filter\n"
-    )
+    quality = "  - quality: {positives: ['{input_parent}/no.jsonl'], negatives: ['{input_parent}/none.jsonl']}\n  - quality_filter\n"
     text = RECIPE.replace("  - exact_duplicates\n", quality + "  - exact_duplicates\n")
     output = str(tmp_path / "out")
     outcome = run(recipe(tmp_path, output, text=text), [inputs], output, Runner(1), LINES.append)
