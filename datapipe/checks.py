@@ -13,6 +13,7 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any
 
+import langcodes
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -32,6 +33,24 @@ Share = Annotated[float, Ge(0), Le(1)]
 PositiveShare = Annotated[float, Gt(0), Le(1)]
 Positive = Annotated[float, Gt(0)]
 NotNegative = Annotated[float, Ge(0)]
+
+
+# Beside ISO 639: source code, unknown, and the label of lid.176 that ISO 639 has withdrawn.
+OTHER_LANGUAGES = ("code", "und", "eml")
+
+
+def is_language(name: str) -> bool:
+    """Whether documents can bear this language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
+    return name in OTHER_LANGUAGES or langcodes.tag_is_valid(name)
+
+
+def _language(name: str) -> str:
+    if not is_language(name):
+        raise ValueError("a language code of ISO 639, 'code' or 'und'")
+    return name
+
+
+Language = Annotated[str, pydantic.AfterValidator(_language)]  # as in the column `language`
 
 _CONFIG = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
 _TYPES = {
@@ -90,12 +109,22 @@ def check_value(where: str, hint: Any, value: Any) -> None:
         path, inner = _resolve(hint, failure["loc"])
         must = _range(inner) if failure["type"].endswith(("_than", "_than_equal")) else None
         must = must or " or ".join(dict.fromkeys(_requirement(each) for each in failures))
-        raise ValueError(f"{where}{path} must be {must}, got {failure['input']!r}") from None
+        verb = "must" if must.startswith("have ") else "must be"
+        raise ValueError(f"{where}{path} {verb} {must}, got {failure['input']!r}") from None
 
 
 def _requirement(failure: Any) -> str:
     if failure["type"] == "literal_error":
         return f"one of {failure['ctx']['expected'].replace(' or ', ', ')}"
+    if failure["type"] == "value_error":
+        return str(failure["ctx"]["error"])
+    if failure["type"] == "too_short":
+        count = failure["ctx"]["min_length"]
+        return f"have at least {count} item{'s' * (count > 1)}"
+    if failure["type"] == "string_too_short":
+        return "have at least 1 character"
+    if failure["type"] == "too_long":
+        return f"have at most {failure['ctx']['max_length']} items"
     return _TYPES.get(failure["type"]) or failure["msg"].removeprefix("Input should be ")
 
 

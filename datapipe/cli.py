@@ -37,9 +37,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
     run.add_argument("--input", nargs="+", required=True, help="files, folders or globs of documents")
     run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
-    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local worker processes (default: one a core)")
+    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local workers (default: one a core)")
     run.add_argument(
-        "--mode", default="auto", choices=["auto", "in_memory", "multi_processing"], help=argparse.SUPPRESS
+        "--mode",
+        default="auto",
+        choices=["auto", "in_memory", "multi_threading", "multi_processing"],
+        help=argparse.SUPPRESS,
     )
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
 
@@ -114,6 +117,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, run
     from datapipe.engine.runner import PipelineError, Runner, cause
     from datapipe.engine.worker import give_memory_back
+    from datapipe.extras import MissingExtraError
     from datapipe.read.documents import TooManyRejectsError
     from datapipe.store import files
 
@@ -127,7 +131,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         return _fail(2, error)
     try:
         outcome = run(recipe, arguments.input, arguments.output, runner, print)
-    except RunError as error:
+    except (RunError, MissingExtraError) as error:
         return _fail(2, error)
     except (PipelineError, ConservationError, NoDocumentsError, TooManyRejectsError, OSError) as error:
         status = _fail(1, cause(error))

@@ -160,6 +160,10 @@ class DocumentStage(Stage):
     kept_rows_only: ClassVar[bool] = False
     """Whether it sees only the rows that no earlier stage has removed; the others are null."""
 
+    def learns_from_corpus(self) -> bool:
+        """Whether `prepare` reads the corpus, so that no earlier stage can be in its pass; options may decide."""
+        return False
+
     @abc.abstractmethod
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns of `writes` for a batch with the columns that it requires and names, as many rows."""

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datapipe.checks import Count, FilesOption, Seed
+from datapipe.extras import check_extra, load_extra
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
@@ -195,16 +196,16 @@ def load_model(model: str, device: str | None, precision: str, max_tokens: int |
     """A `SentenceTransformer`, loaded once in a process; weights from safetensors only, no code from the model.
 
     Raises:
+        MissingExtraError: if the packages that models need are not installed.
         ValueError: if there is no such model here, or it has no safetensors.
     """
-    # Loading torch and transformers takes seconds, and the default model needs neither.
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
+    purpose = f"embeddings: model {model!r}"
+    torch = load_extra("torch", "models", purpose)
+    sentence_transformers = load_extra("sentence_transformers", "models", purpose)
+    logging = load_extra("transformers.utils.logging", "models", purpose)
     logging.disable_progress_bar()
     try:
-        loaded = SentenceTransformer(
+        loaded = sentence_transformers.SentenceTransformer(
             model,
             device=device,
             trust_remote_code=False,
@@ -262,7 +263,9 @@ class EmbedDocuments(DocumentStage):
     kept_rows_only: ClassVar[bool] = True
 
     def check(self) -> None:
-        """The model is the one that is meant."""
+        """The model is the one that is meant, and can be loaded here."""
+        if self.model != HASHED_NGRAMS:
+            check_extra("sentence_transformers", "models", f"embeddings: model {self.model!r}")
         if self.model_sha256:
             weights = files.join(self.model, "model.safetensors")
             if not files.exists(weights):
@@ -275,6 +278,10 @@ class EmbedDocuments(DocumentStage):
 
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)
+
+    def learns_from_corpus(self) -> bool:
+        """Whether the weights of tokens are learnt from a sample."""
+        return self.model == HASHED_NGRAMS
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Learn the weights of `hashed_ngrams` from a sample of the documents; for other models, load them once.

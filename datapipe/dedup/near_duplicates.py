@@ -20,7 +20,7 @@ from apache_beam.io.filesystems import FileSystems
 from datapipe.checks import ColumnOption, Count, PositiveShare
 from datapipe.dedup.exact_duplicates import check_quality, losses
 from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
-from datapipe.dedup.sketches import sketches
+from datapipe.dedup.sketches import check_sketch, sketches
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
 from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
 from datapipe.stage import CorpusStage, RunPipeline
@@ -213,11 +213,12 @@ class FindNearDuplicates(CorpusStage):
     writes: ClassVar[pa.Schema] = _WRITES
 
     def check(self) -> None:
-        """The bands fit into the signature."""
+        """The bands fit into the signature, which can be made here."""
         if self.slots < self.bands * self.rows:
             raise ValueError(
                 f"near_duplicates: slots must be at least bands * rows = {self.bands * self.rows}, got {self.slots!r}"
             )
+        check_sketch(self.name, self.sketch)
 
     def optional(self) -> tuple[str, ...]:
         """The quality, where documents have it."""

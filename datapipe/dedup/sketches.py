@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import Count
+from datapipe.extras import check_extra
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
@@ -44,6 +45,16 @@ def sketches(
     return found, np.diff(bounds) > 0
 
 
+def check_sketch(stage: str, sketch: str) -> None:
+    """Check that what makes a kind of sketch is installed.
+
+    Raises:
+        MissingExtraError: if it is not.
+    """
+    if sketch in DATASKETCH_SCHEMES:
+        check_extra("datasketch", "datasketch", f"{stage}: sketch {sketch!r}")
+
+
 def sketch_options(sketch: str, slots: int, shingle_size: int) -> dict[str, Any]:
     """What two sketches must share to be compared."""
     return {"sketch": sketch, "slots": slots, "shingle_size": shingle_size}
@@ -69,6 +80,10 @@ class SketchDocuments(DocumentStage):
 
     name: ClassVar[str] = "sketches"
     writes: ClassVar[pa.Schema] = pa.schema([("sketch", pa.binary())])
+
+    def check(self) -> None:
+        """The sketch can be made here."""
+        check_sketch(self.name, self.sketch)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

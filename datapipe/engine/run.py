@@ -1,17 +1,19 @@
-"""The driver: runs a recipe's stages in order, one Beam pipeline each, and accounts for every document.
+"""The driver: runs a recipe's stages in order, one Beam pipeline a pass, and accounts for every document.
 
-A stage's key is a hash of its options, its version, the files that they name and the keys of the stages whose columns
-it sees. `run.json` in the output folder holds the keys of the stages that are done; a stage whose key stands there is
-not run again, and one that was interrupted resumes with the parts that it lacks.
+Consecutive document stages are one pass: they read the text once, and each writes its own columns. Any other stage is a
+pass of its own. A stage's key is a hash of its options, its version, the files that they name and the keys of the
+stages whose columns it sees. `run.json` in the output folder holds the keys of the stages that are done; a stage whose
+key stands there is not run again, and one that was interrupted resumes with the parts that it lacks.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -24,11 +26,12 @@ from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.report import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
+from datapipe.engine.stages import BY_NAME
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files
 from datapipe.store.corpus import REMOVED, Corpus, part_path
-from datapipe.store.record import FORMAT, RUN_FILE, Done, RunRecord, Skipped, with_stage
+from datapipe.store.record import FORMAT, RUN_FILE, Done, RunRecord, Skipped, SourceResult, with_stage
 
 ERROR_LOG = "error.log"
 REJECTS = "rejects"
@@ -78,13 +81,12 @@ def run(
     with lock_output(output):
         files.remove(files.join(output, ERROR_LOG))
         driver = _Driver(recipe, inputs, output, runner, report)
-        for stage in recipe.stages:
-            try:
-                driver.run_stage(stage)
-            except ValueError as error:  # what a stage's options name is not there, or not what they say
-                raise RunError(str(error)) from error
-            except PipelineError as error:
-                raise type(error)(f"{stage.name}: {error}") from error
+        try:
+            for stage in recipe.stages:
+                driver.take(stage)
+            driver.run_pass()
+        except ValueError as error:  # what a stage's options name is not there, or not what they say
+            raise RunError(str(error)) from error
         funnel = count_funnel(driver.corpus, driver.record.stages)
         _check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
@@ -124,12 +126,14 @@ class _Driver:
         self.keys: dict[str, str] = {}
         self.writers: dict[str, set[str]] = {}
         self.skipped_columns: set[str] = set()
+        self.deciders: list[str] = []  # stages whose work decides which rows later ones see
+        self.pending: list[DocumentStage] = []  # of the pass that is to run next
         earlier = RunRecord.read(output)
         if earlier and (earlier.format, earlier.recipe.get("name")) != (FORMAT, recipe.name):
             what = f"a run of the recipe {earlier.recipe.get('name')!r}" if earlier.format == FORMAT else "an older run"
             raise RunError(f"{output} holds {what}: choose another folder, or delete it")
         self.earlier = dict(earlier.stages) if earlier else {}
-        self.running = earlier.running if earlier else None
+        self.running = earlier.running if earlier else {}
         self.record = RunRecord(
             recipe={
                 "name": recipe.name,
@@ -148,16 +152,16 @@ class _Driver:
 
     def clear(self) -> None:
         """Remove what earlier runs made by stages that this one skipped or does not name."""
-        for name in self.earlier:
+        for name in {**self.earlier, **self.running}:
             if self.record.done(name) is None:
                 files.remove(self.corpus.folder(name))
                 for path in files.list_folder(self.corpus.folder(REJECTS)):
                     if path.rpartition("/")[2].startswith(f"{name}-"):
                         files.remove(path)
-        self.earlier = {}
+        self.earlier, self.running = {}, {}
 
-    def run_stage(self, stage: Stage) -> None:
-        """Run a stage, or find it done, or report why it has nothing to do.
+    def take(self, stage: Stage) -> None:
+        """Run a stage or put it into the next pass, or find it done, or report why it has nothing to do.
 
         Raises:
             ValueError: if an option names a column that nobody has.
@@ -165,30 +169,46 @@ class _Driver:
         """
         reason = self._skip_reason(stage)
         if reason:
+            self.run_pass()
             self.record.stages[stage.name] = Skipped(reason)
             self.skipped_columns.update(stage.writes.names)
             self.report(f"{stage.name:20}  skipped: {reason}")
             return
         key = self._key(stage)
         done = self.earlier.get(stage.name)
-        if isinstance(done, Done) and done.key == key and self._still_there(stage, done):
-            self.corpus = with_stage(self.corpus, stage.name, done)
-            self.report(f"{stage.name:20}  as before")
-        else:
-            done = self._run(stage, key)
-        self.record.stages[stage.name] = done
+        as_before = isinstance(done, Done) and done.key == key and self._still_there(stage, done)
+        if as_before or not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
+            self.run_pass()
         self.keys[stage.name] = key
-        columns = set(done.columns)
-        if done.source:
-            columns.update(*(part.user_columns for part in done.source.parts))
-            self.text_bytes += sum(part.bytes for part in done.source.parts)
-        for column in columns:
+        if as_before and isinstance(done, Done):
+            self.corpus = with_stage(self.corpus, stage.name, done)
+            self.record.stages[stage.name] = done
+            self.report(f"{stage.name:20}  as before")
+            self._report_notes(done)
+            if done.source:
+                self._take_source(stage, done.source)
+        elif isinstance(stage, DocumentStage):
+            self._begin(stage)
+            self.pending.append(stage)
+        else:
+            self._run_alone(stage)
+        for column in stage.writes.names:
             self.writers.setdefault(column, set()).add(stage.name)
+        if isinstance(stage, Source) or any(column.endswith(REMOVED) for column in stage.writes.names):
+            self.deciders.append(stage.name)
+
+    def _take_source(self, stage: Stage, source: SourceResult) -> None:
+        for part in source.parts:
+            self.text_bytes += part.bytes
+            for column in part.user_columns:
+                self.writers.setdefault(column, set()).add(stage.name)
+        if not self.corpus.parts:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in source.rejects_by_reason.items())
+            raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
+
+    def _report_notes(self, done: Done) -> None:
         for note in done.notes:
             self.report(f"{'':20}  {note}")
-        if done.source and not self.corpus.parts:
-            reasons = ", ".join(f"{count:,} {reason}" for reason, count in done.source.rejects_by_reason.items())
-            raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
 
     def _skip_reason(self, stage: Stage) -> str | None:
         """Why a stage has nothing to work on, in one line."""
@@ -218,9 +238,10 @@ class _Driver:
             seen |= self.writers.get(column, set())
         if isinstance(stage, Source):
             # The numbers of new parts follow on those there are.
-            seen |= {name for name in self.keys if self._is_source(name)}
+            seen |= {name for name in self.keys if issubclass(BY_NAME[name], Source)}
         elif not isinstance(stage, DocumentStage) or stage.kept_rows_only:
-            seen |= {name for name in self.keys if self._decides(name)}
+            # It sees only the rows still kept.
+            seen |= set(self.deciders)
         content = {
             "format": FORMAT,
             "stage": stage.name,
@@ -233,15 +254,6 @@ class _Driver:
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
-    def _is_source(self, name: str) -> bool:
-        done = self.record.done(name)
-        return done is not None and done.source is not None
-
-    def _decides(self, name: str) -> bool:
-        """Whether what a stage did decides which rows later stages see."""
-        done = self.record.done(name)
-        return self._is_source(name) or (done is not None and any(c.endswith(REMOVED) for c in done.columns))
-
     def _still_there(self, stage: Stage, done: Done) -> bool:
         """Whether the files of a stage that the record calls done are in their place."""
         folder = self.corpus.folder(stage.name)
@@ -253,39 +265,66 @@ class _Driver:
             numbers = [part.number for part in self.corpus.of_kind(done.part_kinds)]
         return all(files.exists(part_path(folder, number)) for number in numbers)
 
-    def _run(self, stage: Stage, key: str) -> Done:
-        folder = self.corpus.folder(stage.name)
-        if self.running != (stage.name, key):
+    def _begin(self, stage: Stage) -> None:
+        """Make the stage's folder ready: what an interrupted run of the same key has left stays, all else goes."""
+        folder, key = self.corpus.folder(stage.name), self.keys[stage.name]
+        if self.running.get(stage.name) != key:
             # In this order: a run that is stopped in between finds neither old files under the new key nor the reverse.
             files.remove(folder)
             self.earlier.pop(stage.name, None)
-            self.running = (stage.name, key)
+            self.running[stage.name] = key
             self.save()
         files.make_folder(folder)
         files.remove_temporary(folder)
-        ready = stage.prepare(self.corpus, folder)
-        with Progress(self.corpus.root, stage.name) as progress:
-            done = self._run_kind(ready, folder, progress)
+
+    def _end(self, stage: Stage, done: Done) -> None:
+        """Take up what a stage has made, check it, and record it."""
+        done = dataclasses.replace(
+            done,
+            key=self.keys[stage.name],
+            notes=read_notes(self.corpus.folder(stage.name)),
+            seconds=round(done.seconds, 2),
+        )
         self.corpus = with_stage(self.corpus, stage.name, done)
         self._check(stage, done)
-        done = dataclasses.replace(done, key=key, notes=read_notes(folder))
-        self.running = None
+        self.running.pop(stage.name)
         self.record.stages[stage.name] = done
         self.save()
         rows = sum(part.rows for part in self.corpus.of_kind(stage.part_kinds()))
         self.report(f"{stage.name:20}  {rows:>12,} rows  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB")
-        return done
+        self._report_notes(done)
 
-    def _run_kind(self, stage: Stage, folder: str, progress: Progress) -> Done:
-        if isinstance(stage, Source):
-            return self._run_source(stage, folder, progress)
-        if isinstance(stage, DocumentStage):
-            return self._run_document_stage(stage, folder, progress)
-        if isinstance(stage, CorpusStage):
-            return self._run_corpus_stage(stage, folder, progress)
-        if isinstance(stage, ProductStage):
-            return self._run_product_stage(stage, folder, progress)
-        raise TypeError(f"{stage.name}: {type(stage).__name__} is none of the four kinds of stages")
+    def _run_alone(self, stage: Stage) -> None:
+        """Run a stage that is a pass of its own."""
+        self._begin(stage)
+        folder = self.corpus.folder(stage.name)
+        ready = stage.prepare(self.corpus, folder)
+        with Progress(self.corpus.root, stage.name) as progress, _named(stage.name):
+            if isinstance(ready, Source):
+                done = self._run_source(ready, folder, progress)
+            elif isinstance(ready, CorpusStage):
+                done = self._run_corpus_stage(ready, folder, progress)
+            elif isinstance(ready, ProductStage):
+                done = self._run_product_stage(ready, folder, progress)
+            else:
+                raise TypeError(f"{stage.name}: {type(stage).__name__} is none of the four kinds of stages")
+        self._end(stage, done)
+        if done.source:
+            self._take_source(stage, done.source)
+
+    def run_pass(self) -> None:
+        """Run the document stages that wait, in one pass over the parts."""
+        stages, self.pending = self.pending, []
+        if not stages:
+            return
+        ready = [stage.prepare(self.corpus, self.corpus.folder(stage.name)) for stage in stages]
+        names = ", ".join(stage.name for stage in stages)
+        with Progress(self.corpus.root, names) as progress, _named(names):
+            peak_bytes = self._run_document_stages(ready, progress)
+        seconds = work.sum_seconds(stages, self.corpus.folder(stages[0].name))
+        for stage in stages:
+            columns = tuple(stage.writes.names)
+            self._end(stage, Done("", seconds[stage.name], peak_bytes, stage.part_kinds(), columns=columns))
 
     def _run_source(self, stage: Source[Any], folder: str, progress: Progress) -> Done:
         """Read inputs into new parts, numbered after those there are."""
@@ -305,22 +344,28 @@ class _Driver:
         files.remove(tasks_folder)
         return _done(stage, [usage], columns=tuple(stage.writes.names), source=result)
 
-    def _run_document_stage(self, stage: DocumentStage, folder: str, progress: Progress) -> Done:
-        """Compute new columns row for row."""
-        parts = self.corpus.of_kind(stage.part_kinds())
-        todo = [part for part in parts if not files.exists(part_path(folder, part.number))]
+    def _run_document_stages(self, stages: Sequence[DocumentStage], progress: Progress) -> int:
+        """Compute new columns row for row, and return the peak of memory."""
+        todo = [
+            part
+            for part in self.corpus.parts
+            if any(
+                part.kind in stage.part_kinds()
+                and not files.exists(part_path(self.corpus.folder(stage.name), part.number))
+                for stage in stages
+            )
+        ]
         progress.expect(sum(part.rows for part in todo), "rows")
-
         # A decision over a few small columns is made before worker processes would have started.
-        text_bytes = self.text_bytes if "text" in stage.requires() else 0
+        text_bytes = self.text_bytes if any("text" in stage.requires() for stage in stages) else 0
+        root, times = self.corpus.root, self.corpus.folder(stages[0].name)
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = self.runner.spread(pipeline, todo, text_bytes) | "Process" >> beam.Map(
-                work.process, stage, folder, self.corpus.root
+                work.process, stages, root, times
             ).with_output_types(int)
 
-        usage = self.runner.run(build, text_bytes, progress.show)
-        return _done(stage, [usage], columns=tuple(stage.writes.names))
+        return self.runner.run(build, text_bytes, progress.show).peak_bytes
 
     def _run_corpus_stage(self, stage: CorpusStage, folder: str, progress: Progress) -> Done:
         """Compute new columns from all rows together."""
@@ -383,6 +428,15 @@ class _Driver:
                 raise ConservationError(
                     f"{stage.name}: part {part.number} has {part.rows:,} rows, its columns {rows:,}"
                 )
+
+
+@contextlib.contextmanager
+def _named(stages: str) -> Iterator[None]:
+    """Say in the error of a pipeline which stages it ran."""
+    try:
+        yield
+    except PipelineError as error:
+        raise type(error)(f"{stages}: {error}") from error
 
 
 def _done(stage: Stage, used: Sequence[Usage], **made: Any) -> Done:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from datapipe.checks import Share
+from datapipe.checks import Language, Share
 from datapipe.stage import DocumentStage
 
 NOT_WANTED = "language_not_wanted"
@@ -31,9 +31,9 @@ class FilterLanguage(DocumentStage):
         drop_mixed: whether documents flagged `language_mixed` are removed.
     """
 
-    keep: list[str] = dataclasses.field(default_factory=list)
+    keep: list[Language] = dataclasses.field(default_factory=list)
     min_score: Share = 0.5
-    thresholds: dict[str, Share] = dataclasses.field(default_factory=dict)
+    thresholds: dict[Language, Share] = dataclasses.field(default_factory=dict)
     drop_mixed: bool = False
 
     name: ClassVar[str] = "language_filter"

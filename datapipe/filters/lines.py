@@ -7,7 +7,6 @@ removal leaves of them is at most one between two lines.
 
 import dataclasses
 import functools
-import math
 from typing import ClassVar, NamedTuple
 
 import numba
@@ -16,8 +15,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.rules import check_known, check_language
-from datapipe.filters.safety import NO_WORDS, WordList, find_words, load_words
+from datapipe.checks import check_known
+from datapipe.filters.rule_sets import DEFAULT, RulesByLanguage, RuleSets, Thresholds
+from datapipe.read.examples import read_words
 from datapipe.stage import DocumentStage
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
@@ -33,6 +33,7 @@ from datapipe.text.spans import (
     split_at_breaks,
     strip,
 )
+from datapipe.text.word_list import NO_WORDS, WordList, find_words
 from datapipe.text.words import split_words
 
 # A rule's number, in the order in which a line is judged. Words are those of the document's language (`words.py`).
@@ -54,43 +55,59 @@ from datapipe.text.words import split_words
 ) = range(14)
 _RULES = MAP_NEO_BAD_WORDS + 1
 
+
+class LineRule(NamedTuple):
+    """A rule's number, and its limit; 1 switches on a rule that has none."""
+
+    number: int
+    threshold: float
+
+    def at(self, threshold: float) -> "LineRule":
+        """The rule with another limit."""
+        return self._replace(threshold=threshold)
+
+    def check_threshold(self, field: str, threshold: float) -> None:
+        """Raise a ValueError if the limit is none."""
+        if threshold <= 0:
+            raise ValueError(f"{field} must be above 0, or null to switch the rule off, got {threshold!r}")
+
+
 # The code that made C4 (tensorflow/datasets).
-_C4: dict[str, tuple[int, float]] = {
-    "c4_citations": (C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
-    "c4_long_word": (C4_LONG_WORD, 1000),  # longest run without white space, in code points
-    "c4_terminal_punctuation": (C4_TERMINAL, 1),  # or a closing quote; no ellipsis
-    "c4_min_words": (C4_MIN_WORDS, 5),
-    "c4_javascript": (C4_JAVASCRIPT, 1),
-    "c4_policy": (C4_POLICY, 1),  # phrases of cookie and privacy notices
+_C4: dict[str, LineRule] = {
+    "c4_citations": LineRule(C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
+    "c4_long_word": LineRule(C4_LONG_WORD, 1000),  # longest run without white space, in code points
+    "c4_terminal_punctuation": LineRule(C4_TERMINAL, 1),  # or a closing quote; no ellipsis
+    "c4_min_words": LineRule(C4_MIN_WORDS, 5),
+    "c4_javascript": LineRule(C4_JAVASCRIPT, 1),
+    "c4_policy": LineRule(C4_POLICY, 1),  # phrases of cookie and privacy notices
 }
-# The limits of each set's rules; 1 switches on a rule that has none. What a rule removes is the line, but for the first
-# of c4 and of refinedweb, which strip a phrase from it.
-LINE_RULES: dict[str, dict[str, tuple[int, float]]] = {
+# What a rule removes is the line, but for the first of c4 and of refinedweb, which strip a phrase from it.
+LINE_RULES: dict[str, dict[str, LineRule]] = {
     "c4": _C4,
-    "c4_paper": _C4 | {"c4_min_words": (C4_MIN_WORDS, 3)},  # Raffel et al. 2020, 2.2; datatrove
+    "c4_paper": _C4 | {"c4_min_words": LineRule(C4_MIN_WORDS, 3)},  # Raffel et al. 2020, 2.2; datatrove
     # Penedo et al. 2023 (RefinedWeb), G.2, as DCLM spells it out.
     "refinedweb": {
-        "refinedweb_phrases": (REFINEDWEB_PHRASES, 10),  # strip in lines of at most so many words
-        "refinedweb_uppercase": (REFINEDWEB_UPPERCASE, 0.5),  # share of the line's code points
-        "refinedweb_digits": (REFINEDWEB_DIGITS, 0.999999),
-        "refinedweb_counters": (REFINEDWEB_COUNTERS, 1),  # "3 likes"
-        "refinedweb_min_words": (REFINEDWEB_MIN_WORDS, 2),
+        "refinedweb_phrases": LineRule(REFINEDWEB_PHRASES, 10),  # strip in lines of at most so many words
+        "refinedweb_uppercase": LineRule(REFINEDWEB_UPPERCASE, 0.5),  # share of the line's code points
+        "refinedweb_digits": LineRule(REFINEDWEB_DIGITS, 0.999999),
+        "refinedweb_counters": LineRule(REFINEDWEB_COUNTERS, 1),  # "3 likes"
+        "refinedweb_min_words": LineRule(REFINEDWEB_MIN_WORDS, 2),
     },
     # MAP-NEO (Zhang et al. 2024), Chinese lines.
     "map_neo_zh": {
-        "map_neo_terminal_punctuation": (MAP_NEO_TERMINAL, 1),
-        "map_neo_min_words": (MAP_NEO_MIN_WORDS, 3),
-        "map_neo_bad_words": (MAP_NEO_BAD_WORDS, 1),  # of the option `bad_words`: MAP-NEO's list is not public
+        "map_neo_terminal_punctuation": LineRule(MAP_NEO_TERMINAL, 1),
+        "map_neo_min_words": LineRule(MAP_NEO_MIN_WORDS, 3),
+        "map_neo_bad_words": LineRule(MAP_NEO_BAD_WORDS, 1),  # of the option `bad_words`: MAP-NEO's list is not public
     },
 }
-DEFAULT = "default"
-LANGUAGE_SETS: dict[str, list[str]] = {DEFAULT: ["c4_paper"], "zh": ["map_neo_zh"], "code": []}
+LANGUAGE_SETS: RuleSets = {DEFAULT: ["c4_paper"], "zh": ["map_neo_zh"], "code": []}
 # Lines without terminal punctuation are headings, list items and verse too: FineWeb found the rule to remove good text
 # and left it out. It is on where a recipe names its set.
-LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
+LANGUAGE_THRESHOLDS: Thresholds = {
     DEFAULT: {"c4_terminal_punctuation": None},
     "zh": {"map_neo_terminal_punctuation": None},
 }
+_BY_LANGUAGE = RulesByLanguage("lines", LINE_RULES, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 
 _QUOTES = "\"'”’」』"  # C4 lets a line end in one
 _COUNTED = (
@@ -332,8 +349,8 @@ class RemoveLines(DocumentStage):
         ValueError: if a set, rule or word definition is unknown, or a number out of its range.
     """
 
-    rule_sets: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
+    rule_sets: RuleSets = dataclasses.field(default_factory=dict)
+    thresholds: Thresholds = dataclasses.field(default_factory=dict)
     max_removed_share: float | None = None
     words: str = "auto"
     bad_words: list[str] = dataclasses.field(default_factory=list)
@@ -351,51 +368,21 @@ class RemoveLines(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        check_known("lines: words:", self.words, ("auto", *words.KINDS))
+        check_known("lines: unknown words", self.words, ("auto", *words.KINDS))
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
             raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")
-        for language in (*self.rule_sets, *self.thresholds):
-            check_language("lines", language)
-        for language, sets in self.rule_sets.items():
-            if not isinstance(sets, list):
-                raise ValueError(f"lines: rule_sets.{language} must be a list of names, got {sets!r}")
-            for name in sets:
-                check_known(f"lines: rule_sets.{language}: unknown rule set", name, LINE_RULES)
-        for language, thresholds in self.thresholds.items():
-            if not isinstance(thresholds, dict):
-                raise ValueError(f"lines: thresholds.{language} must map rules to numbers, got {thresholds!r}")
-            for name, limit in thresholds.items():
-                check_known(f"lines: thresholds.{language}: unknown rule", name, self._rules_of_sets(language))
-                number = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < math.inf
-                if limit is not None and not number:
-                    raise ValueError(
-                        f"lines: thresholds.{language}.{name} must be above 0, or null to switch the rule off, "
-                        f"got {limit!r}"
-                    )
+        _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
         return ("text", "language")
 
-    def _group(self, language: str) -> str:
-        return language if language in LANGUAGE_SETS or language in self.rule_sets else DEFAULT
-
-    def _rules_of_sets(self, language: str) -> dict[str, tuple[int, float]]:
-        sets = (LANGUAGE_SETS | self.rule_sets)[self._group(language)]
-        return {name: rule for chosen in sets for name, rule in LINE_RULES[chosen].items()}
-
     def limits_of(self, language: str) -> npt.NDArray[np.float64]:
         """The limit of each rule that judges a language, by its number; NaN for the others."""
-        group, thresholds = self._group(language), dict[str, float | None]()
-        for source in dict.fromkeys((group, language)):
-            if group not in self.rule_sets:
-                thresholds |= LANGUAGE_THRESHOLDS.get(source, {})
-            thresholds |= self.thresholds.get(source, {})
         limits = np.full(_RULES, np.nan)
-        for name, (number, limit) in self._rules_of_sets(language).items():
-            own = thresholds.get(name, limit)
-            limits[number] = np.nan if own is None else own
+        for rule in _BY_LANGUAGE.rules_of(language, self.rule_sets, self.thresholds).values():
+            limits[rule.number] = rule.threshold
         return limits
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -404,7 +391,7 @@ class RemoveLines(DocumentStage):
         limits_of = {code: self.limits_of(code) for code in set(codes)}
         limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
         kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
-        texts, removed = remove_lines(batch.column("text"), kinds, limits, load_words(tuple(self.bad_words)))
+        texts, removed = remove_lines(batch.column("text"), kinds, limits, read_words(tuple(self.bad_words)))
         lines, characters, words_removed, words_left = removed.T
         touched = characters > 0
         reasons = np.full(len(codes), None, object)
@@ -430,7 +417,7 @@ def _bad_lines(
     if not bad_words.words:
         return np.zeros(len(first_lines) + len(breaks), bool), first_lines
     bounds = np.sort(np.concatenate([offsets, breaks + 1]))
-    return find_words(data, bounds, class_table(), lower_table(), *bad_words)[0] > 0, first_lines
+    return find_words(data, bounds, class_table(), lower_table(), bad_words)[0] > 0, first_lines
 
 
 def remove_lines(

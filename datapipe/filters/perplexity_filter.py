@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 from annotated_types import Ge, Le, Len, MinLen
 
+from datapipe.checks import Language
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
@@ -36,7 +37,7 @@ class FilterPerplexity(DocumentStage):
     percentiles: Annotated[list[Annotated[float, Ge(0), Le(100)]], Len(2, 2)] = dataclasses.field(
         default_factory=lambda: [30.0, 60.0]
     )
-    cutoffs: dict[str, Annotated[list[float], Len(2, 2)]] = dataclasses.field(default_factory=dict)
+    cutoffs: dict[Language, Annotated[list[float], Len(2, 2)]] = dataclasses.field(default_factory=dict)
 
     name: ClassVar[str] = "perplexity_filter"
     kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
@@ -57,6 +58,10 @@ class FilterPerplexity(DocumentStage):
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
         return ("perplexity", "language")
+
+    def learns_from_corpus(self) -> bool:
+        """Whether cutoffs are to be found among the documents still kept."""
+        return True
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Find the cutoffs of each language among the documents still kept; they go into `folder` too."""

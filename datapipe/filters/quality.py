@@ -23,14 +23,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import FilesOption
-from datapipe.read import formats
-from datapipe.read.formats.source import Reject, Source
+from datapipe.read.examples import read_examples
+from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.text.bit_mixing import DEGSKI, golden_fold
 from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
-from datapipe.text.fasttext_model import load_model
 
 GOOD, BAD = "good", "bad"
 RESULT_FILE = "quality.json"
@@ -194,7 +193,7 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
             bucket=_BUCKETS,
         )
     model.save_model(path)
-    classifier = load_model(path)
+    classifier = load_classifier(path)
     scores = {
         kind: classifier.probability(GOOD, *tokens(pa.array(texts, pa.large_string())))
         for kind, texts in held_out.items()
@@ -211,28 +210,6 @@ def area_under_curve(good: npt.NDArray[np.float32], bad: npt.NDArray[np.float32]
     bad = np.sort(bad)
     below = np.searchsorted(bad, good, "left") + np.searchsorted(bad, good, "right")
     return float(below.mean() / (2 * len(bad)))
-
-
-def read_examples(paths: Sequence[str]) -> list[str]:
-    """The texts of example files: JSON lines and Parquet with a field `text`, or plain text, a document a line.
-
-    Raises:
-        ValueError: if a file is of another format, or a record holds no text: examples are few and chosen by hand.
-    """
-    texts = []
-    for path in paths:
-        format_ = formats.format_of(path)
-        if format_ is None:
-            raise ValueError(f"{path} is neither JSON lines nor Parquet nor text")
-        for row in formats.read(Source(path, path, text_unit="line"), format_):
-            if isinstance(row, Reject):
-                raise ValueError(f"{path} at {row.position}: {row.reason}: {row.detail}")
-            text = row.columns.get("text")
-            if not isinstance(text, str):
-                raise ValueError(f"{path} at {row.position}: no field 'text'")
-            if text and not text.isspace():
-                texts.append(text.encode("utf-8", "replace").decode())  # JSON can hold lone surrogates, UTF-8 cannot
-    return texts
 
 
 @dataclasses.dataclass(eq=False)
@@ -300,7 +277,7 @@ class ScoreQuality(DocumentStage):
         if not self.trained and not self.model:
             raise ValueError("quality: no model; call prepare first")
         if self.trained:
-            scores = load_model(self.trained).probability(GOOD, *tokens(texts))
+            scores = load_classifier(self.trained).probability(GOOD, *tokens(texts))
         else:
-            scores = load_model(self.model).probability(self.good_label, *text_buffers(texts))
+            scores = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)

@@ -121,6 +121,10 @@ class FilterQuality(DocumentStage):
         """What ranking and chance need besides the scores."""
         return ("text",) * (self.pareto_alpha is not None) + ("language",) * (len(self.scores) > 1)
 
+    def learns_from_corpus(self) -> bool:
+        """Whether scores are ranked, or the least of those to keep is to be found."""
+        return len(self.scores) > 1 or self.keep_rate is not None
+
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Rank the documents still kept, and find the score that keeps `keep_rate`; both go into `folder` too."""
         ready = copy.copy(self)

@@ -9,8 +9,8 @@ A token is what GPT-3 calls a word: lower case, punctuation, symbols and control
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Annotated, Any, ClassVar, Self
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Self
 
 import numba
 import numpy as np
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le, MinLen
 
 from datapipe.checks import Count, FilesOption
-from datapipe.read import formats
+from datapipe.read.examples import read_evaluation
 from datapipe.read.instructions import MARKUP
 from datapipe.stage import DocumentStage
 from datapipe.store import files
@@ -242,46 +242,6 @@ def _window_hashes(tokens: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.
     windows = np.lib.stride_tricks.sliding_window_view(tokens.astype(np.uint64), width)
     powers = np.cumprod(np.full(width, _FACTOR, np.uint64), dtype=np.uint64)
     return windows @ powers
-
-
-def strings_of(value: Any) -> Iterator[str]:
-    """All strings in a record, at any depth, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from strings_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings_of(item)
-
-
-def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The texts of an evaluation set, each with the name of its record: `file#number`, the first number 0.
-
-    Args:
-        path: a file, a folder or a glob of files, in the formats of `datapipe.read.formats` that have fields.
-        fields: the fields of a record that count; none: all.
-
-    Raises:
-        ValueError: if there is no such file, a record cannot be read, or lacks one of the fields: a set that is only
-            half read would pass what it should stop.
-    """
-    named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
-    readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
-    if not readable:
-        raise ValueError(f"decontamination: evaluation names no file of records, {path!r}")
-    for file, format_ in readable.items():
-        name = file.rpartition("/")[2]
-        for number, row in enumerate(formats.read(formats.Source(file, name), format_)):
-            if isinstance(row, formats.Reject):
-                raise ValueError(f"decontamination: {file} at {row.position}: {row.reason}: {row.detail}")
-            lacking = [field for field in fields if field not in row.columns]
-            if lacking:
-                raise ValueError(f"decontamination: {file} at {row.position}: no field {lacking[0]!r}")
-            for value in [row.columns[field] for field in fields] if fields else [row.columns]:
-                for text in strings_of(value):
-                    yield f"{name}#{number}", text
 
 
 @functools.cache

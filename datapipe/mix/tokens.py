@@ -4,9 +4,10 @@ The counts are exact: `tokenizer_training.encode` uses a fast backend only where
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import pyarrow as pa
+from annotated_types import MinLen
 
 from datapipe.checks import FilesOption
 from datapipe.stage import DocumentStage
@@ -24,7 +25,7 @@ class CountTokens(DocumentStage):
         tokenizer: path of the `tokenizer.json`.
     """
 
-    tokenizer: FilesOption = ""
+    tokenizer: Annotated[FilesOption, MinLen(1)]
 
     name: ClassVar[str] = "tokens"
     writes: ClassVar[pa.Schema] = pa.schema([("tokens", pa.int32())])

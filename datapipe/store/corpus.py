@@ -6,8 +6,9 @@
 A removed document is a reason in a column `<stage>_removed`, never a missing row. A row's id is `part << 32 | row`.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -206,11 +207,12 @@ def part_path(folder: str, number: int) -> str:
     return files.join(folder, f"part-{number:05d}.parquet")
 
 
-def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
-    """Write a part's column file, a row group a batch, and return its rows.
+@contextlib.contextmanager
+def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """A function that writes the next batch of a part's column file, a row group each; whole at the end, or not there.
 
     Raises:
-        ValueError: if the batches do not hold exactly the part's rows: a stage lost or invented some.
+        ValueError: if the batches did not hold exactly the part's rows: a stage lost or invented some.
     """
     rows = 0
     # Vectors of floats repeat no value: a dictionary of them only costs time, three times that of reading without.
@@ -223,15 +225,29 @@ def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterator[pa
             compression_level=files.COLUMN_COMPRESSION_LEVEL,
             use_dictionary=dictionaries,
         ) as writer:
-            for batch in batches:
+
+            def write(batch: pa.RecordBatch) -> None:
+                nonlocal rows
                 writer.write_batch(batch, row_group_size=max(1, len(batch)))
                 rows += len(batch)
+
+            yield write
         if rows != part.rows:
             raise ValueError(f"part {part.number} has {part.rows} rows, its columns {schema.names} have {rows}")
-    return rows
 
 
-def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[pa.RecordBatch]) -> int:
+def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write a part's column file, a row group a batch.
+
+    Raises:
+        ValueError: if the batches do not hold exactly the part's rows.
+    """
+    with column_writer(part, path, schema) as write:
+        for batch in batches:
+            write(batch)
+
+
+def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[pa.RecordBatch]) -> None:
     """Write a part's column file from verdicts: rows that none names are null.
 
     Args:
@@ -251,7 +267,7 @@ def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[
     place[rows] = np.arange(len(rows))
     indices = pa.array(place, mask=place < 0)
     full = columns.select(schema.names).take(indices).cast(schema)
-    return write_columns(part, path, schema, iter(full.combine_chunks().to_batches()))
+    write_columns(part, path, schema, full.combine_chunks().to_batches())
 
 
 def scatter(columns: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.RecordBatch:

@@ -52,8 +52,8 @@ class Done:
 
     Attributes:
         key: of its options, version and inputs; see `datapipe.engine.run`.
-        seconds: of wall time.
-        peak_bytes: the most resident memory of all processes together.
+        seconds: of wall time; for stages that share a pass, CPU seconds of each.
+        peak_bytes: the most resident memory of all processes together, of the pass.
         part_kinds: the kinds of parts that it worked on.
         columns: that it wrote for each of these parts; none for a product.
         files: of its folder, for a product.
@@ -87,7 +87,7 @@ class RunRecord:
         inputs: as given.
         versions: of Python and the packages that results depend on.
         stages: in the order in which they ran.
-        running: name and key of a stage that has begun and not ended.
+        running: the keys of stages that have begun and not ended, by name.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
         format: `FORMAT` of the version that wrote it.
     """
@@ -96,7 +96,7 @@ class RunRecord:
     inputs: list[str]
     versions: dict[str, str]
     stages: dict[str, Done | Skipped] = dataclasses.field(default_factory=dict)
-    running: tuple[str, str] | None = None
+    running: dict[str, str] = dataclasses.field(default_factory=dict)
     funnel: dict[str, Any] | None = None
     format: int = FORMAT
 
@@ -119,8 +119,7 @@ class RunRecord:
         if content.get("format") != FORMAT:  # of another layout: nothing more of it is known
             return cls(content.get("recipe", {}), [], {}, format=content.get("format", 0))
         stages = {name: _entry(entry) for name, entry in content["stages"].items()}
-        running = tuple(content["running"]) if content["running"] else None
-        return cls(**(content | {"stages": stages, "running": running}))
+        return cls(**(content | {"stages": stages}))
 
     def corpus(self, output: str) -> Corpus:
         """The corpus with the columns of all stages that have run."""

@@ -76,6 +76,11 @@ def hash_spans(
 
     Returns:
         The hashes, shape (n, 2), and how many code points each piece counts, shape (n,); 0 = nothing is left of it.
+
+    >>> data = np.frombuffer(b"Call 12! call 34? caller", np.uint8)
+    >>> hashes, counts = hash_spans(data, np.array([0, 9, 18]), np.array([8, 17, 24]), normalisation_table("ccnet"))
+    >>> (hashes == hashes[0]).all(axis=1).tolist(), counts.tolist()
+    ([True, True, False], [7, 7, 6])
     """
     hashes = np.empty((len(starts), 2), np.uint64)
     counts = np.empty(len(starts), np.int64)

@@ -10,6 +10,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.extras import load_extra
 from datapipe.text.bit_mixing import GOLDEN, murmur32, murmur64
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -35,6 +36,12 @@ def fast_similarity_sketches(
 
     Returns:
         Shape (n, slots); all ones for a document without shingles.
+
+    >>> shingles = np.random.default_rng(0).integers(0, 2**63, 150, np.uint64) * np.uint64(2)
+    >>> sets = np.concatenate([shingles[:100], shingles[50:]])  # 50 of 150 are common: a similarity of 1/3
+    >>> first, second = fast_similarity_sketches(sets, np.array([0, 100, 200]), 128)
+    >>> round(float((first == second).mean()), 2)
+    0.32
     """
     documents = len(bounds) - 1
     signatures = np.full((documents, slots), _LOW, np.uint32)
@@ -64,9 +71,8 @@ def fast_similarity_sketches(
 @functools.cache
 def datasketch_permutations(slots: int, scheme: str) -> npt.NDArray[np.uint64]:
     """The multipliers and addends of `datasketch.MinHash(num_perm=slots, scheme=scheme)`, shape (2, slots)."""
-    from datasketch import MinHash
-
-    return np.ascontiguousarray(np.array(MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
+    datasketch = load_extra("datasketch", "datasketch", f"MinHash with the scheme {scheme!r}")
+    return np.ascontiguousarray(np.array(datasketch.MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -113,6 +119,11 @@ def band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> np
 
     Returns:
         Shape (n, bands); slots past `bands * rows` are not used.
+
+    >>> signatures = np.array([[1, 2, 3, 4], [1, 2, 3, 5]], np.uint32)
+    >>> first, second = band_hashes(signatures, bands=2, rows=2)
+    >>> (first == second).tolist()
+    [True, False]
     """
     hashes = np.empty((len(signatures), bands), np.uint64)
     for document in range(len(signatures)):

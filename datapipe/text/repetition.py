@@ -1,10 +1,10 @@
-"""Count repeated n-grams of tokens and repeated pieces of text, by hashing, for `measurements.py`.
+"""Count repeated n-grams of tokens and repeated pieces of text, by hashing, for `measuring.py`.
 
 A polynomial prefix hash of a document's code points gives the hash of any token, line or paragraph in constant time; a
 second one over its tokens gives that of any n-gram. 64 bits make one false repetition in a document of a million words
 less likely than 1 in 10^7.
 
-How a system counts differs: see `DEFINITIONS` in `measurements.py`.
+How a system counts differs: see `DEFINITIONS` in `measures.py`.
 """
 
 from typing import NamedTuple

@@ -146,6 +146,13 @@ def roll(
 def shingle_hashes(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], size: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The shingles of documents, see `token_hashes` and `roll`."""
+    """The shingles of documents, see `token_hashes` and `roll`.
+
+    >>> texts = [b"one two three four", b"One, two, three; five!"]
+    >>> bounds = np.cumsum([0, *map(len, texts)])
+    >>> hashes, hash_bounds = shingle_hashes(np.frombuffer(b"".join(texts), np.uint8), bounds, 3)
+    >>> hash_bounds.tolist(), (hashes[:2] == hashes[2:]).tolist()  # two of each text; the first two are equal
+    ([0, 2, 4], [True, False])
+    """
     hashes, hash_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
     return roll(hashes, hash_bounds, size)

@@ -104,7 +104,11 @@ STOP_WORDS = {language: tuple(listed.split()) for language, listed in _STOP_WORD
 
 
 def primary(language: str | None) -> str:
-    """The language without script or region: "zh" of "zh-Hant"; "und" of null or empty."""
+    """The language without script or region; "und" of null or empty.
+
+    >>> primary("zh-Hant"), primary("pt_BR"), primary(None)
+    ('zh', 'pt', 'und')
+    """
     return (language or "und").replace("_", "-").split("-")[0].lower()
 
 
@@ -118,7 +122,12 @@ def kind_of(definition: str, language: str) -> int:
 
 
 def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Word ends as rjieba's, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted."""
+    """Word ends as rjieba's, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted.
+
+    >>> ends, bounds = segment(pa.array(["中文分词", "no", "天气真好"]), np.array([True, False, True]))
+    >>> ends.tolist(), bounds.tolist()  # 中文|分词, and 天气|真|好
+    ([2, 4, 2, 3, 4], [0, 2, 2, 5])
+    """
     if not wanted.any():
         return np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64)
     return chinese_words.word_ends(*text_buffers(texts), wanted)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 from tokenizer_training import count
 from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare, split
 from tokenizer_training.forms import FORMS, Form

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe.store import files
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.extend import is_han
 from tokenizer_training.forms import FORMS, load
@@ -99,8 +99,8 @@ def test_required_tokens_fit_into_the_vocabulary(form: str, vocabulary: int) -> 
 
 def test_documents_count_as_often_as_their_weight_says(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     parts = corpus_of(["aaab", "bbba", "cdcd"], copies=[5, 0, None])
-    stage = TrainTokenizer(form="byte_level", min_frequency=1, weight="copies", folder=str(tmp_path / "t"))
-    assert stage.reads == ("text", "copies")
+    stage = TrainTokenizer(form="byte_level", min_frequency=1, weight="copies").ready(folder=str(tmp_path / "t"))
+    assert stage.named_columns() == ("copies",)
     (summary,) = parts | stage
     assert summary["pretokens"] == 6
     assert files.read_json(str(tmp_path / "t" / "summary.json")) == summary

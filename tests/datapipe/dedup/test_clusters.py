@@ -1,19 +1,11 @@
 """Centres and neighbours are the same however many threads faiss has, and rows are found again by id."""
 
-from collections.abc import Callable
-
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from datapipe.dedup.clusters import VECTOR, LearnCentres, learn_centres, nearest, one_thread, read_rows
 from datapipe.dedup.embeddings import vector_column
-from datapipe.store.corpus import Part
-
-
-def unit_vectors(count: int, dimensions: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    vectors = np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+from tests.helpers import CorpusOf, unit_vectors
 
 
 def test_threads_change_nothing() -> None:
@@ -46,7 +38,7 @@ def test_nearest_is_by_cosine() -> None:
     assert nearest(vectors, centres[:1], 2)[1].shape == (50, 1)
 
 
-def test_rows_are_found_by_id(corpus_of: Callable[..., list[Part]]) -> None:
+def test_rows_are_found_by_id(corpus_of: CorpusOf) -> None:
     vectors = unit_vectors(10, 4)
     vectors[3] = 0
     parts = corpus_of([""] * 10, rows_per_part=4, **{VECTOR: vector_column(vectors)})
@@ -55,7 +47,7 @@ def test_rows_are_found_by_id(corpus_of: Callable[..., list[Part]]) -> None:
     np.testing.assert_allclose(read_rows(parts[::-1], ids[wanted]), vectors[wanted], atol=2e-3)
 
 
-def test_number_of_clusters(corpus_of: Callable[..., list[Part]]) -> None:
+def test_number_of_clusters(corpus_of: CorpusOf) -> None:
     vectors = unit_vectors(400, 4)
     parts = corpus_of([""] * 400, rows_per_part=150, **{VECTOR: vector_column(vectors)})
     for clusters, per_root, smallest, expected in (

@@ -19,7 +19,7 @@ def cut(texts: Sequence[str | None], spans: Sequence[Spans | None], **options: A
     values = [
         None if row is None else [{"start": a, "end": b, "unit": unit, "of": 0} for a, b, unit in row] for row in spans
     ]
-    batch = pa.record_batch([pa.array(texts), pa.array(values, TYPE)], CutRepeatedText.reads)
+    batch = pa.record_batch([pa.array(texts), pa.array(values, TYPE)], CutRepeatedText().requires())
     new = CutRepeatedText(**options).process(batch)
     assert new.schema == CutRepeatedText.writes
     return [tuple(row.values()) for row in new.to_pylist()]
@@ -54,7 +54,7 @@ def test_units_choose_which_spans_go() -> None:
 
 
 def test_works_on_batches_in_a_list() -> None:
-    batch = pa.record_batch([pa.array(["ab"]), pa.array([None], TYPE)], CutRepeatedText.reads)
+    batch = pa.record_batch([pa.array(["ab"]), pa.array([None], TYPE)], CutRepeatedText().requires())
     (result,) = [batch] | CutRepeatedText()
     assert result.column("text").to_pylist() == ["ab"]
 

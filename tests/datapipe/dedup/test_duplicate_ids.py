@@ -2,17 +2,10 @@
 
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from datapipe.dedup.duplicate_ids import FindDuplicateIds
-from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
-
-
-def verdicts(parts: list[Part], stage: FindDuplicateIds) -> dict[int, Any]:
-    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: (row["duplicate_ids_of"], row["duplicate_ids_removed"]) for row in table.to_pylist()}
+from tests.helpers import CorpusOf, verdicts
 
 
 def test_the_first_bearer_of_an_id_keeps_it(corpus_of: CorpusOf) -> None:

@@ -12,15 +12,12 @@ from datapipe.dedup.earlier_duplicates import EARLIER, FindEarlierDuplicates, ne
 from datapipe.dedup.near_duplicates import MEMBER
 from datapipe.dedup.sketches import SketchDocuments
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, part_path, process_part
-from tests.conftest import CorpusOf
-
-WORDS = [f"word{number}" for number in range(3000)]
+from datapipe.store.corpus import Corpus, Part
+from tests.helpers import CorpusOf, edited, processed, random_words, verdicts
 
 
 def text(seed: int, *changed: int) -> str:
-    words = np.random.default_rng(seed).choice(WORDS, 200).tolist()
-    return " ".join("other" if place in changed else word for place, word in enumerate(words))
+    return " ".join(edited(random_words(seed), *changed))
 
 
 def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | None = None) -> list[Part]:
@@ -28,17 +25,7 @@ def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | N
     stage = stage or SketchDocuments()
     folder.mkdir()
     stage.prepare(Corpus(str(folder.parent)), str(folder))
-    done = []
-    for part in parts:
-        path = part_path(str(folder), part.number)
-        process_part(part, stage, path)
-        done.append(part.with_stage(stage.writes, path))
-    return done
-
-
-def verdicts(parts: list[Part], stage: FindEarlierDuplicates) -> dict[int, tuple[int, float, str]]:
-    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: tuple(row.values())[1:] for row in table.to_pylist()}
+    return [processed(part, stage, folder) for part in parts]
 
 
 @pytest.fixture
@@ -58,8 +45,8 @@ def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], s
     second_part = 1 << 32
     assert set(found) == {1, 2}
     assert found[2] == (second_part, 1.0, "seen_earlier")
-    assert found[1][0] == second_part
-    assert found[1][1] == pytest.approx(191 / 201, abs=0.1)
+    assert found[1].of == second_part
+    assert found[1].similarity == pytest.approx(191 / 201, abs=0.1)
 
 
 def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:

@@ -34,9 +34,10 @@ from datapipe.dedup.embeddings import (
     vector_column,
 )
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, process_part
+from datapipe.store.corpus import Corpus, Part
 from datapipe.text.characters import text_buffers
 from datapipe.text.shingles import IN_WORD, MODIFIER, SEPARATOR, WHOLE, token_table
+from tests.helpers import processed
 
 MASK = (1 << 64) - 1
 
@@ -147,8 +148,7 @@ def test_small_corpora(texts: list[str | None], tmp_path: pathlib.Path, corpus_o
 def test_removed_documents_are_skipped(tmp_path: pathlib.Path, corpus_of: Callable[..., list[Part]]) -> None:
     part = corpus_of(["one", "two", "three"], language_removed=pa.array([None, "fr", None]))[0]
     stage = EmbedDocuments()
-    process_part(part, stage, str(tmp_path / "column.parquet"))
-    column = part.with_stage(stage.writes, str(tmp_path / "column.parquet")).column("embeddings_vector")
+    column = processed(part, stage, tmp_path / "out").column("embeddings_vector")
     assert column.is_valid().to_pylist() == [True, False, True]
 
 

@@ -1,7 +1,6 @@
 """Decontamination: 13 tokens of overlap remove a sample, 12 do not, and the evidence is there to read."""
 
 import itertools
-import json
 import pathlib
 import unicodedata
 from typing import Any
@@ -21,6 +20,7 @@ from datapipe.mix.decontamination import (
 )
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from tests.helpers import write_lines
 
 QUESTION = "If a train leaves at noon and runs for three hours, when does it arrive?"  # 15 tokens
 WORDS = QUESTION.split()
@@ -106,7 +106,7 @@ def evaluation(tmp_path: pathlib.Path) -> str:
     records: list[dict[str, Any]] = [
         {"id": 1, "question": QUESTION, "choices": ["At three.", {"text": " ".join(f"choice{i}" for i in range(13))}]},
     ]
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_lines(path, records)
     return str(path)
 
 
@@ -172,9 +172,9 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
 
 
 def test_without_evaluation_sets_it_says_so(evaluation: str, tmp_path: pathlib.Path) -> None:
-    assert Decontaminate().missing() == "no evaluation set given"
-    assert Decontaminate([str(tmp_path / "sets")]).missing() == f"no evaluation set at {tmp_path / 'sets'}"
-    assert Decontaminate([str(tmp_path / "sets"), evaluation]).missing() is None
+    assert Decontaminate().skip_reason() == "no evaluation set given"
+    assert Decontaminate([str(tmp_path / "sets")]).skip_reason() == f"no evaluation set at {tmp_path / 'sets'}"
+    assert Decontaminate([str(tmp_path / "sets"), evaluation]).skip_reason() is None
 
 
 def flagged(sample: list[int], training: list[int], **options: int) -> list[bool]:

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, plan_epochs, token_gains
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.bit_mixing import uniform_draw
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 
 # Of LLaMA 1 (Touvron et al. 2023, table 1): its seven sources, their shares, and epochs.
 LLAMA = {"cc": 0.67, "c4": 0.15, "github": 0.045, "wikipedia": 0.045, "books": 0.045, "arxiv": 0.025, "stack": 0.02}
 LLAMA_EPOCHS = {"cc": 1.10, "c4": 1.06, "github": 0.64, "wikipedia": 2.45, "books": 2.23, "arxiv": 1.06, "stack": 1.03}
 
 
-def mix(parts: list[Part], **options: Any) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+def mix(parts: list[Part], folder: str = "", **options: Any) -> tuple[npt.NDArray[np.int64], list[str | None]]:
     """Copies of each row, ordered by id, and the reasons."""
-    table = pa.Table.from_batches(parts | MixSources(**options)).sort_by("id")
+    table = pa.Table.from_batches(parts | MixSources(**options).ready(folder=folder)).sort_by("id")
     return table.column("mixture_copies").to_numpy().astype(np.int64), table.column("mixture_removed").to_pylist()
 
 

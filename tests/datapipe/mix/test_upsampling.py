@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from datapipe.dedup.embeddings import vector_column
 from datapipe.mix.upsampling import WeighClusters, cluster_weights
-from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
-from tests.datapipe.dedup.test_clusters import unit_vectors
+from tests.helpers import CorpusOf, unit_vectors, verdicts
 
 CLUSTERS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=12)
 
@@ -45,22 +43,17 @@ def test_what_each_option_does() -> None:
     assert np.array_equal(cluster_weights(sizes[:4], scores[:4] * 0, 0.5, 5.0, 1.0), np.ones(4))
 
 
-def verdicts(parts: list[Part], stage: WeighClusters) -> dict[int, tuple[int | None, float]]:
-    """Cluster and weight of each id."""
-    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: (row["upsampling_cluster"], row["upsampling_weight"]) for row in table.to_pylist()}
-
-
 def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
     group = np.repeat([0, 1, 2], [100, 50, 10])
     vectors = unit_vectors(3, 16)[group]
     scores = [[0.2, 0.5, 0.9][number] for number in group]
     parts = corpus_of([""] * 160, rows_per_part=64, embeddings_vector=vector_column(vectors), score=scores)
     stage = WeighClusters(clusters=3, quality="score", max_growth=0.5)
-    assert stage.may_read == ("score",)
+    assert stage.optional() == ("score",)
     found = verdicts(parts, stage)
     assert verdicts(parts[::-1], stage) == found
-    weights = [{found[row][1] for row in np.concatenate([part.ids for part in parts])[group == n]} for n in range(3)]
+    ids = np.concatenate([part.ids for part in parts])
+    weights = [{found[row].weight for row in ids[group == number]} for number in range(3)]
     assert all(len(some) == 1 for some in weights)
     large, middle, small = (some.pop() for some in weights)
     assert large == 1 <= middle < small <= 5
