@@ -18,6 +18,7 @@ says what a character is; this says how characters make words.
 """
 
 import functools
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -130,6 +131,30 @@ def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray
     if not wanted.any():
         return np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64)
     return chinese_words.word_ends(*text_buffers(texts), wanted)
+
+
+class Segmented(NamedTuple):
+    """How each of some documents is cut into words.
+
+    Attributes:
+        kinds: its word definition, of `KINDS`, shape (documents,).
+        ends, bounds: see `segment`, for those of kind GIVEN.
+    """
+
+    kinds: npt.NDArray[np.int8]
+    ends: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+
+
+def segmented(texts: pa.Array, kinds: npt.NDArray[np.int8]) -> Segmented:
+    """The texts by the word definitions of each, those of kind GIVEN segmented."""
+    return Segmented(kinds, *segment(texts, kinds == GIVEN))
+
+
+@numba.njit(cache=True, nogil=True)
+def ends_of(segmented: Segmented, document: int) -> npt.NDArray[np.int32]:
+    """The word ends of one document."""
+    return segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]
 
 
 @numba.njit(cache=True, nogil=True)
