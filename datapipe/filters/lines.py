@@ -286,8 +286,8 @@ def _remove_lines(
     at = 0
     for document in range(len(offsets) - 1):
         length = read_text(t, data, offsets[document], offsets[document + 1])
-        kind, word_ends = segmented.kinds[document], words.ends_of(segmented, document)
-        tokens = split_words(t.points, length, t.classes, kind, word_ends, False, t.starts, t.ends)
+        definition, word_ends = segmented.definitions[document], words.ends_of(segmented, document)
+        tokens = split_words(t.points, length, t.classes, definition, word_ends, False, t.starts, t.ends)
         word_starts[:length] = False
         for i in range(tokens):
             for j in range(t.starts[i], t.ends[i]):
@@ -368,7 +368,7 @@ class RemoveLines(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        check_known("lines: unknown words", self.words, ("auto", *words.KINDS))
+        check_known("lines: unknown words", self.words, ("auto", *words.DEFINITIONS))
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
             raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")
@@ -390,8 +390,8 @@ class RemoveLines(DocumentStage):
         codes = [words.primary(language) for language in batch.column("language").to_pylist()]
         limits_of = {code: self.limits_of(code) for code in set(codes)}
         limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
-        kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
-        texts, removed = remove_lines(batch.column("text"), kinds, limits, read_words(tuple(self.bad_words)))
+        definitions = np.array([words.definition_of(self.words, code) for code in codes], np.int8)
+        texts, removed = remove_lines(batch.column("text"), definitions, limits, read_words(tuple(self.bad_words)))
         lines, characters, words_removed, words_left = removed.T
         touched = characters > 0
         reasons = np.full(len(codes), None, object)
@@ -422,7 +422,7 @@ def _bad_lines(
 
 def remove_lines(
     texts: pa.Array,
-    kinds: npt.NDArray[np.int8],
+    definitions: npt.NDArray[np.int8],
     limits: npt.NDArray[np.float64],
     bad_words: WordList = NO_WORDS,
 ) -> tuple[pa.Array, npt.NDArray[np.int32]]:
@@ -430,7 +430,7 @@ def remove_lines(
 
     Args:
         texts: documents, as string or large_string; null reads as empty.
-        kinds: each one's word definition, of `words.KINDS`.
+        definitions: each one's word definition, of `words.DEFINITIONS`.
         limits: each one's limits by rule number, shape (documents, 14); NaN switches a rule off.
         bad_words: for the rule MAP_NEO_BAD_WORDS.
 
@@ -441,6 +441,6 @@ def remove_lines(
     phrases = _Phrases(padded(_CITATIONS), padded(_STRIPPED), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED))
     rules = _Rules(limits, *_bad_lines(data, offsets, bad_words), phrases)
     t = new_text(int(np.diff(offsets).max(initial=0)), _end_marks())
-    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segmented(texts, kinds), rules, t)
+    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segmented(texts, definitions), rules, t)
     buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers), removed
