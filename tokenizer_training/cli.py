@@ -10,7 +10,7 @@ def add_commands(subparsers: Any) -> None:
     command = subparsers.add_parser("train", help="train a tokenizer on documents")
     _add_input(command, required=True)
     command.add_argument("--output", required=True, help="the folder for tokenizer.json")
-    command.add_argument("--form", choices=["byte_fallback", "byte_level"], default="byte_fallback")
+    command.add_argument("--algorithm", choices=["byte_fallback", "byte_level"], default="byte_fallback")
     for option, text in (
         ("--vocabulary", "entries to learn on all text (default: 32000)"),
         ("--chinese", "more entries for Chinese on top (default: 8000)"),

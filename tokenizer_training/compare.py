@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.filters.measurements import measure_text
+from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import token_bytes
-from tokenizer_training.forms import Document
 
 COMPARISON = pa.schema(
     [
@@ -37,11 +37,11 @@ COMPARISON = pa.schema(
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
 
-def compare(tokenizers: Mapping[str, Document], texts: Mapping[str, pa.Array], reference: str) -> pa.Table:
+def compare(tokenizers: Mapping[str, TokenizerJson], texts: Mapping[str, pa.Array], reference: str) -> pa.Table:
     """Measure each tokenizer on each language.
 
     Args:
-        tokenizers: documents by name.
+        tokenizers: by name.
         texts: arrays of strings by language, as ISO 639-1 codes ("code" for source code).
         reference: the name of the tokenizer whose tokens are 1.
 
@@ -53,8 +53,8 @@ def compare(tokenizers: Mapping[str, Document], texts: Mapping[str, pa.Array], r
     """
     if reference not in tokenizers:
         raise ValueError(f"reference must be one of {', '.join(tokenizers)}, got {reference!r}")
-    encoders = {name: encoder_of(document) for name, document in tokenizers.items()}
-    byte_tokens = {name: _byte_tokens(document) for name, document in tokenizers.items()}
+    encoders = {name: encoder_of(tokenizer) for name, tokenizer in tokenizers.items()}
+    byte_tokens = {name: _byte_tokens(tokenizer) for name, tokenizer in tokenizers.items()}
     rows = []
     for language, array in texts.items():
         strings = array.fill_null("").to_pylist()
@@ -87,9 +87,11 @@ def _over(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def _byte_tokens(document: Document) -> np.ndarray:
+def _byte_tokens(tokenizer: TokenizerJson) -> np.ndarray:
     """The ids that stand for one byte of a character of several."""
-    return np.array([number for number, token in token_bytes(document).items() if len(token) == 1 and token >= b"\x80"])
+    return np.array(
+        [number for number, token in token_bytes(tokenizer).items() if len(token) == 1 and token >= b"\x80"]
+    )
 
 
 def _encode(encoder: Encoder, texts: Sequence[str], byte_tokens: np.ndarray) -> tuple[int, int, int, float]:

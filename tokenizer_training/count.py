@@ -1,9 +1,9 @@
 """Counts of pre-tokens: all that training needs to know of a corpus, gathered by many workers.
 
-A kernel splits text by the form's pattern and counts in one pass over the bytes. Each worker spills the counts of its
-part to a Parquet file, a row group for each hash partition; a partition is then summed over all parts, and only paths
-travel. Rare pre-tokens can be sampled without bias, so that the counts of a terabyte fit: 92 % of the distinct clauses
-of Chinese text occur once, and dropping them would cost Chinese 13 % in compression.
+A kernel splits text by the algorithm's pattern and counts in one pass over the bytes. Each worker spills the counts of
+its part to a Parquet file, a row group for each hash partition; a partition is then summed over all parts, and only
+paths travel. Rare pre-tokens can be sampled without bias, so that the counts of a terabyte fit: 92 % of the distinct
+clauses of Chinese text occur once, and dropping them would cost Chinese 13 % in compression.
 """
 
 import dataclasses
@@ -19,7 +19,17 @@ import pyarrow.parquet as pq
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
 from datapipe.text.characters import decode, text_buffers
-from tokenizer_training.forms import BREAK, FORMS, LETTER, NUMBER, OTHER, SPACE, Form, Name, classes
+from tokenizer_training.algorithms import (
+    ALGORITHMS,
+    BREAK,
+    LETTER,
+    NUMBER,
+    OTHER,
+    SPACE,
+    Algorithm,
+    AlgorithmName,
+    classes,
+)
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 PARTITIONS = 64
@@ -63,7 +73,7 @@ def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, kind: int) -> int
 
 @numba.njit(cache=True, nogil=True)
 def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
-    """Where the pre-token that starts at `at` ends, by `forms.QWEN_PATTERN`, alternative by alternative."""
+    """Where the pre-token that starts at `at` ends, by `algorithms.QWEN_PATTERN`, alternative by alternative."""
     code_point, after = decode(data, at)
     kind = table[code_point]
     if code_point == ord("'"):
@@ -98,7 +108,7 @@ def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
 
 @numba.njit(cache=True, nogil=True)
 def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
-    """Where the pre-token that starts at `at` ends, by `forms.SENTENCEPIECE_PATTERN`."""
+    """Where the pre-token that starts at `at` ends, by `algorithms.SENTENCEPIECE_PATTERN`."""
     code_point, after = decode(data, at)
     kind = table[code_point]
     if kind == NUMBER:
@@ -132,10 +142,10 @@ def _pretoken_ends(data: Bytes, table: Bytes, byte_level: bool) -> Int64:
     return ends[:size]
 
 
-def split(text: str, form: Form) -> list[str]:
+def split(text: str, algorithm: Algorithm) -> list[str]:
     """The pre-tokens of a text: together they are the text."""
     data = np.frombuffer(text.encode(), np.uint8)
-    ends = _pretoken_ends(data, classes(form.name), form.name == "byte_level").tolist()
+    ends = _pretoken_ends(data, classes(algorithm.name), algorithm.name == "byte_level").tolist()
     return [data[start:stop].tobytes().decode() for start, stop in zip([0, *ends], ends, strict=False)]
 
 
@@ -179,7 +189,7 @@ def _count(
         weights: how often each text counts.
         place: the text, the byte in it, and how many words the table holds; updated.
         table: the class of each code point.
-        byte_level: which form.
+        byte_level: which algorithm.
         slots: open addressing, a word's number or -1; twice as many as there is room for words.
         hashes, counts: of each word.
         starts: where each word starts in `arena`.
@@ -244,13 +254,13 @@ def _grown(array: npt.NDArray, size: int) -> npt.NDArray:
     return grown
 
 
-def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], form: Form) -> pa.Table:
+def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algorithm: Algorithm) -> pa.Table:
     """How often each pre-token occurs.
 
     Args:
         texts: arrays of strings, each alone or with an array that says how often each text counts (null: once). Null
             texts count as empty.
-        form: whose pattern splits.
+        algorithm: whose pattern splits.
 
     Returns:
         A table of `SCHEMA`: distinct words, in the order of their first occurrence.
@@ -258,7 +268,7 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], form:
     room = 1 << 15
     hashes, counts, starts = np.empty(room, np.uint64), np.empty(room, np.int64), np.zeros(room + 1, np.int64)
     slots, arena = np.full(2 * room, -1, np.int32), np.empty(8 * room, np.uint8)
-    table, byte_level = classes(form.name), form.name == "byte_level"
+    table, byte_level = classes(algorithm.name), algorithm.name == "byte_level"
     place = np.zeros(3, np.int64)
     for item in texts:
         array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
@@ -284,19 +294,19 @@ class CountPretokens(beam.PTransform):
     """From parts to the files of their pre-token counts: one Parquet file of `SCHEMA` for each hash partition.
 
     Attributes:
-        form: whose pattern splits.
+        algorithm: whose pattern splits.
         folder: where the files go.
         sample_threshold: T. A pre-token that occurs n < T times is kept with probability n / T, then with count T: the
             expected count of every pre-token, and of every pair in it, stays right. 1 keeps all. At T = 10, 160 MB of
             mixed text keep a seventh of their pre-tokens and lose 0.2 % of compression. Not applied below
             `EXACT_WORDS` distinct pre-tokens.
-        weight: the column that says how often each document counts, such as `mixture_copies`; "" for once.
+        weight_column: the column that says how often each document counts, such as `mixture_copies`; "" for once.
     """
 
-    form: Name
+    algorithm: AlgorithmName
     folder: str
     sample_threshold: int = 10
-    weight: str = ""
+    weight_column: str = ""
 
     def __post_init__(self) -> None:
         super().__init__()
@@ -304,19 +314,23 @@ class CountPretokens(beam.PTransform):
             raise ValueError(f"sample_threshold must be at least 1, got {self.sample_threshold!r}")
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[str]:
+        spill = beam.FlatMap(_spill, self.algorithm, self.folder, self.weight_column)
         return (
             parts
-            | "Count" >> beam.FlatMap(_spill, self.form, self.folder, self.weight).with_output_types(tuple[int, str])
+            | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
             | "Sum" >> beam.Map(_sum, self.folder, self.sample_threshold).with_output_types(str)
         )
 
 
-def _spill(part: Part, form: Name, folder: str, weight: str) -> Iterator[tuple[int, str]]:
+def _spill(part: Part, algorithm: AlgorithmName, folder: str, weight_column: str) -> Iterator[tuple[int, str]]:
     """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
-    batches = part.read(["text", weight] if weight else ["text"])
-    texts = ((batch.column("text"), batch.column(weight)) if weight else batch.column("text") for batch in batches)
-    table = count_pretokens(texts, FORMS[form])
+    batches = part.read(["text", weight_column] if weight_column else ["text"])
+    texts = (
+        (batch.column("text"), batch.column(weight_column)) if weight_column else batch.column("text")
+        for batch in batches
+    )
+    table = count_pretokens(texts, ALGORITHMS[algorithm])
     partition = hash_words(*text_buffers(table.column("word"))) >> np.uint64(64 - PARTITIONS.bit_length() + 1)
     table = table.take(np.argsort(partition, kind="stable"))
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()

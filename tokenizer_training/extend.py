@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tokenizer_training.algorithms import ALGORITHMS, QWEN_PATTERN, TokenizerJson, byte_characters, byte_token, split_by
 from tokenizer_training.count import SCHEMA, count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import CL100K_PATTERN, is_byte_level, token_bytes
-from tokenizer_training.forms import FORMS, QWEN_PATTERN, Document, byte_characters, byte_token, split_by
 from tokenizer_training.learn import Allowed, Learner, Progress
 from tokenizer_training.prune import prune
 
@@ -187,7 +187,7 @@ def _lay_out_runs(
 
 
 def extend(
-    tokenizer: Document,
+    tokenizer: TokenizerJson,
     runs: pa.Table,
     size: int,
     *,
@@ -195,7 +195,7 @@ def extend(
     allowed: Allowed = is_chinese,
     coverage: float = COVERAGE,
     progress: Progress | None = None,
-) -> Document:
+) -> TokenizerJson:
     """A tokenizer with more tokens: those it had keep their ids, the new ones take the lowest that are free.
 
     Each new token has one merge that makes it of two older entries. With byte fallback, characters that the base spells
@@ -244,7 +244,7 @@ def _run_ids(runs: pa.Table) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int
     return np.frombuffer(data, np.uint32, int(bounds[-1])), bounds
 
 
-def _fallback_bytes(tokenizer: Document, highest: int) -> npt.NDArray[np.int32]:
+def _fallback_bytes(tokenizer: TokenizerJson, highest: int) -> npt.NDArray[np.int32]:
     """For each id, the byte that it stands for as a byte fallback, or -1."""
     byte_of = np.full(highest + 1, -1, np.int32)
     if tokenizer["model"]["byte_fallback"]:
@@ -300,7 +300,7 @@ def _fallback_characters(
     return frequency
 
 
-def _with_tokens(tokenizer: Document, learner: Learner, base: int) -> Document:
+def _with_tokens(tokenizer: TokenizerJson, learner: Learner, base: int) -> TokenizerJson:
     """The tokenizer with what a learner added to `base` symbols, at the lowest free ids."""
     model = tokenizer["model"]
     characters = byte_characters()
@@ -321,14 +321,14 @@ def _with_tokens(tokenizer: Document, learner: Learner, base: int) -> Document:
 
 
 def learn_from(
-    tokenizer: Document,
+    tokenizer: TokenizerJson,
     texts: Iterable[pa.Array],
     size: int,
     *,
     allowed: Allowed = is_chinese,
     min_frequency: int = 2,
     progress: Progress | None = None,
-) -> Document:
+) -> TokenizerJson:
     """The tokenizer extended by what occurs in texts; the options are those of `extend`.
 
     Raises:
@@ -340,7 +340,7 @@ def learn_from(
         raise ValueError("this tokenizer splits between Han characters before it encodes: Chinese tokens cannot apply")
     if pattern_of(tokenizer) in (QWEN_PATTERN, CL100K_PATTERN):
         # They differ in digits only, which no new token holds.
-        counts = count_pretokens(texts, FORMS["byte_level"])
+        counts = count_pretokens(texts, ALGORITHMS["byte_level"])
     elif allowed is is_chinese:
         # Runs of Han are never split: they need no pre-tokens.
         once = ([array.fill_null("").cast(pa.large_string()), np.ones(len(array), np.int64)] for array in texts)
@@ -351,21 +351,21 @@ def learn_from(
     return extend(tokenizer, runs, size, allowed=allowed, min_frequency=min_frequency, progress=progress)
 
 
-def pattern_of(tokenizer: Document) -> str | None:
+def pattern_of(tokenizer: TokenizerJson) -> str | None:
     """The regular expression that a tokenizer splits by, if it does so by one."""
     pre_tokenizer = tokenizer["pre_tokenizer"] or {}
     (first, *_) = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     return first.get("pattern", {}).get("Regex")
 
 
-def mergeable(tokenizer: Document, allowed: Allowed) -> npt.NDArray[np.bool_]:
+def mergeable(tokenizer: TokenizerJson, allowed: Allowed) -> npt.NDArray[np.bool_]:
     """For each id, whether it may be part of a token that fits the rule."""
     spelt = token_bytes(tokenizer)
     highest = max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
     return np.array([number in spelt and can_be_part(spelt[number], allowed) for number in range(highest + 1)])
 
 
-def word_runs(tokenizer: Document, words: Mapping[str, int]) -> pa.Table:
+def word_runs(tokenizer: TokenizerJson, words: Mapping[str, int]) -> pa.Table:
     """The runs of a user's words with their frequencies, for `extend`.
 
     Words that the base splits before it encodes are left out, since no token can span them, and those it has already.
@@ -402,7 +402,7 @@ def _pretokens(encoder: Encoder, text: str) -> list[str]:
     return [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
 
-def with_single_digits(tokenizer: Document) -> Document:
+def with_single_digits(tokenizer: TokenizerJson) -> TokenizerJson:
     """Qwen's variant of cl100k: without the tokens of several digits, ids close up, and digits stand alone.
 
     Raises:

@@ -12,20 +12,20 @@ from datapipe.store import files
 from datapipe.store.corpus import Part
 from datapipe.text.characters import text_buffers
 from tokenizer_training import learn
-from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
-from tokenizer_training.extend import is_chinese
-from tokenizer_training.forms import (
+from tokenizer_training.algorithms import (
+    ALGORITHMS,
     CHATML,
-    FORMS,
     SENTENCEPIECE_SPACE,
-    Document,
-    Form,
-    Name,
+    Algorithm,
+    AlgorithmName,
+    TokenizerJson,
     byte_alphabet,
     check_special_tokens,
+    from_tokens,
     is_piece,
-    tokenizer_json,
 )
+from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
+from tokenizer_training.extend import is_chinese
 
 # LLaMA 0.99995, Baichuan 2 0.9999 of all characters; the rest is spelt in bytes.
 COVERAGE = 0.9999
@@ -40,7 +40,7 @@ class TrainTokenizer(beam.PTransform):
     Attributes:
         vocabulary: how many entries to learn on the whole corpus, special tokens and bytes included.
         chinese: how many more entries to learn for Chinese on top; they leave text without Han exactly as it was.
-        form: "byte_fallback" (characters, and bytes for rare ones: LLaMA, Baichuan) or "byte_level" (bytes: Qwen).
+        algorithm: "byte_fallback" (characters, and bytes for rare ones: LLaMA, Baichuan) or "byte_level" (bytes: Qwen).
         min_frequency: a pair that occurs less often is not merged.
         max_token_length: the longest token, in characters for byte_fallback and bytes for byte_level. (HuggingFace's
             option of that name allows one less.)
@@ -49,13 +49,13 @@ class TrainTokenizer(beam.PTransform):
         required_tokens: strings that become one token each, wherever they stand alone as a pre-token.
         special_tokens: entries that no text is encoded to, ids from 0.
         sample_threshold: how rare pre-tokens are sampled; see `CountPretokens`. 1 = exact.
-        weight: the column that says how often a document counts, such as `mixture_copies`; "" for once.
+        weight_column: the column that says how often a document counts, such as `mixture_copies`; "" for once.
         folder: where the files go: `tokenizer.json`, `summary.json`, and the counts in `counts/`.
     """
 
     vocabulary: int = 32000
     chinese: int = 8000
-    form: Name = "byte_fallback"
+    algorithm: AlgorithmName = "byte_fallback"
     min_frequency: int = 2
     max_token_length: int = 32
     coverage: float = COVERAGE
@@ -63,7 +63,7 @@ class TrainTokenizer(beam.PTransform):
     required_tokens: list[str] = dataclasses.field(default_factory=list)
     special_tokens: list[str] = dataclasses.field(default_factory=lambda: list(CHATML))
     sample_threshold: int = 10
-    weight: str = ""
+    weight_column: str = ""
     folder: str = ""
 
     name: ClassVar[str] = "tokenizer"
@@ -73,8 +73,8 @@ class TrainTokenizer(beam.PTransform):
 
     def __post_init__(self) -> None:
         super().__init__()
-        if self.form not in FORMS:
-            raise ValueError(f"tokenizer: form must be one of {sorted(FORMS)}, got {self.form!r}")
+        if self.algorithm not in ALGORITHMS:
+            raise ValueError(f"tokenizer: algorithm must be one of {sorted(ALGORITHMS)}, got {self.algorithm!r}")
         least = len(self.special_tokens) + 256
         if self.vocabulary < least:
             raise ValueError(
@@ -86,15 +86,15 @@ class TrainTokenizer(beam.PTransform):
                 raise ValueError(f"tokenizer: {field} must be at least {smallest}, got {getattr(self, field)!r}")
         if not 0 < self.coverage <= 1:
             raise ValueError(f"tokenizer: coverage must be above 0 and at most 1, got {self.coverage!r}")
-        check_special_tokens(self.special_tokens, FORMS[self.form])
-        check_required_tokens(self.required_tokens, FORMS[self.form])
-        if self.weight:
-            self.reads = ("text", self.weight)  # type: ignore[misc]
+        check_special_tokens(self.special_tokens, ALGORITHMS[self.algorithm])
+        check_required_tokens(self.required_tokens, ALGORITHMS[self.algorithm])
+        if self.weight_column:
+            self.reads = ("text", self.weight_column)  # type: ignore[misc]
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
         return (
             parts
-            | "CountPretokens" >> CountPretokens(self.form, self.folder, self.sample_threshold, self.weight)
+            | "CountPretokens" >> CountPretokens(self.algorithm, self.folder, self.sample_threshold, self.weight_column)
             | "Gather" >> beam.combiners.ToList()
             | "Learn" >> beam.Map(_train, self).with_output_types(dict[str, Any])
         )
@@ -103,9 +103,9 @@ class TrainTokenizer(beam.PTransform):
 def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
     """Learn from the files of counts, write the tokenizer, and say what it became."""
     counts = read_counts(paths)
-    document = train(
+    tokenizer = train(
         counts,
-        FORMS[options.form],
+        ALGORITHMS[options.algorithm],
         vocabulary=options.vocabulary,
         chinese=options.chinese,
         min_frequency=options.min_frequency,
@@ -117,12 +117,12 @@ def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
     )
     files.remove(files.join(options.folder, "spill"))
     files.make_folder(options.folder)
-    files.write_json(files.join(options.folder, "tokenizer.json"), document)
+    files.write_json(files.join(options.folder, "tokenizer.json"), tokenizer)
     summary: dict[str, Any] = {
-        "form": options.form,
+        "algorithm": options.algorithm,
         "vocabulary_asked": options.vocabulary + options.chinese,
-        "vocabulary": len(document["model"]["vocab"]),
-        "merges": len(document["model"]["merges"]),
+        "vocabulary": len(tokenizer["model"]["vocab"]),
+        "merges": len(tokenizer["model"]["merges"]),
         "pretokens": int(np.sum(counts.column("count").to_numpy())),
         "distinct_pretokens": len(counts),
     }
@@ -136,7 +136,7 @@ def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
 
 def train(
     counts: pa.Table,
-    form: Form,
+    algorithm: Algorithm,
     *,
     vocabulary: int = 32000,
     chinese: int = 8000,
@@ -147,15 +147,15 @@ def train(
     required_tokens: Sequence[str] = (),
     special_tokens: Sequence[str] = CHATML,
     progress: learn.Progress | None = None,
-) -> Document:
+) -> TokenizerJson:
     """Learn a tokenizer from pre-token counts; the options are those of `TrainTokenizer`.
 
     Args:
         counts: a table of `count.SCHEMA`.
-        form: by whose pattern the pre-tokens were counted.
+        algorithm: by whose pattern the pre-tokens were counted.
         progress: see `Learner.learn`.
     """
-    by_character = form.name == "byte_fallback"
+    by_character = algorithm.name == "byte_fallback"
     # What the learner does not see: the special tokens, and the bytes that characters fall back to.
     room = vocabulary - len(special_tokens) - 256 * by_character
     if by_character:
@@ -176,7 +176,7 @@ def train(
             break
     learner.merge_words(len(required))
     learner.learn(len(learner.tokens) + chinese, allowed=is_chinese, **rules)
-    return tokenizer_json(form, learner.tokens, learner.merges, special_tokens)
+    return from_tokens(algorithm, learner.tokens, learner.merges, special_tokens)
 
 
 def character_alphabet(counts: pa.Table, coverage: float, required: str, room: int) -> list[bytes]:
@@ -198,13 +198,13 @@ def character_alphabet(counts: pa.Table, coverage: float, required: str, room: i
     return [chr(code_point).encode() for code_point in sorted([*chosen][:room])]
 
 
-def check_required_tokens(required_tokens: Sequence[str], form: Form) -> None:
+def check_required_tokens(required_tokens: Sequence[str], algorithm: Algorithm) -> None:
     """Refuse required tokens that the pattern would split, since no token spans two pre-tokens.
 
     Raises:
         ValueError: naming the first such token and its pieces.
     """
     for token in required_tokens:
-        if required_tokens.count(token) > 1 or SENTENCEPIECE_SPACE in token or len(split(token, form)) != 1:
-            pieces = split(token, form)
+        if required_tokens.count(token) > 1 or SENTENCEPIECE_SPACE in token or len(split(token, algorithm)) != 1:
+            pieces = split(token, algorithm)
             raise ValueError(f"tokenizer: required_tokens: {token!r} is given twice or cannot be one token: {pieces}")

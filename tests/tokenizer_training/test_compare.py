@@ -5,7 +5,7 @@ import xml.etree.ElementTree as ElementTree
 import pyarrow as pa
 import pytest
 
-from tests.tokenizer_training.test_forms import document
+from tests.tokenizer_training.test_algorithms import document
 from tokenizer_training.compare import COMPARISON, as_markdown, as_svg, compare
 from tokenizer_training.encode import encoder_of
 

@@ -13,10 +13,10 @@ from tokenizers import Regex, pre_tokenizers
 from datapipe.store.corpus import Part
 from tests.conftest import CorpusOf
 from tokenizer_training import count
+from tokenizer_training.algorithms import ALGORITHMS, Algorithm
 from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare, split
-from tokenizer_training.forms import FORMS, Form
 
-SPLITTERS = {name: pre_tokenizers.Split(Regex(form.pattern), "isolated") for name, form in FORMS.items()}
+SPLITTERS = {name: pre_tokenizers.Split(Regex(algorithm.pattern), "isolated") for name, algorithm in ALGORITHMS.items()}
 AWKWARD = [
     *" \n\r\t'\u3000\xa0\x85\u2028\u200b\u200d\u180e\0",
     *"aSsſTtmdrveElLé中文アー〇1２٣½Ⅷ-。，<|😀\u0301\U00020000\U000e0100",
@@ -24,46 +24,46 @@ AWKWARD = [
 TEXTS = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=30)
 
 
-def pretokens(text: str, form: Form) -> list[str]:
-    return [piece for piece, _ in SPLITTERS[form.name].pre_tokenize_str(text)]
+def pretokens(text: str, algorithm: Algorithm) -> list[str]:
+    return [piece for piece, _ in SPLITTERS[algorithm.name].pre_tokenize_str(text)]
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
 @settings(max_examples=1500, deadline=None)
 @given(text=TEXTS)
 @example(text="'ſx 'LL're'VE 'l")
 @example(text=" \n \n  x")
-def test_split_equals_the_regular_expression(form: Form, text: str) -> None:
-    assert split(text, form) == pretokens(text, form)
+def test_split_equals_the_regular_expression(algorithm: Algorithm, text: str) -> None:
+    assert split(text, algorithm) == pretokens(text, algorithm)
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_every_code_point_is_classed_as_the_regular_expression_does(form: Form) -> None:
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
+def test_every_code_point_is_classed_as_the_regular_expression_does(algorithm: Algorithm) -> None:
     assigned = [chr(point) for point in range(0x32400) if not 0xD800 <= point < 0xE000]
     text = "a".join(assigned) + "\U000e0001\U000e0100\U000f0000\U0010ffff"
-    assert split(text, form) == pretokens(text, form)
+    assert split(text, algorithm) == pretokens(text, algorithm)
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.none() | TEXTS, max_size=20))
-def test_counts_equal_a_counter(form: Form, texts: list[str | None]) -> None:
+def test_counts_equal_a_counter(algorithm: Algorithm, texts: list[str | None]) -> None:
     sliced = pa.array(["out of the slice", *texts], pa.string()).slice(1)
-    table = count_pretokens([sliced, pa.array(texts, pa.large_string())], form)
-    expected = Counter(piece for text in texts * 2 if text for piece in pretokens(text, form))
+    table = count_pretokens([sliced, pa.array(texts, pa.large_string())], algorithm)
+    expected = Counter(piece for text in texts * 2 if text for piece in pretokens(text, algorithm))
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
 
 
 def test_texts_count_as_often_as_their_weight() -> None:
     weighted = (pa.array(["one two", "two", "three"]), pa.array([3, None, 0], pa.int32()))
-    table = count_pretokens([weighted, pa.array(["two"])], FORMS["byte_fallback"])
+    table = count_pretokens([weighted, pa.array(["two"])], ALGORITHMS["byte_fallback"])
     assert table.to_pydict() == {"word": ["one", " two", "two", "three"], "count": [3, 3, 2, 0]}
 
 
 def test_the_table_of_words_grows() -> None:
     text = " ".join(f"{chr(0x4E00 + i % 5000)}{chr(0x5E00 + i // 5000)}" for i in range(100_000)) * 2
-    table = count_pretokens([pa.array([text])], FORMS["byte_level"])
-    counts = Counter(pretokens(text, FORMS["byte_level"]))
+    table = count_pretokens([pa.array([text])], ALGORITHMS["byte_level"])
+    counts = Counter(pretokens(text, ALGORITHMS["byte_level"]))
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == counts
 
 
@@ -75,7 +75,7 @@ def run(parts: list[Part], folder: pathlib.Path, threshold: int) -> pa.Table:
 def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     texts = ["one two", "two three", None, "three three 中文"]
     table = run(corpus_of(texts, rows_per_part=1), tmp_path / "tokenizer", 10)
-    expected = Counter(piece for text in texts if text for piece in pretokens(text, FORMS["byte_level"]))
+    expected = Counter(piece for text in texts if text for piece in pretokens(text, ALGORITHMS["byte_level"]))
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
 
 
@@ -127,6 +127,6 @@ def test_the_whole_of_a_real_corpus_splits_alike(shared_data: pathlib.Path) -> N
     import polars
 
     texts = polars.read_ndjson(shared_data / "corpora" / "multi-templated.jsonl.zst").get_column("text").to_list()
-    for form in FORMS.values():
+    for algorithm in ALGORITHMS.values():
         for text in texts[::40]:
-            assert split(text, form) == pretokens(text, form)
+            assert split(text, algorithm) == pretokens(text, algorithm)

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from tests.tokenizer_training.test_forms import TEXTS, document
+from tests.tokenizer_training.test_algorithms import TEXTS, document
+from tokenizer_training.algorithms import byte_characters
 from tokenizer_training.encode import PROBES, Encoder, encoder_of, load_encoder
-from tokenizer_training.forms import byte_characters
 
-ENCODERS = {form: encoder_of(document(form)) for form in ("byte_level", "byte_fallback")}
+ENCODERS = {algorithm: encoder_of(document(algorithm)) for algorithm in ("byte_level", "byte_fallback")}
 
 
-@pytest.mark.parametrize("form", ENCODERS)
+@pytest.mark.parametrize("algorithm", ENCODERS)
 @settings(max_examples=500, deadline=None)
 @given(texts=st.lists(TEXTS, max_size=4))
-def test_fast_equals_exact(form: str, texts: list[str]) -> None:
-    encoder = ENCODERS[form]
+def test_fast_equals_exact(algorithm: str, texts: list[str]) -> None:
+    encoder = ENCODERS[algorithm]
     assert encoder.fast is not None
     exact = Encoder(encoder.tokenizer, None)
     for fast_ids, exact_ids in zip(encoder.encode_batch(texts), exact.encode_batch(texts), strict=True):
@@ -37,10 +37,10 @@ def test_special_tokens_in_text_stay_text() -> None:
         assert ids.min() > 2
 
 
-@pytest.mark.parametrize("form", ENCODERS)
-def test_special_tokens_are_recognised_where_asked(form: str) -> None:
-    encoder = encoder_of(document(form), special=True)
-    exact = Tokenizer.from_str(json.dumps(document(form)))
+@pytest.mark.parametrize("algorithm", ENCODERS)
+def test_special_tokens_are_recognised_where_asked(algorithm: str) -> None:
+    encoder = encoder_of(document(algorithm), special=True)
+    exact = Tokenizer.from_str(json.dumps(document(algorithm)))
     text = "<|im_start|>user\nthe cat<|im_end|>\n<|endoftext|>"
     assert encoder.encode_batch([text])[0].tolist() == exact.encode(text).ids
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.tokenizer_training.test_algorithms import TEXTS, document
 from tests.tokenizer_training.test_formats import MODELS, RANKS, real_base, sample
-from tests.tokenizer_training.test_forms import TEXTS, document
+from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import (
     extend,
@@ -27,10 +28,9 @@ from tokenizer_training.extend import (
     word_runs,
 )
 from tokenizer_training.formats import CL100K_PATTERN, from_ranks, from_sentencepiece, read_ranks, token_bytes
-from tokenizer_training.forms import Document
 
 CHINESE = ["机器学习模型需要大量的中文数据。" * 3, "，机器学习也需要计算，模型龘龘龘。" * 3, "中文，机器学习"]
-BASES: dict[str, Callable[[], Document]] = {
+BASES: dict[str, Callable[[], TokenizerJson]] = {
     "byte_level": lambda: document("byte_level"),
     "byte_fallback": lambda: document("byte_fallback"),
     "ranks": lambda: from_ranks(RANKS, CL100K_PATTERN, {"<|end|>": len(RANKS) + 5}),

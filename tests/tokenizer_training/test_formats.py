@@ -13,7 +13,8 @@ import sentencepiece
 import tiktoken
 from hypothesis import given, settings
 
-from tests.tokenizer_training.test_forms import CORPUS, TEXTS, document
+from tests.tokenizer_training.test_algorithms import CORPUS, TEXTS, document
+from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.export import export_ranks
 from tokenizer_training.formats import (
@@ -27,7 +28,6 @@ from tokenizer_training.formats import (
     read_tokenizer,
     token_bytes,
 )
-from tokenizer_training.forms import Document
 
 
 def sentencepiece_model(**options: Any) -> bytes:
@@ -102,10 +102,10 @@ def test_all_splits_of_a_token_merge_in_the_order_of_ids() -> None:
     assert all_merges(ids, ids) == [["a", "b"], ["b", "a"], ["a", "ba"], ["ab", "a"]]
 
 
-@pytest.mark.parametrize("form", ["byte_level", "byte_fallback"])
-def test_the_bytes_of_tokens_are_the_text(form: str) -> None:
-    encoder = encoder_of(document(form))
-    spelt = token_bytes(document(form))
+@pytest.mark.parametrize("algorithm", ["byte_level", "byte_fallback"])
+def test_the_bytes_of_tokens_are_the_text(algorithm: str) -> None:
+    encoder = encoder_of(document(algorithm))
+    spelt = token_bytes(document(algorithm))
     text = "the 中文 😀\n  x"
     (ids,) = encoder.encode_batch([text])
     assert b"".join(spelt[number] for number in ids.tolist()).decode() == text
@@ -148,7 +148,7 @@ def sample(shared_data: pathlib.Path, every: int = 300) -> list[str]:
 
 
 @functools.cache
-def real_base(shared_data: pathlib.Path, name: str) -> tuple[Document, Encoder]:
+def real_base(shared_data: pathlib.Path, name: str) -> tuple[TokenizerJson, Encoder]:
     tokenizer = read_tokenizer(str(shared_data / "tokenizers" / name))
     return tokenizer, encoder_of(tokenizer)
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
+from tests.tokenizer_training.test_algorithms import CORPUS, TEXTS, document
 from tests.tokenizer_training.test_extend import BASES
 from tests.tokenizer_training.test_formats import real_base, sample
-from tests.tokenizer_training.test_forms import CORPUS, TEXTS, document
+from tokenizer_training.algorithms import added_token
 from tokenizer_training.encode import encoder_of
-from tokenizer_training.forms import added_token
 from tokenizer_training.prune import ancestors, prune, slice_rows, unused_ids, write_id_map
 
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from datapipe.mix.tokens import CountTokens
-from tests.tokenizer_training.test_forms import document
+from tests.tokenizer_training.test_algorithms import document
 
 
 def test_counts_are_the_tokenizers(tmp_path: pathlib.Path) -> None:

@@ -1,4 +1,4 @@
-"""Both forms give every text back, spell digits one by one, and cannot be tricked by text that looks like a token."""
+"""Both algorithms give every text back, spell digits one by one, and take no text for a token that it looks like."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
-from tokenizer_training.count import count_pretokens, split
-from tokenizer_training.forms import (
+from tokenizer_training.algorithms import (
+    ALGORITHMS,
     CHATML,
-    FORMS,
     byte_alphabet,
     byte_characters,
     check_special_tokens,
+    from_tokens,
     load,
-    tokenizer_json,
 )
+from tokenizer_training.count import count_pretokens, split
 from tokenizer_training.train import train
 
 CORPUS = [
@@ -49,30 +49,32 @@ AWKWARD = [
 TEXTS = st.lists(st.one_of(st.sampled_from(AWKWARD), st.text(max_size=5)), max_size=8).map("".join)
 
 
-def document(form: str) -> dict[str, Any]:
-    counts = count_pretokens([pa.array(CORPUS)], FORMS[form])
-    return train(counts, FORMS[form], vocabulary=400, min_frequency=1, special_tokens=list(CHATML))
+def document(algorithm: str) -> dict[str, Any]:
+    counts = count_pretokens([pa.array(CORPUS)], ALGORITHMS[algorithm])
+    return train(counts, ALGORITHMS[algorithm], vocabulary=400, min_frequency=1, special_tokens=list(CHATML))
 
 
-TOKENIZERS = {form: load(document(form)) for form in FORMS}
-WRAPPED = {form: PreTrainedTokenizerFast(tokenizer_object=tokenizer) for form, tokenizer in TOKENIZERS.items()}
+TOKENIZERS = {algorithm: load(document(algorithm)) for algorithm in ALGORITHMS}
+WRAPPED = {
+    algorithm: PreTrainedTokenizerFast(tokenizer_object=tokenizer) for algorithm, tokenizer in TOKENIZERS.items()
+}
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @settings(max_examples=2500, deadline=None)
 @given(text=TEXTS)
-def test_every_text_comes_back(form: str, text: str) -> None:
-    ids = TOKENIZERS[form].encode(text).ids
-    assert TOKENIZERS[form].decode(ids, skip_special_tokens=False) == text
-    assert WRAPPED[form](text, add_special_tokens=False)["input_ids"] == ids
-    assert WRAPPED[form].decode(ids) == text
+def test_every_text_comes_back(algorithm: str, text: str) -> None:
+    ids = TOKENIZERS[algorithm].encode(text).ids
+    assert TOKENIZERS[algorithm].decode(ids, skip_special_tokens=False) == text
+    assert WRAPPED[algorithm](text, add_special_tokens=False)["input_ids"] == ids
+    assert WRAPPED[algorithm].decode(ids) == text
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_digits_stand_alone(form: str) -> None:
-    pieces = split("in 2023, ２０２３ ٢٠ Ⅷ½", FORMS[form])
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_digits_stand_alone(algorithm: str) -> None:
+    pieces = split("in 2023, ２０２３ ٢٠ Ⅷ½", ALGORITHMS[algorithm])
     assert [piece for piece in pieces if piece[-1].isnumeric()] == list("2023２０２３٢٠Ⅷ½")
-    tokens = TOKENIZERS[form].encode("112211 12 2").tokens
+    tokens = TOKENIZERS[algorithm].encode("112211 12 2").tokens
     assert not any("12" in token or "21" in token for token in tokens)
 
 
@@ -84,9 +86,9 @@ def test_white_space_makes_pieces_of_its_own() -> None:
     assert TOKENIZERS["byte_fallback"].encode("    indented").tokens[0] == "    "
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_ids_are_specials_first(form: str) -> None:
-    vocabulary = TOKENIZERS[form].get_vocab()
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_ids_are_specials_first(algorithm: str) -> None:
+    vocabulary = TOKENIZERS[algorithm].get_vocab()
     assert [vocabulary[token] for token in CHATML] == [0, 1, 2]
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
 
@@ -104,12 +106,12 @@ def test_byte_characters_are_huggingfaces() -> None:
 @pytest.mark.parametrize("tokens", [["hello"], ["<|a|>", "<|a|>"], [""]])
 def test_special_tokens_that_text_could_spell_are_refused(tokens: list[str]) -> None:
     with pytest.raises(ValueError, match="special_tokens"):
-        check_special_tokens(tokens, FORMS["byte_level"])
+        check_special_tokens(tokens, ALGORITHMS["byte_level"])
 
 
 def test_a_token_spelt_like_a_byte_is_refused() -> None:
     with pytest.raises(ValueError, match="spelt like"):
-        tokenizer_json(FORMS["byte_fallback"], [b"<0x41>"], [], CHATML)
+        from_tokens(ALGORITHMS["byte_fallback"], [b"<0x41>"], [], CHATML)
 
 
 def test_load_gives_a_tokenizer() -> None:

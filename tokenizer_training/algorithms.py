@@ -1,4 +1,4 @@
-"""The two forms of tokenizer: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
+"""The two algorithms of tokenizers: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
 
 Both are lossless: no normaliser, no dummy prefix, no symbol that text could spell by accident. Digits stand alone by
 the pattern itself (`\\p{N}`: also full-width digits and those of other scripts); the separate `Digits` splitter would
@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-Name = Literal["byte_level", "byte_fallback"]
+AlgorithmName = Literal["byte_level", "byte_fallback"]
 
 # The content of a `tokenizer.json`.
-Document = dict[str, Any]
+TokenizerJson = dict[str, Any]
 
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -62,7 +62,7 @@ OTHER, LETTER, CJK, NUMBER, SPACE, BREAK = range(6)
 
 
 @dataclasses.dataclass(frozen=True)
-class Form:
+class Algorithm:
     """How a tokenizer reads text.
 
     Attributes:
@@ -71,19 +71,19 @@ class Form:
         pattern: the regular expression that finds pre-tokens, in Oniguruma's syntax.
     """
 
-    name: Name
+    name: AlgorithmName
     pattern: str
 
 
-FORMS = {
-    "byte_level": Form("byte_level", QWEN_PATTERN),
-    "byte_fallback": Form("byte_fallback", SENTENCEPIECE_PATTERN),
+ALGORITHMS = {
+    "byte_level": Algorithm("byte_level", QWEN_PATTERN),
+    "byte_fallback": Algorithm("byte_fallback", SENTENCEPIECE_PATTERN),
 }
 
 
 @functools.cache
-def classes(name: Name) -> npt.NDArray[np.uint8]:
-    """The class of every code point for a form's pattern, shape (0x110000,).
+def classes(name: AlgorithmName) -> npt.NDArray[np.uint8]:
+    """The class of every code point for an algorithm's pattern, shape (0x110000,).
 
     It is asked of the regular expression engine that will encode, whose Unicode tables differ from Python's at some 300
     code points: so the counts are those of the encoder.
@@ -132,22 +132,22 @@ def is_piece(token: bytes) -> bool:
 
 
 def byte_token(byte: int) -> str:
-    """The vocabulary entry of a byte in the byte-fallback form."""
+    """The vocabulary entry of a byte, with byte fallback."""
     return f"<0x{byte:02X}>"
 
 
-def check_special_tokens(special_tokens: Sequence[str], form: Form) -> None:
+def check_special_tokens(special_tokens: Sequence[str], algorithm: Algorithm) -> None:
     """Refuse special tokens that text could be merged into: a token never crosses a pre-token, so two of them are safe.
 
     Raises:
-        ValueError: if a special token is empty, given twice, or is one pre-token of the form.
+        ValueError: if a special token is empty, given twice, or is one pre-token of the algorithm.
     """
-    splitter = pre_tokenizers.Split(Regex(form.pattern), "isolated")
+    splitter = pre_tokenizers.Split(Regex(algorithm.pattern), "isolated")
     for token in special_tokens:
         if special_tokens.count(token) > 1 or len(splitter.pre_tokenize_str(token)) < 2:
             raise ValueError(
                 f"special_tokens: {token!r} is given twice, or plain text could spell it as one token; "
-                "use a form such as '<|name|>'"
+                "write it such as '<|name|>'"
             )
 
 
@@ -158,7 +158,7 @@ def added_token(token: str, number: int, *, special: bool = True) -> dict[str, A
 
 
 def bpe(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], **changes: Any) -> dict[str, Any]:
-    """The `model` of a document."""
+    """The `model` of a `tokenizer.json`."""
     return {
         "type": "BPE",
         "dropout": None,
@@ -174,14 +174,14 @@ def bpe(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], **change
     }
 
 
-def document(
+def tokenizer_json(
     model: Mapping[str, Any],
     added_tokens: Sequence[Mapping[str, Any]],
     pre_tokenizer: Mapping[str, Any] | None,
     decoder: Mapping[str, Any],
     normalizer: Mapping[str, Any] | None = None,
-) -> Document:
-    """A `tokenizer.json` document."""
+) -> TokenizerJson:
+    """A `tokenizer.json` of these parts."""
     return {
         "version": "1.0",
         "truncation": None,
@@ -200,47 +200,47 @@ def split_by(pattern: str) -> dict[str, Any]:
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
 
-def tokenizer_json(
-    form: Form,
+def from_tokens(
+    algorithm: Algorithm,
     tokens: Sequence[bytes],
     merges: Sequence[tuple[int, int]],
     special_tokens: Sequence[str],
-) -> dict[str, Any]:
+) -> TokenizerJson:
     """A HuggingFace `tokenizer.json`: special tokens first, then (byte fallback) the bytes, then `tokens` in order.
 
-    The bytes of the byte-fallback form stand in the model's vocabulary only, never among the added tokens: so a text
-    that spells `<0x0A>` stays that text.
+    With byte fallback the bytes stand in the model's vocabulary only, never among the added tokens: so a text that
+    spells `<0x0A>` stays that text.
 
     Args:
-        form: the form.
+        algorithm: what the tokens were learnt by.
         tokens: the symbols, then the learnt tokens, as bytes of UTF-8 text, in order of ids.
         merges: the learnt pairs, as positions in `tokens`, in order of rank.
         special_tokens: never the result of encoding a document; ids from 0.
     """
-    if form.name == "byte_level":
+    if algorithm.name == "byte_level":
         characters = byte_characters()
         spelt = ["".join(characters[byte] for byte in token) for token in tokens]
         names = [*special_tokens, *spelt]
-        pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(form.pattern), BYTE_LEVEL]}
+        pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(algorithm.pattern), BYTE_LEVEL]}
         decoder = BYTE_LEVEL
     else:
         spelt = [token.decode() for token in tokens]
         names = [*special_tokens, *(byte_token(byte) for byte in range(256)), *spelt]
-        pre_tokenizer = split_by(form.pattern)
+        pre_tokenizer = split_by(algorithm.pattern)
         decoder = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
     vocabulary = {name: number for number, name in enumerate(names)}
     if len(vocabulary) != len(names):
         raise ValueError("a learnt token is spelt like a special token or a byte")
     # A pair can be merged twice. HuggingFace keeps its last rank in the file, here it is the first, as it was learnt.
     pairs = dict.fromkeys((spelt[left], spelt[right]) for left, right in merges)
-    return document(
-        bpe(vocabulary, list(pairs), byte_fallback=form.name == "byte_fallback"),
+    return tokenizer_json(
+        bpe(vocabulary, list(pairs), byte_fallback=algorithm.name == "byte_fallback"),
         [added_token(token, number) for number, token in enumerate(special_tokens)],
         pre_tokenizer,
         decoder,
     )
 
 
-def load(tokenizer: Document) -> Tokenizer:
-    """The tokenizer of a document."""
+def load(tokenizer: TokenizerJson) -> Tokenizer:
+    """The tokenizer that a `tokenizer.json` describes."""
     return Tokenizer.from_str(json.dumps(tokenizer))
