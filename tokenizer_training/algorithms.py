@@ -8,12 +8,9 @@ change how white space splits.
 import dataclasses
 import functools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Regex, Tokenizer, pre_tokenizers
 
 AlgorithmName = Literal["byte_level", "byte_fallback"]
@@ -57,9 +54,6 @@ SENTENCEPIECE_PATTERN = (
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
 
-# Classes of characters for the splitting kernel; BREAK is "\r" and "\n", and for byte_fallback all white space but " ".
-OTHER, LETTER, CJK, NUMBER, SPACE, BREAK = range(6)
-
 
 @dataclasses.dataclass(frozen=True)
 class Algorithm:
@@ -79,37 +73,6 @@ ALGORITHMS = {
     "byte_level": Algorithm("byte_level", QWEN_PATTERN),
     "byte_fallback": Algorithm("byte_fallback", SENTENCEPIECE_PATTERN),
 }
-
-
-@functools.cache
-def classes(name: AlgorithmName) -> npt.NDArray[np.uint8]:
-    """The class of every code point for an algorithm's pattern, shape (0x110000,).
-
-    It is asked of the regular expression engine that will encode, whose Unicode tables differ from Python's at some 300
-    code points: so the counts are those of the encoder.
-    """
-    table = np.full(sys.maxunicode + 1, OTHER, np.uint8)
-    letter = r"[\p{L}\p{M}]+" if name == "byte_fallback" else r"\p{L}+"
-    for pattern, value in ((letter, LETTER), (r"\p{N}+", NUMBER), (r"\s+", SPACE)):
-        _mark(table, pattern, value)
-    if name == "byte_fallback":
-        for first, last in CJK_RANGES:
-            table[first : last + 1] = CJK
-        table[table == SPACE] = BREAK
-        table[ord(" ")] = SPACE
-    table[[ord("\r"), ord("\n")]] = BREAK
-    table.flags.writeable = False
-    return table
-
-
-def _mark(table: npt.NDArray[np.uint8], pattern: str, value: int) -> None:
-    # Surrogates cannot be asked for, and planes 4 to 13 hold unassigned code points only.
-    asked = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x40000), np.arange(0xE0000, sys.maxunicode + 1)])
-    text = "".join(map(chr, asked.tolist()))
-    matched = np.ones(len(asked), bool)
-    for _, (start, stop) in pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(text):
-        matched[start:stop] = False
-    table[asked[matched]] = value
 
 
 @functools.cache

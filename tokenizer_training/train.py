@@ -24,8 +24,9 @@ from tokenizer_training.algorithms import (
     from_tokens,
     is_piece,
 )
-from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
+from tokenizer_training.count import SCHEMA, CountPretokens, read_counts
 from tokenizer_training.extend import is_chinese
+from tokenizer_training.split import split
 
 # LLaMA 0.99995, Baichuan 2 0.9999 of all characters; the rest is spelt in bytes.
 COVERAGE = 0.9999

@@ -1,15 +1,12 @@
 """Both algorithms give every text back, spell digits one by one, and take no text for a token that it looks like."""
 
-from typing import Any
-
-import pyarrow as pa
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast
 
+from tests.tokenizer_training.samples import TEXTS, trained
 from tokenizer_training.algorithms import (
     ALGORITHMS,
     CHATML,
@@ -19,42 +16,9 @@ from tokenizer_training.algorithms import (
     from_tokens,
     load,
 )
-from tokenizer_training.count import count_pretokens, split
-from tokenizer_training.train import train
+from tokenizer_training.split import split
 
-CORPUS = [
-    "the cat sat on the mat, the end. " * 3,
-    "中文文本，中文分词。" * 3,
-    "    indented  code\n\n" * 3,
-    "1 2 12 ２０",
-]
-AWKWARD = [
-    *" \n\r\t\0\x7f\x85\xa0\u2028\u3000\u200b\u200c\u200d\u202e\u2066\ufeff\ufffd\ud7ff\ue000",
-    *(
-        "<0x0A>",
-        "<|endoftext|>",
-        "<|im_start|>",
-        "▁",
-        "Ġ",
-        "the",
-        "中文",
-        "👩‍👩‍👧",
-        "🇨🇳",
-        "e\u0301",
-        "\U0010ffff",
-        "１",
-        "٣",
-    ),
-]
-TEXTS = st.lists(st.one_of(st.sampled_from(AWKWARD), st.text(max_size=5)), max_size=8).map("".join)
-
-
-def document(algorithm: str) -> dict[str, Any]:
-    counts = count_pretokens([pa.array(CORPUS)], ALGORITHMS[algorithm])
-    return train(counts, ALGORITHMS[algorithm], vocabulary=400, min_frequency=1, special_tokens=list(CHATML))
-
-
-TOKENIZERS = {algorithm: load(document(algorithm)) for algorithm in ALGORITHMS}
+TOKENIZERS = {algorithm: load(trained(algorithm)) for algorithm in ALGORITHMS}
 WRAPPED = {
     algorithm: PreTrainedTokenizerFast(tokenizer_object=tokenizer) for algorithm, tokenizer in TOKENIZERS.items()
 }
@@ -115,4 +79,4 @@ def test_a_token_spelt_like_a_byte_is_refused() -> None:
 
 
 def test_load_gives_a_tokenizer() -> None:
-    assert isinstance(load(document("byte_level")), Tokenizer)
+    assert isinstance(load(trained("byte_level")), Tokenizer)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from tests.tokenizer_training.test_algorithms import CORPUS
+from tests.tokenizer_training.samples import CORPUS
 from tokenizer_training.cli import add_commands, call
 from tokenizer_training.commands import parse_range, read_texts
 

@@ -1,4 +1,4 @@
-"""Pre-tokens are those of the encoder's own splitter; their counts survive workers, partitions and sampling."""
+"""Counts of pre-tokens survive workers, partitions and sampling."""
 
 import pathlib
 from collections import Counter
@@ -6,47 +6,20 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, pre_tokenizers
 
 from datapipe.store.corpus import Part
 from tests.conftest import CorpusOf
+from tests.tokenizer_training.samples import SPLIT_TEXTS, pretokens
 from tokenizer_training import count
 from tokenizer_training.algorithms import ALGORITHMS, Algorithm
-from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare, split
-
-SPLITTERS = {name: pre_tokenizers.Split(Regex(algorithm.pattern), "isolated") for name, algorithm in ALGORITHMS.items()}
-AWKWARD = [
-    *" \n\r\t'\u3000\xa0\x85\u2028\u200b\u200d\u180e\0",
-    *"aSsſTtmdrveElLé中文アー〇1２٣½Ⅷ-。，<|😀\u0301\U00020000\U000e0100",
-]
-TEXTS = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=30)
-
-
-def pretokens(text: str, algorithm: Algorithm) -> list[str]:
-    return [piece for piece, _ in SPLITTERS[algorithm.name].pre_tokenize_str(text)]
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
-@settings(max_examples=1500, deadline=None)
-@given(text=TEXTS)
-@example(text="'ſx 'LL're'VE 'l")
-@example(text=" \n \n  x")
-def test_split_equals_the_regular_expression(algorithm: Algorithm, text: str) -> None:
-    assert split(text, algorithm) == pretokens(text, algorithm)
-
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
-def test_every_code_point_is_classed_as_the_regular_expression_does(algorithm: Algorithm) -> None:
-    assigned = [chr(point) for point in range(0x32400) if not 0xD800 <= point < 0xE000]
-    text = "a".join(assigned) + "\U000e0001\U000e0100\U000f0000\U0010ffff"
-    assert split(text, algorithm) == pretokens(text, algorithm)
+from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
 @settings(max_examples=50, deadline=None)
-@given(texts=st.lists(st.none() | TEXTS, max_size=20))
+@given(texts=st.lists(st.none() | SPLIT_TEXTS, max_size=20))
 def test_counts_equal_a_counter(algorithm: Algorithm, texts: list[str | None]) -> None:
     sliced = pa.array(["out of the slice", *texts], pa.string()).slice(1)
     table = count_pretokens([sliced, pa.array(texts, pa.large_string())], algorithm)
@@ -121,12 +94,3 @@ def test_hashes_are_part_of_the_file_format() -> None:
 def test_threshold_must_be_positive() -> None:
     with pytest.raises(ValueError, match="sample_threshold must be at least 1, got 0"):
         CountPretokens("byte_level", "", 0)
-
-
-def test_the_whole_of_a_real_corpus_splits_alike(shared_data: pathlib.Path) -> None:
-    import polars
-
-    texts = polars.read_ndjson(shared_data / "corpora" / "multi-templated.jsonl.zst").get_column("text").to_list()
-    for algorithm in ALGORITHMS.values():
-        for text in texts[::40]:
-            assert split(text, algorithm) == pretokens(text, algorithm)

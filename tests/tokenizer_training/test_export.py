@@ -14,9 +14,7 @@ from hypothesis import given, settings
 from tiktoken.load import load_tiktoken_bpe
 from transformers import AutoTokenizer
 
-from tests.tokenizer_training.test_algorithms import CORPUS, TEXTS, document
-from tests.tokenizer_training.test_extend import EXTENDED
-from tests.tokenizer_training.test_formats import sample
+from tests.tokenizer_training.samples import CORPUS, TEXTS, sample, trained, with_chinese
 from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import encoder_of
@@ -29,9 +27,9 @@ MESSAGES = [{"role": "user", "content": "中文?"}, {"role": "assistant", "conte
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_a_transformers_folder_loads_with_its_template(algorithm: str, tmp_path: pathlib.Path) -> None:
-    export_transformers(document(algorithm), str(tmp_path))
+    export_transformers(trained(algorithm), str(tmp_path))
     tokenizer = AutoTokenizer.from_pretrained(str(tmp_path))
-    encoder = encoder_of(document(algorithm))
+    encoder = encoder_of(trained(algorithm))
     for text in CORPUS:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert ids == encoder.encode_batch([text])[0].tolist()
@@ -69,7 +67,7 @@ def as_sentencepiece(tokenizer: TokenizerJson, folder: pathlib.Path) -> sentence
 
 @pytest.mark.parametrize("name", ["byte_level", "extended"])
 def test_tiktoken_gives_the_same_ids(name: str, tmp_path: pathlib.Path) -> None:
-    tokenizer = document("byte_level") if name == "byte_level" else EXTENDED["byte_level"]
+    tokenizer = trained("byte_level") if name == "byte_level" else with_chinese("byte_level")
     encoding, encoder = as_tiktoken(tokenizer, tmp_path), encoder_of(tokenizer)
 
     @settings(max_examples=300, deadline=None)
@@ -84,7 +82,7 @@ def test_tiktoken_gives_the_same_ids(name: str, tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("name", ["byte_fallback", "extended"])
 def test_sentencepiece_gives_the_same_ids_and_text(name: str, tmp_path: pathlib.Path) -> None:
-    tokenizer = document("byte_fallback") if name == "byte_fallback" else EXTENDED["byte_fallback"]
+    tokenizer = trained("byte_fallback") if name == "byte_fallback" else with_chinese("byte_fallback")
     processor, encoder = as_sentencepiece(tokenizer, tmp_path), encoder_of(tokenizer)
 
     @settings(max_examples=300, deadline=None)
@@ -107,7 +105,7 @@ def fields(path: pathlib.Path) -> dict[str, Any]:
 
 
 def test_gguf_of_bytes_is_read_by_transformers(tmp_path: pathlib.Path) -> None:
-    tokenizer = document("byte_level")
+    tokenizer = trained("byte_level")
     export_gguf(tokenizer, str(tmp_path / "test.gguf"))
     loaded = AutoTokenizer.from_pretrained(str(tmp_path), gguf_file="test.gguf")
     encoder = encoder_of(tokenizer)
@@ -121,7 +119,7 @@ def test_gguf_of_bytes_is_read_by_transformers(tmp_path: pathlib.Path) -> None:
 
 def test_gguf_of_pieces_holds_what_the_model_holds(tmp_path: pathlib.Path) -> None:
     # transformers prepends a space to these whatever the file says, so the file itself is compared.
-    tokenizer = document("byte_fallback")
+    tokenizer = trained("byte_fallback")
     processor = as_sentencepiece(tokenizer, tmp_path)
     export_gguf(tokenizer, str(tmp_path / "test.gguf"))
     read = fields(tmp_path / "test.gguf")
@@ -138,12 +136,12 @@ def test_gguf_of_pieces_holds_what_the_model_holds(tmp_path: pathlib.Path) -> No
 def test_what_cannot_be_expressed_is_refused(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "never")
     with pytest.raises(ValueError, match="tiktoken needs a byte-level tokenizer"):
-        export_ranks(document("byte_fallback"), path)
+        export_ranks(trained("byte_fallback"), path)
     with pytest.raises(ValueError, match="needs a tokenizer with byte fallback"):
-        export_sentencepiece(document("byte_level"), path)
+        export_sentencepiece(trained("byte_level"), path)
     with pytest.raises(ValueError, match="that is not Qwen's"):
-        export_gguf(EXTENDED["ranks"], path)
-    with_sign = document("byte_fallback")
+        export_gguf(with_chinese("ranks"), path)
+    with_sign = trained("byte_fallback")
     with_sign["model"]["vocab"]["▁"] = 999
     with pytest.raises(ValueError, match="without ▁"):
         export_sentencepiece(with_sign, path)
