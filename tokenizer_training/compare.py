@@ -138,25 +138,25 @@ def as_svg(table: pa.Table, measure: str = "bytes_per_token") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
         f'<text x="{left}" y="18" font-size="14">{measure.replace("_", " ")}</text>',
     ]
-    for place, name in enumerate(names):
-        y = 30 + 18 * place
-        parts.append(f'<rect x="{left}" y="{y}" width="12" height="12" fill="{COLOURS[place % len(COLOURS)]}"/>')
+    for position, name in enumerate(names):
+        y = 30 + 18 * position
+        parts.append(f'<rect x="{left}" y="{y}" width="12" height="12" fill="{COLOURS[position % len(COLOURS)]}"/>')
         parts.append(f'<text x="{left + 18}" y="{y + 11}">{html.escape(name)}</text>')
     for step in range(5):
         line = top + height - height * step / 4
         parts.append(f'<line x1="{left}" x2="{width - 20}" y1="{line:.1f}" y2="{line:.1f}" stroke="#ccc"/>')
         parts.append(f'<text x="{left - 6}" y="{line + 4:.1f}" text-anchor="end">{largest * step / 4:.3g}</text>')
     for row in rows:
-        place = names.index(row["tokenizer"])
-        x = left + 8 + group * languages.index(row["language"]) + bar * place
+        position = names.index(row["tokenizer"])
+        x = left + 8 + group * languages.index(row["language"]) + bar * position
         tall = height * (row[measure] or 0) / largest
         title = html.escape(f"{row['tokenizer']}, {row['language']}: {row[measure]}")
         parts.append(
             f'<rect x="{x}" y="{top + height - tall:.1f}" width="{bar - 2}" height="{tall:.1f}" '
-            f'fill="{COLOURS[place % len(COLOURS)]}"><title>{title}</title></rect>'
+            f'fill="{COLOURS[position % len(COLOURS)]}"><title>{title}</title></rect>'
         )
-    for place, language in enumerate(languages):
-        middle = left + group * (place + 0.5)
+    for position, language in enumerate(languages):
+        middle = left + group * (position + 0.5)
         parts.append(
             f'<text x="{middle:.1f}" y="{top + height + 18}" text-anchor="middle">{html.escape(language)}</text>'
         )

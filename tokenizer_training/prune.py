@@ -80,7 +80,7 @@ def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson,
     names = {name: vocabulary[name] for name in kept}
     names |= {name: number for name, number in added.items() if number not in dropped}
     old = np.array(sorted(set(names.values())), np.int32)
-    new = {int(number): place for place, number in enumerate(old)}
+    new = {int(number): position for position, number in enumerate(old)}
     return {
         **tokenizer,
         "added_tokens": [

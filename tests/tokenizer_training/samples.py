@@ -4,9 +4,10 @@ import functools
 import io
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import polars
 import pyarrow as pa
 import sentencepiece
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
 from tokenizer_training.algorithms import ALGORITHMS, Algorithm, TokenizerJson
+from tokenizer_training.cells import NONE, Words, lay_out, words_in_cells
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import learn_from
@@ -59,6 +61,17 @@ def _trained(algorithm: str) -> str:
 def trained(algorithm: str) -> TokenizerJson:
     """A tokenizer of this project, trained on `CORPUS`; a new one each time, to be changed at will."""
     return json.loads(_trained(algorithm))
+
+
+def in_cells(words: Sequence[str], counts: Sequence[int] | None = None, *, by_character: bool = True) -> Words:
+    """Words in cells whose symbols are their code points or bytes, but for "b", which cannot be merged."""
+    data = np.frombuffer("".join(words).encode(), np.uint8)
+    offsets = np.cumsum([0, *(len(word.encode()) for word in words)])
+    cells, starts = np.full(len(data) + len(words) + 2, NONE, np.int32), np.zeros(len(words) + 1, np.int64)
+    ids = np.arange(0x110000, dtype=np.int32)
+    ids[ord("b")] = -1
+    used = lay_out(data, offsets, ids, by_character, cells, starts)
+    return words_in_cells(cells[: used + 1], starts, np.array(counts or [1] * len(words), np.int64))
 
 
 def _ranks() -> dict[bytes, int]:
