@@ -31,6 +31,7 @@ from datapipe.dedup.exact_duplicates import FindExactDuplicates
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.sketches import sketches
+from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 
 DOCUMENT_BYTES = 3000
@@ -200,7 +201,9 @@ def one_size(folder: pathlib.Path, number: int, window: bool) -> None:
     """Print CPU time and memory, in this fresh process, for the first `number` documents of a corpus."""
     schema = pa.schema([("text", pa.string())])
     paths = sorted(folder.glob("*.parquet"))[: number // ROWS_PER_PART]
-    parts = [Part(at, "document", ROWS_PER_PART, {}).with_stage(schema, str(path)) for at, path in enumerate(paths)]
+    parts = [
+        Part(at, "document", ROWS_PER_PART, {}).with_stage(schema.names, str(path)) for at, path in enumerate(paths)
+    ]
     stage = FindRepeatedText({"window": 1}) if window else FindNearDuplicates(THRESHOLD, SHINGLE_SIZE)
     stage = stage.prepare(Corpus(str(folder)), str(folder))  # as `datapipe run` has it
     _ = parts[:1] | stage
@@ -257,7 +260,7 @@ def main() -> None:
         timed("datasketch MinHashLSH", some, datasketch_near, whole)
         timed("datatrove, four stages", few, datatrove_near, whole)
         print("\n| other levels, in Beam | documents/s | | documents |\n|---|---|---|---|")
-        stages = {"exact": FindExactDuplicates()}
+        stages: dict[str, CorpusStage] = {"exact": FindExactDuplicates()}
         stages |= {unit: FindRepeatedText({unit: 1}) for unit in ("line", "paragraph", "sentence", "span", "window")}
         for name, stage in stages.items():
             timed(name, texts, functools.partial(datapipe_level, parts=parts, stage=stage))

@@ -125,7 +125,7 @@ def corpus(texts: list[str], folder: str) -> list[Part]:
     for number, start in enumerate(range(0, len(texts), ROWS_PER_PART)):
         table = pa.table({"text": texts[start : start + ROWS_PER_PART]})
         path = part_path(f"{folder}/documents", number)
-        part = Part(number, "document", len(table), {}).with_stage(table.schema, path)
+        part = Part(number, "document", len(table), {}).with_stage(table.schema.names, path)
         write_columns(part, path, table.schema, iter(table.to_batches(max_chunksize=ROWS_PER_BATCH)))
         parts.append(part)
     return parts

@@ -28,6 +28,7 @@ from tokenizer_training.algorithms import ALGORITHMS, QWEN_PATTERN, AlgorithmNam
 from tokenizer_training.count import count_pretokens, sample_rare
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import from_ranks, from_sentencepiece, read_ranks, read_tokenizer
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
 
 # Corpus, and how much of its text to take at most: about 160 MB, of which half is Chinese and a twelfth is code.
@@ -87,16 +88,15 @@ def ours(
     counts = count_pretokens(arrays(folder), ALGORITHMS[algorithm])
     if threshold > 1:
         counts = sample_rare(counts, threshold)
-    document = train(
-        counts,
-        ALGORITHMS[algorithm],
+    options = TrainingOptions(
+        algorithm=algorithm,
         vocabulary=vocabulary,
         chinese=0,
         min_frequency=MIN_FREQUENCY,
         max_token_length=NO_LIMIT if algorithm == "byte_level" else 32,
         special_tokens=[],
     )
-    out.write_text(json.dumps(document))
+    out.write_text(json.dumps(train(counts, options)))
 
 
 def huggingface(folder: pathlib.Path, vocabulary: int, out: pathlib.Path) -> None:
@@ -228,7 +228,7 @@ def main() -> None:
         folder = pathlib.Path(folder_name)
         held = write_mix(options.data, folder)
         # Compile the kernels, which numba then finds in its cache.
-        train(count_pretokens([pa.array(["aaa"])], ALGORITHMS["byte_level"]), ALGORITHMS["byte_level"])
+        train(count_pretokens([pa.array(["aaa"])], ALGORITHMS["byte_level"]), TrainingOptions(algorithm="byte_level"))
         print(
             f"\n{options.vocabulary:,} entries\n{'':18}{'CPU s':>8}{'GB':>8}  bytes/token held out: {', '.join(held)}"
         )

@@ -37,9 +37,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
     run.add_argument("--input", nargs="+", required=True, help="files, folders or globs of documents")
     run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
-    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local worker processes (default: one a core)")
+    run.add_argument("--workers", type=int, default=os.cpu_count(), help="local workers (default: one a core)")
     run.add_argument(
-        "--mode", default="auto", choices=["auto", "in_memory", "multi_processing"], help=argparse.SUPPRESS
+        "--mode",
+        default="auto",
+        choices=["auto", "in_memory", "multi_threading", "multi_processing"],
+        help=argparse.SUPPRESS,
     )
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
 
@@ -77,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        again = "; the same command goes on from here" if arguments.command == "run" else ""
+        again = "; the same command resumes" if arguments.command == "run" else ""
         print(f"\ndatapipe: stopped{again}", file=sys.stderr)
         _leave(STOPPED)
 
@@ -109,31 +112,33 @@ def _fail(status: int, error: object) -> int:
 def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     from datapipe.engine.funnel import render_funnel
+    from datapipe.engine.output import RunError
     from datapipe.engine.recipe import RecipeError, load_recipe
-    from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, RunError, run
+    from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, run
     from datapipe.engine.runner import PipelineError, Runner, cause
     from datapipe.engine.worker import give_memory_back
+    from datapipe.extras import MissingExtraError
     from datapipe.read.documents import TooManyRejectsError
     from datapipe.store import files
 
     give_memory_back()
     started = time.monotonic()
     try:
-        variables = {"beside": _beside(arguments.input[0]), "output": arguments.output}
+        variables = {"input_parent": _input_parent(arguments.input[0]), "output": arguments.output}
         recipe = load_recipe(_recipe_path(arguments.recipe), variables)
         runner = Runner(arguments.workers, tuple(flags), arguments.mode)
     except (RecipeError, ValueError) as error:
         return _fail(2, error)
     try:
         outcome = run(recipe, arguments.input, arguments.output, runner, print)
-    except RunError as error:
+    except (RunError, MissingExtraError) as error:
         return _fail(2, error)
     except (PipelineError, ConservationError, NoDocumentsError, TooManyRejectsError, OSError) as error:
         status = _fail(1, cause(error))
         log = files.join(arguments.output, ERROR_LOG)
         with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
             sink.write("".join(traceback.format_exception(error)).encode())
-            print(f"datapipe: the whole story is in {log}", file=sys.stderr)
+            print(f"datapipe: full traceback: {log}", file=sys.stderr)
         _leave(status)
     print(f"\n{render_funnel(outcome.funnel)}\n")
     for product in ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html"):
@@ -144,7 +149,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     return 0
 
 
-def _beside(path: str) -> str:
+def _input_parent(path: str) -> str:
     """The folder that holds the input folder, or the folder of the input file's folder."""
     from datapipe.store import files
 
@@ -185,7 +190,8 @@ def _recipes() -> int:
 def _stages(name: str | None) -> int:
     import yaml
 
-    from datapipe.engine.recipe import STAGES, defaults
+    from datapipe.engine.recipe import defaults
+    from datapipe.engine.stages import STAGES
 
     for stage in STAGES:
         documentation = inspect.getdoc(stage) or ""
@@ -202,8 +208,9 @@ def _stages(name: str | None) -> int:
 def _look(arguments: argparse.Namespace) -> int:
     from datapipe.engine.explain import UnknownDocumentError, explain
     from datapipe.engine.funnel import count_funnel, render_funnel
+    from datapipe.engine.output import RunError
     from datapipe.engine.report import write_report
-    from datapipe.engine.run import RunError, open_corpus
+    from datapipe.engine.run import open_corpus
 
     try:
         corpus, record = open_corpus(arguments.output)
@@ -213,7 +220,7 @@ def _look(arguments: argparse.Namespace) -> int:
         elif arguments.command == "thresholds":
             print(_fit(corpus, arguments), end="")
         else:
-            funnel = count_funnel(corpus, record["stages"])
+            funnel = count_funnel(corpus, record.stages)
             write_report(corpus, funnel, record)
             print(render_funnel(funnel))
     except (RunError, UnknownDocumentError, ValueError) as error:

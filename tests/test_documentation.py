@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-import pathlib
 import re
 import subprocess
 from typing import Any
@@ -12,9 +11,9 @@ import yaml
 
 import datapipe
 from datapipe.cli import RECIPES, main
-from datapipe.engine.recipe import STAGES
+from datapipe.engine.stages import STAGES
+from tests.helpers import ROOT
 
-ROOT = pathlib.Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGES = ("datapipe", "tokenizer_training", "pipelines")
 

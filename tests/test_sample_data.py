@@ -10,10 +10,12 @@ import pytest
 
 from datapipe.mix import decontamination
 from datapipe.read import instructions
-from datapipe.read.documents import ReadDocuments, plan, read_groups
-from tests.conftest import ROOT
+from datapipe.read.examples import read_evaluation
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import read_groups
+from tests.helpers import SAMPLE
 
-SAMPLE = ROOT / "sample_data"
 CASES: list[dict[str, Any]] = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 
@@ -41,7 +43,7 @@ def cases_of(stage: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def batches() -> list[pa.RecordBatch]:
-    options = ReadDocuments()
+    options = ReadOptions()
     return [batch for task in plan([str(SAMPLE / "documents")], options) for batch in read_groups(task, options)]
 
 
@@ -114,7 +116,7 @@ def test_rewritten_copies_are_too_far_apart_for_minhash(case: dict[str, Any]) ->
 def test_leaked_questions_overlap_an_evaluation_set(case: dict[str, Any]) -> None:
     texts, records = [], []
     for path in sorted((SAMPLE / "evaluation").iterdir()):
-        for record, text in decontamination.read_evaluation(str(path), []):
+        for record, text in read_evaluation(str(path), []):
             texts.append(text)
             records.append(record)
     index = decontamination.evaluation_index(pa.array(texts), records, 13, 8)

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer
 
 AlgorithmName = Literal["byte_level", "byte_fallback"]
 
@@ -69,7 +69,7 @@ class Algorithm:
     pattern: str
 
 
-ALGORITHMS = {
+ALGORITHMS: dict[AlgorithmName, Algorithm] = {
     "byte_level": Algorithm("byte_level", QWEN_PATTERN),
     "byte_fallback": Algorithm("byte_fallback", SENTENCEPIECE_PATTERN),
 }
@@ -97,21 +97,6 @@ def is_piece(token: bytes) -> bool:
 def byte_token(byte: int) -> str:
     """The vocabulary entry of a byte, with byte fallback."""
     return f"<0x{byte:02X}>"
-
-
-def check_special_tokens(special_tokens: Sequence[str], algorithm: Algorithm) -> None:
-    """Refuse special tokens that text could be merged into: a token never crosses a pre-token, so two of them are safe.
-
-    Raises:
-        ValueError: if a special token is empty, given twice, or is one pre-token of the algorithm.
-    """
-    splitter = pre_tokenizers.Split(Regex(algorithm.pattern), "isolated")
-    for token in special_tokens:
-        if special_tokens.count(token) > 1 or len(splitter.pre_tokenize_str(token)) < 2:
-            raise ValueError(
-                f"special_tokens: {token!r} is given twice, or plain text could spell it as one token; "
-                "write it such as '<|name|>'"
-            )
 
 
 def added_token(token: str, number: int, *, special: bool = True) -> dict[str, Any]:

@@ -7,24 +7,27 @@ recipe. `cli.py` only parses the command line.
 
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
 
-from datapipe.engine.run import RUN_FILE, open_corpus
-from datapipe.read import documents
+from datapipe.engine.run import open_corpus
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
+from datapipe.store.record import RUN_FILE
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
 from tokenizer_training import prune as pruning
 from tokenizer_training import train as training
-from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, TokenizerJson
+from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
 from tokenizer_training.count import EXACT_WORDS, count_pretokens, sample_rare
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
+from tokenizer_training.options import TrainingOptions
 
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 FORMATS = ("transformers", "json", "tiktoken", "sentencepiece", "gguf")
@@ -50,10 +53,10 @@ def _batches(inputs: Sequence[str], wanted: list[str]) -> Iterator[pa.RecordBatc
         corpus, _ = open_corpus(inputs[0])
         yield from (batch.select(wanted) for batch in corpus.read(wanted))
         return
-    options = documents.ReadDocuments()
-    for task in documents.plan(inputs, options):
-        for batch in documents.read_groups(task, options):
-            if documents.is_rejects(batch):
+    options = ReadOptions()
+    for task in plan(inputs, options):
+        for batch in read_groups(task, options):
+            if is_rejects(batch):
                 continue
             missing = [name for name in wanted if name not in batch.schema.names]
             if missing:
@@ -61,25 +64,14 @@ def _batches(inputs: Sequence[str], wanted: list[str]) -> Iterator[pa.RecordBatc
             yield batch.select(wanted)
 
 
-def train(
-    inputs: Sequence[str],
-    output: str,
-    *,
-    algorithm: AlgorithmName = "byte_fallback",
-    sample_threshold: int = 10,
-    **options: Any,
-) -> TokenizerJson:
-    """Train a tokenizer and write `tokenizer.json`; the options are those of `training.train`.
-
-    Raises:
-        ValueError: if an option is wrong; see `training.TrainTokenizer`, whose checks apply.
-    """
-    training.TrainTokenizer(algorithm=algorithm, sample_threshold=sample_threshold, **options)
-    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), ALGORITHMS[algorithm])
-    if sample_threshold > 1 and len(counts) > EXACT_WORDS:
-        counts = sample_rare(counts, sample_threshold)
+def train(inputs: Sequence[str], output: str, options: TrainingOptions) -> TokenizerJson:
+    """Train a tokenizer and write `tokenizer.json`."""
+    algorithm = ALGORITHMS[options.algorithm]
+    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), algorithm)
+    if options.sample_threshold > 1 and len(counts) > EXACT_WORDS:
+        counts = sample_rare(counts, options.sample_threshold)
     with _Bar("merges") as bar:
-        tokenizer = training.train(counts, ALGORITHMS[algorithm], progress=bar, **options)
+        tokenizer = training.train(counts, options, bar)
     _write(tokenizer, output)
     return tokenizer
 

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.measurements import measure_text
+from datapipe.text.measuring import measure_text
 from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import token_bytes

@@ -19,8 +19,10 @@ import pyarrow.parquet as pq
 
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
+from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
 from datapipe.text.characters import text_buffers
-from tokenizer_training.algorithms import ALGORITHMS, Algorithm, AlgorithmName
+from tokenizer_training.algorithms import ALGORITHMS, Algorithm
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.split import Splitter, end_of_pretoken, splitter_of
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
@@ -28,7 +30,6 @@ PARTITIONS = 64
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
 _CAPACITY = 1 << 15  # for how many words there is space to begin with
-_SEED = np.uint64(0x9E3779B97F4A7C15)
 
 Bytes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
@@ -40,9 +41,7 @@ def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, stop):
         value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
-    value ^= value >> np.uint64(32)
-    value *= np.uint64(0xD6E8FEB86659FD93)
-    return value ^ (value >> np.uint64(32))
+    return multiply_fold(value ^ (value >> np.uint64(32)), DEGSKI, 32)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -194,44 +193,40 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algor
 class CountPretokens(beam.PTransform):
     """From parts to the files of their pre-token counts: one Parquet file of `SCHEMA` for each hash partition.
 
+    The options say whose pattern splits, and how rare pre-tokens are sampled: at the default threshold, 160 MB of mixed
+    text keep a seventh of theirs and lose 0.2 % of compression. Where fewer than `EXACT_WORDS` are distinct, all stay.
+
     Attributes:
-        algorithm: whose pattern splits.
+        options: of the training.
         folder: where the files go.
-        sample_threshold: T. A pre-token that occurs n < T times is kept with probability n / T, then with count T: the
-            expected count of every pre-token, and of every pair in it, stays right. 1 keeps all. At T = 10, 160 MB of
-            mixed text keep a seventh of their pre-tokens and lose 0.2 % of compression. Not applied below
-            `EXACT_WORDS` distinct pre-tokens.
         weight_column: the column that says how often each document counts, such as `mixture_copies`; "" for once.
     """
 
-    algorithm: AlgorithmName
+    options: TrainingOptions
     folder: str
-    sample_threshold: int = 10
     weight_column: str = ""
 
     def __post_init__(self) -> None:
         super().__init__()
-        if self.sample_threshold < 1:
-            raise ValueError(f"sample_threshold must be at least 1, got {self.sample_threshold!r}")
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[str]:
-        spill = beam.FlatMap(_spill, self.algorithm, self.folder, self.weight_column)
+        spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
         return (
             parts
             | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
-            | "Sum" >> beam.Map(_sum, self.folder, self.sample_threshold).with_output_types(str)
+            | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)
         )
 
 
-def _spill(part: Part, algorithm: AlgorithmName, folder: str, weight_column: str) -> Iterator[tuple[int, str]]:
+def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) -> Iterator[tuple[int, str]]:
     """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
-    batches = part.read(["text", weight_column] if weight_column else ["text"])
+    batches = part.read(["text"], named=[weight_column] if weight_column else [])
     texts = (
         (batch.column("text"), batch.column(weight_column)) if weight_column else batch.column("text")
         for batch in batches
     )
-    table = count_pretokens(texts, ALGORITHMS[algorithm])
+    table = count_pretokens(texts, algorithm)
     partition = hash_words(*text_buffers(table.column("word"))) >> np.uint64(64 - PARTITIONS.bit_length() + 1)
     table = table.take(np.argsort(partition, kind="stable"))
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()
@@ -268,14 +263,13 @@ def _sum(spilled: tuple[int, Iterable[str]], folder: str, sample_threshold: int)
 def sample_rare(counts: pa.Table, threshold: int) -> pa.Table:
     """A word rarer than the threshold stays with probability count / threshold, and then counts as the threshold.
 
-    Duffield, Lund, Thorup: "Learn more, sample less" (2005).
+    So the expected count of every word, and of every pair in it, stays right. Duffield, Lund, Thorup: "Learn more,
+    sample less" (2005).
     """
     number = counts.column("count").to_numpy()
-    # Another mix of the bits than the one that chose the partition.
-    hashes = hash_words(*text_buffers(counts.column("word"))) * _SEED
-    hashes ^= hashes >> np.uint64(31)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    kept = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < number / threshold
+    # Hashed again, since the hash itself chose the partition.
+    draws = fractions(rehash(hash_words(*text_buffers(counts.column("word")))))
+    kept = draws < number / threshold
     sampled = counts.set_column(1, "count", pa.array(np.maximum(number, threshold)))
     return sampled.filter(pa.array(kept))
 

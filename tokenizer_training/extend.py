@@ -22,11 +22,10 @@ from tokenizer_training.count import SCHEMA, count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import CL100K_PATTERN, is_byte_level, token_bytes
 from tokenizer_training.learn import Allowed, Learner, Progress
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.prune import prune
 
 RUNS = pa.schema([("run", pa.large_binary()), ("count", pa.int64())])
-# Characters rarer than the rest of this share of all Han characters stay spelt in bytes; Baichuan 2's coverage.
-COVERAGE = 0.9999
 
 # Unified ideographs with their extensions and compatibility forms, and the iteration mark: what is written in Chinese.
 HAN_RANGES = (
@@ -215,9 +214,9 @@ def extend(
     runs: pa.Table,
     size: int,
     *,
-    min_frequency: int = 2,
+    min_frequency: int = TrainingOptions.min_frequency,
     allowed: Allowed = is_chinese,
-    coverage: float = COVERAGE,
+    coverage: float = TrainingOptions.coverage,
     progress: Progress | None = None,
 ) -> TokenizerJson:
     """A tokenizer with more tokens: those it had keep their ids, the new ones take the lowest that are free.
@@ -338,7 +337,7 @@ def learn_from(
     size: int,
     *,
     allowed: Allowed = is_chinese,
-    min_frequency: int = 2,
+    min_frequency: int = TrainingOptions.min_frequency,
     progress: Progress | None = None,
 ) -> TokenizerJson:
     """The tokenizer extended by what occurs in texts; the options are those of `extend`.

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from tokenizer_training.cells import Int32, Int64, Words
 
 Records = npt.NDArray[np.void]
@@ -68,10 +69,8 @@ def ids_of(key: np.uint64) -> tuple[np.int64, np.int64]:
 @numba.njit(cache=True, nogil=True, inline="always")
 def slot_of(table: Records, key: np.uint64) -> np.int64:
     """Where a pair is in the table, or where it would go."""
-    mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
     mask = np.uint64(len(table) - 1)
-    slot = mixed & mask
+    slot = multiply_fold(key, GOLDEN, 29) & mask
     while table[slot].key != key and table[slot].key != _EMPTY:
         slot = (slot + np.uint64(1)) & mask
     return np.int64(slot)

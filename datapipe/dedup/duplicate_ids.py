@@ -5,13 +5,15 @@ The ids are the user's own, in whatever column they came. Unlike `exact_duplicat
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from datapipe.checks import ColumnOption, Count
 from datapipe.flow.shuffle import GroupRecords
+from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Part
 from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import hash_spans, normalisation_table
@@ -51,7 +53,7 @@ _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
 @dataclasses.dataclass(eq=False)
-class FindDuplicateIds(beam.PTransform):
+class FindDuplicateIds(CorpusStage):
     """Find documents that bear the id of an earlier one: parts in, verdicts on all bearers of an id but the first out.
 
     Attributes:
@@ -61,22 +63,17 @@ class FindDuplicateIds(beam.PTransform):
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
     """
 
-    column: str = "input_id"
-    action: str = "flag"
-    partitions: int = 64
+    column: ColumnOption = "input_id"
+    action: Literal["flag", "remove"] = "flag"
+    partitions: Count = 64
 
     name: ClassVar[str] = "duplicate_ids"
-    version: ClassVar[int] = 1
     # The ids' column is the user's, so that no stage promises it; like it, this one comes with every document.
-    reads: ClassVar[tuple[str, ...]] = ("path",)
     writes: ClassVar[pa.Schema] = _WRITES
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.action not in ACTIONS:
-            raise ValueError(f"duplicate_ids: action must be one of {', '.join(ACTIONS)}, got {self.action!r}")
-        if self.partitions < 1:
-            raise ValueError(f"duplicate_ids: partitions must be at least 1, got {self.partitions!r}")
+    def optional(self) -> tuple[str, ...]:
+        """The ids, where documents have any."""
+        return (self.column,)
 
     def _read(self, part: Part) -> Iterator[np.ndarray]:
         if self.column in part.columns:

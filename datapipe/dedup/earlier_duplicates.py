@@ -6,7 +6,7 @@ is not at hand, and the similarity is the share of equal slots of two sketches, 
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import apache_beam as beam
 import numpy as np
@@ -14,9 +14,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe.checks import Count, FilesOption, PositiveShare
 from datapipe.dedup.near_duplicates import MEMBER, PAIR, members
 from datapipe.dedup.sketches import OPTIONS_FILE
 from datapipe.flow.shuffle import GroupRecords, group_starts
+from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part, part_path
 
@@ -66,7 +68,7 @@ def best(matches: np.ndarray) -> pa.RecordBatch:
 
 
 @dataclasses.dataclass(eq=False)
-class FindEarlierDuplicates(beam.PTransform):
+class FindEarlierDuplicates(CorpusStage):
     """Remove documents that are near duplicates of some of an earlier run: parts in, verdicts on those removed out.
 
     Both runs need the stage `sketches`, with the same options. The candidates of a document are, for each band of its
@@ -80,15 +82,13 @@ class FindEarlierDuplicates(beam.PTransform):
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
     """
 
-    against: str
-    threshold: float = 0.8
-    bands: int = 20
-    rows: int = 6
-    partitions: int = 64
+    against: FilesOption
+    threshold: PositiveShare = 0.8
+    bands: Count = 20
+    rows: Count = 6
+    partitions: Count = 64
 
     name: ClassVar[str] = "earlier_duplicates"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("sketch",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("earlier_duplicates_of", pa.uint64()),
@@ -97,15 +97,11 @@ class FindEarlierDuplicates(beam.PTransform):
         ]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not 0 < self.threshold <= 1:
-            raise ValueError(f"earlier_duplicates: threshold must be above 0 and at most 1, got {self.threshold!r}")
-        for field in ("bands", "rows", "partitions"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"earlier_duplicates: {field} must be at least 1, got {getattr(self, field)!r}")
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("sketch",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindEarlierDuplicates":  # noqa: ARG002 - it learns nothing
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
         """Check that the sketches of both runs can be compared.
 
         Raises:
@@ -119,7 +115,7 @@ class FindEarlierDuplicates(beam.PTransform):
         return self
 
     def _new(self, part: Part) -> Iterator[np.ndarray]:
-        for batch in part.read(self.reads):
+        for batch in part.read(self.requires()):
             batch = batch.filter(batch.column("sketch").is_valid())
             if len(batch):
                 yield members(unpack(batch.column("sketch")), batch.column("id").to_numpy(), self.bands, self.rows)

@@ -6,18 +6,20 @@ duplicates (`near_duplicates.py`) share most of their text, repeated text (`repe
 
 import dataclasses
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe.checks import ColumnOption, Count
 from datapipe.flow.shuffle import GroupRecords, group_starts
+from datapipe.stage import CorpusStage, write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import NORMALISATIONS, hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalisation_table
 
 COPY = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("loss", "<f8"), ("id", "<u8")])
 
@@ -56,8 +58,7 @@ def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) 
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
             raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {kind}")
     if not having:
-        notes = [f"no document has a column {quality!r}: done without quality"]
-        files.write_json(files.join(folder, "notes.json"), notes)
+        write_notes(folder, [f"no document has a column {quality!r}: done without quality"])
 
 
 def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
@@ -83,7 +84,7 @@ _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
 @dataclasses.dataclass(eq=False)
-class FindExactDuplicates(beam.PTransform):
+class FindExactDuplicates(CorpusStage):
     """Remove all but one of the documents whose text is the same: parts in, verdicts on all copies but the first out.
 
     The survivor is the copy of highest quality, then of lowest id. A document of which the normalisation leaves nothing
@@ -98,38 +99,29 @@ class FindExactDuplicates(beam.PTransform):
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
     """
 
-    normalise: str = "none"
-    quality: str | None = None
-    keep_copies: int = 1
-    partitions: int = 64
+    normalise: Literal["none", "whitespace", "text", "ccnet"] = "none"
+    quality: ColumnOption | None = None
+    keep_copies: Count = 1
+    partitions: Count = 64
 
     name: ClassVar[str] = "exact_duplicates"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = _WRITES
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.normalise not in NORMALISATIONS:
-            raise ValueError(
-                f"exact_duplicates: normalise must be one of {list(NORMALISATIONS)}, got {self.normalise!r}"
-            )
-        for field in ("keep_copies", "partitions"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"exact_duplicates: {field} must be at least 1, got {getattr(self, field)!r}")
+    def optional(self) -> tuple[str, ...]:
+        """The quality, where documents have it."""
+        return self.named_columns()
 
-    @property
-    def may_read(self) -> tuple[str, ...]:
-        """The columns that it uses where they are."""
-        return () if self.quality is None else (self.quality,)
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindExactDuplicates":
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Check the column of quality."""
         check_quality(self.name, self.quality, corpus, folder)
         return self
 
     def _read(self, part: Part) -> Iterator[np.ndarray]:
-        for batch in part.read(self.reads, optional=self.may_read):
+        for batch in part.read(self.requires(), optional=self.optional()):
             yield copies(batch, self.normalise, self.quality)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:

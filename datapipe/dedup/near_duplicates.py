@@ -7,22 +7,26 @@ with `repeated_text.py`, shared meaning with `semantic_duplicates.py`.
 
 import dataclasses
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any, ClassVar
+from collections.abc import Iterable, Iterator
+from typing import Annotated, ClassVar, Literal, Self
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import Ge
 from apache_beam.io.filesystems import FileSystems
 
+from datapipe.checks import ColumnOption, Count, PositiveShare
 from datapipe.dedup.exact_duplicates import check_quality, losses
 from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
-from datapipe.dedup.sketches import SKETCHES, sketches
+from datapipe.dedup.sketches import check_sketch, sketches
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
-from datapipe.flow.shuffle import GOLDEN, GroupRecords, group_starts, partition, rejoin
+from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
+from datapipe.stage import CorpusStage, RunPipeline
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part
+from datapipe.text.bit_mixing import GOLDEN, golden_fold
 from datapipe.text.minhash import band_hashes
 
 # Of the members of a bucket some are no near duplicates of its first. On 7,780 versions of 1,935 web pages pairs with
@@ -63,8 +67,7 @@ def bucket_pairs(records: np.ndarray) -> np.ndarray:
     partners = [starts[others[0]], *(other - distance for other, distance in zip(others[1:], REACH, strict=True))]
     first, second = records["id"][np.concatenate(partners)], records["id"][np.concatenate(others)]
     # Documents that meet in one bucket meet in others: keep one of their pairs. By a hash, as sorting records is slow.
-    mixed = first * GOLDEN
-    _, distinct = np.unique((mixed ^ mixed >> np.uint64(32)) * GOLDEN + second, return_index=True)
+    _, distinct = np.unique(golden_fold(first) * GOLDEN + second, return_index=True)
     pairs = np.empty(len(distinct), PAIR)
     pairs["first"], pairs["second"] = first[distinct], second[distinct]
     part_bits = np.uint64(ROW_BITS)
@@ -167,7 +170,7 @@ _WRITES = pa.schema(
 
 
 @dataclasses.dataclass(eq=False)
-class FindNearDuplicates(beam.PTransform):
+class FindNearDuplicates(CorpusStage):
     """Remove all but the best of each cluster of near duplicates: parts in, verdicts on all documents in clusters out.
 
     Two documents are near duplicates where the Jaccard similarity of their sets of shingles, computed exactly, reaches
@@ -191,58 +194,49 @@ class FindNearDuplicates(beam.PTransform):
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
         gather_edges: up to so many pairs (52 bytes each) one worker joins to clusters; `datapipe run` finds those of
             more in rounds of pipelines (see `star_components`); changes no result.
-        folder: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
+        scratch: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
     """
 
-    threshold: float = 0.8
-    shingle_size: int = 5
-    bands: int = 20
-    rows: int = 6
-    slots: int = 128
-    sketch: str = "fast"
-    quality: str | None = None
-    partitions: int = 64
-    gather_edges: int = 50_000_000
-    folder: str | None = None
+    threshold: PositiveShare = 0.8
+    shingle_size: Count = 5
+    bands: Count = 20
+    rows: Count = 6
+    slots: Count = 128
+    sketch: Literal["fast", "datasketch", "datasketch_legacy"] = "fast"
+    quality: ColumnOption | None = None
+    partitions: Count = 64
+    gather_edges: Annotated[int, Ge(0)] = 50_000_000
+    scratch: str | None = dataclasses.field(default=None, init=False)
     edges: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "near_duplicates"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = _WRITES
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not 0 < self.threshold <= 1:
-            raise ValueError(f"near_duplicates: threshold must be above 0 and at most 1, got {self.threshold!r}")
-        for field in ("shingle_size", "bands", "rows", "partitions"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"near_duplicates: {field} must be at least 1, got {getattr(self, field)!r}")
-        if self.gather_edges < 0:
-            raise ValueError(f"near_duplicates: gather_edges must be at least 0, got {self.gather_edges!r}")
+    def check(self) -> None:
+        """The bands fit into the signature, which can be made here."""
         if self.slots < self.bands * self.rows:
             raise ValueError(
                 f"near_duplicates: slots must be at least bands * rows = {self.bands * self.rows}, got {self.slots!r}"
             )
-        if self.sketch not in SKETCHES:
-            raise ValueError(f"near_duplicates: sketch must be one of {list(SKETCHES)}, got {self.sketch!r}")
+        check_sketch(self.name, self.sketch)
 
-    @property
-    def may_read(self) -> tuple[str, ...]:
-        """The columns that it uses where they are."""
-        return () if self.quality is None else (self.quality,)
+    def optional(self) -> tuple[str, ...]:
+        """The quality, where documents have it."""
+        return self.named_columns()
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindNearDuplicates":
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
         check_quality(self.name, self.quality, corpus, folder)
-        ready = dataclasses.replace(self, folder=files.join(folder, "scratch"))
-        ready.edges = files.join(folder, "edges")
-        files.remove(files.join(folder, "scratch"))
-        files.remove(ready.edges)
-        files.remove(f"{ready.edges}-rounds")
-        return ready
+        scratch, edges = files.join(folder, "scratch"), files.join(folder, "edges")
+        for path in (scratch, edges, f"{edges}-rounds"):
+            files.remove(path)
+        return self.ready(scratch=scratch, edges=edges)
 
-    def later(self, run: Callable[[Callable[[beam.Pipeline], Any]], Any]) -> Iterator[beam.PTransform]:
+    def more_rounds(self, run: RunPipeline) -> Iterator[beam.PTransform]:
         """The transform that gives the verdicts where pairs were too many to gather, once it can run.
 
         Args:
@@ -267,12 +261,12 @@ class FindNearDuplicates(beam.PTransform):
         if not len(wanted):
             return
         (part,) = found["part"]
-        folder = self.folder or files.join(FileSystems.split(part.columns["text"])[0], scratch)
+        folder = self.scratch or files.join(FileSystems.split(part.columns["text"])[0], scratch)
         files.make_folder(folder)
         path = files.join(folder, f"part-{number:05d}")
 
         def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]]:
-            for batch in part.read(self.reads, optional=self.may_read):
+            for batch in part.read(self.requires(), optional=self.optional()):
                 batch = batch.filter(pa.array(np.isin(batch.column("id").to_numpy(), wanted)))
                 yield batch, losses(batch, self.quality)
 

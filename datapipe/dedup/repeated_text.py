@@ -7,23 +7,28 @@ done about them is the next stage's business, `cut_repeated_text.py`.
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
 import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import Ge, MinLen
 
-from datapipe.flow.shuffle import GOLDEN, GroupRecords, group_starts, ordered_groups, partition
+from datapipe.checks import Count
+from datapipe.flow.shuffle import GroupRecords, group_starts, ordered_groups, partition
+from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
+from datapipe.text.bit_mixing import GOLDEN, golden_multiple
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import NORMALISATIONS, hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalisation_table
 from datapipe.text.shingles import most_tokens, roll, token_hashes, token_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
-UNITS = {
+Unit = Literal["line", "paragraph", "sentence", "span", "window"]
+UNITS: dict[str, int] = {
     "line": LINE,
     "paragraph": PARAGRAPH,  # up to the next empty line
     "sentence": SENTENCE,  # up to 。！？ or . ! ? before white space, or a line's end
@@ -63,6 +68,11 @@ def split(
 
     Returns:
         The document, first byte and end of each piece, each of shape (pieces,).
+
+    >>> text = "One. Two!\\n三。四".encode()
+    >>> _, starts, ends = split(np.frombuffer(text, np.uint8), np.array([0, len(text)]), SENTENCE)
+    >>> [text[start:end].decode() for start, end in zip(starts, ends)]
+    ['One. ', 'Two!\\n', '三。', '四']
     """
     most = bounds[-1] - bounds[0]
     documents, starts, ends = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
@@ -222,6 +232,9 @@ def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], 
 
     Returns:
         Shape (runs,), ascending; a document of fewer hashes has no run.
+
+    >>> least_places(np.array([5, 3, 4, 3, 9], np.uint64), np.array([0, 5]), 3).tolist()
+    [1, 3, 3]
     """
     places = np.empty(len(hashes), np.int64)
     filled = 0
@@ -260,7 +273,7 @@ def _spans(
     return joined[inside], total[inside], documents[:runs][inside], starts[:runs][inside], ends[size - 1 :][inside]
 
 
-def frequent(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
+def frequent(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
     """The `SIGHTING`s of those keys that more pieces may have than may stay.
 
     Args:
@@ -287,7 +300,7 @@ def _among(values: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.
     return among
 
 
-def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt.NDArray[np.int64]:
+def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[Unit, int]) -> npt.NDArray[np.int64]:
     """How many copies stay of the piece of each hash."""
     keep_of = np.zeros(len(UNITS), np.int64)
     for unit, keep in keep_copies.items():
@@ -295,7 +308,7 @@ def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt
     return keep_of[hashes >> _HASH_BITS]
 
 
-def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
+def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
     """The `CUT`s that cover each copy of a piece past the first ones, sorted by unit, id, start.
 
     A copy that overlaps the last one kept stays: else text of one repeated character would lose even that.
@@ -364,7 +377,7 @@ _SPAN = pa.struct([("start", pa.uint32()), ("end", pa.uint32()), ("unit", pa.str
 
 
 @dataclasses.dataclass(eq=False)
-class FindRepeatedText(beam.PTransform):
+class FindRepeatedText(CorpusStage):
     """Find pieces of text that occurred before in the corpus: parts in, verdicts on the documents that hold any out.
 
     The first copies, by document id and place, stay. Each later one is a span in `repeated_text_spans`: first byte, end
@@ -393,65 +406,43 @@ class FindRepeatedText(beam.PTransform):
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
     """
 
-    keep_copies: dict[str, int] = dataclasses.field(default_factory=lambda: {"span": 1})
-    normalise: str = "ccnet"
-    min_characters: int = 1
-    span_sentences: int = 3
-    window_tokens: int = 50
-    parts_per_group: int = 0
-    partitions: int = 64
+    keep_copies: Annotated[dict[Unit, Count], MinLen(1)] = dataclasses.field(default_factory=lambda: {"span": 1})
+    # Pieces carry the white space that ends them, so it cannot count.
+    normalise: Literal["whitespace", "text", "ccnet"] = "ccnet"
+    min_characters: Count = 1
+    span_sentences: Count = 3
+    window_tokens: Count = 50
+    parts_per_group: Annotated[int, Ge(0)] = 0
+    partitions: Count = 64
     scratch: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "repeated_text"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("repeated_text_spans", pa.list_(_SPAN))])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not self.keep_copies:
-            raise ValueError(f"repeated_text: keep_copies must name at least one of {list(UNITS)}, got {{}}")
-        for unit, keep in self.keep_copies.items():
-            if unit not in UNITS or keep < 1:
-                raise ValueError(
-                    f"repeated_text: keep_copies must give a number of at least 1 for some of {list(UNITS)}, "
-                    f"got {unit!r}: {keep!r}"
-                )
-        # Pieces carry the white space that ends them, so it cannot count.
-        normalisations = [name for name in NORMALISATIONS if name != "none"]
-        if self.normalise not in normalisations:
-            raise ValueError(f"repeated_text: normalise must be one of {normalisations}, got {self.normalise!r}")
-        for field, least in (
-            ("min_characters", 1),
-            ("span_sentences", 1),
-            ("window_tokens", 1),
-            ("parts_per_group", 0),
-            ("partitions", 1),
-        ):
-            if getattr(self, field) < least:
-                raise ValueError(f"repeated_text: {field} must be at least {least}, got {getattr(self, field)!r}")
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindRepeatedText":  # noqa: ARG002 - it learns nothing
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
         """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
-        ready = dataclasses.replace(self)
-        ready.scratch = files.join(folder, "scratch")
-        files.remove(ready.scratch)
-        return ready
+        scratch = files.join(folder, "scratch")
+        files.remove(scratch)
+        return self.ready(scratch=scratch)
 
     def _pieces(self, part: Part) -> Pieces:
-        group = np.full(1, part.number // self.parts_per_group if self.parts_per_group else 0, np.uint64)
+        group = part.number // self.parts_per_group if self.parts_per_group else 0
         return Pieces(
             tuple(self.keep_copies),
             self.normalise,
             self.min_characters,
             self.span_sentences,
             self.window_tokens,
-            salt=(group * GOLDEN)[0],
+            salt=golden_multiple(group),
         )
 
     def _sightings(self, part: Part) -> Iterator[np.ndarray]:
         pieces = self._pieces(part)
-        keys = [pieces.keys(batch) for batch in part.read(self.reads)]
+        keys = [pieces.keys(batch) for batch in part.read(self.requires())]
         if not keys:
             return
         distinct, counts = np.unique(np.concatenate(keys), return_counts=True)
@@ -468,7 +459,7 @@ class FindRepeatedText(beam.PTransform):
         if len(keys):
             (part,) = group[1]["part"]
             pieces = self._pieces(part)
-            for batch in part.read(self.reads):
+            for batch in part.read(self.requires()):
                 yield from pieces.find(batch, keys)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:

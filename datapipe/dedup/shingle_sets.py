@@ -33,6 +33,10 @@ def sorted_sets(
 
     Returns:
         The members and bounds as above, shape (n + 1,).
+
+    >>> members, bounds = sorted_sets(np.array([5, 2, 5, 9, 9], np.uint64), np.array([0, 3, 5]))
+    >>> members.tolist(), bounds.tolist()
+    ([2, 5, 9], [0, 2, 3])
     """
     for start, end in itertools.pairwise(bounds.tolist()):
         hashes[start:end].sort()

@@ -5,15 +5,17 @@
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.checks import Count
+from datapipe.extras import check_extra
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
+from datapipe.store.corpus import Corpus
 from datapipe.text.characters import text_buffers
 from datapipe.text.minhash import datasketch_permutations, datasketch_signatures, fast_similarity_sketches
 from datapipe.text.shingles import shingle_hashes
@@ -43,13 +45,23 @@ def sketches(
     return found, np.diff(bounds) > 0
 
 
+def check_sketch(stage: str, sketch: str) -> None:
+    """Check that what makes a kind of sketch is installed.
+
+    Raises:
+        MissingExtraError: if it is not.
+    """
+    if sketch in DATASKETCH_SCHEMES:
+        check_extra("datasketch", "datasketch", f"{stage}: sketch {sketch!r}")
+
+
 def sketch_options(sketch: str, slots: int, shingle_size: int) -> dict[str, Any]:
     """What two sketches must share to be compared."""
     return {"sketch": sketch, "slots": slots, "shingle_size": shingle_size}
 
 
 @dataclasses.dataclass(eq=False)
-class SketchDocuments(beam.PTransform):
+class SketchDocuments(DocumentStage):
     """Write the sketch of each document: its slots as unsigned 32-bit numbers, lowest byte first, in a binary column.
 
     Null where a document has no shingle. With `sketch: datasketch` a value `s` is
@@ -62,24 +74,22 @@ class SketchDocuments(beam.PTransform):
         shingle_size: tokens a shingle.
     """
 
-    sketch: str = "fast"
-    slots: int = 128
-    shingle_size: int = 5
+    sketch: Literal["fast", "datasketch", "datasketch_legacy"] = "fast"
+    slots: Count = 128
+    shingle_size: Count = 5
 
     name: ClassVar[str] = "sketches"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("sketch", pa.binary())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.sketch not in SKETCHES:
-            raise ValueError(f"sketches: sketch must be one of {list(SKETCHES)}, got {self.sketch!r}")
-        for field in ("slots", "shingle_size"):
-            if getattr(self, field) < 1:
-                raise ValueError(f"sketches: {field} must be at least 1, got {getattr(self, field)!r}")
+    def check(self) -> None:
+        """The sketch can be made here."""
+        check_sketch(self.name, self.sketch)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "SketchDocuments":  # noqa: ARG002 - it learns nothing
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
         """Write down beside the sketches how they were made."""
         files.write_json(files.join(folder, OPTIONS_FILE), sketch_options(self.sketch, self.slots, self.shingle_size))
         return self
@@ -94,6 +104,3 @@ class SketchDocuments(beam.PTransform):
             [pa.array(known).buffers()[1], pa.py_buffer(offsets), pa.py_buffer(found.astype("<u4"))],
         )
         return pa.record_batch([column], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -79,6 +79,11 @@ def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
     Args:
         texts: strings, shape (documents,).
         options: what to do.
+
+    >>> normalize(pa.array(["cafe\\u0301\\r\\n", None]), Normalization()).to_pylist()
+    ['café\\n', None]
+    >>> normalize(pa.array(["ＡＢＣ　１"]), Normalization(form="NFKC", whitespace=True)).to_pylist()
+    ['ABC 1']
     """
     touched = needs(texts) & _wanted(options) != 0
     if options.whitespace or options.simplified:
@@ -110,7 +115,11 @@ def normalize_one(text: str, options: Normalization) -> str:
 
 
 def simplify(text: str) -> str:
-    """A text in traditional Chinese, in simplified Chinese; any other as it is."""
+    """A text in traditional Chinese, in simplified Chinese; any other as it is.
+
+    >>> simplify("千山萬山如火發"), simplify("東京の國")
+    ('千山万山如火发', '東京の國')
+    """
     if text.isascii() or len(_KANA.findall(text)) > MOST_KANA_OF_CHINESE * len(_HAN.findall(text)):
         return text
     simplified = _converter("t2s").convert(text)

@@ -11,8 +11,9 @@ import time
 import pytest
 import yaml
 
-from datapipe.cli import _beside, main
-from datapipe.engine.recipe import STAGES, load_recipe
+from datapipe.cli import _input_parent, main
+from datapipe.engine.recipe import load_recipe
+from datapipe.engine.stages import STAGES
 from datapipe.read.documents import ReadDocuments
 
 
@@ -110,7 +111,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path: pathlib.Path, documents: pa
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1].strip() == "datapipe: stopped; the same command goes on from here"
+    assert process.communicate(timeout=60)[1].strip() == "datapipe: stopped; the same command resumes"
     assert process.returncode == 130
 
 
@@ -120,12 +121,12 @@ def test_unknown_flags_are_refused_but_for_run(tmp_path: pathlib.Path) -> None:
     assert stop.value.code == 2
 
 
-def test_beside_is_the_folder_of_the_input_folder(tmp_path: pathlib.Path) -> None:
+def test_the_input_parent_is_the_folder_of_the_input_folder(tmp_path: pathlib.Path) -> None:
     (tmp_path / "documents").mkdir()
-    assert _beside(str(tmp_path / "documents")) == str(tmp_path)
-    assert _beside(str(tmp_path / "documents") + "/") == str(tmp_path)
-    assert _beside(str(tmp_path / "documents" / "*.jsonl")) == str(tmp_path)
-    assert _beside("gs://bucket/raw/documents") == "gs://bucket/raw"
+    assert _input_parent(str(tmp_path / "documents")) == str(tmp_path)
+    assert _input_parent(str(tmp_path / "documents") + "/") == str(tmp_path)
+    assert _input_parent(str(tmp_path / "documents" / "*.jsonl")) == str(tmp_path)
+    assert _input_parent("hdfs://server/raw/documents") == "hdfs://server/raw"
 
 
 def test_stages_are_listed_and_the_options_of_each_make_a_recipe(
@@ -146,7 +147,7 @@ def test_stages_are_listed_and_the_options_of_each_make_a_recipe(
         if name == "documents":
             recipe = tmp_path / "default.yaml"
             recipe.write_text(yaml.safe_dump({"stages": [entry]}))
-            assert load_recipe(str(recipe), {}).stages[0].part_bytes == entry[name]["part_bytes"]
+            assert load_recipe(str(recipe), {}).stages[0].options()["part_bytes"] == entry[name]["part_bytes"]
     assert main(["stages", "langage"]) == 2
     assert "unknown stage 'langage'" in capsys.readouterr().err
 

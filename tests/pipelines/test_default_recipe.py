@@ -17,9 +17,8 @@ from datapipe.cli import main
 from datapipe.engine.explain import explain
 from datapipe.engine.run import open_corpus
 from datapipe.store.corpus import REMOVED, Corpus, first_reasons
+from tests.helpers import ROOT, SAMPLE
 
-ROOT = pathlib.Path(__file__).parent.parent.parent
-SAMPLE = ROOT / "sample_data"
 CASES = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 Fate = tuple[str, str] | None

@@ -14,12 +14,13 @@ import sentencepiece
 from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
-from tokenizer_training.algorithms import ALGORITHMS, Algorithm, TokenizerJson
+from tokenizer_training.algorithms import ALGORITHMS, Algorithm, AlgorithmName, TokenizerJson
 from tokenizer_training.cells import NONE, Words, lay_out, words_in_cells
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import learn_from
 from tokenizer_training.formats import CL100K_PATTERN, from_ranks, from_sentencepiece, read_tokenizer
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
 
 CORPUS = [
@@ -53,12 +54,13 @@ def pretokens(text: str, algorithm: Algorithm) -> list[str]:
 
 
 @functools.cache
-def _trained(algorithm: str) -> str:
+def _trained(algorithm: AlgorithmName) -> str:
+    options = TrainingOptions(algorithm=algorithm, vocabulary=400, min_frequency=1)
     counts = count_pretokens([pa.array(CORPUS)], ALGORITHMS[algorithm])
-    return json.dumps(train(counts, ALGORITHMS[algorithm], vocabulary=400, min_frequency=1))
+    return json.dumps(train(counts, options))
 
 
-def trained(algorithm: str) -> TokenizerJson:
+def trained(algorithm: AlgorithmName) -> TokenizerJson:
     """A tokenizer of this project, trained on `CORPUS`; a new one each time, to be changed at will."""
     return json.loads(_trained(algorithm))
 

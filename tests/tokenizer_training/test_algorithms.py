@@ -10,9 +10,9 @@ from tests.tokenizer_training.samples import TEXTS, trained
 from tokenizer_training.algorithms import (
     ALGORITHMS,
     CHATML,
+    AlgorithmName,
     byte_alphabet,
     byte_characters,
-    check_special_tokens,
     from_tokens,
     load,
 )
@@ -27,7 +27,7 @@ WRAPPED = {
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @settings(max_examples=2500, deadline=None)
 @given(text=TEXTS)
-def test_every_text_comes_back(algorithm: str, text: str) -> None:
+def test_every_text_comes_back(algorithm: AlgorithmName, text: str) -> None:
     ids = TOKENIZERS[algorithm].encode(text).ids
     assert TOKENIZERS[algorithm].decode(ids, skip_special_tokens=False) == text
     assert WRAPPED[algorithm](text, add_special_tokens=False)["input_ids"] == ids
@@ -35,7 +35,7 @@ def test_every_text_comes_back(algorithm: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_digits_stand_alone(algorithm: str) -> None:
+def test_digits_stand_alone(algorithm: AlgorithmName) -> None:
     pieces = split("in 2023, ２０２３ ٢٠ Ⅷ½", ALGORITHMS[algorithm])
     assert [piece for piece in pieces if piece[-1].isnumeric()] == list("2023２０２３٢٠Ⅷ½")
     tokens = TOKENIZERS[algorithm].encode("112211 12 2").tokens
@@ -51,7 +51,7 @@ def test_white_space_makes_pieces_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_ids_are_specials_first(algorithm: str) -> None:
+def test_ids_are_specials_first(algorithm: AlgorithmName) -> None:
     vocabulary = TOKENIZERS[algorithm].get_vocab()
     assert [vocabulary[token] for token in CHATML] == [0, 1, 2]
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
@@ -65,12 +65,6 @@ def test_byte_characters_are_huggingfaces() -> None:
             == byte_characters()[byte]
         )
     assert sorted(byte_alphabet()) == [bytes([byte]) for byte in range(256)]
-
-
-@pytest.mark.parametrize("tokens", [["hello"], ["<|a|>", "<|a|>"], [""]])
-def test_special_tokens_that_text_could_spell_are_refused(tokens: list[str]) -> None:
-    with pytest.raises(ValueError, match="special_tokens"):
-        check_special_tokens(tokens, ALGORITHMS["byte_level"])
 
 
 def test_a_token_spelt_like_a_byte_is_refused() -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from tests.tokenizer_training.samples import CORPUS
+from tokenizer_training.algorithms import AlgorithmName
 from tokenizer_training.cli import add_commands, call
 from tokenizer_training.commands import parse_range, read_texts
 
@@ -121,7 +122,7 @@ def test_compare_by_language(texts: pathlib.Path, trained: pathlib.Path, tmp_pat
         ("gguf", "byte_fallback"),
     ],
 )
-def test_export(to: str, algorithm: str, texts: pathlib.Path, tmp_path: pathlib.Path) -> None:
+def test_export(to: str, algorithm: AlgorithmName, texts: pathlib.Path, tmp_path: pathlib.Path) -> None:
     run("train", "--input", texts, "--output", tmp_path / "t", "--algorithm", algorithm, "--vocabulary", 320)
     template = tmp_path / "template"
     template.write_text("{{ messages }}")

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 from tests.tokenizer_training.samples import SPLIT_TEXTS, pretokens
 from tokenizer_training import count
 from tokenizer_training.algorithms import ALGORITHMS, Algorithm
 from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare
+from tokenizer_training.options import TrainingOptions
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
@@ -41,7 +42,8 @@ def test_the_table_of_words_grows() -> None:
 
 
 def run(parts: list[Part], folder: pathlib.Path, threshold: int) -> pa.Table:
-    paths = parts | CountPretokens("byte_level", str(folder), threshold)
+    options = TrainingOptions(algorithm="byte_level", sample_threshold=threshold)
+    paths = parts | CountPretokens(options, str(folder))
     return read_counts(paths)
 
 
@@ -89,8 +91,3 @@ def test_hashes_are_part_of_the_file_format() -> None:
         "a17b0a02ebd448df",
         "fdbdf6ac4fc52e7f",
     ]
-
-
-def test_threshold_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="sample_threshold must be at least 1, got 0"):
-        CountPretokens("byte_level", "", 0)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from tests.tokenizer_training.samples import TEXTS, trained
-from tokenizer_training.algorithms import byte_characters
+from tokenizer_training.algorithms import AlgorithmName, byte_characters
 from tokenizer_training.encode import PROBES, Encoder, encoder_of, load_encoder
 
 ENCODERS = {algorithm: encoder_of(trained(algorithm)) for algorithm in ("byte_level", "byte_fallback")}
@@ -21,7 +21,7 @@ ENCODERS = {algorithm: encoder_of(trained(algorithm)) for algorithm in ("byte_le
 @pytest.mark.parametrize("algorithm", ENCODERS)
 @settings(max_examples=500, deadline=None)
 @given(texts=st.lists(TEXTS, max_size=4))
-def test_fast_equals_exact(algorithm: str, texts: list[str]) -> None:
+def test_fast_equals_exact(algorithm: AlgorithmName, texts: list[str]) -> None:
     encoder = ENCODERS[algorithm]
     assert encoder.fast is not None
     exact = Encoder(encoder.tokenizer, None)
@@ -38,7 +38,7 @@ def test_special_tokens_in_text_stay_text() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ENCODERS)
-def test_special_tokens_are_recognised_where_asked(algorithm: str) -> None:
+def test_special_tokens_are_recognised_where_asked(algorithm: AlgorithmName) -> None:
     encoder = encoder_of(trained(algorithm), special=True)
     exact = Tokenizer.from_str(json.dumps(trained(algorithm)))
     text = "<|im_start|>user\nthe cat<|im_end|>\n<|endoftext|>"

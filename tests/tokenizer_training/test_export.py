@@ -15,18 +15,19 @@ from tiktoken.load import load_tiktoken_bpe
 from transformers import AutoTokenizer
 
 from tests.tokenizer_training.samples import CORPUS, TEXTS, sample, trained, with_chinese
-from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
+from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, TokenizerJson
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.export import export_gguf, export_ranks, export_sentencepiece, export_transformers
 from tokenizer_training.formats import from_sentencepiece
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
 
 MESSAGES = [{"role": "user", "content": "中文?"}, {"role": "assistant", "content": "the end"}]
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_a_transformers_folder_loads_with_its_template(algorithm: str, tmp_path: pathlib.Path) -> None:
+def test_a_transformers_folder_loads_with_its_template(algorithm: AlgorithmName, tmp_path: pathlib.Path) -> None:
     export_transformers(trained(algorithm), str(tmp_path))
     tokenizer = AutoTokenizer.from_pretrained(str(tmp_path))
     encoder = encoder_of(trained(algorithm))
@@ -45,7 +46,7 @@ def test_a_transformers_folder_loads_with_its_template(algorithm: str, tmp_path:
 
 def test_another_template_needs_no_chatml(tmp_path: pathlib.Path) -> None:
     counts = count_pretokens([pa.array(CORPUS)], ALGORITHMS["byte_level"])
-    tokenizer = train(counts, ALGORITHMS["byte_level"], vocabulary=300, special_tokens=["<|end|>"])
+    tokenizer = train(counts, TrainingOptions(algorithm="byte_level", vocabulary=300, special_tokens=["<|end|>"]))
     with pytest.raises(ValueError, match="ChatML needs the special tokens"):
         export_transformers(tokenizer, str(tmp_path))
     export_transformers(tokenizer, str(tmp_path), "{{ messages[0]['content'] }}<|end|>")
@@ -151,7 +152,7 @@ def test_real_text_has_the_same_ids_everywhere(shared_data: pathlib.Path, tmp_pa
     texts = sample(shared_data, 30)
     for algorithm in ALGORITHMS.values():
         counts = count_pretokens([pa.array(texts)], algorithm)
-        tokenizer = train(counts, algorithm, vocabulary=6000, chinese=1000)
+        tokenizer = train(counts, TrainingOptions(algorithm=algorithm.name, vocabulary=6000, chinese=1000))
         encoder = encoder_of(tokenizer)
         other: Callable[[str], list[int]] = (
             as_sentencepiece(tokenizer, tmp_path).encode

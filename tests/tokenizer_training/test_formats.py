@@ -11,6 +11,7 @@ import tiktoken
 from hypothesis import given, settings
 
 from tests.tokenizer_training.samples import CORPUS, RANKS, TEXTS, real_base, sample, sentencepiece_model, trained
+from tokenizer_training.algorithms import AlgorithmName
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.export import export_ranks
 from tokenizer_training.formats import (
@@ -72,7 +73,7 @@ def test_all_splits_of_a_token_merge_in_the_order_of_ids() -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["byte_level", "byte_fallback"])
-def test_the_bytes_of_tokens_are_the_text(algorithm: str) -> None:
+def test_the_bytes_of_tokens_are_the_text(algorithm: AlgorithmName) -> None:
     encoder = encoder_of(trained(algorithm))
     spelt = token_bytes(trained(algorithm))
     text = "the 中文 😀\n  x"

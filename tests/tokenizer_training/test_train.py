@@ -1,6 +1,5 @@
 """A tokenizer trained through Beam loads, keeps its promises on any corpus, and depends on its options."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
@@ -10,10 +9,11 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe.store import files
-from tests.conftest import CorpusOf
-from tokenizer_training.algorithms import ALGORITHMS, load
+from tests.helpers import CorpusOf
+from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, load
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.extend import is_han
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import TrainTokenizer
 from tokenizer_training.train import train as train_from
 
@@ -27,12 +27,14 @@ def train(corpus_of: CorpusOf, folder: pathlib.Path, texts: list[str], **options
     stage = TrainTokenizer(**options)
     folder.mkdir()
     parts = corpus_of([*texts], rows_per_part=3) if texts else []
-    (summary,) = parts | dataclasses.replace(stage, folder=str(folder / "tokenizer"))
+    (summary,) = parts | stage.ready(folder=str(folder / "tokenizer"))
     return Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json")), summary
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_small_corpora_give_small_tokenizers(algorithm: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+def test_small_corpora_give_small_tokenizers(
+    algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
     tokenizer, summary = train(corpus_of, tmp_path / "a", TEXTS, algorithm=algorithm)
     assert summary["vocabulary"] == tokenizer.get_vocab_size() < summary["vocabulary_asked"] == 40000
     text = TEXTS[0] + TEXTS[-1] + "😀 \u2028"
@@ -43,7 +45,9 @@ def test_small_corpora_give_small_tokenizers(algorithm: str, corpus_of: CorpusOf
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-def test_an_empty_corpus_gives_bytes_and_specials(algorithm: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+def test_an_empty_corpus_gives_bytes_and_specials(
+    algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
     tokenizer, summary = train(corpus_of, tmp_path / "a", [], algorithm=algorithm)
     assert summary == {
         "algorithm": algorithm,
@@ -58,7 +62,7 @@ def test_an_empty_corpus_gives_bytes_and_specials(algorithm: str, corpus_of: Cor
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_chinese_comes_on_top_and_changes_nothing_else(
-    algorithm: str, corpus_of: CorpusOf, tmp_path: pathlib.Path
+    algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
 ) -> None:
     plain, _ = train(corpus_of, tmp_path / "a", TEXTS, algorithm=algorithm, vocabulary=330, chinese=0)
     (tmp_path / "corpus").rename(tmp_path / "first")
@@ -90,12 +94,14 @@ def test_options_have_an_effect(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("vocabulary", [310, 330, 2000])
-def test_required_tokens_fit_into_the_vocabulary(algorithm: str, vocabulary: int) -> None:
+def test_required_tokens_fit_into_the_vocabulary(algorithm: AlgorithmName, vocabulary: int) -> None:
     required = ["unthinkable", "人工智能", "thermos", "t"]
     counts = count_pretokens(
         [pa.array(["the theory of thermal physics, thermometer 人工智能是人工"] * 5)], ALGORITHMS[algorithm]
     )
-    document = train_from(counts, ALGORITHMS[algorithm], vocabulary=vocabulary, chinese=0, required_tokens=required)
+    document = train_from(
+        counts, TrainingOptions(algorithm=algorithm, vocabulary=vocabulary, chinese=0, required_tokens=required)
+    )
     assert len(document["model"]["vocab"]) <= vocabulary
     for token in required:
         assert len(load(document).encode(token).ids) == 1
@@ -103,8 +109,10 @@ def test_required_tokens_fit_into_the_vocabulary(algorithm: str, vocabulary: int
 
 def test_documents_count_as_often_as_their_weight_says(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     parts = corpus_of(["aaab", "bbba", "cdcd"], copies=[5, 0, None])
-    stage = TrainTokenizer(algorithm="byte_level", min_frequency=1, weight_column="copies", folder=str(tmp_path / "t"))
-    assert stage.reads == ("text", "copies")
+    stage = TrainTokenizer(algorithm="byte_level", min_frequency=1, weight_column="copies").ready(
+        folder=str(tmp_path / "t")
+    )
+    assert stage.named_columns() == ("copies",)
     (summary,) = parts | stage
     assert summary["pretokens"] == 6
     assert files.read_json(str(tmp_path / "t" / "summary.json")) == summary
@@ -127,24 +135,3 @@ def test_the_same_corpus_gives_the_same_bytes(corpus_of: CorpusOf, tmp_path: pat
         tmp_path / "b/tokenizer/tokenizer.json"
     ).read_bytes()
     assert not files.list_folder(str(tmp_path / "a" / "tokenizer" / "spill"))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"algorithm": "unigram"}, "algorithm must be one of .* got 'unigram'"),
-        ({"vocabulary": 258}, "at least 259, got 258"),
-        ({"chinese": -1}, "chinese must be at least 0, got -1"),
-        ({"min_frequency": 0}, "min_frequency must be at least 1, got 0"),
-        ({"max_token_length": 0}, "max_token_length must be at least 1, got 0"),
-        ({"sample_threshold": 0}, "sample_threshold must be at least 1, got 0"),
-        ({"coverage": 1.5}, "coverage must be above 0 and at most 1, got 1.5"),
-        ({"special_tokens": ["end"]}, "special_tokens: 'end'"),
-        ({"required_tokens": ["two words"]}, "required_tokens: 'two words' .*: \\['two', ' words'\\]"),
-        ({"required_tokens": ["a", "a"]}, "given twice"),
-        ({"required_tokens": [""]}, "required_tokens: ''"),
-    ],
-)
-def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TrainTokenizer(**options)

@@ -12,44 +12,29 @@ from datapipe.dedup.earlier_duplicates import EARLIER, FindEarlierDuplicates, ne
 from datapipe.dedup.near_duplicates import MEMBER
 from datapipe.dedup.sketches import SketchDocuments
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, part_path, process_part
-from tests.conftest import CorpusOf
-
-WORDS = [f"word{number}" for number in range(3000)]
+from datapipe.store.corpus import Corpus, Part
+from tests.helpers import CorpusOf, add_columns, edited, processed, random_words, verdicts
 
 
 def text(seed: int, *changed: int) -> str:
-    words = np.random.default_rng(seed).choice(WORDS, 200).tolist()
-    return " ".join("other" if place in changed else word for place, word in enumerate(words))
+    return " ".join(edited(random_words(seed), *changed))
 
 
-def sketched(parts: list[Part], folder: pathlib.Path, stage: SketchDocuments | None = None) -> list[Part]:
-    """The parts after the stage `sketches` wrote into a folder, as the driver runs it."""
-    stage = stage or SketchDocuments()
-    folder.mkdir()
-    stage.prepare(Corpus(str(folder.parent)), str(folder))
-    done = []
-    for part in parts:
-        path = part_path(str(folder), part.number)
-        process_part(part, stage, path)
-        done.append(part.with_stage(stage.writes, path))
-    return done
-
-
-def verdicts(parts: list[Part], stage: FindEarlierDuplicates) -> dict[int, tuple[int, float, str]]:
-    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: tuple(row.values())[1:] for row in table.to_pylist()}
+def sketched(parts: list[Part], output: pathlib.Path) -> list[Part]:
+    """The parts after the stage `sketches` of a run into an output folder."""
+    stage = SketchDocuments()
+    (output / "sketches").mkdir(parents=True)
+    stage.prepare(Corpus(str(output)), str(output / "sketches"))
+    return [processed(part, stage, output) for part in parts]
 
 
 @pytest.fixture
 def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
     """A new corpus with its sketches, and the sketches of an earlier one."""
-    earlier = corpus_of([text(1), "", text(2), text(3)], rows_per_part=2, kind="earlier")
+    sketched(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
+    files.remove(str(tmp_path / "corpus"))  # the text is gone
     new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
-    folder = tmp_path / "before"
-    sketched(earlier, folder)
-    files.remove(str(tmp_path / "corpus" / "earlier"))  # the text is gone
-    return sketched(new, tmp_path / "sketches"), str(folder)
+    return sketched(new, tmp_path), str(tmp_path / "before" / "sketches")
 
 
 def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:
@@ -58,8 +43,8 @@ def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], s
     second_part = 1 << 32
     assert set(found) == {1, 2}
     assert found[2] == (second_part, 1.0, "seen_earlier")
-    assert found[1][0] == second_part
-    assert found[1][1] == pytest.approx(191 / 201, abs=0.1)
+    assert found[1].of == second_part
+    assert found[1].similarity == pytest.approx(191 / 201, abs=0.1)
 
 
 def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
@@ -67,6 +52,13 @@ def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
     assert set(verdicts(new, FindEarlierDuplicates(before, threshold=1.0))) == {2}
     assert set(verdicts(new, FindEarlierDuplicates(before, bands=1, rows=128))) == {2}
     assert verdicts(new, FindEarlierDuplicates(before, partitions=1)) == verdicts(new, FindEarlierDuplicates(before))
+
+
+def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+    new, before = runs
+    reasons = [pa.array([None, "spam", None]), pa.nulls(3, pa.string())]
+    new = [add_columns(part, tmp_path / "toy", toy_removed=reasons[part.number]) for part in new]
+    assert set(verdicts(new, FindEarlierDuplicates(before))) == {2}
 
 
 def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:

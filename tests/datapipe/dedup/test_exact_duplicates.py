@@ -1,27 +1,17 @@
 """Exact duplicates: who is removed, who survives, and who is named as the survivor."""
 
 import pathlib
-import time
 from collections.abc import Callable
+from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
+import numpy as np
 import pytest
-from apache_beam.testing.util import assert_that
+from apache_beam.testing.util import assert_that, equal_to
 
-from datapipe.dedup.exact_duplicates import FindExactDuplicates, check_quality
-from datapipe.store.corpus import Corpus, Part
-from tests.conftest import CorpusOf
-
-Verdicts = dict[int, tuple[int, str | None]]
-
-
-def verdicts(parts: list[Part], stage: FindExactDuplicates) -> Verdicts:
-    """The verdict on each id, from the transform run on a list."""
-    batches = parts | stage
-    table = pa.Table.from_batches(batches, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: tuple(list(row.values())[1:]) for row in table.to_pylist()}
-
+from datapipe.dedup.exact_duplicates import COPY, FindExactDuplicates, check_quality, duplicates
+from datapipe.store.corpus import Corpus
+from tests.helpers import CorpusOf, at_most, local_pipeline, verdicts
 
 REMOVED = "exact_duplicate"
 
@@ -40,7 +30,7 @@ def test_all_but_the_first_copy_go(corpus_of: CorpusOf) -> None:
     ("normalise", "removed"),
     [("none", {1}), ("whitespace", {1, 2}), ("text", {1, 2, 3}), ("ccnet", {1, 2, 3, 4})],
 )
-def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: str, removed: set[int]) -> None:
+def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: Any, removed: set[int]) -> None:
     parts = corpus_of(["Call 12 now", "Call 12 now", " Call 12\nnow", "call 12 now!", "Call 34 now!"])
     assert set(verdicts(parts, FindExactDuplicates(normalise=normalise))) == removed
 
@@ -48,7 +38,7 @@ def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: str
 def test_best_quality_survives(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["a", "a", "a", "a"], score=[0.1, None, 0.9, 0.9])
     stage = FindExactDuplicates(quality="score")
-    assert stage.may_read == ("score",)
+    assert stage.optional() == ("score",)
     assert verdicts(parts, stage) == {0: (2, REMOVED), 1: (2, REMOVED), 3: (2, REMOVED)}
 
 
@@ -79,6 +69,13 @@ def test_empty_documents_are_no_copies(corpus_of: CorpusOf) -> None:
     assert verdicts(corpus_of(["", "", None, "!", "?"]), FindExactDuplicates(normalise="text")) == {}
 
 
+def test_texts_of_which_one_half_of_the_hash_differs_are_no_copies() -> None:
+    records = np.array([(7, 1, 0.0, 0), (7, 1, 0.0, 1), (7, 2, 0.0, 2), (8, 2, 0.0, 3)], COPY)
+    assert duplicates(records, 1).to_pylist() == [
+        {"id": 1, "exact_duplicates_of": 0, "exact_duplicates_removed": REMOVED}
+    ]
+
+
 def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     parts = corpus_of([str(number % 37) for number in range(200)], rows_per_part=50)
     assert verdicts(parts, FindExactDuplicates(partitions=1)) == verdicts(parts, FindExactDuplicates(partitions=7))
@@ -86,18 +83,17 @@ def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
 
 def test_hundred_thousand_copies_are_one_group(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["the same"] * 100_000, rows_per_part=50_000)
-    start = time.process_time()
-    found = verdicts(parts, FindExactDuplicates())
+    with at_most(seconds=10):
+        found = verdicts(parts, FindExactDuplicates())
     assert len(found) == 99_999
     assert set(found.values()) == {(0, REMOVED)}
-    assert time.process_time() - start < 10
 
 
 def test_runs_in_a_pipeline_of_ones_own(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["a", "a"])
-    with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+    with local_pipeline() as pipeline:
         found = pipeline | beam.Create(parts) | FindExactDuplicates()
-        assert_that(found, lambda batches: sum(map(len, batches)) == 1)
+        assert_that(found | beam.Map(len), equal_to([1]))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The sketch column: its bytes are the sketch, whoever made it."""
 
 import pathlib
+from typing import Any
 
 import datasketch
 import numpy as np
@@ -17,7 +18,7 @@ TEXTS = pa.array(["the cat sat on the mat and slept", None, "今天天气很好�
 
 
 @pytest.mark.parametrize("sketch", SKETCHES)
-def test_column_holds_the_sketches(sketch: str) -> None:
+def test_column_holds_the_sketches(sketch: Any) -> None:
     batch = pa.record_batch({"text": TEXTS}).slice(0)
     column = SketchDocuments(sketch=sketch, slots=16).process(batch).column("sketch")
     found, known = sketches(TEXTS, sketch, 16, 5)

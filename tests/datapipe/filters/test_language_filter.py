@@ -36,7 +36,7 @@ def test_thresholds_and_languages() -> None:
     ("options", "message"),
     [
         ({"min_score": 2}, "min_score must be between 0 and 1, got 2"),
-        ({"thresholds": {"zh": -1}}, "thresholds of 'zh' must be between 0 and 1, got -1"),
+        ({"thresholds": {"zh": -1}}, "thresholds.zh must be between 0 and 1, got -1"),
         ({"keep": ["en"], "thresholds": {"zh": 0.5}}, "thresholds names 'zh', which keep"),
     ],
 )

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from datapipe.filters.measurements import MeasureText
-from datapipe.filters.rules import MIN, ApplyRules, count_rules
+from datapipe.filters.rule_sets import MIN
+from datapipe.filters.rules import ApplyRules, count_rules
 from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
 
 NOUNS = "river market engine garden letter window teacher bridge winter island doctor village".split()  # noqa: SIM905

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datapipe.extras import MissingExtraError
 from datapipe.store import files
 
 
@@ -47,7 +48,15 @@ def test_removing_what_is_not_there_is_no_error(tmp_path: pathlib.Path) -> None:
 def test_remote_paths_are_told_from_local_ones() -> None:
     assert files.is_local("/a/b")
     assert files.is_local("a/b")
-    assert not files.is_local("gs://bucket/a")
+    assert not files.is_local("hdfs://server/a")
+
+
+def test_a_remote_path_names_the_extra_that_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(files.REMOTE, "gs", ("no_such_package", "gcp"))
+    message = "gs://bucket/a needs the package no_such_package: pip install 'datapipe-llm[gcp]'"
+    for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.fingerprint):
+        with pytest.raises(MissingExtraError, match=re.escape(message)):
+            function("gs://bucket/a")
 
 
 def test_a_file_is_the_one_meant_or_an_error(tmp_path: pathlib.Path) -> None:

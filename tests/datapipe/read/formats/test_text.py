@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import json
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,18 +12,12 @@ from hypothesis import strategies as st
 
 from datapipe.read import formats
 from datapipe.read.formats import Reject, Row, Source
-
-Read = Callable[..., list[Any]]  # bytes and the fields of Source to rows and rejects
+from tests.helpers import Read
 
 
 @pytest.fixture
-def read(tmp_path: pathlib.Path) -> Read:
-    def make(data: bytes, format_: str = "jsonl", **options: Any) -> list[Row | Reject]:
-        path = tmp_path / "file"
-        path.write_bytes(data)
-        return list(formats.read(Source(str(path), "file", **options), format_))
-
-    return make
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("jsonl")
 
 
 def test_positions_are_byte_offsets_of_lines(read: Read) -> None:
