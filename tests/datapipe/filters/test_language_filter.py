@@ -35,8 +35,8 @@ def test_thresholds_and_languages() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"min_score": 2}, "min_score must be at least 0 and at most 1, got 2"),
-        ({"thresholds": {"zh": -1}}, "thresholds.zh must be at least 0 and at most 1, got -1"),
+        ({"min_score": 2}, "min_score must be between 0 and 1, got 2"),
+        ({"thresholds": {"zh": -1}}, "thresholds.zh must be between 0 and 1, got -1"),
         ({"keep": ["en"], "thresholds": {"zh": 0.5}}, "thresholds names 'zh', which keep"),
     ],
 )

@@ -108,7 +108,7 @@ def test_a_null_score_is_left_out() -> None:
     [
         ({"scores": {}}, "scores must have at least 1 item"),
         ({"scores": {"a": 0.0}}, "scores must name columns with weights other than 0"),
-        ({"min_score": -1.0}, "min_score must be at least 0 and at most 1, got -1.0"),
+        ({"min_score": -1.0}, "min_score must be between 0 and 1, got -1.0"),
         ({"keep_rate": 0.0}, "keep_rate must be above 0 and at most 1, got 0.0"),
         ({"pareto_alpha": 0.0}, "pareto_alpha must be above 0, got 0.0"),
         ({"keep_rate": 0.5, "pareto_alpha": 9.0}, "keep_rate or pareto_alpha, got"),

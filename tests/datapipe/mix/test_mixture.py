@@ -235,7 +235,7 @@ def test_hashes_are_even() -> None:
     ("options", "message"),
     [
         ({"by": ""}, "by must have at least 1 character, got ''"),
-        ({"shares": {"a": 1.5}}, "shares.a must be at least 0 and at most 1, got 1.5"),
+        ({"shares": {"a": 1.5}}, "shares.a must be between 0 and 1, got 1.5"),
         ({"shares": {"": 0.5}}, "each be of a named group"),
         ({"shares": {"a": 0.7, "b": 0.7}}, "not exceed 1 together"),
         ({"max_epochs": 0}, "max_epochs must be at least 1, got 0"),

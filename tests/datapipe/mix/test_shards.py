@@ -195,7 +195,7 @@ def test_total_does_not_depend_on_the_order() -> None:
     [
         ({"shard_bytes": 100}, "shard_bytes must be .* got 100"),
         ({"row_group_rows": 0}, "row_group_rows must be at least 1, got 0"),
-        ({"compression_level": 23}, "compression_level must be at least 1 and at most 22, got 23"),
+        ({"compression_level": 23}, "compression_level must be between 1 and 22, got 23"),
         ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )

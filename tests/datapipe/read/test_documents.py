@@ -79,7 +79,7 @@ def test_in_a_pipeline_of_ones_own(write: Write) -> None:
         ({"fields": {"text": "t", "position": "p"}}, "fields cannot give 'position'"),
         ({"format": "docx"}, "unknown format 'docx'"),
         ({"text_unit": "page"}, "text_unit must be one of 'file', 'line', got 'page'"),
-        ({"max_reject_share": 1.5}, "max_reject_share must be at least 0 and at most 1, got 1.5"),
+        ({"max_reject_share": 1.5}, "max_reject_share must be between 0 and 1, got 1.5"),
         ({"part_bytes": 0}, "part_bytes must be at least 1, got 0"),
         ({"encodings": ["klingon"]}, "unknown encoding, 'klingon'"),
         ({"encodings": ["undefined"]}, "unknown encoding, 'undefined'"),
