@@ -80,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 1
     except KeyboardInterrupt:
-        again = "; the same command goes on from here" if arguments.command == "run" else ""
+        again = "; the same command resumes" if arguments.command == "run" else ""
         print(f"\ndatapipe: stopped{again}", file=sys.stderr)
         _leave(STOPPED)
 
@@ -138,7 +138,7 @@ def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
         log = files.join(arguments.output, ERROR_LOG)
         with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
             sink.write("".join(traceback.format_exception(error)).encode())
-            print(f"datapipe: the whole story is in {log}", file=sys.stderr)
+            print(f"datapipe: full traceback: {log}", file=sys.stderr)
         _leave(status)
     print(f"\n{render_funnel(outcome.funnel)}\n")
     for product in ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html"):

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
+from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
 from datapipe.text.characters import decode, text_buffers
 from tokenizer_training.forms import BREAK, FORMS, LETTER, NUMBER, OTHER, SPACE, Form, Name, classes
 
@@ -25,7 +26,6 @@ SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 PARTITIONS = 64
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
-_SEED = np.uint64(0x9E3779B97F4A7C15)
 
 Bytes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
@@ -144,9 +144,7 @@ def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, stop):
         value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
-    value ^= value >> np.uint64(32)
-    value *= np.uint64(0xD6E8FEB86659FD93)
-    return value ^ (value >> np.uint64(32))
+    return multiply_fold(value ^ (value >> np.uint64(32)), DEGSKI, 32)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -356,11 +354,9 @@ def sample_rare(counts: pa.Table, threshold: int) -> pa.Table:
     Duffield, Lund, Thorup: "Learn more, sample less" (2005).
     """
     number = counts.column("count").to_numpy()
-    # Another mix of the bits than the one that chose the partition.
-    hashes = hash_words(*text_buffers(counts.column("word"))) * _SEED
-    hashes ^= hashes >> np.uint64(31)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    kept = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < number / threshold
+    # Hashed again, since the hash itself chose the partition.
+    draws = fractions(rehash(hash_words(*text_buffers(counts.column("word")))))
+    kept = draws < number / threshold
     sampled = counts.set_column(1, "count", pa.array(np.maximum(number, threshold)))
     return sampled.filter(pa.array(kept))
 

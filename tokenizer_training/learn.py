@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from datapipe.text.characters import decode, text_buffers
 
 # A cell before the first symbol of a word and after its last; also what a symbol leaves behind that was merged away.
@@ -76,10 +77,8 @@ def _key(left: int, right: int) -> np.uint64:
 @numba.njit(cache=True, nogil=True, inline="always")
 def _slot(keys: UInt64, key: np.uint64) -> np.int64:
     """Where a pair is in the table of pairs, or where it would go."""
-    mixed = key * np.uint64(0x9E3779B97F4A7C15)
-    mixed ^= mixed >> np.uint64(29)
     mask = np.uint64(len(keys) - 1)
-    slot = mixed & mask
+    slot = multiply_fold(key, GOLDEN, 29) & mask
     while keys[slot] != key and keys[slot] != _EMPTY:
         slot = (slot + np.uint64(1)) & mask
     return np.int64(slot)

@@ -23,12 +23,12 @@ import pyarrow.parquet as pq
 
 from datapipe.checks import Count, FilesOption, Seed
 from datapipe.extras import check_extra, load_extra
-from datapipe.mix.mixture import dither, seeded_hash
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
+from datapipe.text.bit_mixing import golden_fold, murmur64, seeded_hash, uniform_draw
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.shingles import IN_WORD, MODIFIER, SEPARATOR, WHOLE, mix, token_table
+from datapipe.text.shingles import BASE, IN_WORD, MODIFIER, SEPARATOR, WHOLE, extend_token, token_table
 
 HASHED_NGRAMS = "hashed_ngrams"
 # Edited copies against the nearest other page, 1,500 pages: AUC .996 en, .972 zh; with 512 dimensions .996, .975. A
@@ -37,13 +37,10 @@ HASHED_DIMENSIONS = 256
 BUCKET_BITS = 18  # 2^20 buckets changed no figure of benchmarks/embeddings.py; these fit in a core's cache
 SAMPLE = 20_000  # documents; the weight of a bucket in one document of 1,000 is then known within 22 %
 
-_SYMBOL = np.uint64(0x9E3779B97F4A7C15)
-_PAIR = np.uint64(0xD1342543DE82EF95)
-
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _add(token: np.uint64, counts: npt.NDArray[np.int32], touched: npt.NDArray[np.int64], distinct: int) -> int:
-    bucket = np.int64(mix(token) >> np.uint64(64 - BUCKET_BITS))
+    bucket = np.int64(murmur64(token) >> np.uint64(64 - BUCKET_BITS))
     if counts[bucket] == 0:
         touched[distinct] = bucket
         distinct += 1
@@ -77,13 +74,12 @@ def _count(
             if state != SEPARATOR:
                 distinct = _add(token, counts, touched, distinct)
             if state == WHOLE and before:
-                distinct = _add(before * _PAIR + token, counts, touched, distinct)
+                distinct = _add(before * BASE + token, counts, touched, distinct)
             before = token if state == WHOLE else np.uint64(0)
             token = np.uint64(0)
             state = IN_WORD if kind == MODIFIER else kind
         if kind != SEPARATOR:
-            token = (token + np.uint64(entry >> 2) + np.uint64(1)) * _SYMBOL
-            token ^= token >> np.uint64(32)
+            token = extend_token(token, entry)
     return distinct
 
 
@@ -129,11 +125,10 @@ def embed(
         for bucket in touched[:distinct]:
             weight = (np.float32(1) + np.log(np.float32(counts[bucket]))) * weights[bucket]
             counts[bucket] = 0
-            place = (np.uint64(bucket) + np.uint64(1)) * _SYMBOL
-            place ^= place >> np.uint64(32)
-            if place & np.uint64(1):
+            mixed = golden_fold(np.uint64(bucket) + np.uint64(1))
+            if mixed & np.uint64(1):
                 weight = -weight
-            vector[(place >> np.uint64(1)) % np.uint64(dimensions)] += weight
+            vector[(mixed >> np.uint64(1)) % np.uint64(dimensions)] += weight
         length = np.float32(np.sqrt(np.sum(vector * vector)))
         if length > 0:
             vector /= length
@@ -166,7 +161,7 @@ def sample_rows(parts: Sequence[Part], columns: Sequence[str], rows: int, seed: 
     share = rows / max(available, 1)
     for part in sorted(chosen, key=lambda part: part.number):
         for batch in part.read(columns):
-            taken = dither(batch.column("id").to_numpy(), seed) < share
+            taken = uniform_draw(batch.column("id").to_numpy(), seed) < share
             yield batch.filter(pa.array(taken))
 
 

@@ -22,10 +22,11 @@ from datapipe.dedup.exact_duplicates import check_quality, losses
 from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
 from datapipe.dedup.sketches import check_sketch, sketches
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
-from datapipe.flow.shuffle import GOLDEN, GroupRecords, group_starts, partition, rejoin
+from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
 from datapipe.stage import CorpusStage, RunPipeline
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part
+from datapipe.text.bit_mixing import GOLDEN, golden_fold
 from datapipe.text.minhash import band_hashes
 
 # Of the members of a bucket some are no near duplicates of its first. On 7,780 versions of 1,935 web pages pairs with
@@ -66,8 +67,7 @@ def bucket_pairs(records: np.ndarray) -> np.ndarray:
     partners = [starts[others[0]], *(other - distance for other, distance in zip(others[1:], REACH, strict=True))]
     first, second = records["id"][np.concatenate(partners)], records["id"][np.concatenate(others)]
     # Documents that meet in one bucket meet in others: keep one of their pairs. By a hash, as sorting records is slow.
-    mixed = first * GOLDEN
-    _, distinct = np.unique((mixed ^ mixed >> np.uint64(32)) * GOLDEN + second, return_index=True)
+    _, distinct = np.unique(golden_fold(first) * GOLDEN + second, return_index=True)
     pairs = np.empty(len(distinct), PAIR)
     pairs["first"], pairs["second"] = first[distinct], second[distinct]
     part_bits = np.uint64(ROW_BITS)

@@ -17,10 +17,11 @@ import pyarrow as pa
 from annotated_types import Ge, MinLen
 
 from datapipe.checks import Count
-from datapipe.flow.shuffle import GOLDEN, GroupRecords, group_starts, ordered_groups, partition
+from datapipe.flow.shuffle import GroupRecords, group_starts, ordered_groups, partition
 from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
+from datapipe.text.bit_mixing import GOLDEN, golden_multiple
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.hashes import hash_spans, normalisation_table
 from datapipe.text.shingles import most_tokens, roll, token_hashes, token_table
@@ -429,14 +430,14 @@ class FindRepeatedText(CorpusStage):
         return self.ready(scratch=scratch)
 
     def _pieces(self, part: Part) -> Pieces:
-        group = np.full(1, part.number // self.parts_per_group if self.parts_per_group else 0, np.uint64)
+        group = part.number // self.parts_per_group if self.parts_per_group else 0
         return Pieces(
             tuple(self.keep_copies),
             self.normalise,
             self.min_characters,
             self.span_sentences,
             self.window_tokens,
-            salt=(group * GOLDEN)[0],
+            salt=golden_multiple(group),
         )
 
     def _sightings(self, part: Part) -> Iterator[np.ndarray]:

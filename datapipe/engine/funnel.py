@@ -67,7 +67,7 @@ class Funnel:
         kept: what no stage removed; each document counted once.
         copies: the same with each document as often as the mixture takes it: what the shards hold.
         rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
-        masked: how often personal data of each kind was masked, in all documents; kinds that never were are absent.
+        masked: how often each entity of personal data was masked, in all documents; those that never were are absent.
     """
 
     read: Totals
@@ -114,10 +114,10 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
                 amount = _totals(sizes[rows], None if tokens is None else tokens[rows])
                 by_reason[reason] = by_reason.get(reason, Totals()) + amount
-        for kind, column in COUNTS.items():
+        for entity, column in COUNTS.items():
             times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
             if times:
-                masked[kind] = masked.get(kind, 0) + times
+                masked[entity] = masked.get(entity, 0) + times
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
             for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
@@ -182,16 +182,16 @@ def render_funnel(funnel: Funnel) -> str:
             add("", f"- {reason}", amount)
         add("", "out", step.left)
     add("kept", "each once", funnel.kept)
-    add("shards", "as often as mixed", funnel.copies)
+    add("shards", "with copies", funnel.copies)
     table = _table(rows, 2)
     if funnel.rules:
-        header = ("rule", "fails it", "first", "no other")
+        header = ("rule", "fails", "first failure", "only failure")
         counts = [
             (name, f"{rule.failed:,}", f"{rule.first:,}", f"{rule.only:,}") for name, rule in funnel.rules.items()
         ]
         table += "\n\n" + _table([header, *counts], 1)
     if funnel.masked:
-        times = [(kind, f"{count:,}") for kind, count in funnel.masked.items()]
+        times = [(entity, f"{count:,}") for entity, count in funnel.masked.items()]
         table += "\n\n" + _table([("personal data", "masked"), *times], 1)
     return table
 

@@ -171,7 +171,7 @@ def cause(error: BaseException) -> str:
     text = lines[-1] if lines else type(error).__name__
     text = re.sub(r" \[while running .*\]$", "", text)
     if os.strerror(errno.ENOSPC) in text:
-        return "no space left on device: make room, and the same command goes on from here"
+        return "no space left on device: make room, and run the same command to resume"
     return re.sub(r"^(RuntimeError: )+(?=\w+(Error|Exception)\b)", "", text)
 
 

@@ -115,7 +115,7 @@ _COUNTED = (
     "bookmarks", "upvotes", "downvotes", "downloads", "views", "followers",
 )  # fmt: skip
 _CITATIONS = ("edit]", "citation needed]")
-_PHRASES = ("items in cart", "read more...", "sign-in")  # anywhere in a line, at its end, at its start
+_STRIPPED = ("items in cart", "read more...", "sign-in")  # anywhere in a line, at its end, at its start
 NOTHING_LEFT, TOO_MUCH_REMOVED = "nothing_left", "too_much_removed"
 
 
@@ -124,6 +124,32 @@ def _end_marks() -> npt.NDArray[np.uint8]:
     marks = sentence_marks().copy()
     marks[[ord(quote) for quote in _QUOTES]] |= TERMINAL
     return marks
+
+
+class _Phrases(NamedTuple):
+    """What the rules look for, as `padded` gives it: one a row."""
+
+    citations: npt.NDArray[np.int32]
+    stripped: npt.NDArray[np.int32]  # from a line
+    forbidden: npt.NDArray[np.int32]  # in a line: "javascript", then the phrases of policies
+    counted: npt.NDArray[np.int32]
+
+
+class _Rules(NamedTuple):
+    """What is asked of the lines of some documents.
+
+    Attributes:
+        limits: of each document, by rule number, shape (documents, 14); NaN, which compares false, for a rule that is
+            off.
+        bad_lines: which of all lines hold a bad word, shape (lines,).
+        first_lines: each document's first line among them, shape (documents,).
+        phrases: the same for all.
+    """
+
+    limits: npt.NDArray[np.float64]
+    bad_lines: npt.NDArray[np.bool_]
+    first_lines: npt.NDArray[np.int64]
+    phrases: _Phrases
 
 
 @numba.njit(cache=True, nogil=True)
@@ -187,14 +213,10 @@ def _judge_line(
     end: int,
     line_words: int,
     limits: npt.NDArray[np.float64],
-    phrases: npt.NDArray[np.int32],
+    forbidden: npt.NDArray[np.int32],
     counted: npt.NDArray[np.int32],
-    bad: bool,
 ) -> bool:
-    """Whether a rule removes the line; a limit that is not a number compares false, so that its rule never does.
-
-    `bad` says whether the line holds a bad word.
-    """
+    """Whether a rule removes the line, which has so many words; for bad words see `_Rules`."""
     size, upper, digits, run, longest, javascript, policy = 0, 0, 0, 0, 0, 0, 0
     last, before, earlier = 0, 0, 0
     for i in range(start, end):
@@ -207,9 +229,9 @@ def _judge_line(
             digits += (flags & DIGIT) != 0
             if not flags & SPACE:
                 last, before, earlier = point, last, before
-        javascript += phrase_at(t, i, end, phrases[0]) > 0
-        for k in range(1, len(phrases)):
-            policy += phrase_at(t, i, end, phrases[k]) > 0
+        javascript += phrase_at(t, i, end, forbidden[0]) > 0
+        for k in range(1, len(forbidden)):
+            policy += phrase_at(t, i, end, forbidden[k]) > 0
     ellipsis = last == 0x2026 or (last == 0x2E and before == 0x2E and earlier == 0x2E)
     terminated = (t.marks[last] & TERMINAL) != 0
     return (
@@ -225,7 +247,6 @@ def _judge_line(
         or line_words < limits[REFINEDWEB_MIN_WORDS]
         or (limits[MAP_NEO_TERMINAL] > 0 and not terminated)
         or line_words < limits[MAP_NEO_MIN_WORDS]
-        or (limits[MAP_NEO_BAD_WORDS] > 0 and bad)
     )
 
 
@@ -250,47 +271,41 @@ def _write(data: npt.NDArray[np.uint8], at: int, point: int) -> int:
 def _remove_lines(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
-    kinds: npt.NDArray[np.int8],
-    segments: npt.NDArray[np.int32],
-    segment_bounds: npt.NDArray[np.int64],
-    limits: npt.NDArray[np.float64],
-    citations: npt.NDArray[np.int32],
-    stripped: npt.NDArray[np.int32],
-    phrases: npt.NDArray[np.int32],
-    counted: npt.NDArray[np.int32],
-    bad_lines: npt.NDArray[np.bool_],
-    first_lines: npt.NDArray[np.int64],
+    segmented: words.Segmented,
+    rules: _Rules,
     t: Text,
-    kept: npt.NDArray[np.bool_],
-    word_starts: npt.NDArray[np.bool_],
-    new_data: npt.NDArray[np.uint8],
-    new_offsets: npt.NDArray[np.int64],
-    removed: npt.NDArray[np.int32],
-) -> None:
-    """Write the new texts, and into `removed` each document's lines, code points and words removed, and words left."""
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The new texts and their offsets; each document's lines, code points and words removed, and words left."""
+    new_data = np.empty(offsets[-1] - offsets[0], np.uint8)
+    new_offsets = np.zeros(len(offsets), np.int64)
+    removed = np.zeros((len(offsets) - 1, 4), np.int32)
+    kept = np.empty(len(t.points) + 1, np.bool_)  # of the document's code points
+    word_starts = np.empty(len(t.points) + 1, np.bool_)  # the first code points of words
+    bad_lines, first_lines, phrases = rules.bad_lines, rules.first_lines, rules.phrases
+    forbidden, counted = phrases.forbidden, phrases.counted
     at = 0
     for document in range(len(offsets) - 1):
         length = read_text(t, data, offsets[document], offsets[document + 1])
-        own_segments = segments[segment_bounds[document] : segment_bounds[document + 1]]
-        tokens = split_words(t.points, length, t.classes, kinds[document], own_segments, False, t.starts, t.ends)
+        definition, word_ends = segmented.definitions[document], words.ends_of(segmented, document)
+        tokens = split_words(t.points, length, t.classes, definition, word_ends, False, t.starts, t.ends)
         word_starts[:length] = False
         for i in range(tokens):
             for j in range(t.starts[i], t.ends[i]):
                 if t.classes[t.points[j]] & (LETTER | DIGIT):
                     word_starts[t.starts[i]] = True
         kept[:length] = True
-        own_limits = limits[document]
-        if own_limits[C4_CITATIONS] > 0:
-            _strip_citations(t, length, citations, kept)
+        limits = rules.limits[document]
+        if limits[C4_CITATIONS] > 0:
+            _strip_citations(t, length, phrases.citations, kept)
         for line in range(split_at_breaks(t, 0, length, 1, 1)):
             start, end = strip(t, t.starts[line], t.ends[line])
             if start == end:
                 continue
             line_words = word_starts[start:end].sum()
-            if line_words <= own_limits[REFINEDWEB_PHRASES]:
-                _strip_phrases(t, start, end, stripped, kept)
-            bad = bad_lines[first_lines[document] + line]
-            if _judge_line(t, kept, start, end, line_words, own_limits, phrases, counted, bad):
+            if line_words <= limits[REFINEDWEB_PHRASES]:
+                _strip_phrases(t, start, end, phrases.stripped, kept)
+            bad = limits[MAP_NEO_BAD_WORDS] > 0 and bad_lines[first_lines[document] + line]
+            if bad or _judge_line(t, kept, start, end, line_words, limits, forbidden, counted):
                 kept[t.starts[line] : t.ends[line] + 1] = False  # and its line break
                 removed[document, 0] += 1
                 removed[document, 2] += line_words
@@ -310,6 +325,7 @@ def _remove_lines(
         while removed[document, 0] and at > first and new_data[at - 1] == 10:
             at -= 1
         new_offsets[document + 1] = at
+    return new_data[:at], new_offsets, removed
 
 
 @dataclasses.dataclass(eq=False)
@@ -352,7 +368,7 @@ class RemoveLines(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        check_known("lines: unknown words", self.words, ("auto", *words.KINDS))
+        check_known("lines: unknown words", self.words, ("auto", *words.DEFINITIONS))
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
             raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")
@@ -374,8 +390,8 @@ class RemoveLines(DocumentStage):
         codes = [words.primary(language) for language in batch.column("language").to_pylist()]
         limits_of = {code: self.limits_of(code) for code in set(codes)}
         limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
-        kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
-        texts, removed = remove_lines(batch.column("text"), kinds, limits, read_words(tuple(self.bad_words)))
+        definitions = np.array([words.definition_of(self.words, code) for code in codes], np.int8)
+        texts, removed = remove_lines(batch.column("text"), definitions, limits, read_words(tuple(self.bad_words)))
         lines, characters, words_removed, words_left = removed.T
         touched = characters > 0
         reasons = np.full(len(codes), None, object)
@@ -406,7 +422,7 @@ def _bad_lines(
 
 def remove_lines(
     texts: pa.Array,
-    kinds: npt.NDArray[np.int8],
+    definitions: npt.NDArray[np.int8],
     limits: npt.NDArray[np.float64],
     bad_words: WordList = NO_WORDS,
 ) -> tuple[pa.Array, npt.NDArray[np.int32]]:
@@ -414,25 +430,17 @@ def remove_lines(
 
     Args:
         texts: documents, as string or large_string; null reads as empty.
-        kinds: each one's word definition, of `words.KINDS`.
+        definitions: each one's word definition, of `words.DEFINITIONS`.
         limits: each one's limits by rule number, shape (documents, 14); NaN switches a rule off.
         bad_words: for the rule MAP_NEO_BAD_WORDS.
 
     Returns:
         The new texts as large_string; lines, code points and words removed and words left, shape (documents, 4).
     """
-    segments, segment_bounds = words.segment(texts, kinds == words.GIVEN)
     data, offsets = text_buffers(texts)
-    longest = int(np.diff(offsets).max(initial=0))
-    new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
-    new_offsets = np.zeros(len(texts) + 1, np.int64)
-    removed = np.zeros((len(texts), 4), np.int32)
-    _remove_lines(
-        data, offsets, kinds, segments, segment_bounds, limits,
-        padded(_CITATIONS), padded(_PHRASES), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED),
-        *_bad_lines(data, offsets, bad_words),
-        new_text(longest, _end_marks()), np.empty(longest + 1, bool), np.empty(longest + 1, bool),
-        new_data, new_offsets, removed,
-    )  # fmt: skip
-    buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data[: new_offsets[-1]])]
+    phrases = _Phrases(padded(_CITATIONS), padded(_STRIPPED), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED))
+    rules = _Rules(limits, *_bad_lines(data, offsets, bad_words), phrases)
+    t = new_text(int(np.diff(offsets).max(initial=0)), _end_marks())
+    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segmented(texts, definitions), rules, t)
+    buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers), removed

@@ -43,7 +43,7 @@ class MeasureText(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        for option, known in (("words", ("auto", *words.KINDS)), ("definition", tuple(DEFINITIONS))):
+        for option, known in (("words", ("auto", *words.DEFINITIONS)), ("definition", tuple(DEFINITIONS))):
             check_known(f"measurements: unknown {option}", getattr(self, option), known)
         for language, listed in self.stop_words.items():
             if not 0 < len(set(listed)) <= MOST_STOP_WORDS:

@@ -28,6 +28,7 @@ from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
+from datapipe.text.bit_mixing import DEGSKI, golden_fold
 from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
 
 GOOD, BAD = "good", "bad"
@@ -119,12 +120,10 @@ def _hash(text: bytes, seed: int) -> bytes:
 
 def scramble(text: str) -> str:
     """The characters of a text in another order, random and always the same."""
-    # The multiplicative hash of a place, started from the hash of the text.
-    places = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text.encode(), 0), np.uint64)
-    places *= np.uint64(0x9E3779B97F4A7C15)
-    places ^= places >> np.uint64(32)
-    places *= np.uint64(0xD6E8FEB86659FD93)
-    return "".join(text[place] for place in np.argsort(places, kind="stable"))
+    # A hash of each index, started from the hash of the text.
+    indices = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text.encode(), 0), np.uint64)
+    hashes = golden_fold(indices) * DEGSKI
+    return "".join(text[index] for index in np.argsort(hashes, kind="stable"))
 
 
 def train_fasttext(examples: str, **options: Any) -> Any:

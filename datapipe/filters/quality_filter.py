@@ -19,6 +19,7 @@ from datapipe.checks import ColumnOption, Positive, PositiveShare, Seed, Share
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
+from datapipe.text.bit_mixing import fractions, golden_multiple, splitmix64
 from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import hash_spans, normalisation_table
 
@@ -33,10 +34,7 @@ def uniform(texts: pa.Array, seed: int) -> npt.NDArray[np.float64]:
     """A number in (0, 1] for each text, shape (n,): the same for the same text and seed, wherever it stands."""
     data, bounds = text_buffers(texts)
     hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table("none"))
-    mixed = hashes[:, 0] ^ (np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15))
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2**53 + 2.0**-53
+    return fractions(splitmix64(hashes[:, 0] ^ golden_multiple(seed))) + 2.0**-53
 
 
 def rank(batch: pa.RecordBatch, scores: dict[str, float], edges: Edges) -> npt.NDArray[np.float64]:

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.store import files
+from datapipe.text.bit_mixing import GOLDEN
 
 BLOCK_BYTES = 1 << 20  # Beam keeps an element whole in memory and in a message: larger ones gain no speed
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, Knuth's multiplier: spreads keys that follow one another
 
 
 def spread(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.int64]:

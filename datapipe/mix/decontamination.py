@@ -26,20 +26,13 @@ from datapipe.read.instructions import MARKUP
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, PartKind
+from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 
 _REMOVED_CHARACTERS = PUNCTUATION | CONTROL
-_FACTOR = np.uint64(0xD6E8FEB86659FD93)  # any large odd number: the base of both rolling hashes
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _mix(value: np.uint64) -> np.uint64:
-    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+_FACTOR = np.uint64(0xD6E8FEB86659FD93)  # the base of both rolling hashes: any large odd number
 
 
 @numba.njit(cache=True, nogil=True)
@@ -86,14 +79,14 @@ def _ngrams(
                 if is_han:
                     break
             if word != 0:
-                word = _mix(word)
+                word = splitmix64(word)
                 slot = tokens % n
                 rolling = rolling * _FACTOR + word - ring[slot] * oldest_factor
                 ring[slot] = word
                 ring_begins[slot] = begin
                 tokens += 1
                 if tokens >= n:
-                    hashes[grams] = _mix(rolling + np.uint64(n))
+                    hashes[grams] = splitmix64(rolling + np.uint64(n))
                     documents[grams] = document
                     begins[grams] = ring_begins[tokens % n]
                     ends[grams] = end

@@ -18,6 +18,7 @@ from annotated_types import MinLen
 from datapipe.checks import ColumnOption, Count, Seed, Share
 from datapipe.stage import CorpusStage, write_notes
 from datapipe.store.corpus import Corpus, Part, PartKind
+from datapipe.text.bit_mixing import uniform_draw
 
 REST = ""  # the pooled group of all documents whose group has no share of its own
 PART_KIND = "part_kind"  # groups by what a part holds, which is no column
@@ -26,48 +27,35 @@ VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mix
 STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within 0.006 % of its tokens
 
 
-def seeded_hash(keys: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
-    """64 bits for each key, even over all values, fixed by key and seed (splitmix64), shape (keys,)."""
-    value = keys + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-def dither(ids: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each row, even over the rows, fixed by id and seed."""
-    return (seeded_hash(ids, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
 def count_copies(
-    epochs: npt.NDArray[np.float64], dithers: npt.NDArray[np.float64], max_epochs: int
+    epochs: npt.NDArray[np.float64], draws: npt.NDArray[np.float64], max_epochs: int
 ) -> npt.NDArray[np.int32]:
     """How often each row is taken: the whole part of its epochs, and once more with the fraction as probability.
 
     Args:
         epochs: how often a row should be taken on average, shape (rows,).
-        dithers: see `dither`, shape (rows,).
+        draws: see `uniform_draw`, shape (rows,).
         max_epochs: no row is taken more often.
     """
-    return np.minimum(np.floor(epochs + dithers), max_epochs).astype(np.int32)
+    return np.minimum(np.floor(epochs + draws), max_epochs).astype(np.int32)
 
 
 def token_gains(
     tokens: npt.NDArray[np.int64],
     weights: npt.NDArray[np.float64],
-    dithers: npt.NDArray[np.float64],
+    draws: npt.NDArray[np.float64],
     max_epochs: int,
 ) -> npt.NDArray[np.int64]:
     """The tokens that rows add at each step of their group's epochs.
 
-    A row of weight w and dither d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
+    A row of weight w and draw d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
     w * epoch reaches k. So the running sum of the gains is what the group has at each number of epochs, and the sum of
     the gains of two parts is the gains of both.
 
     Args:
         tokens: of the rows, shape (rows,).
         weights: how many epochs a row runs in one epoch of its group, shape (rows,).
-        dithers: see `dither`, shape (rows,).
+        draws: see `uniform_draw`, shape (rows,).
         max_epochs: the epochs of the last step, and the most copies of a row.
 
     Returns:
@@ -77,7 +65,7 @@ def token_gains(
     gains = np.zeros(last + 1, np.int64)
     for copy in range(1, max_epochs + 1):
         with np.errstate(divide="ignore"):
-            step = np.ceil((copy - dithers) / weights * STEPS)
+            step = np.ceil((copy - draws) / weights * STEPS)
         reached = step <= last
         # Whole numbers below 2^53 are exact in floating point, whatever the order of addition.
         gains += np.bincount(step[reached].astype(np.int64), tokens[reached], last + 1).astype(np.int64)
@@ -213,7 +201,7 @@ class MixSources(CorpusStage):
         return self.ready(folder=folder)
 
     def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
-        """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and dither of each."""
+        """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and draw of each."""
         batches = list(part.read(["tokens"], optional=[self.by, *self.optional()]))
         if not batches:
             return
@@ -226,19 +214,19 @@ class MixSources(CorpusStage):
         weights = np.ones(len(table))
         if "upsampling_weight" in part.columns:
             weights = table.column("upsampling_weight").fill_null(1).to_numpy().astype(np.float64)
-        yield table, place, weights, dither(table.column("id").to_numpy(), self.seed)
+        yield table, place, weights, uniform_draw(table.column("id").to_numpy(), self.seed)
 
     @property
     def _groups(self) -> list[str]:
         return [REST, *self.shares]
 
     def _gains(self, part: Part) -> Iterator[tuple[str, bytes]]:
-        for table, place, weights, dithers in self._rows(part):
+        for table, place, weights, draws in self._rows(part):
             tokens = table.column("tokens").fill_null(0).to_numpy()
             for number, group in enumerate(self._groups):
                 of = place == number
                 if of.any():
-                    yield group, token_gains(tokens[of], weights[of], dithers[of], self.max_epochs).tobytes()
+                    yield group, token_gains(tokens[of], weights[of], draws[of], self.max_epochs).tobytes()
 
     def _plan(self, _: None, packed: Mapping[str, bytes]) -> dict[str, float]:
         gains = {group: np.frombuffer(packed[group], np.int64) for group in sorted(packed)}
@@ -248,9 +236,9 @@ class MixSources(CorpusStage):
         return epochs
 
     def _verdicts(self, part: Part, epochs: Mapping[str, float]) -> Iterator[pa.RecordBatch]:
-        for table, place, weights, dithers in self._rows(part):
+        for table, place, weights, draws in self._rows(part):
             of_row = np.array([epochs.get(group, 0.0) for group in self._groups])[place]
-            copies = count_copies(of_row * weights, dithers, self.max_epochs)
+            copies = count_copies(of_row * weights, draws, self.max_epochs)
             reasons = pc.if_else(pa.array(copies == 0), "sampled_out", pa.scalar(None, pa.string()))
             yield pa.record_batch([table.column("id").combine_chunks(), copies, reasons], schema=VERDICTS)
 

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le
 
 from datapipe.checks import ColumnOption, Count, Seed
-from datapipe.mix.mixture import seeded_hash
 from datapipe.stage import ProductStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Part, PartKind
 from datapipe.store.schemas import common_schema
+from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
 SPILL = "spill"  # the folder of the spilled parts, gone when all is written

@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import DIGIT, LETTER, MARK, PUNCTUATION, SPACE, class_table, decode, lower_table
 
 DROPPED = -1
@@ -97,17 +98,13 @@ def hash_spans(
             if meaning == DROPPED:
                 continue
             if blank:
-                first = (first ^ np.uint64(32)) * _FIRST
-                first ^= first >> np.uint64(32)
-                second = (second ^ np.uint64(32)) * _SECOND
-                second ^= second >> np.uint64(29)
+                first = multiply_fold(first ^ np.uint64(32), _FIRST, 32)
+                second = multiply_fold(second ^ np.uint64(32), _SECOND, 29)
                 count += 1
                 blank = False
             symbol = np.uint64(meaning)
-            first = (first ^ symbol) * _FIRST
-            first ^= first >> np.uint64(32)
-            second = (second ^ symbol) * _SECOND
-            second ^= second >> np.uint64(29)
+            first = multiply_fold(first ^ symbol, _FIRST, 32)
+            second = multiply_fold(second ^ symbol, _SECOND, 29)
             count += 1
         hashes[piece, 0] = first
         hashes[piece, 1] = second

@@ -335,7 +335,7 @@ class _Documents(NamedTuple):
 
     Attributes:
         data, offsets: see `text_buffers`.
-        word_definitions: each one's, of `words.KINDS`, shape (documents,).
+        word_definitions: each one's, of `words.DEFINITIONS`, shape (documents,).
         segments, segment_bounds: their words where these are given, see `words.segment`.
         stop_words: where those of its language lie among all, shape (documents, 2).
         chinese: whether the Chinese measures are taken, shape (documents,).
@@ -368,8 +368,8 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
             continue
         segments = documents.segments[documents.segment_bounds[i] : documents.segment_bounds[i + 1]]
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
-        kind, with_symbols = documents.word_definitions[i], definition == DATATROVE
-        tokens = split_words(t.points, length, t.classes, kind, segments, with_symbols, t.starts, t.ends)
+        word_definition, with_symbols = documents.word_definitions[i], definition == DATATROVE
+        tokens = split_words(t.points, length, t.classes, word_definition, segments, with_symbols, t.starts, t.ends)
         _measure_words(t, m, tokens, stop_words, definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, row)
@@ -398,7 +398,7 @@ def measure_text(
     Args:
         texts: documents, shape (n,); null reads as empty.
         languages: their codes, shape (n,); "code" is source code, null or "und" unknown.
-        word_definition: "auto", or one of `words.KINDS`. With dolma and dclm "auto" is "whitespace", as theirs.
+        word_definition: "auto", or one of `words.DEFINITIONS`. With dolma and dclm "auto" is "whitespace", as theirs.
         definition: one of `DEFINITIONS`.
         stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most MOST_STOP_WORDS each.
 
@@ -410,14 +410,14 @@ def measure_text(
     if word_definition == "auto" and system in (DOLMA, DCLM):
         word_definition = "whitespace"
     codes = [words.primary(language) for language in languages.to_pylist()]
-    kinds = np.array([words.kind_of(word_definition, code) for code in codes], np.int8)
+    word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
     documents = _Documents(
         *text_buffers(texts),
-        kinds,
-        *words.segment(texts, kinds == words.GIVEN),
+        word_definitions,
+        *words.segment(texts, word_definitions == words.GIVEN),
         stop_words=np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2),
         chinese=np.array([code == "zh" for code in codes], bool),
     )
@@ -430,7 +430,7 @@ def measure_text(
     longest = int(np.diff(documents.offsets).max(initial=0))
     rows = np.zeros(len(texts), row_type())
     _measure(documents, tables, system, new_text(longest, mark_table(system)), new_memory(longest), rows)
-    measured = rows.view([(name, kind) for name, (kind, _) in MEASUREMENTS.items()])
+    measured = rows.view([(name, type_) for name, (type_, _) in MEASUREMENTS.items()])
     unknown = documents.stop_words[:, 0] == documents.stop_words[:, 1]
     without = {"stop_words": unknown, **dict.fromkeys(CHINESE_ONLY, ~documents.chinese)}
     arrays = [pa.array(np.ascontiguousarray(measured[name]), mask=without.get(name)) for name in SCHEMA.names]

@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.extras import load_extra
-from datapipe.text.shingles import mix
+from datapipe.text.bit_mixing import GOLDEN, murmur32, murmur64
 
-_ROUND_STEP = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -57,7 +56,7 @@ def fast_similarity_sketches(
         while empty and number < 2 * slots:
             high = np.uint64(number) << _HALF
             for shingle in shingles:
-                value = shingle if number == 0 else mix(shingle + np.uint64(number) * _ROUND_STEP)
+                value = shingle if number == 0 else murmur64(shingle + np.uint64(number) * GOLDEN)
                 slot = np.int64((value & _LOW) * np.uint64(slots) >> _HALF) if number < slots else number - slots
                 candidate = high | value >> _HALF
                 if candidate < least[slot]:
@@ -97,10 +96,8 @@ def datasketch_signatures(
     for document in range(documents):
         # A slice, not an index range: only so does the compiler vectorise the inner loops.
         shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
-        if not legacy:  # the 32-bit finaliser of MurmurHash3
-            shingles = ((shingles ^ (shingles >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & _LOW
-            shingles = ((shingles ^ (shingles >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & _LOW
-            shingles ^= shingles >> np.uint64(16)
+        if not legacy:
+            shingles = murmur32(shingles)
         for slot in range(slots):
             multiplier = permutations[0, slot]
             addend = permutations[1, slot]
@@ -131,8 +128,8 @@ def band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> np
     hashes = np.empty((len(signatures), bands), np.uint64)
     for document in range(len(signatures)):
         for band in range(bands):
-            band_hash = np.uint64(band + 1) * _ROUND_STEP
+            band_hash = np.uint64(band + 1) * GOLDEN
             for slot in range(band * rows, (band + 1) * rows):
-                band_hash = mix(band_hash ^ np.uint64(signatures[document, slot]))
+                band_hash = murmur64(band_hash ^ np.uint64(signatures[document, slot]))
             hashes[document, band] = band_hash
     return hashes

@@ -13,9 +13,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-BASE = np.uint64(0x9E3779B97F4A7C15)
+from datapipe.text.bit_mixing import DEGSKI, multiply_fold
+
+BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
 _SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
-_MIXER = np.uint64(0xD6E8FEB86659FD93)
 _LEAST_SLOTS = 16
 
 
@@ -82,10 +83,7 @@ def clear_table(m: Memory, entries: int) -> int:
 @numba.njit(cache=True, nogil=True)
 def count(m: Memory, mask: int, key: np.uint64) -> int:
     """Count a key in the hash table and return its slot."""
-    mixed = key ^ (key >> np.uint64(32))
-    mixed *= _MIXER
-    mixed ^= mixed >> np.uint64(29)
-    at = np.int64(mixed) & mask
+    at = np.int64(multiply_fold(key ^ (key >> np.uint64(32)), DEGSKI, 29)) & mask
     while m.counts[at] and m.keys[at] != key:
         at = (at + 1) & mask
     if not m.counts[at]:

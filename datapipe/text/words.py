@@ -18,6 +18,7 @@ says what a character is; this says how characters make words.
 """
 
 import functools
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -58,7 +59,7 @@ _WORD_BREAK = (
 )
 
 UNICODE, WHITESPACE, CHARACTERS, GIVEN = range(4)
-KINDS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
+DEFINITIONS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
 # en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·". The others: a dozen or two
@@ -111,10 +112,10 @@ def primary(language: str | None) -> str:
     return (language or "und").replace("_", "-").split("-")[0].lower()
 
 
-def kind_of(definition: str, language: str) -> int:
+def definition_of(definition: str, language: str) -> int:
     """The word definition of a document, given the option and the document's primary language."""
     if definition != "auto":
-        return KINDS[definition]
+        return DEFINITIONS[definition]
     if language == "zh":
         return GIVEN
     return CHARACTERS if language in UNSEGMENTED else UNICODE
@@ -132,12 +133,36 @@ def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray
     return chinese_words.word_ends(*text_buffers(texts), wanted)
 
 
+class Segmented(NamedTuple):
+    """How each of some documents is cut into words.
+
+    Attributes:
+        definitions: its word definition, of `DEFINITIONS`, shape (documents,).
+        ends, bounds: see `segment`, for those of the definition GIVEN.
+    """
+
+    definitions: npt.NDArray[np.int8]
+    ends: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+
+
+def segmented(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
+    """The texts by the word definitions of each, those of the definition GIVEN segmented."""
+    return Segmented(definitions, *segment(texts, definitions == GIVEN))
+
+
+@numba.njit(cache=True, nogil=True)
+def ends_of(segmented: Segmented, document: int) -> npt.NDArray[np.int32]:
+    """The word ends of one document."""
+    return segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]
+
+
 @numba.njit(cache=True, nogil=True)
 def split_words(
     points: npt.NDArray[np.int32],
     length: int,
     classes: npt.NDArray[np.uint8],
-    kind: int,
+    definition: int,
     segments: npt.NDArray[np.int32],
     with_symbols: bool,
     starts: npt.NDArray[np.int32],
@@ -145,10 +170,10 @@ def split_words(
 ) -> int:
     """Fill `starts` and `ends` with the tokens of a text of `length` code points; returns their number.
 
-    `segments` are the word ends of kind GIVEN; segments of symbols only are dropped unless `with_symbols`.
+    `segments` are the word ends of the definition GIVEN; segments of symbols only are dropped unless `with_symbols`.
     """
     tokens, at, word = 0, 0, LETTER | DIGIT | MARK
-    if kind == GIVEN:
+    if definition == GIVEN:
         for end in segments:
             flags = np.uint8(0)
             for i in range(at, end):
@@ -165,11 +190,11 @@ def split_words(
             continue
         start = at
         at += 1
-        if kind == WHITESPACE:
+        if definition == WHITESPACE:
             while at < length and not classes[points[at]] & SPACE:
                 at += 1
         elif flags & word or points[at - 1] == 95:  # _
-            if flags & HAN or kind == CHARACTERS:
+            if flags & HAN or definition == CHARACTERS:
                 while at < length and classes[points[at]] & MARK:
                     at += 1
             else:

@@ -111,7 +111,7 @@ def test_ctrl_c_is_one_line_and_status_130(tmp_path: pathlib.Path, documents: pa
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=60)[1].strip() == "datapipe: stopped; the same command goes on from here"
+    assert process.communicate(timeout=60)[1].strip() == "datapipe: stopped; the same command resumes"
     assert process.returncode == 130
 
 

@@ -319,7 +319,7 @@ def command(tmp_path: pathlib.Path, inputs: str, output: pathlib.Path, *flags: s
 
 
 def complaints(stderr: str) -> list[str]:
-    return [line for line in stderr.splitlines() if line.startswith("datapipe: ") and "whole story" not in line]
+    return [line for line in stderr.splitlines() if line.startswith("datapipe: ") and "full traceback" not in line]
 
 
 def test_a_killed_worker_ends_the_run_with_one_line_and_it_can_go_on(tmp_path: pathlib.Path, inputs: str) -> None:

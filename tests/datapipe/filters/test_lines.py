@@ -89,7 +89,7 @@ ALL = {name: limit for rules in LINE_RULES.values() for name, (_, limit) in rule
 def check(text: str, kind: str, limit: dict[str, float]) -> None:
     # Another document before it, and a slice: lines are numbered across documents.
     both = pa.array(["skipped", f"{BAD_WORD}\nfirst\n", text])[1:]
-    number = np.full(2, words.KINDS[kind], np.int8)
+    number = np.full(2, words.DEFINITIONS[kind], np.int8)
     every = np.concatenate([np.full((1, 14), np.nan), limits(limit)])
     texts, removed = remove_lines(both, number, every, make_word_list([BAD_WORD]))
     texts, removed = texts[1:], removed[1:]

@@ -25,7 +25,7 @@ def test_null_and_empty_text_measure_zero() -> None:
 
 def test_the_word_definition_changes_the_measurements() -> None:
     document = "中文分词 mother-in-law's house"
-    counts = {kind: measured(document, "zh", words=kind)["words"] for kind in words.KINDS}
+    counts = {kind: measured(document, "zh", words=kind)["words"] for kind in words.DEFINITIONS}
     assert counts == {"unicode": 8, "whitespace": 3, "characters": 21, "rjieba": 5}
 
 

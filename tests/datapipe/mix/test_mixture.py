@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, dither, plan_epochs, seeded_hash, token_gains
+from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, plan_epochs, token_gains
 from datapipe.store.corpus import Corpus, Part
+from datapipe.text.bit_mixing import uniform_draw
 from tests.helpers import CorpusOf
 
 # Of LLaMA 1 (Touvron et al. 2023, table 1): its seven sources, their shares, and epochs.
@@ -28,8 +29,8 @@ def mix(parts: list[Part], folder: str = "", **options: Any) -> tuple[npt.NDArra
 
 def sizes(rows: int, mean: int, seed: int = 1) -> list[int]:
     """Token counts as long-tailed as those of documents."""
-    uniform = dither(np.arange(rows, dtype=np.uint64), seed)
-    return np.maximum(1, np.floor(-np.log1p(-uniform) * mean)).astype(int).tolist()
+    draws = uniform_draw(np.arange(rows, dtype=np.uint64), seed)
+    return np.maximum(1, np.floor(-np.log1p(-draws) * mean)).astype(int).tolist()
 
 
 def kinds(corpus_of: CorpusOf, documents: list[int], instructions: list[int]) -> list[Part]:
@@ -184,10 +185,10 @@ def test_prepare_only_tells_it_where_to_write(corpus_of: CorpusOf, tmp_path: pat
 def test_gains_are_what_the_copies_add(rows: list[tuple[int, float]], max_epochs: int, step: int, seed: int) -> None:
     tokens = np.array([row[0] for row in rows], np.int64)
     weights = np.array([row[1] for row in rows])
-    dithers = dither(np.arange(len(rows), dtype=np.uint64), seed)
+    draws = uniform_draw(np.arange(len(rows), dtype=np.uint64), seed)
     step = min(step, max_epochs * STEPS)
-    curve = np.cumsum(token_gains(tokens, weights, dithers, max_epochs))
-    assert curve[step] == tokens @ count_copies(step / STEPS * weights, dithers, max_epochs).astype(np.int64)
+    curve = np.cumsum(token_gains(tokens, weights, draws, max_epochs))
+    assert curve[step] == tokens @ count_copies(step / STEPS * weights, draws, max_epochs).astype(np.int64)
 
 
 @settings(deadline=None)
@@ -203,8 +204,8 @@ def test_plans_keep_within_what_there_is(
     gains = {}
     for number, (group, magnitude) in enumerate(magnitudes.items()):
         rows = 10**magnitude if magnitude else 0
-        dithers = dither(np.arange(rows, dtype=np.uint64), number)
-        gains[group] = token_gains(np.full(rows, 10, np.int64), np.ones(rows), dithers, 3)
+        draws = uniform_draw(np.arange(rows, dtype=np.uint64), number)
+        gains[group] = token_gains(np.full(rows, 10, np.int64), np.ones(rows), draws, 3)
     gains = {group: gain for group, gain in gains.items() if group == REST or group in shares}
     epochs, notes = plan_epochs(gains, shares, total)
     assert epochs.keys() == gains.keys()
@@ -217,18 +218,6 @@ def test_plans_keep_within_what_there_is(
     if not notes and sum(taken.values()) >= 2000:
         for group, amount in taken.items():
             assert abs(amount / sum(taken.values()) - asked[group]) < 0.01 + 10 * len(taken) / sum(taken.values())
-
-
-def test_hashes_are_even() -> None:
-    counts = np.bincount((seeded_hash(np.arange(100_000, dtype=np.uint64), 0) >> np.uint64(60)).astype(int))
-    assert len(counts) == 16
-    assert np.abs(counts / 6250 - 1).max() < 0.05
-    low, high = (
-        dither(np.arange(100_000, dtype=np.uint64), 0).min(),
-        dither(np.arange(100_000, dtype=np.uint64), 0).max(),
-    )
-    assert 0 <= low < 1e-4
-    assert 1 - 1e-4 < high < 1
 
 
 @pytest.mark.parametrize(

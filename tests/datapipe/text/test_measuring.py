@@ -203,7 +203,9 @@ def check(document: str, language: str | None, kind: str, definition: str) -> No
 
 @settings(max_examples=150, deadline=None)
 @given(
-    texts, st.sampled_from(["en", "zh", "th", "de", "tlh", None, "zh-Hant"]), st.sampled_from(["auto", *words.KINDS])
+    texts,
+    st.sampled_from(["en", "zh", "th", "de", "tlh", None, "zh-Hant"]),
+    st.sampled_from(["auto", *words.DEFINITIONS]),
 )
 def test_equals_plain_python(document: str, language: str | None, kind: str) -> None:
     check(document, language, kind, "datapipe")
@@ -216,7 +218,7 @@ def test_equals_plain_python_in_each_definition(document: str, definition: str, 
 
 
 @settings(max_examples=100, deadline=None)
-@given(repetitive, st.sampled_from(["en", "zh"]), st.sampled_from(list(words.KINDS)))
+@given(repetitive, st.sampled_from(["en", "zh"]), st.sampled_from(list(words.DEFINITIONS)))
 def test_equals_plain_python_on_repetitive_text(document: str, language: str, kind: str) -> None:
     check(document, language, kind, "datapipe")
 

@@ -115,7 +115,7 @@ def test_any_text(text: str) -> None:
 def test_random_characters() -> None:
     """Neighbours at random are in no dictionary: the hidden Markov model's, whatever it knows of them."""
     chosen = random.Random(1)
-    known = np.flatnonzero((load_model().emission > -100).any(axis=1)) + _MODEL_FIRST
+    known = np.flatnonzero((load_model().markov.emission > -100).any(axis=1)) + _MODEL_FIRST
     for points in (known, known[:500], np.arange(0x4E00, 0xA000), np.arange(0x3400, 0x4E00)):
         texts = ["".join(map(chr, chosen.choices(points.tolist(), k=chosen.randint(1, 80)))) for _ in range(1000)]
         for text, found in zip(texts, segment(pa.array(texts)), strict=True):
@@ -124,11 +124,11 @@ def test_random_characters() -> None:
 
 def test_near_ties() -> None:
     """Pairs of characters that are two words or one by less than the last digit of the model's probabilities."""
-    model = load_model()
-    known = np.flatnonzero((model.emission > -100).all(axis=1))
-    begin, end, _, single = model.emission[known].T
-    as_one = begin + model.start[0] + model.transition[0, 1]
-    as_two = single + model.start[3] + model.transition[3, 3]
+    markov = load_model().markov
+    known = np.flatnonzero((markov.emission > -100).all(axis=1))
+    begin, end, _, single = markov.emission[known].T
+    as_one = begin + markov.start[0] + markov.transition[0, 1]
+    as_two = single + markov.start[3] + markov.transition[3, 3]
     order = np.argsort(single - end)
     low, high = (np.searchsorted((single - end)[order], as_one - as_two + shift) for shift in (-3e-6, 3e-6))
     pairs = [

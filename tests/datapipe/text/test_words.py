@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from datapipe.text import words
 from datapipe.text.characters import class_table
-from datapipe.text.words import STOP_WORDS, kind_of, primary, segment
+from datapipe.text.words import STOP_WORDS, definition_of, primary, segment
 from tests.datapipe.text.plain_words import split_words, uax29_words
 
 
@@ -44,8 +44,8 @@ def test_null_and_und_are_unknown() -> None:
     ],
 )
 def test_auto_chooses_by_language(language: str, kind: int) -> None:
-    assert kind_of("auto", language) == kind
-    assert kind_of("whitespace", language) == words.WHITESPACE
+    assert definition_of("auto", language) == kind
+    assert definition_of("whitespace", language) == words.WHITESPACE
 
 
 def test_segments_only_the_wanted_texts() -> None:
