@@ -1,5 +1,6 @@
 """Three ways to decide by a score; chance depends on the content alone."""
 
+import json
 import pathlib
 from collections.abc import Callable
 
@@ -32,7 +33,8 @@ def test_keep_rate(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]
     corpus = corpus_on_disk([str(i) for i in range(10)], rows_per_part=3, quality_score=pa.array(scores, pa.float32()))
     ready = FilterQuality(keep_rate=rate).prepare(corpus, str(tmp_path))
     assert removed(ready, list(scores)) == [True] * (10 - kept) + [False] * kept
-    assert (tmp_path / "threshold.json").exists()
+    found = json.loads((tmp_path / "threshold.json").read_text())
+    assert found == {"min_score": pytest.approx(scores[-kept]), "edges": {}}
 
 
 def test_keep_rate_of_an_empty_corpus(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:

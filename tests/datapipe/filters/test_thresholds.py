@@ -73,6 +73,12 @@ def test_each_language_has_thresholds_of_its_own_rules() -> None:
     assert set(fitted["en"]) == set(ApplyRules().rules_of("en"))
 
 
+def test_what_is_not_measured_has_no_threshold() -> None:
+    fitted = fit_thresholds([trusted(100, "tlh")])["tlh"]
+    assert "gopher_stop_words" not in fitted
+    assert fitted["gopher_min_words"]
+
+
 def test_yaml_is_what_a_recipe_takes() -> None:
     fitted = fit_thresholds([trusted(120)])
     stage = ApplyRules(**yaml.safe_load(thresholds_yaml(fitted)))
