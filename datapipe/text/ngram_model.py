@@ -14,9 +14,9 @@ import pyarrow as pa
 from safetensors.numpy import load, save
 
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import BLANK, DROPPED, normalisation_table
+from datapipe.text.hashes import BLANK, DROPPED, normalization_table
 
-NORMALISATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
+NORMALIZATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
 ORDER = 5  # CCNet's order, there of SentencePiece tokens
 # From this length on, n-grams that occur once are left out: most of the model, and hardly any of its use.
 PRUNED_FROM = 3
@@ -53,7 +53,7 @@ def _extend(key: np.uint64, symbol: int) -> np.uint64:
 def _symbols(
     data: npt.NDArray[np.uint8], start: int, end: int, table: npt.NDArray[np.int32], out: npt.NDArray[np.int32]
 ) -> int:
-    """Write a text's symbols under a normalisation table into `out`, after one blank; returns how many there are."""
+    """Write a text's symbols under a normalization table into `out`, after one blank; returns how many there are."""
     out[0] = 32
     count = 1
     blank = False
@@ -104,7 +104,7 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
         order: symbols in the longest n-gram.
     """
     data, bounds = text_buffers(pa.array(texts, pa.large_string()))
-    columns = _ngram_keys(data, bounds, normalisation_table(NORMALISATION), order)
+    columns = _ngram_keys(data, bounds, normalization_table(NORMALIZATION), order)
     keys: list[npt.NDArray[np.uint64]] = []
     first: list[npt.NDArray[np.intp]] = []  # where each distinct n-gram ends for the first time
     occurrences: list[npt.NDArray[np.intp]] = []
@@ -228,7 +228,7 @@ def log_probabilities(
 def perplexities(texts: pa.Array, model: NgramModel, order: int = ORDER) -> npt.NDArray[np.float64]:
     """Perplexity per character of each text, shape (n,); NaN for text without a letter or digit."""
     data, bounds = text_buffers(texts)
-    sums, counts = log_probabilities(data, bounds, normalisation_table(NORMALISATION), model, order)
+    sums, counts = log_probabilities(data, bounds, normalization_table(NORMALIZATION), model, order)
     return np.exp(-sums / np.where(counts, counts, np.nan))
 
 

@@ -134,7 +134,7 @@ def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path
         ("mixture: {by: stars}", "stars"),
         ("quality_filter: {scores: {stars: 1.0}}", "stars"),
         ("shards: {columns: [stars]}", "stars"),
-        ("tokenizer: {weight: stars}", "stars"),
+        ("tokenizer: {weight_column: stars}", "stars"),
         ("duplicate_ids: {column: stars}", "stars"),
     ],
 )

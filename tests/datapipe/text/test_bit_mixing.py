@@ -31,7 +31,7 @@ from datapipe.text.bit_mixing import (
     uniform_draw,
 )
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 from datapipe.text.minhash import band_hashes, datasketch_permutations, datasketch_signatures, fast_similarity_sketches
 from datapipe.text.repetition import text_hash
 from datapipe.text.shingles import shingle_hashes, token_table
@@ -159,7 +159,7 @@ def _sampled() -> npt.NDArray[np.int64]:
             lambda: [np.frombuffer("".join(map(scramble, TEXTS)).encode(), np.uint8)], "17dae007d4e4156d", id="scramble"
         ),
         pytest.param(
-            lambda: hash_spans(DATA, BOUNDS[:-1], BOUNDS[1:], normalisation_table("ccnet")),
+            lambda: hash_spans(DATA, BOUNDS[:-1], BOUNDS[1:], normalization_table("ccnet")),
             "9cb4e707b934c72b",
             id="hash_spans",
         ),
