@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import datapipe
-from datapipe.cli import RECIPES, main
+from datapipe.commands.recipes import RECIPES
 from datapipe.engine.stages import STAGES
 from tests.helpers import ROOT
 
@@ -65,12 +65,6 @@ def test_tests_mirror_the_files() -> None:
         and not (ROOT / "tests" / path.parent.relative_to(ROOT) / f"test_{path.name}").exists()
     ]
     assert untested == []
-
-
-def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recipes"]) == 0
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == sorted(path.stem for path in RECIPES.glob("*.yaml"))
 
 
 def test_nothing_tracked_names_a_folder_of_one_machine() -> None:

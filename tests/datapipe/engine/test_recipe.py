@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from datapipe.cli import RECIPES
+from datapipe.commands.recipes import RECIPES
 from datapipe.engine.recipe import RecipeError, json_schema, load_recipe
 from datapipe.engine.stages import STAGES
 from datapipe.read.parts import read_groups
