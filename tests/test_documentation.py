@@ -67,6 +67,13 @@ def test_tests_mirror_the_files() -> None:
     assert untested == []
 
 
+def test_no_test_module_imports_another() -> None:
+    """What several share is in `tests/helpers.py`, a `conftest.py`, or a module of theirs that holds no tests."""
+    imports = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*(?:test_\w+|conftest)\b", re.MULTILINE)
+    importing = [path for path in (ROOT / "tests").rglob("*.py") if imports.search(path.read_text(encoding="utf-8"))]
+    assert importing == []
+
+
 def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["recipes"]) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
