@@ -16,6 +16,7 @@ from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
 from tests.helpers import SAMPLE
 
+pytestmark = pytest.mark.xdist_group("sample_data")  # of several processes each would make the fixtures anew
 CASES: list[dict[str, Any]] = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 

@@ -75,13 +75,22 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
 
 
 def read_ranks(content: bytes) -> dict[bytes, int]:
-    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank."""
+    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank.
+
+    >>> read_ranks(b"dGhl 7\\n5Lit 8\\n") == {b"the": 7, "中".encode(): 8}
+    True
+    """
     pairs = (line.split() for line in content.splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 
 def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]:
-    """For each token in order, the ways to split it into two entries, by their ids."""
+    """For each token in order, the ways to split it into two entries, by their ids.
+
+    >>> ids = {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}
+    >>> all_merges(ids, ids)
+    [['a', 'b'], ['b', 'a'], ['a', 'ba'], ['ab', 'a']]
+    """
     merges = []
     for token in tokens:
         lefts = (token[:cut] for cut in range(1, len(token)) if token[:cut] in ids)

@@ -35,6 +35,13 @@ def test_a_kept_document_says_so_and_long_text_is_cut(corpus_of: CorpusOf, tmp_p
     assert record["text"].endswith("… (1,000 characters)")
 
 
+def test_the_first_stage_that_removed_it_is_named(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["x" * 500], first_removed=["one"], second_removed=["two"])
+    record = explain(Corpus(str(tmp_path), (part,)), "0-0")
+    assert record["verdict"] == "removed by first: one"
+    assert record["text"] == "x" * 500
+
+
 @pytest.mark.parametrize("name", ["7-0", "1-1", "nobody", "-", "12345"])
 def test_an_unknown_document_is_an_error(name: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UnknownDocumentError, match=repr(name)):

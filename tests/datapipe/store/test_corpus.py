@@ -52,6 +52,13 @@ def test_removed_rows_are_not_read_unless_asked(corpus_of: CorpusOf, tmp_path: p
     assert pa.Table.from_batches(part.read(["text"], kept_only=False)).column("text").to_pylist() == ["a", "b", "c"]
 
 
+def test_a_decision_written_again_is_one_decision(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of(["a"], toy_removed=["spam"])
+    again = part.with_stage(["toy_removed", "length"], "elsewhere")
+    assert again.decisions == ("toy_removed",)
+    assert again.columns["toy_removed"] == again.columns["length"] == "elsewhere"
+
+
 def test_first_reasons_names_the_first_stage(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["a", "b", "c"])
     part = remove(part, tmp_path, [None, "one", None], "first")
