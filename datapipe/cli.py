@@ -111,10 +111,11 @@ def _fail(status: int, error: object) -> int:
 
 def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
     # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
+    from datapipe.engine.conservation import ConservationError
     from datapipe.engine.funnel import render_funnel
     from datapipe.engine.output import RunError
     from datapipe.engine.recipe import RecipeError, load_recipe
-    from datapipe.engine.run import ERROR_LOG, ConservationError, NoDocumentsError, run
+    from datapipe.engine.run import ERROR_LOG, NoDocumentsError, run
     from datapipe.engine.runner import PipelineError, Runner, cause
     from datapipe.engine.worker import give_memory_back
     from datapipe.extras import MissingExtraError

@@ -6,6 +6,7 @@ import hashlib
 import json
 import pathlib
 import random
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -139,6 +140,12 @@ def run_recipe(
     with tempfile.TemporaryDirectory() as local:
         recipe = toy_recipe(pathlib.Path(local) / "toy.yaml", text, folder, str(base))
     return run(recipe, inputs, folder, runner, report)
+
+
+def rows_of(page: pathlib.Path) -> list[list[str]]:
+    """The cells of every row of the tables of a report."""
+    rows = re.findall(r"<tr.*?>(.*?)</tr>", page.read_text(encoding="utf-8"), re.DOTALL)
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)] for row in rows]
 
 
 def local_pipeline() -> beam.Pipeline:

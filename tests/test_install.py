@@ -124,17 +124,30 @@ def test_the_default_recipe_runs(output: pathlib.Path) -> None:
     assert (output / "report.html").is_file()
 
 
-def test_commands_upon_a_run(install: Install, output: pathlib.Path) -> None:
-    explained = install.datapipe("explain", str(output), "0-17")
-    assert explained.returncode == 0, explained.stderr
-    assert re.search(r"^language +\"\w+\"$", explained.stdout, re.MULTILINE)
-    listed = install.datapipe("stages")
-    assert listed.returncode == 0, listed.stderr
-    assert {"documents", "shards"} <= {line.split(" ")[0] for line in listed.stdout.splitlines()}
+def test_a_document_is_explained(install: Install, output: pathlib.Path) -> None:
+    result = install.datapipe("explain", str(output), "0-17")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^language +\"\w+\"$", result.stdout, re.MULTILINE)
+
+
+def test_stages_are_listed(install: Install) -> None:
+    result = install.datapipe("stages")
+    assert result.returncode == 0, result.stderr
+    assert {"documents", "shards"} <= {line.split(" ")[0] for line in result.stdout.splitlines()}
+
+
+@pytest.mark.xfail(reason="all tokenizer commands import gguf and transformers", strict=True)
+def test_a_tokenizer_is_trained_and_exported(install: Install, output: pathlib.Path) -> None:
     sizes = ("--vocabulary", "1000", "--chinese", "100")
     trained = install.datapipe("tokenizer", "train", "--input", str(output), "--output", "trained", *sizes)
     assert trained.returncode == 0, trained.stderr
-    assert (install.folder / "trained" / "tokenizer.json").is_file()
+    for form in ("json", "transformers", "sentencepiece"):
+        arguments = ("trained/tokenizer.json", "--to", form, "--output", f"exported.{form}")
+        exported = install.datapipe("tokenizer", "export", *arguments)
+        if exported.returncode:
+            check_names_extra(exported, "export")
+        else:
+            assert (install.folder / f"exported.{form}").exists()
 
 
 @pytest.mark.parametrize(
@@ -154,7 +167,11 @@ def test_a_recipe_that_needs_an_extra_says_so(install: Install, stage: str, extr
         ("run default --input gs://bucket/documents --output remote", "gcp"),
         ("run default --input documents --output s3://bucket/remote", "aws"),
         ("explain gs://bucket/out 0-17", "gcp"),
-        ("tokenizer export out/tokenizer/tokenizer.json --to gguf --output exported.gguf", "export"),
+        pytest.param(
+            "tokenizer export out/tokenizer/tokenizer.json --to gguf --output exported.gguf",
+            "export",
+            marks=pytest.mark.xfail(reason="all tokenizer commands import gguf and transformers", strict=True),
+        ),
     ],
 )
 def test_a_command_that_needs_an_extra_says_so(

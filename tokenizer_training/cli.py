@@ -10,7 +10,7 @@ def add_commands(subparsers: Any) -> None:
     command = subparsers.add_parser("train", help="train a tokenizer on documents")
     _add_input(command, required=True)
     command.add_argument("--output", required=True, help="the folder for tokenizer.json")
-    command.add_argument("--form", choices=["byte_fallback", "byte_level"], default="byte_fallback")
+    command.add_argument("--algorithm", choices=["byte_fallback", "byte_level"], default="byte_fallback")
     for option, text in (
         ("--vocabulary", "entries to learn on all text (default: 32000)"),
         ("--chinese", "more entries for Chinese on top (default: 8000)"),
@@ -81,6 +81,7 @@ def call(arguments: argparse.Namespace) -> None:
     """
     # Imported here: `datapipe --help` need not wait for them.
     from tokenizer_training import commands
+    from tokenizer_training.options import TrainingOptions
 
     functions: dict[str, Callable[..., object]] = {
         "train": commands.train,
@@ -90,5 +91,8 @@ def call(arguments: argparse.Namespace) -> None:
         "export": commands.export,
     }
     options = vars(arguments)
-    names = set(options) - {"command", "action"}
-    functions[arguments.action](**{name: options[name] for name in names})
+    named = {name: value for name, value in options.items() if name not in ("command", "action")}
+    if arguments.action == "train":
+        files = {name: named.pop(name) for name in ("inputs", "output")}
+        named = {**files, "options": TrainingOptions(**named)}
+    functions[arguments.action](**named)

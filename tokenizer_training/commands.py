@@ -7,7 +7,6 @@ recipe. `cli.py` only parses the command line.
 
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -23,11 +22,12 @@ from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
 from tokenizer_training import prune as pruning
 from tokenizer_training import train as training
+from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
 from tokenizer_training.count import EXACT_WORDS, count_pretokens, sample_rare
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
-from tokenizer_training.forms import FORMS, Document, Name
 from tokenizer_training.learn import Allowed
+from tokenizer_training.options import TrainingOptions
 
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 FORMATS = ("transformers", "json", "tiktoken", "sentencepiece", "gguf")
@@ -64,27 +64,16 @@ def _batches(inputs: Sequence[str], wanted: list[str]) -> Iterator[pa.RecordBatc
             yield batch.select(wanted)
 
 
-def train(
-    inputs: Sequence[str],
-    output: str,
-    *,
-    form: Name = "byte_fallback",
-    sample_threshold: int = 10,
-    **options: Any,
-) -> Document:
-    """Train a tokenizer and write `tokenizer.json`; the options are those of `training.train`.
-
-    Raises:
-        ValueError: if an option is wrong; see `training.TrainTokenizer`, whose checks apply.
-    """
-    training.TrainTokenizer(form=form, sample_threshold=sample_threshold, **options)
-    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), FORMS[form])
-    if sample_threshold > 1 and len(counts) > EXACT_WORDS:
-        counts = sample_rare(counts, sample_threshold)
+def train(inputs: Sequence[str], output: str, options: TrainingOptions) -> TokenizerJson:
+    """Train a tokenizer and write `tokenizer.json`."""
+    algorithm = ALGORITHMS[options.algorithm]
+    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), algorithm)
+    if options.sample_threshold > 1 and len(counts) > EXACT_WORDS:
+        counts = sample_rare(counts, options.sample_threshold)
     with _Bar("merges") as bar:
-        document = training.train(counts, FORMS[form], progress=bar, **options)
-    _write(document, output)
-    return document
+        tokenizer = training.train(counts, options, bar)
+    _write(tokenizer, output)
+    return tokenizer
 
 
 def extend(
@@ -98,7 +87,7 @@ def extend(
     single_digits: bool = False,
     pattern: str | None = None,
     min_frequency: int = 2,
-) -> Document:
+) -> TokenizerJson:
     """Add tokens to a base, learnt from texts or from a word list, and write `tokenizer.json`.
 
     Args:
@@ -143,7 +132,7 @@ def prune(
     inputs: Sequence[str] = (),
     weights: str | None = None,
     pattern: str | None = None,
-) -> Document:
+) -> TokenizerJson:
     """Drop entries, write `tokenizer.json` and `ids.parquet`, and cut a model's embeddings.
 
     Args:
@@ -264,9 +253,9 @@ def export(base: str, output: str, to: str, *, chat_template: str | None = None,
         raise ValueError(f"to must be one of {', '.join(FORMATS)}, got {to!r}")
 
 
-def _write(document: Document, output: str) -> None:
+def _write(tokenizer: TokenizerJson, output: str) -> None:
     files.make_folder(output)
-    files.write_json(files.join(output, "tokenizer.json"), document)
+    files.write_json(files.join(output, "tokenizer.json"), tokenizer)
 
 
 class _Bar:

@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
 
 from datapipe.store import files
+from tokenizer_training.algorithms import CHATML, QWEN_PATTERN, SENTENCEPIECE_SPACE, TokenizerJson, byte_token, load
 from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
-from tokenizer_training.forms import CHATML, QWEN_PATTERN, SENTENCEPIECE_SPACE, Document, byte_token, load
 
 END_OF_TEXT, _, END_OF_TURN = CHATML
 # ChatML, as Qwen's: each message between its marks.
@@ -25,7 +25,7 @@ CHATML_TEMPLATE = (
 )
 
 
-def export_transformers(tokenizer: Document, folder: str, chat_template: str = CHATML_TEMPLATE) -> None:
+def export_transformers(tokenizer: TokenizerJson, folder: str, chat_template: str = CHATML_TEMPLATE) -> None:
     """Write a folder that `AutoTokenizer.from_pretrained` loads: the same ids, and a chat template.
 
     Args:
@@ -49,11 +49,11 @@ def export_transformers(tokenizer: Document, folder: str, chat_template: str = C
     wrapped.save_pretrained(folder)
 
 
-def _special_tokens(tokenizer: Document) -> dict[str, int]:
+def _special_tokens(tokenizer: TokenizerJson) -> dict[str, int]:
     return {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
 
 
-def export_ranks(tokenizer: Document, path: str) -> None:
+def export_ranks(tokenizer: TokenizerJson, path: str) -> None:
     """Write a `.tiktoken` file of ranks, and beside it the pattern and special tokens as JSON.
 
     tiktoken merges any two neighbours that spell an entry, a `tokenizer.json` only the pairs it lists: a text in which
@@ -75,7 +75,7 @@ def export_ranks(tokenizer: Document, path: str) -> None:
     )
 
 
-def export_sentencepiece(tokenizer: Document, path: str) -> None:
+def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
     """Write a SentencePiece BPE `.model`: the same ids.
 
     SentencePiece reads U+2581 in a text as a space. And it merges any two neighbours that spell an entry, a
@@ -84,7 +84,7 @@ def export_sentencepiece(tokenizer: Document, path: str) -> None:
     to it.
 
     Raises:
-        ValueError: if the tokenizer is not of the byte-fallback form.
+        ValueError: if the tokenizer has no byte fallback.
     """
     _check_sentencepiece(tokenizer)
     model = sentencepiece_model.ModelProto()
@@ -105,14 +105,14 @@ def export_sentencepiece(tokenizer: Document, path: str) -> None:
         sink.write(model.SerializeToString())
 
 
-def _check_sentencepiece(tokenizer: Document) -> None:
+def _check_sentencepiece(tokenizer: TokenizerJson) -> None:
     if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"] or tokenizer["normalizer"]:
-        raise ValueError("SentencePiece needs a tokenizer of the byte-fallback form without a normaliser")
+        raise ValueError("SentencePiece needs a tokenizer with byte fallback and without a normaliser")
     if any(SENTENCEPIECE_SPACE in token for token in tokenizer["model"]["vocab"]):
         raise ValueError(f"SentencePiece needs a tokenizer without {SENTENCEPIECE_SPACE} (U+2581) in its tokens")
 
 
-def _pieces(tokenizer: Document) -> list[tuple[str, int, float]]:
+def _pieces(tokenizer: TokenizerJson) -> list[tuple[str, int, float]]:
     """Name, type and score of each id: of two pieces that could be merged the one of the lower rank scores more."""
     kinds = sentencepiece_model.ModelProto.SentencePiece
     names, special = _names(tokenizer), _special_tokens(tokenizer).keys()
@@ -127,13 +127,13 @@ def _pieces(tokenizer: Document) -> list[tuple[str, int, float]]:
     return pieces
 
 
-def _names(tokenizer: Document) -> list[str]:
+def _names(tokenizer: TokenizerJson) -> list[str]:
     """The entry of each id; ids that are not in use get a name of their own."""
     ids = {number: name for name, number in (tokenizer["model"]["vocab"] | _special_tokens(tokenizer)).items()}
     return [ids.get(number, f"<|unused_{number}|>") for number in range(max(ids) + 1)]
 
 
-def export_gguf(tokenizer: Document, path: str, chat_template: str = CHATML_TEMPLATE) -> None:
+def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML_TEMPLATE) -> None:
     """Write a GGUF file of the vocabulary alone, as llama.cpp's converter does: the same ids.
 
     Byte-level tokenizers go in as "gpt2" with Qwen's pattern, the others as "llama", that is SentencePiece: see
@@ -167,7 +167,7 @@ def export_gguf(tokenizer: Document, path: str, chat_template: str = CHATML_TEMP
     writer.close()
 
 
-def _add_byte_level(writer: gguf.GGUFWriter, tokenizer: Document, special: dict[str, int]) -> None:
+def _add_byte_level(writer: gguf.GGUFWriter, tokenizer: TokenizerJson, special: dict[str, int]) -> None:
     if pattern_of(tokenizer) != QWEN_PATTERN:
         raise ValueError("GGUF knows a byte-level tokenizer by the name of its pattern, and that is not Qwen's")
     names, vocabulary = _names(tokenizer), tokenizer["model"]["vocab"]

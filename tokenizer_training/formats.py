@@ -1,8 +1,8 @@
-"""Tokenizers of others as `tokenizer.json` documents: tiktoken ranks and SentencePiece models.
+"""Tokenizers of others as `tokenizer.json`: tiktoken ranks and SentencePiece models.
 
-All else in this package works on such documents, so that a base to extend or a rival to compare with may come from
-anywhere. Both formats merge any two neighbours that spell an entry, the best entry first: so each entry gets a merge
-for every way to split it in two.
+All else in this package works on that, so that a base to extend or a rival to compare with may come from anywhere. Both
+formats merge any two neighbours that spell an entry, the best entry first: so each entry gets a merge for every way to
+split it in two.
 """
 
 import base64
@@ -12,16 +12,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datapipe.store import files
-from tokenizer_training.forms import (
+from tokenizer_training.algorithms import (
     BYTE_LEVEL,
     QWEN_PATTERN,
     SENTENCEPIECE_SPACE,
-    Document,
+    TokenizerJson,
     added_token,
     bpe,
     byte_characters,
-    document,
     split_by,
+    tokenizer_json,
 )
 
 CL100K_PATTERN = QWEN_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
@@ -47,8 +47,8 @@ SPECIAL_TOKENS = {
 }
 
 
-def read_tokenizer(path: str, pattern: str | None = None) -> Document:
-    """The `tokenizer.json` document of a tokenizer file.
+def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
+    """The `tokenizer.json` of a tokenizer file.
 
     Args:
         path: a `tokenizer.json`, a folder with one, a `.tiktoken` file of ranks, or a SentencePiece `.model` (BPE).
@@ -90,8 +90,8 @@ def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]
     return merges
 
 
-def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int]) -> Document:
-    """The document of tiktoken ranks: the same ids for the same text.
+def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int]) -> TokenizerJson:
+    """The `tokenizer.json` of tiktoken ranks: the same ids for the same text.
 
     Args:
         ranks: each token's id, which is also its rank.
@@ -105,11 +105,11 @@ def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping
     model = bpe(vocabulary, all_merges(vocabulary, vocabulary), ignore_merges=True)
     added = [added_token(token, number) for token, number in special_tokens.items()]
     pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(pattern), BYTE_LEVEL]}
-    return document(model, added, pre_tokenizer, BYTE_LEVEL)
+    return tokenizer_json(model, added, pre_tokenizer, BYTE_LEVEL)
 
 
-def from_sentencepiece(content: bytes) -> Document:
-    """The document of a SentencePiece BPE model with the identity normaliser: the same ids for the same text.
+def from_sentencepiece(content: bytes) -> TokenizerJson:
+    """The `tokenizer.json` of a SentencePiece BPE model with the identity normaliser: the same ids for the same text.
 
     Raises:
         ValueError: if the model is no BPE, or changes the text before it encodes.
@@ -143,7 +143,7 @@ def from_sentencepiece(content: bytes) -> Document:
     ]
     if prefix:
         decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    return document(
+    return tokenizer_json(
         bpe(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=trainer.byte_fallback),
         added,
         None,
@@ -152,7 +152,7 @@ def from_sentencepiece(content: bytes) -> Document:
     )
 
 
-def token_bytes(tokenizer: Document) -> dict[int, bytes]:
+def token_bytes(tokenizer: TokenizerJson) -> dict[int, bytes]:
     """The bytes that each entry of the model stands for; added tokens, which stand for no text, are left out.
 
     A `<0xNN>` of a model with byte fallback is that byte, and "▁" of a SentencePiece model is a space.
@@ -173,6 +173,6 @@ def token_bytes(tokenizer: Document) -> dict[int, bytes]:
     return spelt
 
 
-def is_byte_level(tokenizer: Document) -> bool:
+def is_byte_level(tokenizer: TokenizerJson) -> bool:
     """Whether the entries are spelt in the characters that stand for bytes."""
     return '"ByteLevel"' in json.dumps([tokenizer["pre_tokenizer"], tokenizer["decoder"]])

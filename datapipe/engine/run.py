@@ -17,9 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow.parquet as pq
 
 from datapipe.engine import work
+from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
 from datapipe.engine.output import RunError, check_disjoint, lock_output
 from datapipe.engine.progress import Progress
@@ -27,7 +27,6 @@ from datapipe.engine.recipe import Recipe
 from datapipe.engine.report import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
-from datapipe.mix.shards import WriteShards
 from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files
 from datapipe.store.corpus import REMOVED, Corpus, part_path
@@ -41,10 +40,6 @@ _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
 class NoDocumentsError(RuntimeError):
     """Inputs that hold no document, only rejects."""
-
-
-class ConservationError(RuntimeError):
-    """Documents in are not documents out: a fault of a stage, never of the data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +83,7 @@ def run(
         except ValueError as error:  # what a stage's options name is not there, or not what they say
             raise RunError(str(error)) from error
         funnel = count_funnel(driver.corpus, driver.record.stages)
-        _check_funnel(driver.corpus, funnel, driver.record)
+        check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
         driver.clear()
         driver.save()
@@ -286,7 +281,7 @@ class _Driver:
             seconds=round(done.seconds, 2),
         )
         self.corpus = with_stage(self.corpus, stage.name, done)
-        self._check(stage, done)
+        check_stage(self.corpus, stage, done)
         self.running.pop(stage.name)
         self.record.stages[stage.name] = done
         self.save()
@@ -407,28 +402,6 @@ class _Driver:
         made = tuple(path.rpartition("/")[2] for path in files.list_folder(folder))
         return _done(stage, [usage], files=made)
 
-    def _check(self, stage: Stage, done: Done) -> None:
-        """Documents in = documents out.
-
-        Raises:
-            ConservationError: naming the stage and the difference.
-        """
-        if done.source:
-            found = sum(part.rows for part in done.source.parts) + done.source.rejects
-            if found != done.source.records:
-                raise ConservationError(
-                    f"{stage.name}: {done.source.records:,} records read, {found:,} documents and rejects written"
-                )
-        for part in self.corpus.of_kind(stage.part_kinds()):
-            path = part_path(self.corpus.folder(stage.name), part.number)
-            if path not in part.columns.values():
-                continue
-            rows = _count_rows(path)
-            if rows != part.rows:
-                raise ConservationError(
-                    f"{stage.name}: part {part.number} has {part.rows:,} rows, its columns {rows:,}"
-                )
-
 
 @contextlib.contextmanager
 def _named(stages: str) -> Iterator[None]:
@@ -444,26 +417,3 @@ def _done(stage: Stage, used: Sequence[Usage], **made: Any) -> Done:
     seconds = round(sum(usage.seconds for usage in used), 2)
     peak_bytes = max(usage.peak_bytes for usage in used)
     return Done("", seconds, peak_bytes, stage.part_kinds(), **made)
-
-
-def _check_funnel(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
-    """Documents = kept + removed with a reason, and the shards hold the kept as often as the mixture takes them.
-
-    Raises:
-        ConservationError: naming the difference.
-    """
-    removed = sum(totals.documents for step in funnel.steps for totals in step.removed.values())
-    if funnel.read.documents != funnel.kept.documents + removed:
-        raise ConservationError(
-            f"{funnel.read.documents:,} documents read, but {funnel.kept.documents:,} kept and {removed:,} removed"
-        )
-    if record.done(WriteShards.name):
-        shards = [path for path in files.list_folder(corpus.folder(WriteShards.name)) if path.endswith(".parquet")]
-        found = sum(map(_count_rows, shards))
-        if found != funnel.copies.documents:
-            raise ConservationError(f"{WriteShards.name}: {funnel.copies.documents:,} rows to write, {found:,} written")
-
-
-def _count_rows(path: str) -> int:
-    with files.open_input(path) as source:
-        return int(pq.ParquetFile(source).metadata.num_rows)

@@ -17,7 +17,7 @@ from datapipe.cli import main
 from datapipe.engine.explain import explain
 from datapipe.engine.run import open_corpus
 from datapipe.store.corpus import REMOVED, Corpus, first_reasons
-from tests.helpers import ROOT, SAMPLE
+from tests.helpers import ROOT, SAMPLE, rows_of
 
 CASES = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
@@ -134,9 +134,12 @@ def test_a_removed_copy_names_its_partner(corpus: Corpus) -> None:
 
 
 def test_the_report_shows_the_funnel(output: pathlib.Path) -> None:
-    page = (output / "report.html").read_text(encoding="utf-8")
-    assert "near_duplicate" in page
-    assert "malformed_json" in page
+    rows = [row[1:3] for row in rows_of(output / "report.html")]
+    steps = json.loads((output / "run.json").read_text(encoding="utf-8"))["funnel"]["steps"]
+    counted = {reason: totals["documents"] for step in steps for reason, totals in step["removed"].items()}
+    assert {"near_duplicate", "exact_duplicate", "evaluation_overlap"} <= counted.keys()
+    for reason, documents in counted.items():
+        assert [f"removed, {reason}", f"{documents:,}"] in rows
 
 
 def test_other_documents_with_nothing_beside_them(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

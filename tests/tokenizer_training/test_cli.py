@@ -2,6 +2,7 @@
 
 import argparse
 import inspect
+from typing import Any
 
 import pytest
 
@@ -16,7 +17,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 COMMANDS = {
-    "train": ["--input", "in", "--output", "out", "--vocabulary", "500", "--form", "byte_level"],
+    "train": ["--input", "in", "--output", "out", "--vocabulary", "500", "--algorithm", "byte_level"],
     "extend": ["base.json", "--input", "in", "--output", "out", "--size", "7"],
     "prune": ["base.json", "--output", "out"],
     "compare": ["a.json", "b.json", "--input", "in", "--output", "out"],
@@ -33,7 +34,8 @@ def test_arguments_reach_the_command(name: str, monkeypatch: pytest.MonkeyPatch)
     signature.bind(**seen[0])
     assert seen[0]["output"] == "out"
     if name == "train":
-        assert (seen[0]["vocabulary"], seen[0]["form"]) == (500, "byte_level")
+        options: Any = seen[0]["options"]
+        assert (options.vocabulary, options.algorithm) == (500, "byte_level")
 
 
 def test_a_command_without_its_arguments_is_bad_use() -> None:

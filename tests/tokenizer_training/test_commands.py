@@ -10,7 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from tests.tokenizer_training.test_forms import CORPUS
+from tests.tokenizer_training.samples import CORPUS
+from tokenizer_training.algorithms import AlgorithmName
 from tokenizer_training.cli import add_commands, call
 from tokenizer_training.commands import parse_range, read_texts
 
@@ -41,7 +42,7 @@ def trained(texts: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
         texts,
         "--output",
         tmp_path / "t",
-        "--form",
+        "--algorithm",
         "byte_level",
         "--vocabulary",
         280,
@@ -112,7 +113,7 @@ def test_compare_by_language(texts: pathlib.Path, trained: pathlib.Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("to", "form"),
+    ("to", "algorithm"),
     [
         ("transformers", "byte_level"),
         ("json", "byte_level"),
@@ -121,8 +122,8 @@ def test_compare_by_language(texts: pathlib.Path, trained: pathlib.Path, tmp_pat
         ("gguf", "byte_fallback"),
     ],
 )
-def test_export(to: str, form: str, texts: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    run("train", "--input", texts, "--output", tmp_path / "t", "--form", form, "--vocabulary", 320)
+def test_export(to: str, algorithm: AlgorithmName, texts: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    run("train", "--input", texts, "--output", tmp_path / "t", "--algorithm", algorithm, "--vocabulary", 320)
     template = tmp_path / "template"
     template.write_text("{{ messages }}")
     run("export", tmp_path / "t", "--to", to, "--output", tmp_path / "x", "--chat-template", template)

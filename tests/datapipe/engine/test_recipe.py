@@ -116,13 +116,14 @@ def test_a_column_of_the_users_is_not_hidden_by_a_stage(tmp_path: pathlib.Path) 
 
 @pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - upsampling"])
 def test_a_column_of_quality_is_a_stages_or_the_users_own(stage: str, tmp_path: pathlib.Path) -> None:
-    assert load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
+    recipe = load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
+    assert recipe.stages[-1].named_columns() == ("stars",)
     with pytest.raises(RecipeError, match=r"reads the column 'quality_score', .*; put the stage 'quality' before it"):
         load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: quality_score}}\n")
 
 
 def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path) -> None:
-    assert load(tmp_path, "stages: [documents, repeated_text, cut_repeated_text, personal_data]\n")
+    load(tmp_path, "stages: [documents, repeated_text, cut_repeated_text, personal_data]\n")
     with pytest.raises(RecipeError, match="put 'cut_repeated_text' before 'personal_data'"):
         load(tmp_path, "stages: [documents, repeated_text, personal_data, cut_repeated_text]\n")
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import psutil
@@ -17,12 +17,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.engine.conservation import ConservationError
 from datapipe.engine.output import RunError
-from datapipe.engine.run import ConservationError, NoDocumentsError, Outcome, open_corpus, run
+from datapipe.engine.progress import Progress
+from datapipe.engine.run import NoDocumentsError, Outcome, _Driver, open_corpus, run
 from datapipe.engine.runner import WORKER, Runner
 from datapipe.mix.shards import WriteShards
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.record import Skipped
+from datapipe.store.record import Done, RunRecord, Skipped
 from tests.helpers import ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
 
 # What the driver does the same for every stage shows on few of them.
@@ -435,3 +438,63 @@ def test_a_changed_file_that_an_option_names_is_seen_whatever_its_name(
         # Of the first 70 documents of each file, ten are there twice.
         assert outcome.funnel.steps[0].removed["evaluation_overlap"].documents == 2 * len(leaked)
     assert ran() == {"decontamination"}
+
+
+def test_document_stages_in_a_row_are_one_pass_and_a_resumed_one_gives_the_same(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = RECIPE.replace("  - measurements\n", "  - language_filter\n  - measurements\n")
+    passes: list[list[str]] = []
+    run_pass = _Driver._run_document_stages
+
+    def watched(self: _Driver, stages: Sequence[DocumentStage], progress: Progress) -> int:
+        passes.append([stage.name for stage in stages])
+        return run_pass(self, stages, progress)
+
+    monkeypatch.setattr(_Driver, "_run_document_stages", watched)
+    do(tmp_path, [inputs], text=text)
+    assert passes == [["language", "language_filter", "measurements", "rules"], ["tokens"]]
+    whole = digests(tmp_path / "out")
+    # As if killed while one file of one stage was missing: that part alone is passed over again.
+    record = RunRecord.read(str(tmp_path / "out"))
+    assert record is not None
+    for name in passes[0]:
+        entry = record.stages.pop(name)
+        assert isinstance(entry, Done)
+        record.running[name] = entry.key
+    record.write(str(tmp_path / "out"))
+    (tmp_path / "out" / "rules" / "part-00001.parquet").unlink()
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "language").iterdir()}
+    do(tmp_path, [inputs], text=text)
+    changed = [path.name for path, time_ns in written.items() if path.stat().st_mtime_ns != time_ns]
+    assert changed == ["part-00001.parquet"]
+    assert passes[2:] == passes[:1]
+    assert digests(tmp_path / "out") == whole
+
+
+def test_options_name_columns_of_the_users_own(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    write_lines(
+        folder / "a.jsonl", ({"text": prose(seed), "stars": seed % 4, "shelf": "ab"[seed % 2]} for seed in range(20))
+    )
+    write_lines(folder / "b.jsonl", ({"text": prose(100 + seed)} for seed in range(5)))
+    text = """
+stages:
+  - documents: {part_bytes: 10000}
+  - quality_filter: {scores: {stars: 1.0}, min_score: 1}
+  - tokenizer: {vocabulary: 400, chinese: 0, weight: stars}
+  - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
+  - mixture: {by: shelf, shares: {a: 0.0}}
+  - shards: {columns: [stars]}
+"""
+    outcome = do(tmp_path, [str(folder)], text=text)
+    removed = {step.stage: {reason: t.documents for reason, t in step.removed.items()} for step in outcome.funnel.steps}
+    # Stars 0, and the documents of b, which have none; of the others those on shelf a.
+    assert removed == {"quality_filter": {"low_quality": 10}, "mixture": {"sampled_out": 5}}
+    table = pq.read_table(tmp_path / "out" / "shards")
+    assert sorted(zip(table.column("stars").to_pylist(), table.column("shelf").to_pylist(), strict=True)) == (
+        [(1, "b")] * 5 + [(3, "b")] * 5
+    )
+    with pytest.raises(RunError, match="quality_filter: no stage wrote the column 'moons', and no document has it"):
+        do(tmp_path, [str(folder)], "other", text=text.replace("{stars: 1.0}", "{moons: 1.0}"))

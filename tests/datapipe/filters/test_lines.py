@@ -175,8 +175,12 @@ def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> 
     assert applied(text, "en", max_removed_share=0.05)["lines_removed"] == "too_much_removed"
     assert applied(text, "en", max_removed_share=0.05)["text"] == text
     assert applied(text, "en", max_removed_share=0.1)["lines_removed"] is None
+    twenty = f"{'word ' * 18}end.\nhome"
+    assert applied(twenty, "en", max_removed_share=0.05)["lines_removed"] is None
+    assert applied(twenty, "en", max_removed_share=0.049)["lines_removed"] == "too_much_removed"
     stripped = {"max_removed_share": 0.05, "rule_sets": {"en": ["refinedweb"]}}
     assert applied("Items in cart and nothing else here", "en", **stripped)["lines_removed"] == "too_much_removed"
+    assert applied("home\n \nabout\n", "en")["lines_removed"] == "nothing_left"
     assert applied("home\nabout\n", "en") == {
         "text": "home\nabout\n",
         "lines_removed_count": 2,

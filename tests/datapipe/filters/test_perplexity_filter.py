@@ -42,6 +42,15 @@ def test_edges_are_the_percentiles(corpus: Corpus, tmp_path: pathlib.Path) -> No
     assert (buckets[80], removed[80]) == (None, None)
 
 
+def test_a_bucket_holds_its_own_end() -> None:
+    stage = FilterPerplexity(cutoffs={"en": [1.0, 2.0]}, keep=["tail"])
+    batch = pa.record_batch({"perplexity": pa.array([1, 1.5, 2, 2.5], pa.float32()), "language": ["en"] * 4})
+    assert stage.process(batch).to_pydict() == {
+        "perplexity_bucket": ["head", "middle", "middle", "tail"],
+        "perplexity_filter_removed": ["perplexity_head", "perplexity_middle", "perplexity_middle", None],
+    }
+
+
 def test_documents_removed_before_do_not_count(corpus_on_disk: Callable[..., Corpus], tmp_path: pathlib.Path) -> None:
     columns = {
         "perplexity": pa.array([*range(10), 1000, 5], pa.float32()),

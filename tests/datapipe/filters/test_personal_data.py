@@ -21,6 +21,7 @@ ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone")
         ("邮箱：zhang_san@qq.com，谢谢", "邮箱：email@example.com，谢谢", "email"),
         ("<mailto:a@b.org>", "<mailto:email@example.com>", "email"),
         ("from 93.184.216.34:53", "from 192.0.2.1:53", "ip"),
+        ("from 1.2.3.32, not 1.2.3.31", "from 192.0.2.1, not 1.2.3.31", "ip"),
         ("ping 2606:4700:4700::1111 now", "ping 2001:db8::1 now", "ip"),
         ("call +44 20 7946 0958 today", "call [PHONE] today", "phone"),
         ("call (212) 555-0142.", "call [PHONE].", "phone"),
@@ -76,6 +77,8 @@ def test_a_batch_keeps_its_rows_and_counts() -> None:
     assert masked.column("masked_email").to_pylist() == [0, 0, 2, 0]
     assert masked.column("masked_ip").to_pylist() == [0, 0, 0, 1]
     assert masked.column("bytes").to_pylist() == [9, None, 39, 9]
+    (chinese,) = [pa.record_batch({"text": ["邮箱 a@b.org"]})] | MaskPersonalData()
+    assert chinese.column("bytes").to_pylist() == [len("邮箱 email@example.com".encode())]
     only = MaskPersonalData(mask=["ip"]).process(batch)
     assert only.column("text").to_pylist() == ["none here", None, "a@b.org and c@d.org", "192.0.2.1"]
     assert MaskPersonalData(mask=[]).process(batch).column("text").equals(batch.column("text"))

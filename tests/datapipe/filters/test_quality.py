@@ -155,6 +155,12 @@ def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
 def test_too_few_examples(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="9 different good examples, at least 10 are needed"):
         train([str(i) for i in range(9)] * 3, ["x"] * 20, str(tmp_path / "m"))
+    # One that is both good and bad tells nothing.
+    ten, others = [str(i) for i in range(10)], [str(i) for i in range(9, 29)]
+    with pytest.raises(ValueError, match="9 different good examples"):
+        train(ten, others, str(tmp_path / "m"))
+    with pytest.raises(ValueError, match="9 different bad examples"):
+        train(others, ten, str(tmp_path / "m"))
 
 
 def test_examples_are_no_model(examples: dict[str, list[str]]) -> None:

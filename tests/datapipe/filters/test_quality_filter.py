@@ -1,5 +1,6 @@
 """Three ways to decide by a score; chance depends on the content alone."""
 
+import json
 import pathlib
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datapipe.filters.quality_filter import FilterQuality, uniform
+from datapipe.filters.quality_filter import FilterQuality, rank, uniform
 from datapipe.store.corpus import Corpus
 
 
@@ -26,13 +27,14 @@ def test_min_score() -> None:
     assert removed(FilterQuality(min_score=0.7), [0.7, 0.6]) == [False, True]
 
 
-@pytest.mark.parametrize(("rate", "kept"), [(0.1, 1), (0.5, 5), (1.0, 10)])
+@pytest.mark.parametrize(("rate", "kept"), [(0.1, 1), (0.28, 3), (0.5, 5), (1.0, 10)])
 def test_keep_rate(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus], rate: float, kept: int) -> None:
     scores = [i / 10 for i in range(10)]
     corpus = corpus_on_disk([str(i) for i in range(10)], rows_per_part=3, quality_score=pa.array(scores, pa.float32()))
     ready = FilterQuality(keep_rate=rate).prepare(corpus, str(tmp_path))
     assert removed(ready, list(scores)) == [True] * (10 - kept) + [False] * kept
-    assert (tmp_path / "threshold.json").exists()
+    found = json.loads((tmp_path / "threshold.json").read_text())
+    assert found == {"min_score": pytest.approx(scores[-kept]), "edges": {}}
 
 
 def test_keep_rate_of_an_empty_corpus(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
@@ -81,6 +83,13 @@ def test_scores_on_any_scale_combine_by_rank_within_a_language(
     half = FilterQuality(scores={"quality_score": 1, "perplexity": -1}, keep_rate=0.5).prepare(corpus, str(tmp_path))
     removed_half = half.process(pa.record_batch(columns)).column("quality_filter_removed")
     assert removed_half.null_count == pytest.approx(100, abs=8)  # equal scores stay together
+
+
+def test_a_value_on_a_step_ranks_as_high_as_it_may() -> None:
+    edges = {"a": {"en": [1.0, 2.0, 3.0, 4.0]}}
+    batch = pa.record_batch({"language": ["en"] * 3, "a": pa.array([0.5, 2, 5], pa.float32())})
+    assert rank(batch, {"a": 1}, edges).tolist() == [0, 0.5, 1]
+    assert rank(batch, {"a": -1}, edges).tolist() == [1, 0.75, 0]
 
 
 def test_what_needs_the_corpus_is_prepared_first() -> None:

@@ -1,4 +1,4 @@
-"""The two forms of tokenizer: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
+"""The two algorithms of tokenizers: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
 
 Both are lossless: no normaliser, no dummy prefix, no symbol that text could spell by accident. Digits stand alone by
 the pattern itself (`\\p{N}`: also full-width digits and those of other scripts); the separate `Digits` splitter would
@@ -8,18 +8,15 @@ change how white space splits.
 import dataclasses
 import functools
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-import numpy as np
-import numpy.typing as npt
-from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers import Tokenizer
 
-Name = Literal["byte_level", "byte_fallback"]
+AlgorithmName = Literal["byte_level", "byte_fallback"]
 
 # The content of a `tokenizer.json`.
-Document = dict[str, Any]
+TokenizerJson = dict[str, Any]
 
 CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
@@ -57,12 +54,9 @@ SENTENCEPIECE_PATTERN = (
 
 BYTE_LEVEL = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
 
-# Classes of characters for the splitting kernel; BREAK is "\r" and "\n", and for byte_fallback all white space but " ".
-OTHER, LETTER, CJK, NUMBER, SPACE, BREAK = range(6)
-
 
 @dataclasses.dataclass(frozen=True)
-class Form:
+class Algorithm:
     """How a tokenizer reads text.
 
     Attributes:
@@ -71,45 +65,14 @@ class Form:
         pattern: the regular expression that finds pre-tokens, in Oniguruma's syntax.
     """
 
-    name: Name
+    name: AlgorithmName
     pattern: str
 
 
-FORMS = {
-    "byte_level": Form("byte_level", QWEN_PATTERN),
-    "byte_fallback": Form("byte_fallback", SENTENCEPIECE_PATTERN),
+ALGORITHMS: dict[AlgorithmName, Algorithm] = {
+    "byte_level": Algorithm("byte_level", QWEN_PATTERN),
+    "byte_fallback": Algorithm("byte_fallback", SENTENCEPIECE_PATTERN),
 }
-
-
-@functools.cache
-def classes(name: Name) -> npt.NDArray[np.uint8]:
-    """The class of every code point for a form's pattern, shape (0x110000,).
-
-    It is asked of the regular expression engine that will encode, whose Unicode tables differ from Python's at some 300
-    code points: so the counts are those of the encoder.
-    """
-    table = np.full(sys.maxunicode + 1, OTHER, np.uint8)
-    letter = r"[\p{L}\p{M}]+" if name == "byte_fallback" else r"\p{L}+"
-    for pattern, value in ((letter, LETTER), (r"\p{N}+", NUMBER), (r"\s+", SPACE)):
-        _mark(table, pattern, value)
-    if name == "byte_fallback":
-        for first, last in CJK_RANGES:
-            table[first : last + 1] = CJK
-        table[table == SPACE] = BREAK
-        table[ord(" ")] = SPACE
-    table[[ord("\r"), ord("\n")]] = BREAK
-    table.flags.writeable = False
-    return table
-
-
-def _mark(table: npt.NDArray[np.uint8], pattern: str, value: int) -> None:
-    # Surrogates cannot be asked for, and planes 4 to 13 hold unassigned code points only.
-    asked = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x40000), np.arange(0xE0000, sys.maxunicode + 1)])
-    text = "".join(map(chr, asked.tolist()))
-    matched = np.ones(len(asked), bool)
-    for _, (start, stop) in pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(text):
-        matched[start:stop] = False
-    table[asked[matched]] = value
 
 
 @functools.cache
@@ -132,23 +95,8 @@ def is_piece(token: bytes) -> bool:
 
 
 def byte_token(byte: int) -> str:
-    """The vocabulary entry of a byte in the byte-fallback form."""
+    """The vocabulary entry of a byte, with byte fallback."""
     return f"<0x{byte:02X}>"
-
-
-def check_special_tokens(special_tokens: Sequence[str], form: Form) -> None:
-    """Refuse special tokens that text could be merged into: a token never crosses a pre-token, so two of them are safe.
-
-    Raises:
-        ValueError: if a special token is empty, given twice, or is one pre-token of the form.
-    """
-    splitter = pre_tokenizers.Split(Regex(form.pattern), "isolated")
-    for token in special_tokens:
-        if special_tokens.count(token) > 1 or len(splitter.pre_tokenize_str(token)) < 2:
-            raise ValueError(
-                f"special_tokens: {token!r} is given twice, or plain text could spell it as one token; "
-                "use a form such as '<|name|>'"
-            )
 
 
 def added_token(token: str, number: int, *, special: bool = True) -> dict[str, Any]:
@@ -158,7 +106,7 @@ def added_token(token: str, number: int, *, special: bool = True) -> dict[str, A
 
 
 def bpe(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], **changes: Any) -> dict[str, Any]:
-    """The `model` of a document."""
+    """The `model` of a `tokenizer.json`."""
     return {
         "type": "BPE",
         "dropout": None,
@@ -174,14 +122,14 @@ def bpe(vocabulary: Mapping[str, int], merges: Sequence[Sequence[str]], **change
     }
 
 
-def document(
+def tokenizer_json(
     model: Mapping[str, Any],
     added_tokens: Sequence[Mapping[str, Any]],
     pre_tokenizer: Mapping[str, Any] | None,
     decoder: Mapping[str, Any],
     normalizer: Mapping[str, Any] | None = None,
-) -> Document:
-    """A `tokenizer.json` document."""
+) -> TokenizerJson:
+    """A `tokenizer.json` of these parts."""
     return {
         "version": "1.0",
         "truncation": None,
@@ -200,47 +148,47 @@ def split_by(pattern: str) -> dict[str, Any]:
     return {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
 
 
-def tokenizer_json(
-    form: Form,
+def from_tokens(
+    algorithm: Algorithm,
     tokens: Sequence[bytes],
     merges: Sequence[tuple[int, int]],
     special_tokens: Sequence[str],
-) -> dict[str, Any]:
+) -> TokenizerJson:
     """A HuggingFace `tokenizer.json`: special tokens first, then (byte fallback) the bytes, then `tokens` in order.
 
-    The bytes of the byte-fallback form stand in the model's vocabulary only, never among the added tokens: so a text
-    that spells `<0x0A>` stays that text.
+    With byte fallback the bytes stand in the model's vocabulary only, never among the added tokens: so a text that
+    spells `<0x0A>` stays that text.
 
     Args:
-        form: the form.
+        algorithm: what the tokens were learnt by.
         tokens: the symbols, then the learnt tokens, as bytes of UTF-8 text, in order of ids.
         merges: the learnt pairs, as positions in `tokens`, in order of rank.
         special_tokens: never the result of encoding a document; ids from 0.
     """
-    if form.name == "byte_level":
+    if algorithm.name == "byte_level":
         characters = byte_characters()
         spelt = ["".join(characters[byte] for byte in token) for token in tokens]
         names = [*special_tokens, *spelt]
-        pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(form.pattern), BYTE_LEVEL]}
+        pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(algorithm.pattern), BYTE_LEVEL]}
         decoder = BYTE_LEVEL
     else:
         spelt = [token.decode() for token in tokens]
         names = [*special_tokens, *(byte_token(byte) for byte in range(256)), *spelt]
-        pre_tokenizer = split_by(form.pattern)
+        pre_tokenizer = split_by(algorithm.pattern)
         decoder = {"type": "Sequence", "decoders": [{"type": "ByteFallback"}, {"type": "Fuse"}]}
     vocabulary = {name: number for number, name in enumerate(names)}
     if len(vocabulary) != len(names):
         raise ValueError("a learnt token is spelt like a special token or a byte")
     # A pair can be merged twice. HuggingFace keeps its last rank in the file, here it is the first, as it was learnt.
     pairs = dict.fromkeys((spelt[left], spelt[right]) for left, right in merges)
-    return document(
-        bpe(vocabulary, list(pairs), byte_fallback=form.name == "byte_fallback"),
+    return tokenizer_json(
+        bpe(vocabulary, list(pairs), byte_fallback=algorithm.name == "byte_fallback"),
         [added_token(token, number) for number, token in enumerate(special_tokens)],
         pre_tokenizer,
         decoder,
     )
 
 
-def load(tokenizer: Document) -> Tokenizer:
-    """The tokenizer of a document."""
+def load(tokenizer: TokenizerJson) -> Tokenizer:
+    """The tokenizer that a `tokenizer.json` describes."""
     return Tokenizer.from_str(json.dumps(tokenizer))
