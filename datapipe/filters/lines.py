@@ -286,8 +286,7 @@ def _remove_lines(
     at = 0
     for document in range(len(offsets) - 1):
         length = read_text(t, data, offsets[document], offsets[document + 1])
-        definition, word_ends = segmented.definitions[document], words.ends_of(segmented, document)
-        tokens = split_words(t.points, length, t.classes, definition, word_ends, False, t.starts, t.ends)
+        tokens = split_words(t, length, segmented, document, False)
         word_starts[:length] = False
         for i in range(tokens):
             for j in range(t.starts[i], t.ends[i]):
@@ -441,6 +440,6 @@ def remove_lines(
     phrases = _Phrases(padded(_CITATIONS), padded(_STRIPPED), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED))
     rules = _Rules(limits, *_bad_lines(data, offsets, bad_words), phrases)
     t = new_text(int(np.diff(offsets).max(initial=0)), _end_marks())
-    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segmented(texts, definitions), rules, t)
+    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segment(texts, definitions), rules, t)
     buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers), removed

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from safetensors.numpy import load, save
 
+from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.hashes import BLANK, DROPPED, normalization_table
 
@@ -23,7 +24,6 @@ PRUNED_FROM = 3
 
 _SEED = np.uint64(0x452821E638D01377)  # digits of pi, as is the multiplier
 _FACTOR = np.uint64(0xBE5466CF34E90C6D)
-_SHIFT = np.uint64(29)
 # KenLM's discounts for n-grams seen once, twice and more often, where the data are too few to estimate them.
 _FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
@@ -45,8 +45,7 @@ class NgramModel(NamedTuple):
 @numba.njit(cache=True, nogil=True, inline="always")
 def _extend(key: np.uint64, symbol: int) -> np.uint64:
     """The key of an n-gram from the key of its last n - 1 symbols and the symbol before them."""
-    mixed = (key ^ np.uint64(symbol + 1)) * _FACTOR
-    return mixed ^ (mixed >> _SHIFT)
+    return multiply_fold(key ^ np.uint64(symbol + 1), _FACTOR, 29)
 
 
 @numba.njit(cache=True, nogil=True)
