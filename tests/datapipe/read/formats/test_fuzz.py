@@ -1,9 +1,9 @@
 """Mutated files of every format and compression: readers never raise, and what they lose they report.
 
 2,000 files by default; `FUZZ_FILES=20000 pytest tests/datapipe/read/formats/test_fuzz.py` for more: of 20,000, none
-made a reader raise and none lost a record. A file is made from its number alone, so that a failure can be repeated. Besides
-what holds for all of them, records are compared with the truth where that is known: lines with the lines of a file,
-whole files with one record, and a compressed file that was mutated before it was compressed with the same file
+made a reader raise and none lost a record. A file is made from its number alone, so that a failure can be repeated.
+Besides what holds for all of them, records are compared with the truth where that is known: lines with the lines of a
+file, whole files with one record, and a compressed file that was mutated before it was compressed with the same file
 uncompressed.
 """
 
@@ -24,10 +24,10 @@ import pytest
 import zstandard
 
 from datapipe.read.documents import Document, ReadDocuments, Slice, Task, read_task, write_parts
-from datapipe.read.formats import RAW_BYTES, Reject, source
+from datapipe.read.formats import RAW_BYTES, Reject, encodings, source
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
-MAGIC, MARKS = tuple(source._MAGIC), tuple(source._BYTE_ORDER_MARKS)
+MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
 FILES = int(os.environ.get("FUZZ_FILES", "2000"))
 DOCUMENTS = 12
 TEXTS = [f"第{n}号文件：a text of several words, number {n}, “quoted” and {'long ' * n}." for n in range(DOCUMENTS)]
