@@ -154,7 +154,6 @@ def test_stages_are_listed(install: Install) -> None:
     assert {"documents", "shards"} <= {line.split(" ")[0] for line in result.stdout.splitlines()}
 
 
-@pytest.mark.xfail(reason="all tokenizer commands import gguf and transformers", strict=True)
 def test_a_tokenizer_is_trained_and_exported(install: Install, output: pathlib.Path) -> None:
     sizes = ("--vocabulary", "1000", "--chinese", "100")
     trained = install.datapipe("tokenizer", "train", "--input", str(output), "--output", "trained", *sizes)
@@ -185,11 +184,7 @@ def test_a_recipe_that_needs_an_extra_says_so(install: Install, stage: str, extr
         ("run default --input gs://bucket/documents --output remote", "gcp"),
         ("run default --input documents --output s3://bucket/remote", "aws"),
         ("explain gs://bucket/out 0-17", "gcp"),
-        pytest.param(
-            "tokenizer export out/tokenizer/tokenizer.json --to gguf --output exported.gguf",
-            "export",
-            marks=pytest.mark.xfail(reason="all tokenizer commands import gguf and transformers", strict=True),
-        ),
+        ("tokenizer export out/tokenizer/tokenizer.json --to gguf --output exported.gguf", "export"),
     ],
 )
 def test_a_command_that_needs_an_extra_says_so(
