@@ -207,7 +207,7 @@ def _product(file: str, output: str) -> str:
     return inside.partition("/")[0] if inside != file else ""
 
 
-def json_schema() -> dict[str, Any]:
+def recipe_schema() -> dict[str, Any]:
     """The JSON schema of recipes, with which editors complete and check them as they are written."""
     stages: list[dict[str, Any]] = []
     for stage in STAGES:
