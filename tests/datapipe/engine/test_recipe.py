@@ -62,6 +62,12 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
             5,
             "got 'english'",
         ),
+        ("stages:\n  - documents\n  - sketches\n", 3, "'sketches' is now called 'signatures'"),
+        (
+            "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n",
+            3,
+            "{beside} is now called {input_parent}",
+        ),
         ("stages:\n  - documents\n  - shards: {folder: /nowhere}\n", 3, "'folder' is set by datapipe itself"),
         ("stages:\n  - documents\n  - decontamination: {kinds: [document]}\n", 3, "'kinds' is now called 'parts'"),
         ("stages: documents\n", 1, "`stages` must be a list"),
