@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from datapipe.cli import main
 from datapipe.engine.explain import explain
 from datapipe.engine.run import open_corpus
-from datapipe.store.corpus import REMOVED, Corpus, first_reasons
+from datapipe.store.corpus import REASON, Corpus, first_reasons
 from tests.helpers import ROOT, SAMPLE, rows_of
 
 CASES = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
@@ -50,7 +50,7 @@ def fates(output: pathlib.Path, corpus: Corpus) -> dict[tuple[str, int | None], 
         folder = "documents" if part.kind == "document" else "instructions"
         paths, positions = part.column("path").to_pylist(), part.column("position").to_pylist()
         for row, reason in enumerate(reasons.to_pylist()):
-            stage = part.decisions[stages[row]].removesuffix(REMOVED)
+            stage = part.decisions[stages[row]].removesuffix(REASON)
             found[f"{folder}/{paths[row]}", positions[row]] = (stage, reason) if reason else None
     for path in (output / "rejects").iterdir():
         stage = path.name.split("-")[0]
@@ -124,7 +124,7 @@ def test_a_removed_copy_names_its_partner(corpus: Corpus) -> None:
     seen: defaultdict[str, int] = defaultdict(int)
     for part in corpus.of_kind(["document"]):
         for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates"):
-            reasons = part.column(f"{stage}_removed")
+            reasons = part.column(f"{stage}_reason")
             for row in reasons.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
                 record = explain(corpus, f"{part.number}-{row}")
                 partner = explain(corpus, record[f"{stage}_of"])

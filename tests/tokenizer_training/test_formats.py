@@ -53,13 +53,13 @@ def test_models_give_the_ids_of_sentencepiece(prefix: bool, text: str) -> None:
 
 
 def test_other_models_are_refused() -> None:
-    with pytest.raises(ValueError, match="must be of the kind BPE"):
+    with pytest.raises(ValueError, match="must be of the type BPE"):
         unigram = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(CORPUS * 20), model_writer=unigram, hard_vocab_limit=False, minloglevel=2
         )
         from_sentencepiece(unigram.getvalue())
-    with pytest.raises(ValueError, match="must not normalise"):
+    with pytest.raises(ValueError, match="must not normalize"):
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(CORPUS * 20), model_writer=model, model_type="bpe", vocab_size=60, minloglevel=2

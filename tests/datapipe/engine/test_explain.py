@@ -13,8 +13,8 @@ from tests.helpers import CorpusOf, add_columns
 def two_parts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> Corpus:
     parts = corpus_of(["x" * 1000, "b", "c"], rows_per_part=2, input_id=["first", "second", "third"])
     verdicts = [
-        {"toy_of": pa.array([None, None], pa.uint64()), "toy_removed": pa.array([None, None], pa.string())},
-        {"toy_of": pa.array([1 << 32], pa.uint64()), "toy_removed": pa.array(["same"])},
+        {"toy_of": pa.array([None, None], pa.uint64()), "toy_reason": pa.array([None, None], pa.string())},
+        {"toy_of": pa.array([1 << 32], pa.uint64()), "toy_reason": pa.array(["same"])},
     ]
     added = [add_columns(part, tmp_path / "toy", **verdicts[part.number]) for part in parts]
     return Corpus(str(tmp_path), tuple(added))

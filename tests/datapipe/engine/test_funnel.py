@@ -15,12 +15,12 @@ Stages = dict[str, Done | Skipped]
 
 def small_corpus(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[Corpus, Stages]:
     (part,) = corpus_of(["a", "bb", "ccc", "dddd"], bytes=pa.array([1, 2, 3, 4], pa.int64()))
-    part = add_columns(part, tmp_path / "one", one_removed=pa.array(["short", None, None, None]))
-    part = add_columns(part, tmp_path / "two", two_removed=pa.array(["late", "odd", None, None]))
+    part = add_columns(part, tmp_path / "one", one_reason=pa.array(["short", None, None, None]))
+    part = add_columns(part, tmp_path / "two", two_reason=pa.array(["late", "odd", None, None]))
     stages: Stages = {
         "documents": done("text", "bytes", rejects={"malformed_json": 2}),
-        "one": done("one_removed"),
-        "two": done("two_removed"),
+        "one": done("one_reason"),
+        "two": done("two_reason"),
         "three": Skipped("no examples"),
     }
     return Corpus(str(tmp_path), (part,)), stages
@@ -54,10 +54,10 @@ def test_the_table_names_every_reason_with_its_count(corpus_of: CorpusOf, tmp_pa
 
 def test_rules_are_counted_by_what_they_alone_remove(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     corpus, stages = small_corpus(corpus_of, tmp_path)
-    stages["rules"] = done("rules_removed", "rules_failed")
+    stages["rules"] = done("rules_reason", "rules_failed")
     failed = [["a"], ["a"], ["b", "a"], ["b"]]  # the first two documents never came so far
     removed = pa.array([names[0] for names in failed])
-    part = add_columns(corpus.parts[0], tmp_path / "rules", rules_removed=removed, rules_failed=pa.array(failed))
+    part = add_columns(corpus.parts[0], tmp_path / "rules", rules_reason=removed, rules_failed=pa.array(failed))
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.rules == {"a": RuleCount(1, 0, 0), "b": RuleCount(2, 2, 1)}
     assert funnel.as_json()["rules"]["b"] == {"failed": 2, "first": 2, "only": 1}

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from datapipe.cli import RECIPES
+from datapipe.commands.recipes import RECIPES
 from datapipe.engine.recipe import RecipeError, json_schema, load_recipe
 from datapipe.engine.stages import STAGES
 from datapipe.read.parts import read_groups
@@ -134,7 +134,7 @@ def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path
         ("mixture: {by: stars}", "stars"),
         ("quality_filter: {scores: {stars: 1.0}}", "stars"),
         ("shards: {columns: [stars]}", "stars"),
-        ("tokenizer: {weight: stars}", "stars"),
+        ("tokenizer: {weight_column: stars}", "stars"),
         ("duplicate_ids: {column: stars}", "stars"),
     ],
 )

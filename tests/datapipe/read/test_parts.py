@@ -91,7 +91,7 @@ def test_batches_are_bounded_in_rows_and_bytes(write: Write) -> None:
         (GROUP_ROWS, True), (2, False), (2, False), (5, True)]  # fmt: skip
 
 
-def test_normalisation_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
+def test_normalization_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
     root = write("a.jsonl", {"text": "a\r\nb\x07"}, {"text": "\u200b \x01"}, {"text": "e\u0301"})
     options = ReadDocuments(normalization={"form": "none"}).read_options()
     documents, rejects = read_groups(plan([root], options)[0], options)

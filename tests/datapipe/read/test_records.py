@@ -55,18 +55,18 @@ def test_repair_and_encodings_save_what_they_can(write: Write) -> None:
 
 
 def test_fields_are_mapped(write: Write) -> None:
-    line = {"body": "a", "text": "b", "where": "w", "id": 7, "position": 3, "x_removed": True}
+    line = {"body": "a", "text": "b", "where": "w", "id": 7, "position": 3, "x_reason": True}
     root = write("a.jsonl", line)
     (document,) = read(root, fields={"text": ["content", "body"], "source": "where", "own_id": "id"})
     assert (document.text, document.source) == (b"a", "w")
-    assert document.columns == {"text": "b", "own_id": 7, "position": 3, "x_removed": True}
+    assert document.columns == {"text": "b", "own_id": 7, "position": 3, "x_reason": True}
     (batch,) = read_groups(plan([root], ReadOptions())[0], ReadOptions())
     assert batch.schema.names[len(DOCUMENT_SCHEMA) :] == [
         "body",
         "where",
         "input_id",
         "input_position",
-        "input_x_removed",
+        "x_reason",
     ]
 
 
