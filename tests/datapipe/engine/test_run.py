@@ -140,6 +140,18 @@ def test_a_new_threshold_runs_only_what_depends_on_it(tmp_path: pathlib.Path, in
     assert ran() == {"language_filter", "exact_duplicates", "shards"}
 
 
+def test_a_stage_of_another_version_runs_again(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(tmp_path, [inputs])
+    before = digests(tmp_path / "out")
+    monkeypatch.setattr(FindExactDuplicates, "version", 99)
+    LINES.clear()
+    do(tmp_path, [inputs])
+    assert ran() == {"exact_duplicates", "shards"}
+    assert digests(tmp_path / "out") == before
+
+
 def test_a_changed_input_is_read_again(tmp_path: pathlib.Path, inputs: str) -> None:
     do(tmp_path, [inputs])
     write_lines(pathlib.Path(inputs) / "3.jsonl", [{"text": prose(7000)}])
