@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.checks import Count
-from datapipe.dedup.repeated_text import Unit
+from datapipe.dedup.pieces import Unit
 from datapipe.stage import DocumentStage
 
 
@@ -43,7 +43,7 @@ class CutRepeatedText(DocumentStage):
 
     Attributes:
         min_characters: a document that loses a span is removed as `too_little_left` where fewer characters stay.
-        units: cut spans of these units only, see `datapipe.dedup.repeated_text.UNITS`; none: of all.
+        units: cut spans of these units only, see `datapipe.dedup.pieces.UNITS`; none: of all.
     """
 
     min_characters: Count = 1

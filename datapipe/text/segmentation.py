@@ -9,6 +9,8 @@ Dictionary and model are the files of the PyPI package `jieba`, read as data; th
 The library makes a Python string of each word; the kernel here only notes where it ends. It looks up the first two
 characters of all words of a text, then the third ones of those that go on, and so forth, so that the processor loads
 from many places of the dictionary at a time instead of waiting for each.
+
+One module, although a long one: the tables of the dictionary and the two steps are one algorithm, of no use apart.
 """
 
 import functools

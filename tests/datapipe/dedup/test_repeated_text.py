@@ -11,32 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.dedup.repeated_text import (
-    CUT,
-    KEY_COUNT,
-    LINE,
-    PARAGRAPH,
-    SENTENCE,
-    FindRepeatedText,
-    Pieces,
-    frequent,
-    least_places,
-    merged,
-    repeated,
-    spans,
-    split,
-)
+from datapipe.dedup.pieces import Pieces
+from datapipe.dedup.repeated_text import CUT, KEY_COUNT, FindRepeatedText, frequent, merged, repeated, spans
 from datapipe.store.corpus import Corpus, Part
-from datapipe.text.characters import text_buffers
 from tests.helpers import CorpusOf, at_most, verdicts
 
-WHITE = r"[ \t\n\r\x0b\x0c]"
-CLOSES = "[!\"').?\\]’”。》」』】！）？]*+"
-REFERENCE = {
-    LINE: r"[^\n]*\n|[^\n]+",
-    PARAGRAPH: rf"(?s).*?(?:\n(?=[ \t\r\x0b\x0c]*\n){WHITE}+|\Z)",
-    SENTENCE: rf"(?s).*?(?:(?:\n|[。！？]{CLOSES}|[.!?]{CLOSES}(?=[ \n\t]|\Z)){WHITE}*|\Z)",
-}
 Span = tuple[int, int, str, int]
 
 
@@ -44,18 +23,6 @@ def found(parts: list[Part], **options: Any) -> dict[int, list[Span]]:
     """The spans of each document."""
     rows = verdicts(parts, FindRepeatedText(**options))
     return {row: [tuple(span.values()) for span in verdict.spans] for row, verdict in rows.items()}
-
-
-@pytest.mark.parametrize("unit", REFERENCE)
-@settings(deadline=None, max_examples=200)
-@given(texts=st.lists(st.text("ab1中.!?。？)”\n\r\t é", max_size=25), max_size=4))
-def test_pieces_are_the_whole_text(unit: int, texts: list[str]) -> None:
-    data, bounds = text_buffers(pa.array(["before.\n", *texts], pa.string()).slice(1))
-    documents, starts, ends = split(data, bounds, unit)
-    for number, text in enumerate(texts):
-        mine = documents == number
-        pieces = [data[a:b].tobytes().decode() for a, b in zip(starts[mine], ends[mine], strict=True)]
-        assert pieces == [piece for piece in re.findall(REFERENCE[unit], text) if piece]
 
 
 def test_later_copy_of_a_line_goes(corpus_of: CorpusOf) -> None:
@@ -103,20 +70,6 @@ def test_windows_are_tokens_in_a_row(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"window": 1}) == {1: [(7, 7 + len(shared), "window", 0)]}
     shorter = found(parts, keep_copies={"window": 1}, window_tokens=49)
     assert shorter[2] == [(0, len(" ".join(words[:49])), "window", 0)]
-
-
-@settings(deadline=None)
-@given(st.lists(st.lists(st.integers(0, 3), max_size=12), max_size=4), st.integers(1, 5))
-def test_least_places(documents: list[list[int]], width: int) -> None:
-    expected = []
-    at = 0
-    for hashes in documents:
-        for start in range(len(hashes) - width + 1):
-            run = hashes[start : start + width]
-            expected.append(at + start + max(place for place in range(width) if run[place] == min(run)))
-        at += len(hashes)
-    flat = np.array([value for hashes in documents for value in hashes], np.uint64)
-    assert least_places(flat, np.cumsum([0, *map(len, documents)]), width).tolist() == expected
 
 
 def every_window(texts: list[str], size: int, keep: int) -> dict[int, list[Span]]:

@@ -11,7 +11,7 @@ import pytest
 
 from datapipe.dedup.embeddings import BUCKET_BITS, embed
 from datapipe.dedup.near_duplicates import MEMBER, bucket_pairs
-from datapipe.dedup.repeated_text import Pieces
+from datapipe.dedup.pieces import Pieces
 from datapipe.filters.quality import scramble
 from datapipe.filters.quality_filter import uniform
 from datapipe.flow.shuffle import spread
