@@ -1,17 +1,24 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
-READY := .venv/ready
+INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test
-demo: $(READY)
+.PHONY: demo check test
+demo: .venv/base
 	.venv/bin/datapipe run pipelines/recipes/default.yaml --input sample_data/documents --output out/demo
 
-test: $(READY)
+test: check
+	.venv/bin/pytest -n 2 --dist loadgroup
+
+check: .venv/dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/pytest -n 2
+	.venv/bin/lint-imports --no-cache
 
-$(READY): pyproject.toml constraints.txt
+.venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(INSTALL) .
+	touch $@
+
+.venv/dev: .venv/base
+	$(INSTALL) '.[dev]'
 	touch $@

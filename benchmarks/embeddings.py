@@ -97,7 +97,7 @@ def prepared(stage: EmbedDocuments, texts: list[str], folder: str) -> EmbedDocum
     """The stage after it has learnt from a corpus of these texts."""
     table = pa.table({"text": texts})
     path = part_path(folder, 0)
-    part = Part(0, "document", len(table), {}).with_stage(table.schema, path)
+    part = Part(0, "document", len(table), {}).with_stage(table.schema.names, path)
     write_columns(part, path, table.schema, iter(table.to_batches()))
     return stage.prepare(Corpus(folder, (part,)), folder)
 

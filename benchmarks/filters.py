@@ -119,7 +119,8 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
     from datapipe.filters.measurements import MeasureText
     from datapipe.filters.quality import ScoreQuality
     from datapipe.filters.rules import ApplyRules
-    from datapipe.store.corpus import Corpus, append_columns
+    from datapipe.stage import append_columns
+    from datapipe.store.corpus import Corpus
 
     print(
         f"{'documents':10} {'documents/s':>12} {'Beam':>9} {'bare':>9} {'ratio':>7} {'start':>7}   us a document; bare:"
@@ -192,7 +193,7 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
         build = functools.partial(chain, parts=parts, process=process)
         with Progress(root, stage.name) as progress:
             runner.run(build, 0, progress.show)
-        parts = [part.with_stage(stage.writes, part_path(folder, part.number)) for part in parts]
+        parts = [part.with_stage(stage.writes.names, part_path(folder, part.number)) for part in parts]
     return time.process_time() - started
 
 
@@ -228,7 +229,7 @@ def datapipe_verdicts(texts: list[str], words: str, definition: str) -> dict[str
 
     from datapipe.filters.measurements import MeasureText
     from datapipe.filters.rules import ApplyRules
-    from datapipe.store.corpus import append_columns
+    from datapipe.stage import append_columns
 
     measure = MeasureText(words=words, definition=definition)
     judge = ApplyRules(rule_sets={"default": list(REASONS)})
@@ -247,7 +248,7 @@ def datapipe_measures(texts: list[str]) -> list[list[float]]:
     """Each document's measures of `DOLMA_MEASURES` and n-gram shares, by dolma's definition."""
     import pyarrow as pa
 
-    from datapipe.filters.measurements import measure_text
+    from datapipe.text.measuring import measure_text
 
     measured = measure_text(pa.array(texts), pa.array(["en"] * len(texts)), definition="dolma")
     names = [*DOLMA_MEASURES, *(f"{'top' if n < 5 else 'duplicate'}_{n}gram_share" for n in range(2, 11))]

@@ -26,8 +26,8 @@ import pyarrow as pa
 
 from benchmarks.dedup_quality import records
 from datapipe.filters.language import identify, model_path
+from datapipe.read.models import load_classifier
 from datapipe.text.characters import text_buffers
-from datapipe.text.fasttext_model import load_model
 
 TARGETS = {"zh": 0.97, "en": 0.985, "fr": 0.985, "de": 0.985, "es": 0.985, "ru": 0.985, "ja": 0.985, "ko": 0.985}
 SAME = {"nb": "no"}  # Bokmål, which lid.176 calls Norwegian
@@ -52,7 +52,7 @@ def library() -> Any:
 
 def kernel(texts: list[str]) -> list[str]:
     """What the same model says by the kernel here."""
-    model = load_model(model_path(""))
+    model = load_classifier(model_path(""))
     data, bounds = text_buffers(pa.array(texts))
     labels, _ = model.predict(data, bounds[:-1], bounds[1:], 1)
     return [model.labels[label] for label in labels[:, 0]]

@@ -24,10 +24,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from benchmarks.dedup_quality import records
+from tokenizer_training.algorithms import ALGORITHMS, QWEN_PATTERN, AlgorithmName
 from tokenizer_training.count import count_pretokens, sample_rare
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import from_ranks, from_sentencepiece, read_ranks, read_tokenizer
-from tokenizer_training.forms import FORMS, QWEN_PATTERN, Name
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
 
 # Corpus, and how much of its text to take at most: about 160 MB, of which half is Chinese and a twelfth is code.
@@ -81,22 +82,21 @@ def strings(folder: pathlib.Path) -> Iterator[str]:
 
 
 def ours(
-    folder: pathlib.Path, vocabulary: int, out: pathlib.Path, *, threshold: int, form: Name = "byte_level"
+    folder: pathlib.Path, vocabulary: int, out: pathlib.Path, *, threshold: int, algorithm: AlgorithmName = "byte_level"
 ) -> None:
     """This project: counts, then merges."""
-    counts = count_pretokens(arrays(folder), FORMS[form])
+    counts = count_pretokens(arrays(folder), ALGORITHMS[algorithm])
     if threshold > 1:
         counts = sample_rare(counts, threshold)
-    document = train(
-        counts,
-        FORMS[form],
+    options = TrainingOptions(
+        algorithm=algorithm,
         vocabulary=vocabulary,
         chinese=0,
         min_frequency=MIN_FREQUENCY,
-        max_token_length=NO_LIMIT if form == "byte_level" else 32,
+        max_token_length=NO_LIMIT if algorithm == "byte_level" else 32,
         special_tokens=[],
     )
-    out.write_text(json.dumps(document))
+    out.write_text(json.dumps(train(counts, options)))
 
 
 def huggingface(folder: pathlib.Path, vocabulary: int, out: pathlib.Path) -> None:
@@ -172,8 +172,8 @@ def sentencepiece(folder: pathlib.Path, vocabulary: int, out: pathlib.Path) -> N
 TRAINERS = {
     "exact": lambda *arguments: ours(*arguments, threshold=1),
     "sampled": lambda *arguments: ours(*arguments, threshold=10),
-    "exact, pieces": lambda *arguments: ours(*arguments, threshold=1, form="byte_fallback"),
-    "sampled, pieces": lambda *arguments: ours(*arguments, threshold=10, form="byte_fallback"),
+    "exact, pieces": lambda *arguments: ours(*arguments, threshold=1, algorithm="byte_fallback"),
+    "sampled, pieces": lambda *arguments: ours(*arguments, threshold=10, algorithm="byte_fallback"),
     "tokenizers": huggingface,
     "sentencepiece": sentencepiece,
     "rustbpe": rustbpe,
@@ -228,7 +228,7 @@ def main() -> None:
         folder = pathlib.Path(folder_name)
         held = write_mix(options.data, folder)
         # Compile the kernels, which numba then finds in its cache.
-        train(count_pretokens([pa.array(["aaa"])], FORMS["byte_level"]), FORMS["byte_level"])
+        train(count_pretokens([pa.array(["aaa"])], ALGORITHMS["byte_level"]), TrainingOptions(algorithm="byte_level"))
         print(
             f"\n{options.vocabulary:,} entries\n{'':18}{'CPU s':>8}{'GB':>8}  bytes/token held out: {', '.join(held)}"
         )

@@ -5,11 +5,15 @@ an extra (`pip install 'datapipe-llm[models]'`).
 """
 
 import importlib
+import importlib.util
 from typing import Any
 
 
 class MissingExtraError(ValueError):
     """A package that this install lacks, with the extra that brings it."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs the package {package}: pip install 'datapipe-llm[{extra}]'")
 
 
 def load_extra(module: str, extra: str, purpose: str) -> Any:
@@ -26,8 +30,20 @@ def load_extra(module: str, extra: str, purpose: str) -> Any:
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module.partition(".")[0]:
-            raise
-        raise MissingExtraError(
-            f"{purpose} needs the package {module.partition('.')[0]}: pip install 'datapipe-llm[{extra}]'"
-        ) from error
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise  # the package is there, and lacks one of its own
+        raise MissingExtraError(error.name, extra, purpose) from error
+
+
+def check_extra(package: str, extra: str, purpose: str) -> None:
+    """Check that a package that belongs to an extra is installed, without the seconds that importing it may take.
+
+    Args:
+        package: the name of the package, such as `sentence_transformers`.
+        extra, purpose: as for `load_extra`.
+
+    Raises:
+        MissingExtraError: in one line, if it is not.
+    """
+    if importlib.util.find_spec(package) is None:
+        raise MissingExtraError(package, extra, purpose)

@@ -1,15 +1,13 @@
-"""What several tests need: a small corpus on disk, and the shared data where it lies beside the checkout."""
+"""Fixtures of several test modules: a small corpus on disk, and the shared data where it lies beside the checkout."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pyarrow as pa
 import pytest
 
-from datapipe.store.corpus import Corpus, Part, part_path, write_columns
-
-ROOT = pathlib.Path(__file__).parent.parent
-CorpusOf = Callable[..., list[Part]]
+from datapipe.store.corpus import Corpus, Part, PartKind, part_path, write_columns
+from tests.helpers import ROOT, CorpusOf
 
 
 @pytest.fixture
@@ -20,8 +18,9 @@ def corpus_of(tmp_path: pathlib.Path) -> CorpusOf:
         texts: list[str | None],
         *,
         rows_per_part: int = 1000,
-        kind: str = "document",
+        kind: PartKind = "document",
         first: int = 0,
+        user_columns: Sequence[str] = (),
         **columns: list[object] | pa.Array,
     ) -> list[Part]:
         table = pa.table({"text": pa.array(texts, pa.string()), **columns})
@@ -31,7 +30,9 @@ def corpus_of(tmp_path: pathlib.Path) -> CorpusOf:
         for number, start in enumerate(range(0, max(1, len(texts)), rows_per_part), first):
             rows = table.slice(start, rows_per_part).combine_chunks()
             path = part_path(str(folder), number)
-            part = Part(number, kind, len(rows), {}).with_stage(rows.schema, path)
+            part = Part(
+                number, kind, len(rows), dict.fromkeys(rows.schema.names, path), tuple(user_columns)
+            ).with_stage(rows.schema.names, path)
             write_columns(part, path, rows.schema, iter(rows.to_batches()))
             parts.append(part)
         return parts

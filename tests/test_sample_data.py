@@ -10,10 +10,13 @@ import pytest
 
 from datapipe.mix import decontamination
 from datapipe.read import instructions
-from datapipe.read.documents import ReadDocuments, plan, read_groups
-from tests.conftest import ROOT
+from datapipe.read.examples import read_evaluation
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import read_groups
+from tests.helpers import SAMPLE
 
-SAMPLE = ROOT / "sample_data"
+pytestmark = pytest.mark.xdist_group("sample_data")  # of several processes each would make the fixtures anew
 CASES: list[dict[str, Any]] = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 
@@ -41,7 +44,7 @@ def cases_of(stage: str) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def batches() -> list[pa.RecordBatch]:
-    options = ReadDocuments()
+    options = ReadOptions()
     return [batch for task in plan([str(SAMPLE / "documents")], options) for batch in read_groups(task, options)]
 
 
@@ -92,7 +95,7 @@ def test_there_is_enough_of_each_kind(batches: list[pa.RecordBatch]) -> None:
 @pytest.mark.parametrize("case", cases_of("exact_duplicates"))
 def test_exact_copies_differ_in_form_alone(case: dict[str, Any]) -> None:
     first, *others = (shingles(text_of(record).replace("\u200b", "")) for record in case["records"])
-    if "normalisation" not in case["case"]:
+    if "normalization" not in case["case"]:
         assert all(other == first for other in others)
     assert len(case["records"]) == 3
 
@@ -114,7 +117,7 @@ def test_rewritten_copies_are_too_far_apart_for_minhash(case: dict[str, Any]) ->
 def test_leaked_questions_overlap_an_evaluation_set(case: dict[str, Any]) -> None:
     texts, records = [], []
     for path in sorted((SAMPLE / "evaluation").iterdir()):
-        for record, text in decontamination.read_evaluation(str(path), []):
+        for record, text in read_evaluation(str(path), []):
             texts.append(text)
             records.append(record)
     index = decontamination.evaluation_index(pa.array(texts), records, 13, 8)

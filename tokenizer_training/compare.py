@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.measurements import measure_text
+from datapipe.text.measuring import measure_text
+from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import token_bytes
-from tokenizer_training.forms import Document
 
 COMPARISON = pa.schema(
     [
@@ -37,11 +37,11 @@ COMPARISON = pa.schema(
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
 
 
-def compare(tokenizers: Mapping[str, Document], texts: Mapping[str, pa.Array], reference: str) -> pa.Table:
+def compare(tokenizers: Mapping[str, TokenizerJson], texts: Mapping[str, pa.Array], reference: str) -> pa.Table:
     """Measure each tokenizer on each language.
 
     Args:
-        tokenizers: documents by name.
+        tokenizers: by name.
         texts: arrays of strings by language, as ISO 639-1 codes ("code" for source code).
         reference: the name of the tokenizer whose tokens are 1.
 
@@ -53,8 +53,8 @@ def compare(tokenizers: Mapping[str, Document], texts: Mapping[str, pa.Array], r
     """
     if reference not in tokenizers:
         raise ValueError(f"reference must be one of {', '.join(tokenizers)}, got {reference!r}")
-    encoders = {name: encoder_of(document) for name, document in tokenizers.items()}
-    byte_tokens = {name: _byte_tokens(document) for name, document in tokenizers.items()}
+    encoders = {name: encoder_of(tokenizer) for name, tokenizer in tokenizers.items()}
+    byte_tokens = {name: _byte_tokens(tokenizer) for name, tokenizer in tokenizers.items()}
     rows = []
     for language, array in texts.items():
         strings = array.fill_null("").to_pylist()
@@ -87,9 +87,11 @@ def _over(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 
 
-def _byte_tokens(document: Document) -> np.ndarray:
+def _byte_tokens(tokenizer: TokenizerJson) -> np.ndarray:
     """The ids that stand for one byte of a character of several."""
-    return np.array([number for number, token in token_bytes(document).items() if len(token) == 1 and token >= b"\x80"])
+    return np.array(
+        [number for number, token in token_bytes(tokenizer).items() if len(token) == 1 and token >= b"\x80"]
+    )
 
 
 def _encode(encoder: Encoder, texts: Sequence[str], byte_tokens: np.ndarray) -> tuple[int, int, int, float]:
@@ -136,25 +138,25 @@ def as_svg(table: pa.Table, measure: str = "bytes_per_token") -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} font-family="sans-serif" font-size="12">',
         f'<text x="{left}" y="18" font-size="14">{measure.replace("_", " ")}</text>',
     ]
-    for place, name in enumerate(names):
-        y = 30 + 18 * place
-        parts.append(f'<rect x="{left}" y="{y}" width="12" height="12" fill="{COLOURS[place % len(COLOURS)]}"/>')
+    for position, name in enumerate(names):
+        y = 30 + 18 * position
+        parts.append(f'<rect x="{left}" y="{y}" width="12" height="12" fill="{COLOURS[position % len(COLOURS)]}"/>')
         parts.append(f'<text x="{left + 18}" y="{y + 11}">{html.escape(name)}</text>')
     for step in range(5):
         line = top + height - height * step / 4
         parts.append(f'<line x1="{left}" x2="{width - 20}" y1="{line:.1f}" y2="{line:.1f}" stroke="#ccc"/>')
         parts.append(f'<text x="{left - 6}" y="{line + 4:.1f}" text-anchor="end">{largest * step / 4:.3g}</text>')
     for row in rows:
-        place = names.index(row["tokenizer"])
-        x = left + 8 + group * languages.index(row["language"]) + bar * place
+        position = names.index(row["tokenizer"])
+        x = left + 8 + group * languages.index(row["language"]) + bar * position
         tall = height * (row[measure] or 0) / largest
         title = html.escape(f"{row['tokenizer']}, {row['language']}: {row[measure]}")
         parts.append(
             f'<rect x="{x}" y="{top + height - tall:.1f}" width="{bar - 2}" height="{tall:.1f}" '
-            f'fill="{COLOURS[place % len(COLOURS)]}"><title>{title}</title></rect>'
+            f'fill="{COLOURS[position % len(COLOURS)]}"><title>{title}</title></rect>'
         )
-    for place, language in enumerate(languages):
-        middle = left + group * (place + 0.5)
+    for position, language in enumerate(languages):
+        middle = left + group * (position + 0.5)
         parts.append(
             f'<text x="{middle:.1f}" y="{top + height + 18}" text-anchor="middle">{html.escape(language)}</text>'
         )

@@ -1,13 +1,14 @@
 """Counts of pre-tokens: all that training needs to know of a corpus, gathered by many workers.
 
-A kernel splits text by the form's pattern and counts in one pass over the bytes. Each worker spills the counts of its
-part to a Parquet file, a row group for each hash partition; a partition is then summed over all parts, and only paths
-travel. Rare pre-tokens can be sampled without bias, so that the counts of a terabyte fit: 92 % of the distinct clauses
-of Chinese text occur once, and dropping them would cost Chinese 13 % in compression.
+A kernel splits text by the algorithm's pattern and counts in one pass over the bytes. Each worker spills the counts of
+its part to a Parquet file, a row group for each hash partition; a partition is then summed over all parts, and only
+paths travel. Rare pre-tokens can be sampled without bias, so that the counts of a terabyte fit: 92 % of the distinct
+clauses of Chinese text occur once, and dropping them would cost Chinese 13 % in compression.
 """
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import apache_beam as beam
 import numba
@@ -18,14 +19,17 @@ import pyarrow.parquet as pq
 
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
-from datapipe.text.characters import decode, text_buffers
-from tokenizer_training.forms import BREAK, FORMS, LETTER, NUMBER, OTHER, SPACE, Form, Name, classes
+from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
+from datapipe.text.characters import text_buffers
+from tokenizer_training.algorithms import ALGORITHMS, Algorithm
+from tokenizer_training.options import TrainingOptions
+from tokenizer_training.split import Splitter, end_of_pretoken, splitter_of
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 PARTITIONS = 64
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
-_SEED = np.uint64(0x9E3779B97F4A7C15)
+_CAPACITY = 1 << 15  # for how many words there is space to begin with
 
 Bytes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
@@ -33,120 +37,11 @@ UInt64 = npt.NDArray[np.uint64]
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _contraction(data: Bytes, at: int, stop: int) -> int:
-    """The end of `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, or -1."""
-    if at + 1 < stop:
-        first = data[at + 1] | 0x20
-        if first == ord("s") or first == ord("t") or first == ord("m") or first == ord("d"):
-            return at + 2
-        if at + 2 < stop:
-            second = data[at + 2] | 0x20
-            if (first == ord("r") or first == ord("v")) and second == ord("e"):
-                return at + 3
-            if first == ord("l") and second == ord("l"):
-                return at + 3
-            # Ignoring case, s is also U+017F, the long s.
-            if data[at + 1] == 0xC5 and data[at + 2] == 0xBF:
-                return at + 3
-    return -1
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, kind: int) -> int:
-    while at < stop:
-        code_point, after = decode(data, at)
-        if table[code_point] != kind:
-            break
-        at = after
-    return at
-
-
-@numba.njit(cache=True, nogil=True)
-def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
-    """Where the pre-token that starts at `at` ends, by `forms.QWEN_PATTERN`, alternative by alternative."""
-    code_point, after = decode(data, at)
-    kind = table[code_point]
-    if code_point == ord("'"):
-        end = _contraction(data, at, stop)
-        if end >= 0:
-            return end
-    next_kind = BREAK
-    if after < stop:
-        next_kind = table[decode(data, after)[0]]
-    if kind == LETTER or (next_kind == LETTER and kind in (OTHER, SPACE)):
-        return _end_of_run(data, after, stop, table, LETTER)
-    if kind == NUMBER:
-        return after
-    if kind == OTHER or (next_kind == OTHER and code_point == ord(" ")):
-        return _end_of_run(data, _end_of_run(data, after, stop, table, OTHER), stop, table, BREAK)
-    # White space: up to its last line break; else all but its last character, which belongs to what follows.
-    end = last = line_end = at
-    while end < stop:
-        code_point, after = decode(data, end)
-        if table[code_point] != SPACE and table[code_point] != BREAK:
-            break
-        last = end
-        end = after
-        if table[code_point] == BREAK:
-            line_end = end
-    if line_end > at:
-        return line_end
-    if end < stop and last > at:
-        return last
-    return end
-
-
-@numba.njit(cache=True, nogil=True)
-def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
-    """Where the pre-token that starts at `at` ends, by `forms.SENTENCEPIECE_PATTERN`."""
-    code_point, after = decode(data, at)
-    kind = table[code_point]
-    if kind == NUMBER:
-        return after
-    if kind == SPACE:
-        after = _end_of_run(data, after, stop, table, SPACE)
-        if after == stop:
-            return after
-        kind = table[decode(data, after)[0]]
-        if kind in (NUMBER, BREAK):
-            return after
-    return _end_of_run(data, after, stop, table, kind)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _end_of_pretoken(data: Bytes, at: int, stop: int, table: Bytes, byte_level: bool) -> int:
-    if byte_level:
-        return _end_by_qwen(data, at, stop, table)
-    return _end_by_sentencepiece(data, at, stop, table)
-
-
-@numba.njit(cache=True, nogil=True)
-def _pretoken_ends(data: Bytes, table: Bytes, byte_level: bool) -> Int64:
-    ends = np.empty(len(data), np.int64)
-    size = 0
-    at = 0
-    while at < len(data):
-        at = _end_of_pretoken(data, at, len(data), table, byte_level)
-        ends[size] = at
-        size += 1
-    return ends[:size]
-
-
-def split(text: str, form: Form) -> list[str]:
-    """The pre-tokens of a text: together they are the text."""
-    data = np.frombuffer(text.encode(), np.uint8)
-    ends = _pretoken_ends(data, classes(form.name), form.name == "byte_level").tolist()
-    return [data[start:stop].tobytes().decode() for start, stop in zip([0, *ends], ends, strict=False)]
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
 def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, stop):
         value = (value ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
-    value ^= value >> np.uint64(32)
-    value *= np.uint64(0xD6E8FEB86659FD93)
-    return value ^ (value >> np.uint64(32))
+    return multiply_fold(value ^ (value >> np.uint64(32)), DEGSKI, 32)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -158,80 +53,81 @@ def hash_words(data: Bytes, offsets: Int64) -> UInt64:
     return hashes
 
 
+class _Words(NamedTuple):
+    """The words found so far, by open addressing.
+
+    Attributes:
+        slots: a word's number or -1; twice as many as there can be words, a power of two.
+        hashes, counts: of each word; shape (capacity,).
+        starts: where each word starts in `arena`, and where the next one will; shape (capacity + 1,).
+        arena: the words' bytes, one after another.
+    """
+
+    slots: npt.NDArray[np.int32]
+    hashes: UInt64
+    counts: Int64
+    starts: Int64
+    arena: Bytes
+
+
 @numba.njit(cache=True, nogil=True)
-def _count(
-    data: Bytes,
-    offsets: Int64,
-    weights: Int64,
-    place: Int64,
-    table: Bytes,
-    byte_level: bool,
-    slots: npt.NDArray[np.int32],
-    hashes: UInt64,
-    starts: Int64,
-    counts: Int64,
-    arena: Bytes,
-) -> bool:
-    """Count pre-tokens from a place on; false if there is no more room, with the place where to go on.
+def _count(data: Bytes, offsets: Int64, weights: Int64, splitter: Splitter, words: _Words, progress: Int64) -> bool:
+    """Count the pre-tokens of texts; false if the words are full, with the progress from where to go on.
 
     Args:
         data, offsets: the texts.
         weights: how often each text counts.
-        place: the text, the byte in it, and how many words the table holds; updated.
-        table: the class of each code point.
-        byte_level: which form.
-        slots: open addressing, a word's number or -1; twice as many as there is room for words.
-        hashes, counts: of each word.
-        starts: where each word starts in `arena`.
-        arena: the words' bytes.
+        splitter: how texts are split.
+        words: counted so far; updated.
+        progress: the text, the byte in it, and the number of words; updated.
     """
-    mask = np.uint64(len(slots) - 1)
-    words = place[2]
-    for text in range(place[0], len(offsets) - 1):
+    mask = np.uint64(len(words.slots) - 1)
+    size = progress[2]
+    for text in range(progress[0], len(offsets) - 1):
         stop = offsets[text + 1]
-        at = max(offsets[text], place[1])  # offsets grow, so a later text starts past the place
+        at = max(offsets[text], progress[1])  # offsets grow, so a later text starts past the byte
         while at < stop:
-            end = _end_of_pretoken(data, at, stop, table, byte_level)
+            end = end_of_pretoken(data, at, stop, splitter)
             length = end - at
             value = _hash(data, at, end)
             slot = value & mask
             while True:
-                word = slots[slot]
+                word = words.slots[slot]
                 if word < 0:
-                    if words == len(counts) or starts[words] + length > len(arena):
-                        place[0] = text
-                        place[1] = at
-                        place[2] = words
+                    if size == len(words.counts) or words.starts[size] + length > len(words.arena):
+                        progress[0] = text
+                        progress[1] = at
+                        progress[2] = size
                         return False
-                    slots[slot] = words
-                    hashes[words] = value
-                    counts[words] = weights[text]
-                    start = starts[words]
+                    words.slots[slot] = size
+                    words.hashes[size] = value
+                    words.counts[size] = weights[text]
+                    start = words.starts[size]
                     for i in range(length):
-                        arena[start + i] = data[at + i]
-                    words += 1
-                    starts[words] = start + length
+                        words.arena[start + i] = data[at + i]
+                    size += 1
+                    words.starts[size] = start + length
                     break
-                if hashes[word] == value and starts[word + 1] - starts[word] == length:
-                    start = starts[word]
+                if words.hashes[word] == value and words.starts[word + 1] - words.starts[word] == length:
+                    start = words.starts[word]
                     same = True
                     for i in range(length):
-                        if arena[start + i] != data[at + i]:
+                        if words.arena[start + i] != data[at + i]:
                             same = False
                             break
                     if same:
-                        counts[word] += weights[text]
+                        words.counts[word] += weights[text]
                         break
                 slot = (slot + np.uint64(1)) & mask
             at = end
-    place[2] = words
+    progress[2] = size
     return True
 
 
 @numba.njit(cache=True, nogil=True)
-def _rehash(hashes: UInt64, words: int, slots: npt.NDArray[np.int32]) -> None:
+def _rehash(hashes: UInt64, slots: npt.NDArray[np.int32]) -> None:
     mask = np.uint64(len(slots) - 1)
-    for word in range(words):
+    for word in range(len(hashes)):
         slot = hashes[word] & mask
         while slots[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
@@ -244,79 +140,96 @@ def _grown(array: npt.NDArray, size: int) -> npt.NDArray:
     return grown
 
 
-def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], form: Form) -> pa.Table:
+def _doubled(words: _Words) -> _Words:
+    """Full words, with capacity for as many more."""
+    capacity = 2 * len(words.counts)
+    slots = np.full(2 * capacity, -1, np.int32)
+    _rehash(words.hashes, slots)
+    return _Words(
+        slots,
+        _grown(words.hashes, capacity),
+        _grown(words.counts, capacity),
+        _grown(words.starts, capacity + 1),
+        words.arena,
+    )
+
+
+def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algorithm: Algorithm) -> pa.Table:
     """How often each pre-token occurs.
 
     Args:
         texts: arrays of strings, each alone or with an array that says how often each text counts (null: once). Null
             texts count as empty.
-        form: whose pattern splits.
+        algorithm: whose pattern splits.
 
     Returns:
         A table of `SCHEMA`: distinct words, in the order of their first occurrence.
+
+    >>> count_pretokens([pa.array(["one two", "two two"])], ALGORITHMS["byte_level"]).to_pydict()
+    {'word': ['one', ' two', 'two'], 'count': [1, 2, 1]}
     """
-    room = 1 << 15
-    hashes, counts, starts = np.empty(room, np.uint64), np.empty(room, np.int64), np.zeros(room + 1, np.int64)
-    slots, arena = np.full(2 * room, -1, np.int32), np.empty(8 * room, np.uint8)
-    table, byte_level = classes(form.name), form.name == "byte_level"
-    place = np.zeros(3, np.int64)
+    words = _Words(
+        np.full(2 * _CAPACITY, -1, np.int32),
+        np.empty(_CAPACITY, np.uint64),
+        np.empty(_CAPACITY, np.int64),
+        np.zeros(_CAPACITY + 1, np.int64),
+        np.empty(8 * _CAPACITY, np.uint8),
+    )
+    splitter = splitter_of(algorithm)
+    progress = np.zeros(3, np.int64)
     for item in texts:
         array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
         data, offsets = text_buffers(array)
         weights = copies.fill_null(1).cast(pa.int64()).to_numpy(zero_copy_only=False)
-        place[:2] = 0
-        while not _count(data, offsets, weights, place, table, byte_level, slots, hashes, starts, counts, arena):
-            words = place[2]
-            if words == room:
-                room *= 2
-                hashes, counts, starts = _grown(hashes, room), _grown(counts, room), _grown(starts, room + 1)
-                slots = np.full(2 * room, -1, np.int32)
-                _rehash(hashes, words, slots)
+        progress[:2] = 0
+        while not _count(data, offsets, weights, splitter, words, progress):
+            if progress[2] == len(words.counts):
+                words = _doubled(words)
             else:
-                arena = _grown(arena, 2 * len(arena) + len(data))
-    words = place[2]
-    distinct = pa.LargeStringArray.from_buffers(words, pa.py_buffer(starts[: words + 1]), pa.py_buffer(arena))
-    return pa.table([distinct, counts[:words]], schema=SCHEMA)
+                words = words._replace(arena=_grown(words.arena, 2 * len(words.arena) + len(data)))
+    size = progress[2]
+    distinct = pa.LargeStringArray.from_buffers(size, pa.py_buffer(words.starts[: size + 1]), pa.py_buffer(words.arena))
+    return pa.table([distinct, words.counts[:size]], schema=SCHEMA)
 
 
 @dataclasses.dataclass(eq=False)
 class CountPretokens(beam.PTransform):
     """From parts to the files of their pre-token counts: one Parquet file of `SCHEMA` for each hash partition.
 
+    The options say whose pattern splits, and how rare pre-tokens are sampled: at the default threshold, 160 MB of mixed
+    text keep a seventh of theirs and lose 0.2 % of compression. Where fewer than `EXACT_WORDS` are distinct, all stay.
+
     Attributes:
-        form: whose pattern splits.
+        options: of the training.
         folder: where the files go.
-        sample_threshold: T. A pre-token that occurs n < T times is kept with probability n / T, then with count T: the
-            expected count of every pre-token, and of every pair in it, stays right. 1 keeps all. At T = 10, 160 MB of
-            mixed text keep a seventh of their pre-tokens and lose 0.2 % of compression. Not applied below
-            `EXACT_WORDS` distinct pre-tokens.
-        weight: the column that says how often each document counts, such as `mixture_copies`; "" for once.
+        weight_column: the column that says how often each document counts, such as `mixture_copies`; "" for once.
     """
 
-    form: Name
+    options: TrainingOptions
     folder: str
-    sample_threshold: int = 10
-    weight: str = ""
+    weight_column: str = ""
 
     def __post_init__(self) -> None:
         super().__init__()
-        if self.sample_threshold < 1:
-            raise ValueError(f"sample_threshold must be at least 1, got {self.sample_threshold!r}")
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[str]:
+        spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
         return (
             parts
-            | "Count" >> beam.FlatMap(_spill, self.form, self.folder, self.weight).with_output_types(tuple[int, str])
+            | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
-            | "Sum" >> beam.Map(_sum, self.folder, self.sample_threshold).with_output_types(str)
+            | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)
         )
 
 
-def _spill(part: Part, form: Name, folder: str, weight: str) -> Iterator[tuple[int, str]]:
+def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) -> Iterator[tuple[int, str]]:
     """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
-    batches = part.read(["text", weight] if weight else ["text"])
-    texts = ((batch.column("text"), batch.column(weight)) if weight else batch.column("text") for batch in batches)
-    table = count_pretokens(texts, FORMS[form])
+    batches = part.read(["text"], named=[weight_column] if weight_column else [])
+    texts = (
+        (batch.column("text"), batch.column(weight_column)) if weight_column else batch.column("text")
+        for batch in batches
+    )
+    table = count_pretokens(texts, algorithm)
     partition = hash_words(*text_buffers(table.column("word"))) >> np.uint64(64 - PARTITIONS.bit_length() + 1)
     table = table.take(np.argsort(partition, kind="stable"))
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()
@@ -353,14 +266,13 @@ def _sum(spilled: tuple[int, Iterable[str]], folder: str, sample_threshold: int)
 def sample_rare(counts: pa.Table, threshold: int) -> pa.Table:
     """A word rarer than the threshold stays with probability count / threshold, and then counts as the threshold.
 
-    Duffield, Lund, Thorup: "Learn more, sample less" (2005).
+    So the expected count of every word, and of every pair in it, stays right. Duffield, Lund, Thorup: "Learn more,
+    sample less" (2005).
     """
     number = counts.column("count").to_numpy()
-    # Another mix of the bits than the one that chose the partition.
-    hashes = hash_words(*text_buffers(counts.column("word"))) * _SEED
-    hashes ^= hashes >> np.uint64(31)
-    hashes *= np.uint64(0xBF58476D1CE4E5B9)
-    kept = (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53 < number / threshold
+    # Hashed again, since the hash itself chose the partition.
+    draws = fractions(rehash(hash_words(*text_buffers(counts.column("word")))))
+    kept = draws < number / threshold
     sampled = counts.set_column(1, "count", pa.array(np.maximum(number, threshold)))
     return sampled.filter(pa.array(kept))
 

@@ -9,7 +9,6 @@ import functools
 import itertools
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import fastokens
 import numpy as np
@@ -18,6 +17,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from datapipe.store import files
+from tokenizer_training.algorithms import TokenizerJson
 
 # Contractions, digits of several scripts, runs of white space, controls, joiners, marks, right-to-left text, private
 # and unassigned code points, mixed scripts, text that spells a byte or a special token, long runs of one character.
@@ -87,15 +87,15 @@ def load_encoder(path: str, special: bool = False) -> Encoder:
     return encoder_of(files.read_json(path), special)
 
 
-def encoder_of(document: dict[str, Any], special: bool = False) -> Encoder:
-    """The encoder of a `tokenizer.json` document."""
-    text = json.dumps(document, ensure_ascii=False)
+def encoder_of(tokenizer_json: TokenizerJson, special: bool = False) -> Encoder:
+    """The encoder of a `tokenizer.json`."""
+    text = json.dumps(tokenizer_json, ensure_ascii=False)
     tokenizer = Tokenizer.from_str(text)
     tokenizer.encode_special_tokens = not special
     tokenizer.no_padding()
     tokenizer.no_truncation()
     exact = Encoder(tokenizer, None, special)
-    added = [token["content"] for token in document["added_tokens"]]
+    added = [token["content"] for token in tokenizer_json["added_tokens"]]
     probes = [*PROBES, *added, "中" + "".join(added) + "a "]
     try:
         fast = Encoder(tokenizer, fastokens.Tokenizer.from_json_str(text), special)

@@ -9,24 +9,23 @@ import functools
 import itertools
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from tokenizer_training.algorithms import ALGORITHMS, QWEN_PATTERN, TokenizerJson, byte_characters, byte_token, split_by
+from tokenizer_training.cells import NONE, Int32, Int64, words_in_cells
 from tokenizer_training.count import SCHEMA, count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import CL100K_PATTERN, is_byte_level, token_bytes
-from tokenizer_training.forms import FORMS, QWEN_PATTERN, Document, byte_characters, byte_token, split_by
 from tokenizer_training.learn import Allowed, Learner, Progress
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.prune import prune
 
 RUNS = pa.schema([("run", pa.large_binary()), ("count", pa.int64())])
-# Characters rarer than the rest of this share of all Han characters stay spelt in bytes; Baichuan 2's coverage.
-COVERAGE = 0.9999
-# Cells of what cannot be merged.
-_NONE = np.int32(-(2**31))
 
 # Unified ideographs with their extensions and compatibility forms, and the iteration mark: what is written in Chinese.
 HAN_RANGES = (
@@ -63,7 +62,11 @@ def _han_prefixes() -> frozenset[bytes]:
 
 @functools.cache
 def is_chinese(token: bytes) -> bool:
-    """Whether a token is whole Han characters, or the first bytes of what can only be one."""
+    """Whether a token is whole Han characters, or the first bytes of what can only be one.
+
+    >>> is_chinese("中国".encode()), is_chinese("中a".encode()), is_chinese("中".encode()[:2])
+    (True, False, True)
+    """
     try:
         text = token.decode()
     except UnicodeDecodeError:
@@ -141,28 +144,52 @@ def _sum_runs(tables: list[pa.Table]) -> pa.Table:
     return summed.rename_columns({"count_sum": "count"}).select(RUNS.names).cast(RUNS)
 
 
+class _Runs(NamedTuple):
+    """Runs of tokens, as kernels read a table of `RUNS`.
+
+    Attributes:
+        ids: the tokens of all runs, one run after another.
+        offsets: where each run starts in `ids`, and where the last one ends; shape (runs + 1,).
+        counts: how often each run occurs; shape (runs,).
+    """
+
+    ids: npt.NDArray[np.uint32]
+    offsets: Int64
+    counts: Int64
+
+
+class _Fallback(NamedTuple):
+    """How characters are spelt in bytes.
+
+    Attributes:
+        byte_of: for each id, the byte that it stands for as a byte fallback, or -1.
+        character_ids: for each code point, its new symbol, or -1; shape (0x110000,).
+    """
+
+    byte_of: Int32
+    character_ids: Int32
+
+
 @numba.njit(cache=True, nogil=True)
-def _lay_out_runs(
-    ids: npt.NDArray[np.uint32],
-    offsets: npt.NDArray[np.int64],
-    lengths: npt.NDArray[np.int32],
-    byte_of: npt.NDArray[np.int32],
-    character_ids: npt.NDArray[np.int32],
-    cells: npt.NDArray[np.int32],
-    starts: npt.NDArray[np.int64],
-) -> int:
-    """Write runs of tokens as the cells of a `Learner`, one for each byte; returns how many cells were used.
+def _lay_out_runs(runs: _Runs, lengths: Int32, fallback: _Fallback, cells: Int32, starts: Int64) -> int:
+    """Write runs of tokens into cells, one for each byte; returns how many cells were used.
 
     Bytes that a character fell back to become the character's new symbol, or cannot be merged.
+
+    Args:
+        runs: the runs.
+        lengths: how many cells each symbol takes.
+        fallback: how characters are spelt in bytes.
+        cells, starts: filled, see `cells.Words`.
     """
     at = 1
-    for run in range(len(offsets) - 1):
+    for run in range(len(runs.counts)):
         starts[run] = at
-        position = offsets[run]
-        stop = offsets[run + 1]
+        position = runs.offsets[run]
+        stop = runs.offsets[run + 1]
         while position < stop:
-            symbol = int(ids[position])
-            first = int(byte_of[symbol])
+            symbol = int(runs.ids[position])
+            first = int(fallback.byte_of[symbol])
             position += 1
             length = int(lengths[symbol])
             if first >= 0:
@@ -171,31 +198,31 @@ def _lay_out_runs(
                 if more > 0 and position + more <= stop:
                     code_point = first & (0x3F >> more)
                     for _ in range(more):
-                        code_point = code_point << 6 | (int(byte_of[ids[position]]) & 0x3F)
+                        code_point = code_point << 6 | (int(fallback.byte_of[runs.ids[position]]) & 0x3F)
                         position += 1
-                    symbol = int(character_ids[code_point])
+                    symbol = int(fallback.character_ids[code_point])
                 length = 1 + more
             if symbol >= 0:
                 cells[at] = symbol
                 if length > 1:
                     cells[at + length - 1] = ~symbol
             at += length
-        cells[at] = _NONE
+        cells[at] = NONE
         at += 1
-    starts[len(offsets) - 1] = at
+    starts[len(runs.counts)] = at
     return at
 
 
 def extend(
-    tokenizer: Document,
+    tokenizer: TokenizerJson,
     runs: pa.Table,
     size: int,
     *,
-    min_frequency: int = 2,
+    min_frequency: int = TrainingOptions.min_frequency,
     allowed: Allowed = is_chinese,
-    coverage: float = COVERAGE,
+    coverage: float = TrainingOptions.coverage,
     progress: Progress | None = None,
-) -> Document:
+) -> TokenizerJson:
     """A tokenizer with more tokens: those it had keep their ids, the new ones take the lowest that are free.
 
     Each new token has one merge that makes it of two older entries. With byte fallback, characters that the base spells
@@ -218,33 +245,33 @@ def extend(
         spelt[number] if number in spelt and byte_of[number] < 0 else b"\xff%d" % number
         for number in range(highest + 1)
     ]
-    ids, offsets = _run_ids(runs)
-    counts = runs.column("count").to_numpy()
-    characters = _new_characters(ids, offsets, counts, byte_of, coverage, min_frequency, allowed)[:size]
+    flat = _flat(runs)
+    characters = _new_characters(flat, byte_of, coverage, min_frequency, allowed)[:size]
     character_ids = np.full(0x110000, -1, np.int32)
     for number, character in enumerate(characters, len(symbols)):
         character_ids[ord(character)] = number
     symbols += [character.encode() for character in characters]
     lengths = np.array([len(spelt.get(number, b"?")) for number in range(highest + 1)], np.int32)
     lengths = np.concatenate([lengths, np.array([len(symbol) for symbol in symbols[highest + 1 :]], np.int32)])
-    cells = np.full(int(lengths[ids].sum()) + len(runs) + 2, _NONE, np.int32)
+    cells = np.full(int(lengths[flat.ids].sum()) + len(runs) + 2, NONE, np.int32)
     starts = np.zeros(len(runs) + 1, np.int64)
-    used = _lay_out_runs(ids, offsets, lengths, byte_of, character_ids, cells, starts)
-    learner = Learner(symbols, cells[: used + 1], starts, counts, lengths)
+    used = _lay_out_runs(flat, lengths, _Fallback(byte_of, character_ids), cells, starts)
+    learner = Learner(symbols, words_in_cells(cells[: used + 1], starts, flat.counts), lengths)
     learner.learn(highest + 1 + size, min_frequency=min_frequency, allowed=allowed, progress=progress)
     return _with_tokens(tokenizer, learner, highest + 1)
 
 
-def _run_ids(runs: pa.Table) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.int64]]:
+def _flat(runs: pa.Table) -> _Runs:
     array = runs.column("run").combine_chunks()
+    counts = runs.column("count").to_numpy()
     _, offsets, data = array.buffers()
     if not len(array):
-        return np.zeros(0, np.uint32), np.zeros(1, np.int64)
+        return _Runs(np.zeros(0, np.uint32), np.zeros(1, np.int64), counts)
     bounds = np.frombuffer(offsets, np.int64)[array.offset : array.offset + len(array) + 1] // 4
-    return np.frombuffer(data, np.uint32, int(bounds[-1])), bounds
+    return _Runs(np.frombuffer(data, np.uint32, int(bounds[-1])), bounds, counts)
 
 
-def _fallback_bytes(tokenizer: Document, highest: int) -> npt.NDArray[np.int32]:
+def _fallback_bytes(tokenizer: TokenizerJson, highest: int) -> Int32:
     """For each id, the byte that it stands for as a byte fallback, or -1."""
     byte_of = np.full(highest + 1, -1, np.int32)
     if tokenizer["model"]["byte_fallback"]:
@@ -253,54 +280,42 @@ def _fallback_bytes(tokenizer: Document, highest: int) -> npt.NDArray[np.int32]:
     return byte_of
 
 
-def _new_characters(
-    ids: npt.NDArray[np.uint32],
-    offsets: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    byte_of: npt.NDArray[np.int32],
-    coverage: float,
-    min_frequency: int,
-    allowed: Allowed,
-) -> list[str]:
+def _new_characters(runs: _Runs, byte_of: Int32, coverage: float, min_frequency: int, allowed: Allowed) -> list[str]:
     """The characters spelt in bytes that reach the coverage, the most frequent first."""
     if not (byte_of >= 0).any():
         return []
-    frequency = _fallback_characters(ids, offsets, counts, byte_of)
+    frequency = _fallback_characters(runs, byte_of)
     # All other tokens of the runs are taken for one character each.
-    whole = int(np.add.reduceat((byte_of[ids] < 0).astype(np.int64), offsets[:-1]) @ counts) if len(counts) else 0
+    is_character = (byte_of[runs.ids] < 0).astype(np.int64)
+    others = int(np.add.reduceat(is_character, runs.offsets[:-1]) @ runs.counts) if len(runs.counts) else 0
     order = np.argsort(-frequency, kind="stable")[: np.count_nonzero(frequency)]
-    before = whole + np.cumsum(frequency[order]) - frequency[order]
-    chosen = order[(before < coverage * (whole + frequency.sum())) & (frequency[order] >= min_frequency)]
+    before = others + np.cumsum(frequency[order]) - frequency[order]
+    chosen = order[(before < coverage * (others + frequency.sum())) & (frequency[order] >= min_frequency)]
     return [chr(code_point) for code_point in chosen.tolist() if allowed(chr(code_point).encode())]
 
 
 @numba.njit(cache=True, nogil=True)
-def _fallback_characters(
-    ids: npt.NDArray[np.uint32],
-    offsets: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    byte_of: npt.NDArray[np.int32],
-) -> npt.NDArray[np.int64]:
+def _fallback_characters(runs: _Runs, byte_of: Int32) -> Int64:
     """How often each code point is spelt in bytes, shape (0x110000,)."""
     frequency = np.zeros(0x110000, np.int64)
-    for run in range(len(counts)):
-        position = offsets[run]
-        while position < offsets[run + 1]:
-            first = int(byte_of[ids[position]])
+    for run in range(len(runs.counts)):
+        position = runs.offsets[run]
+        while position < runs.offsets[run + 1]:
+            first = int(byte_of[runs.ids[position]])
             position += 1
             if first >= 0xC0:
                 more = 3 if first >= 0xF0 else 2 if first >= 0xE0 else 1
-                if position + more > offsets[run + 1]:
+                if position + more > runs.offsets[run + 1]:
                     break
                 code_point = first & (0x3F >> more)
                 for _ in range(more):
-                    code_point = code_point << 6 | (int(byte_of[ids[position]]) & 0x3F)
+                    code_point = code_point << 6 | (int(byte_of[runs.ids[position]]) & 0x3F)
                     position += 1
-                frequency[code_point] += counts[run]
+                frequency[code_point] += runs.counts[run]
     return frequency
 
 
-def _with_tokens(tokenizer: Document, learner: Learner, base: int) -> Document:
+def _with_tokens(tokenizer: TokenizerJson, learner: Learner, base: int) -> TokenizerJson:
     """The tokenizer with what a learner added to `base` symbols, at the lowest free ids."""
     model = tokenizer["model"]
     characters = byte_characters()
@@ -321,14 +336,14 @@ def _with_tokens(tokenizer: Document, learner: Learner, base: int) -> Document:
 
 
 def learn_from(
-    tokenizer: Document,
+    tokenizer: TokenizerJson,
     texts: Iterable[pa.Array],
     size: int,
     *,
     allowed: Allowed = is_chinese,
-    min_frequency: int = 2,
+    min_frequency: int = TrainingOptions.min_frequency,
     progress: Progress | None = None,
-) -> Document:
+) -> TokenizerJson:
     """The tokenizer extended by what occurs in texts; the options are those of `extend`.
 
     Raises:
@@ -340,7 +355,7 @@ def learn_from(
         raise ValueError("this tokenizer splits between Han characters before it encodes: Chinese tokens cannot apply")
     if pattern_of(tokenizer) in (QWEN_PATTERN, CL100K_PATTERN):
         # They differ in digits only, which no new token holds.
-        counts = count_pretokens(texts, FORMS["byte_level"])
+        counts = count_pretokens(texts, ALGORITHMS["byte_level"])
     elif allowed is is_chinese:
         # Runs of Han are never split: they need no pre-tokens.
         once = ([array.fill_null("").cast(pa.large_string()), np.ones(len(array), np.int64)] for array in texts)
@@ -351,37 +366,40 @@ def learn_from(
     return extend(tokenizer, runs, size, allowed=allowed, min_frequency=min_frequency, progress=progress)
 
 
-def pattern_of(tokenizer: Document) -> str | None:
+def pattern_of(tokenizer: TokenizerJson) -> str | None:
     """The regular expression that a tokenizer splits by, if it does so by one."""
     pre_tokenizer = tokenizer["pre_tokenizer"] or {}
     (first, *_) = pre_tokenizer.get("pretokenizers", [pre_tokenizer])
     return first.get("pattern", {}).get("Regex")
 
 
-def mergeable(tokenizer: Document, allowed: Allowed) -> npt.NDArray[np.bool_]:
+def mergeable(tokenizer: TokenizerJson, allowed: Allowed) -> npt.NDArray[np.bool_]:
     """For each id, whether it may be part of a token that fits the rule."""
     spelt = token_bytes(tokenizer)
     highest = max([*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])])
     return np.array([number in spelt and can_be_part(spelt[number], allowed) for number in range(highest + 1)])
 
 
-def word_runs(tokenizer: Document, words: Mapping[str, int]) -> pa.Table:
+def word_runs(tokenizer: TokenizerJson, words: Mapping[str, int]) -> pa.Table:
     """The runs of a user's words with their frequencies, for `extend`.
 
     Words that the base splits before it encodes are left out, since no token can span them, and those it has already.
     """
     encoder = encoder_of(tokenizer)
-    whole = {word: count for word, count in words.items() if len(_pretokens(encoder, word)) == 1}
-    encoded = zip(whole.values(), encoder.encode_batch(list(whole)), strict=True)
+    unsplit = {word: count for word, count in words.items() if len(_pretokens(encoder, word)) == 1}
+    encoded = zip(unsplit.values(), encoder.encode_batch(list(unsplit)), strict=True)
     runs = [(ids.tobytes(), count) for count, ids in encoded if len(ids) > 1]
     return _sum_runs([pa.table([[run for run, _ in runs], [count for _, count in runs]], schema=RUNS)])
 
 
 def read_words(content: str) -> dict[str, int]:
-    """A word list: a word, a tab and its frequency a line, as Qwen's; normalised to NFC.
+    """A word list: a word, a tab and its frequency a line, as Qwen's; normalized to NFC.
 
     Raises:
         ValueError: naming the first line that is not so.
+
+    >>> read_words("机器学习\\t9\\ncafe\\u0301\\t2\\n")
+    {'机器学习': 9, 'café': 2}
     """
     words: dict[str, int] = {}
     for number, line in enumerate(content.splitlines(), 1):
@@ -402,7 +420,7 @@ def _pretokens(encoder: Encoder, text: str) -> list[str]:
     return [piece for piece, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
 
-def with_single_digits(tokenizer: Document) -> Document:
+def with_single_digits(tokenizer: TokenizerJson) -> TokenizerJson:
     """Qwen's variant of cl100k: without the tokens of several digits, ids close up, and digits stand alone.
 
     Raises:

@@ -1,8 +1,8 @@
-"""Tokenizers of others as `tokenizer.json` documents: tiktoken ranks and SentencePiece models.
+"""Tokenizers of others as `tokenizer.json`: tiktoken ranks and SentencePiece models.
 
-All else in this package works on such documents, so that a base to extend or a rival to compare with may come from
-anywhere. Both formats merge any two neighbours that spell an entry, the best entry first: so each entry gets a merge
-for every way to split it in two.
+All else in this package works on that, so that a base to extend or a rival to compare with may come from anywhere. Both
+formats merge any two neighbours that spell an entry, the best entry first: so each entry gets a merge for every way to
+split it in two.
 """
 
 import base64
@@ -12,16 +12,17 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datapipe.store import files
-from tokenizer_training.forms import (
+from tokenizer_training import sentencepiece_model
+from tokenizer_training.algorithms import (
     BYTE_LEVEL,
     QWEN_PATTERN,
     SENTENCEPIECE_SPACE,
-    Document,
+    TokenizerJson,
     added_token,
     bpe,
     byte_characters,
-    document,
     split_by,
+    tokenizer_json,
 )
 
 CL100K_PATTERN = QWEN_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
@@ -47,15 +48,15 @@ SPECIAL_TOKENS = {
 }
 
 
-def read_tokenizer(path: str, pattern: str | None = None) -> Document:
-    """The `tokenizer.json` document of a tokenizer file.
+def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
+    """The `tokenizer.json` of a tokenizer file.
 
     Args:
         path: a `tokenizer.json`, a folder with one, a `.tiktoken` file of ranks, or a SentencePiece `.model` (BPE).
         pattern: the regular expression of a `.tiktoken` file whose name is not in `PATTERNS`.
 
     Raises:
-        ValueError: if the file is of none of these kinds, or needs a pattern.
+        ValueError: if the file is none of these, or needs a pattern.
     """
     name = pathlib.PurePath(path)
     if name.suffix == ".tiktoken":
@@ -75,13 +76,22 @@ def read_tokenizer(path: str, pattern: str | None = None) -> Document:
 
 
 def read_ranks(content: bytes) -> dict[bytes, int]:
-    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank."""
+    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank.
+
+    >>> read_ranks(b"dGhl 7\\n5Lit 8\\n") == {b"the": 7, "中".encode(): 8}
+    True
+    """
     pairs = (line.split() for line in content.splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 
 def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]:
-    """For each token in order, the ways to split it into two entries, by their ids."""
+    """For each token in order, the ways to split it into two entries, by their ids.
+
+    >>> ids = {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}
+    >>> all_merges(ids, ids)
+    [['a', 'b'], ['b', 'a'], ['a', 'ba'], ['ab', 'a']]
+    """
     merges = []
     for token in tokens:
         lefts = (token[:cut] for cut in range(1, len(token)) if token[:cut] in ids)
@@ -90,8 +100,8 @@ def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]
     return merges
 
 
-def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int]) -> Document:
-    """The document of tiktoken ranks: the same ids for the same text.
+def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping[str, int]) -> TokenizerJson:
+    """The `tokenizer.json` of tiktoken ranks: the same ids for the same text.
 
     Args:
         ranks: each token's id, which is also its rank.
@@ -105,34 +115,31 @@ def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping
     model = bpe(vocabulary, all_merges(vocabulary, vocabulary), ignore_merges=True)
     added = [added_token(token, number) for token, number in special_tokens.items()]
     pre_tokenizer = {"type": "Sequence", "pretokenizers": [split_by(pattern), BYTE_LEVEL]}
-    return document(model, added, pre_tokenizer, BYTE_LEVEL)
+    return tokenizer_json(model, added, pre_tokenizer, BYTE_LEVEL)
 
 
-def from_sentencepiece(content: bytes) -> Document:
-    """The document of a SentencePiece BPE model with the identity normaliser: the same ids for the same text.
+def from_sentencepiece(content: bytes) -> TokenizerJson:
+    """The `tokenizer.json` of a SentencePiece BPE model with the identity normalizer: the same ids for the same text.
 
     Raises:
-        ValueError: if the model is no BPE, or changes the text before it encodes.
+        ValueError: if it is no model, or no BPE, or changes the text before it encodes.
     """
-    # Imported here: a second that only readers of such files need to spend.
-    from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
-
-    model = sentencepiece_model.ModelProto.FromString(content)
+    model = sentencepiece_model.parse_model(content)
     trainer, normalizer = model.trainer_spec, model.normalizer_spec
-    if trainer.model_type != trainer.BPE:
-        raise ValueError("a SentencePiece model must be of the kind BPE")
+    if trainer.model_type != sentencepiece_model.BPE:
+        raise ValueError("a SentencePiece model must be of the type BPE")
     if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces:
-        raise ValueError("a SentencePiece model must not normalise: its precompiled charsmap must be empty")
+        raise ValueError("a SentencePiece model must not normalization: its precompiled charsmap must be empty")
     vocabulary = {piece.piece: number for number, piece in enumerate(model.pieces)}
-    kinds = sentencepiece_model.ModelProto.SentencePiece
-    normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == kinds.NORMAL]
+    normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == sentencepiece_model.NORMAL]
     normal.sort(key=lambda item: -item[1])
     merges = all_merges({piece: vocabulary[piece] for piece, _ in normal}, [piece for piece, _ in normal])
-    unknown = next(piece.piece for piece in model.pieces if piece.type == kinds.UNKNOWN)
+    unknown = next((piece.piece for piece in model.pieces if piece.type == sentencepiece_model.UNKNOWN), None)
+    user_defined = sentencepiece_model.USER_DEFINED
     added = [
-        added_token(piece.piece, number, special=piece.type != kinds.USER_DEFINED)
+        added_token(piece.piece, number, special=piece.type != user_defined)
         for number, piece in enumerate(model.pieces)
-        if piece.type in (kinds.CONTROL, kinds.UNKNOWN, kinds.USER_DEFINED)
+        if piece.type in (sentencepiece_model.CONTROL, sentencepiece_model.UNKNOWN, user_defined)
     ]
     space = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
     prefix = [{"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}] if normalizer.add_dummy_prefix else []
@@ -143,7 +150,7 @@ def from_sentencepiece(content: bytes) -> Document:
     ]
     if prefix:
         decoders.append({"type": "Strip", "content": " ", "start": 1, "stop": 0})
-    return document(
+    return tokenizer_json(
         bpe(vocabulary, merges, unk_token=unknown, fuse_unk=True, byte_fallback=trainer.byte_fallback),
         added,
         None,
@@ -152,7 +159,7 @@ def from_sentencepiece(content: bytes) -> Document:
     )
 
 
-def token_bytes(tokenizer: Document) -> dict[int, bytes]:
+def token_bytes(tokenizer: TokenizerJson) -> dict[int, bytes]:
     """The bytes that each entry of the model stands for; added tokens, which stand for no text, are left out.
 
     A `<0xNN>` of a model with byte fallback is that byte, and "▁" of a SentencePiece model is a space.
@@ -173,6 +180,6 @@ def token_bytes(tokenizer: Document) -> dict[int, bytes]:
     return spelt
 
 
-def is_byte_level(tokenizer: Document) -> bool:
+def is_byte_level(tokenizer: TokenizerJson) -> bool:
     """Whether the entries are spelt in the characters that stand for bytes."""
     return '"ByteLevel"' in json.dumps([tokenizer["pre_tokenizer"], tokenizer["decoder"]])

@@ -19,9 +19,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.store import files
+from tokenizer_training.algorithms import SENTENCEPIECE_SPACE, TokenizerJson, byte_characters, byte_token
 from tokenizer_training.encode import Encoder
 from tokenizer_training.formats import is_byte_level
-from tokenizer_training.forms import SENTENCEPIECE_SPACE, Document, byte_characters, byte_token
 
 ID_MAP = pa.schema([("old", pa.int32()), ("new", pa.int32())])
 # The matrices with a row for each entry, in the models of LLaMA, Qwen, Baichuan, GPT-2, ChatGLM and their kin.
@@ -36,7 +36,7 @@ VOCABULARY_TENSORS = (
 )
 
 
-def unused_ids(tokenizer: Document, encoder: Encoder, texts: Iterable[pa.Array]) -> list[int]:
+def unused_ids(tokenizer: TokenizerJson, encoder: Encoder, texts: Iterable[pa.Array]) -> list[int]:
     """The entries that no text is encoded to, added tokens excepted, in order."""
     used = np.zeros(_size(tokenizer), bool)
     for array in texts:
@@ -46,12 +46,12 @@ def unused_ids(tokenizer: Document, encoder: Encoder, texts: Iterable[pa.Array])
     return [number for number in sorted(tokenizer["model"]["vocab"].values()) if not used[number]]
 
 
-def _size(tokenizer: Document) -> int:
+def _size(tokenizer: TokenizerJson) -> int:
     ids = [*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])]
     return max(ids) + 1
 
 
-def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArray[np.int32]]:
+def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson, npt.NDArray[np.int32]]:
     """The tokenizer without some entries; those left keep their order, with ids from 0 on.
 
     Kept all the same are the entries that a kept one is made of on the way, the unknown token, and what all text can be
@@ -80,7 +80,7 @@ def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArr
     names = {name: vocabulary[name] for name in kept}
     names |= {name: number for name, number in added.items() if number not in dropped}
     old = np.array(sorted(set(names.values())), np.int32)
-    new = {int(number): place for place, number in enumerate(old)}
+    new = {int(number): position for position, number in enumerate(old)}
     return {
         **tokenizer,
         "added_tokens": [
@@ -96,7 +96,12 @@ def prune(tokenizer: Document, drop: Iterable[int]) -> tuple[Document, npt.NDArr
 
 
 def ancestors(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
-    """The symbols of an entry, and the entries merged on the way to it; none if merges do not lead to it."""
+    """The symbols of an entry, and the entries merged on the way to it; none if merges do not lead to it.
+
+    >>> ranks = {("b", "c"): 0, ("a", "b"): 1, ("a", "bc"): 2}
+    >>> sorted(ancestors("abc", ranks)), sorted(ancestors("abd", ranks))
+    (['a', 'abc', 'b', 'bc', 'c'], [])
+    """
     parts = list(name)
     made = set(parts)
     while len(parts) > 1:

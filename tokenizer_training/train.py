@@ -1,192 +1,141 @@
 """Trains a tokenizer on a corpus: counts by many workers, merges on one, Chinese on top, one `tokenizer.json`."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
+from datapipe.checks import ColumnOption
+from datapipe.stage import ProductStage, write_notes
 from datapipe.store import files
-from datapipe.store.corpus import Part
+from datapipe.store.corpus import Part, PartKind
 from datapipe.text.characters import text_buffers
 from tokenizer_training import learn
-from tokenizer_training.count import SCHEMA, CountPretokens, read_counts, split
-from tokenizer_training.extend import is_chinese
-from tokenizer_training.forms import (
-    CHATML,
-    FORMS,
+from tokenizer_training.algorithms import (
+    ALGORITHMS,
     SENTENCEPIECE_SPACE,
-    Document,
-    Form,
-    Name,
+    TokenizerJson,
     byte_alphabet,
-    check_special_tokens,
+    from_tokens,
     is_piece,
-    tokenizer_json,
 )
-
-# LLaMA 0.99995, Baichuan 2 0.9999 of all characters; the rest is spelt in bytes.
-COVERAGE = 0.9999
+from tokenizer_training.count import SCHEMA, CountPretokens, read_counts
+from tokenizer_training.extend import is_chinese
+from tokenizer_training.options import TrainingOptions
 
 
 @dataclasses.dataclass(eq=False)
-class TrainTokenizer(beam.PTransform):
+class TrainTokenizer(TrainingOptions, ProductStage):
     """Learns a tokenizer from the kept text of all parts and writes `tokenizer.json` into its folder.
 
-    Takes parts; gives one dict: what was asked for and what came of it.
+    Takes parts; gives one dict: what was asked for and what came of it. `summary.json` and the counts, in `counts/`,
+    lie beside `tokenizer.json`. Its options are those of `TrainingOptions`, and:
 
     Attributes:
-        vocabulary: how many entries to learn on the whole corpus, special tokens and bytes included.
-        chinese: how many more entries to learn for Chinese on top; they leave text without Han exactly as it was.
-        form: "byte_fallback" (characters, and bytes for rare ones: LLaMA, Baichuan) or "byte_level" (bytes: Qwen).
-        min_frequency: a pair that occurs less often is not merged.
-        max_token_length: the longest token, in characters for byte_fallback and bytes for byte_level. (HuggingFace's
-            option of that name allows one less.)
-        coverage: for byte_fallback, the share of the corpus' characters that get an entry of their own.
-        alphabet: for byte_fallback, characters that get an entry however rare.
-        required_tokens: strings that become one token each, wherever they stand alone as a pre-token.
-        special_tokens: entries that no text is encoded to, ids from 0.
-        sample_threshold: how rare pre-tokens are sampled; see `CountPretokens`. 1 = exact.
-        weight: the column that says how often a document counts, such as `mixture_copies`; "" for once.
-        folder: where the files go: `tokenizer.json`, `summary.json`, and the counts in `counts/`.
+        weight_column: the column that says how often a document counts, such as `mixture_copies`; "" for once.
     """
 
-    vocabulary: int = 32000
-    chinese: int = 8000
-    form: Name = "byte_fallback"
-    min_frequency: int = 2
-    max_token_length: int = 32
-    coverage: float = COVERAGE
-    alphabet: str = ""
-    required_tokens: list[str] = dataclasses.field(default_factory=list)
-    special_tokens: list[str] = dataclasses.field(default_factory=lambda: list(CHATML))
-    sample_threshold: int = 10
-    weight: str = ""
-    folder: str = ""
+    weight_column: ColumnOption = ""
+    folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "tokenizer"
-    version: ClassVar[int] = 1
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    reads: ClassVar[tuple[str, ...]] = ("text",)
 
     def __post_init__(self) -> None:
-        super().__init__()
-        if self.form not in FORMS:
-            raise ValueError(f"tokenizer: form must be one of {sorted(FORMS)}, got {self.form!r}")
-        least = len(self.special_tokens) + 256
-        if self.vocabulary < least:
-            raise ValueError(
-                f"tokenizer: vocabulary must hold the special tokens and 256 bytes, at least {least}, "
-                f"got {self.vocabulary!r}"
-            )
-        for field, smallest in (("chinese", 0), ("min_frequency", 1), ("max_token_length", 1), ("sample_threshold", 1)):
-            if getattr(self, field) < smallest:
-                raise ValueError(f"tokenizer: {field} must be at least {smallest}, got {getattr(self, field)!r}")
-        if not 0 < self.coverage <= 1:
-            raise ValueError(f"tokenizer: coverage must be above 0 and at most 1, got {self.coverage!r}")
-        check_special_tokens(self.special_tokens, FORMS[self.form])
-        check_required_tokens(self.required_tokens, FORMS[self.form])
-        if self.weight:
-            self.reads = ("text", self.weight)  # type: ignore[misc]
+        """Check the options.
+
+        Raises:
+            ValueError: naming the stage, the option and its value.
+        """
+        ProductStage.__post_init__(self)
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
         return (
             parts
-            | "CountPretokens" >> CountPretokens(self.form, self.folder, self.sample_threshold, self.weight)
+            | "CountPretokens" >> CountPretokens(self, self.folder, self.weight_column)
             | "Gather" >> beam.combiners.ToList()
-            | "Learn" >> beam.Map(_train, self).with_output_types(dict[str, Any])
+            | "Learn" >> beam.Map(_train, self, self.folder).with_output_types(dict[str, Any])
         )
 
 
-def _train(paths: list[str], options: TrainTokenizer) -> dict[str, Any]:
+def _train(paths: list[str], options: TrainingOptions, folder: str) -> dict[str, Any]:
     """Learn from the files of counts, write the tokenizer, and say what it became."""
     counts = read_counts(paths)
-    document = train(
-        counts,
-        FORMS[options.form],
-        vocabulary=options.vocabulary,
-        chinese=options.chinese,
-        min_frequency=options.min_frequency,
-        max_token_length=options.max_token_length,
-        coverage=options.coverage,
-        alphabet=options.alphabet,
-        required_tokens=options.required_tokens,
-        special_tokens=options.special_tokens,
-    )
-    files.remove(files.join(options.folder, "spill"))
-    files.make_folder(options.folder)
-    files.write_json(files.join(options.folder, "tokenizer.json"), document)
+    tokenizer = train(counts, options)
+    files.remove(files.join(folder, "spill"))
+    files.make_folder(folder)
+    files.write_json(files.join(folder, "tokenizer.json"), tokenizer)
     summary: dict[str, Any] = {
-        "form": options.form,
+        "algorithm": options.algorithm,
         "vocabulary_asked": options.vocabulary + options.chinese,
-        "vocabulary": len(document["model"]["vocab"]),
-        "merges": len(document["model"]["merges"]),
+        "vocabulary": len(tokenizer["model"]["vocab"]),
+        "merges": len(tokenizer["model"]["merges"]),
         "pretokens": int(np.sum(counts.column("count").to_numpy())),
         "distinct_pretokens": len(counts),
     }
-    files.write_json(files.join(options.folder, "summary.json"), summary)
+    files.write_json(files.join(folder, "summary.json"), summary)
     note = "a vocabulary of {vocabulary:,} entries from {distinct_pretokens:,} distinct pre-tokens"
     if summary["vocabulary"] < summary["vocabulary_asked"]:
         note += "; the corpus has no more than that of the {vocabulary_asked:,} asked for"
-    files.write_json(files.join(options.folder, "notes.json"), [note.format(**summary)])
+    write_notes(folder, [note.format(**summary)])
     return summary
 
 
-def train(
-    counts: pa.Table,
-    form: Form,
-    *,
-    vocabulary: int = 32000,
-    chinese: int = 8000,
-    min_frequency: int = 2,
-    max_token_length: int = 32,
-    coverage: float = COVERAGE,
-    alphabet: str = "",
-    required_tokens: Sequence[str] = (),
-    special_tokens: Sequence[str] = CHATML,
-    progress: learn.Progress | None = None,
-) -> Document:
-    """Learn a tokenizer from pre-token counts; the options are those of `TrainTokenizer`.
+def train(counts: pa.Table, options: TrainingOptions, progress: learn.Progress | None = None) -> TokenizerJson:
+    """Learn a tokenizer from pre-token counts.
 
     Args:
-        counts: a table of `count.SCHEMA`.
-        form: by whose pattern the pre-tokens were counted.
+        counts: a table of `count.SCHEMA`, split by the algorithm's pattern.
+        options: what to learn.
         progress: see `Learner.learn`.
     """
-    by_character = form.name == "byte_fallback"
+    algorithm = ALGORITHMS[options.algorithm]
+    by_character = algorithm.name == "byte_fallback"
     # What the learner does not see: the special tokens, and the bytes that characters fall back to.
-    room = vocabulary - len(special_tokens) - 256 * by_character
+    capacity = options.vocabulary - len(options.special_tokens) - 256 * by_character
     if by_character:
-        symbols = character_alphabet(counts, coverage, alphabet + "".join(required_tokens), room)
+        always = options.alphabet + "".join(options.required_tokens)
+        symbols = character_alphabet(counts, options.coverage, always, capacity)
     else:
         symbols = byte_alphabet()
     # Required tokens take part as words that occur once, so that the learner splits them as it does all others.
-    required = pa.table([required_tokens, np.ones(len(required_tokens), np.int64)], schema=SCHEMA)
+    required = pa.table([options.required_tokens, np.ones(len(options.required_tokens), np.int64)], schema=SCHEMA)
     words = pa.concat_tables([required, counts])
     numbers = words.column("count").to_numpy()
     learner = learn.start(words.column("word"), numbers, symbols, by_character=by_character)
-    rules: dict[str, Any] = {"min_frequency": min_frequency, "max_length": max_token_length, "progress": progress}
+    rules: dict[str, Any] = {
+        "min_frequency": options.min_frequency,
+        "max_length": options.max_token_length,
+        "progress": progress,
+    }
     # The more is learnt, the fewer merges the required tokens still need.
-    while (size := room - learner.merges_needed(len(required))) > len(learner.tokens):
+    while (size := capacity - learner.merges_needed(len(required))) > len(learner.tokens):
         before = len(learner.tokens)
         learner.learn(size, allowed=is_piece if by_character else None, **rules)
         if len(learner.tokens) == before:
             break
     learner.merge_words(len(required))
-    learner.learn(len(learner.tokens) + chinese, allowed=is_chinese, **rules)
-    return tokenizer_json(form, learner.tokens, learner.merges, special_tokens)
+    learner.learn(len(learner.tokens) + options.chinese, allowed=is_chinese, **rules)
+    return from_tokens(algorithm, learner.tokens, learner.merges, options.special_tokens)
 
 
-def character_alphabet(counts: pa.Table, coverage: float, required: str, room: int) -> list[bytes]:
+def character_alphabet(counts: pa.Table, coverage: float, required: str, max_characters: int) -> list[bytes]:
     """The most frequent characters that make up a share of all, and some required ones, in order of code points.
 
     Args:
         counts: a table of `count.SCHEMA`.
         coverage: the share.
         required: characters to take first.
-        room: how many characters there may be.
+        max_characters: how many characters there may be.
     """
     totals = learn.character_counts(*text_buffers(counts.column("word")), counts.column("count").to_numpy())
     # SentencePiece's sign for a space: as a symbol of its own it would make the tokenizer impossible to express there.
@@ -195,16 +144,4 @@ def character_alphabet(counts: pa.Table, coverage: float, required: str, room: i
     cumulative = np.cumsum(totals[order])
     needed = int(np.searchsorted(cumulative, coverage * cumulative[-1])) + 1 if len(order) else 0
     chosen = dict.fromkeys([*map(ord, required), *order[:needed].tolist()])
-    return [chr(code_point).encode() for code_point in sorted([*chosen][:room])]
-
-
-def check_required_tokens(required_tokens: Sequence[str], form: Form) -> None:
-    """Refuse required tokens that the pattern would split, since no token spans two pre-tokens.
-
-    Raises:
-        ValueError: naming the first such token and its pieces.
-    """
-    for token in required_tokens:
-        if required_tokens.count(token) > 1 or SENTENCEPIECE_SPACE in token or len(split(token, form)) != 1:
-            pieces = split(token, form)
-            raise ValueError(f"tokenizer: required_tokens: {token!r} is given twice or cannot be one token: {pieces}")
+    return [chr(code_point).encode() for code_point in sorted([*chosen][:max_characters])]

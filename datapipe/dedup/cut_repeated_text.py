@@ -7,16 +7,21 @@ import dataclasses
 from collections.abc import Iterable
 from typing import ClassVar
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.store.corpus import append_columns
+from datapipe.checks import Count
+from datapipe.dedup.repeated_text import Unit
+from datapipe.stage import DocumentStage
 
 
 def without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
-    """A text without some spans of it, which may overlap; if there are any, without white space at its ends too."""
+    """A text without some spans of it, which may overlap; if there are any, without white space at its ends too.
+
+    >>> without(b"home | about\\nThe story.\\nhome | about\\n", [(0, 13), (24, 37)])
+    b'The story.'
+    """
     spans = sorted(spans)
     if not spans:
         return text
@@ -30,7 +35,7 @@ def without(text: bytes, spans: Iterable[tuple[int, int]]) -> bytes:
 
 
 @dataclasses.dataclass(eq=False)
-class CutRepeatedText(beam.PTransform):
+class CutRepeatedText(DocumentStage):
     """Cut the repeated spans out of each text; a document with too little left is removed and keeps its text.
 
     No stage between this one and `repeated_text` may change the text. One that removes documents there may take the
@@ -41,25 +46,22 @@ class CutRepeatedText(beam.PTransform):
         units: cut spans of these units only, see `datapipe.dedup.repeated_text.UNITS`; none: of all.
     """
 
-    min_characters: int = 1
-    units: list[str] | None = None
+    min_characters: Count = 1
+    units: list[Unit] | None = None
 
     name: ClassVar[str] = "cut_repeated_text"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text", "repeated_text_spans")
-    of_this_text: ClassVar[tuple[str, ...]] = ("repeated_text_spans",)
+    offsets_into_text: ClassVar[tuple[str, ...]] = ("repeated_text_spans",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),
             ("cut_repeated_text_characters", pa.uint32()),
-            ("cut_repeated_text_removed", pa.string()),
+            ("cut_repeated_text_reason", pa.string()),
         ]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.min_characters < 1:
-            raise ValueError(f"cut_repeated_text: min_characters must be at least 1, got {self.min_characters!r}")
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", "repeated_text_spans")
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The text that stays, how many characters went, and the reason where the document goes."""
@@ -90,6 +92,3 @@ class CutRepeatedText(beam.PTransform):
             ],
             schema=self.writes,
         )
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -13,20 +13,22 @@ Chinese characters. Where meaning counts, name a sentence-transformers model. `b
 import dataclasses
 import functools
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from datapipe.mix.mixture import dither, seeded_hash
+from datapipe.checks import Count, FilesOption, Seed
+from datapipe.extras import check_extra, load_extra
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, append_columns
+from datapipe.store.corpus import Corpus, Part
+from datapipe.text.bit_mixing import golden_fold, murmur64, seeded_hash, uniform_draw
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.shingles import IN_WORD, MODIFIER, SEPARATOR, WHOLE, mix, token_table
+from datapipe.text.shingles import BASE, IN_WORD, MODIFIER, SEPARATOR, WHOLE, extend_token, token_table
 
 HASHED_NGRAMS = "hashed_ngrams"
 # Edited copies against the nearest other page, 1,500 pages: AUC .996 en, .972 zh; with 512 dimensions .996, .975. A
@@ -34,15 +36,11 @@ HASHED_NGRAMS = "hashed_ngrams"
 HASHED_DIMENSIONS = 256
 BUCKET_BITS = 18  # 2^20 buckets changed no figure of benchmarks/embeddings.py; these fit in a core's cache
 SAMPLE = 20_000  # documents; the weight of a bucket in one document of 1,000 is then known within 22 %
-PRECISIONS = ("float32", "float16", "bfloat16")
-
-_SYMBOL = np.uint64(0x9E3779B97F4A7C15)
-_PAIR = np.uint64(0xD1342543DE82EF95)
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
 def _add(token: np.uint64, counts: npt.NDArray[np.int32], touched: npt.NDArray[np.int64], distinct: int) -> int:
-    bucket = np.int64(mix(token) >> np.uint64(64 - BUCKET_BITS))
+    bucket = np.int64(murmur64(token) >> np.uint64(64 - BUCKET_BITS))
     if counts[bucket] == 0:
         touched[distinct] = bucket
         distinct += 1
@@ -76,13 +74,12 @@ def _count(
             if state != SEPARATOR:
                 distinct = _add(token, counts, touched, distinct)
             if state == WHOLE and before:
-                distinct = _add(before * _PAIR + token, counts, touched, distinct)
+                distinct = _add(before * BASE + token, counts, touched, distinct)
             before = token if state == WHOLE else np.uint64(0)
             token = np.uint64(0)
             state = IN_WORD if kind == MODIFIER else kind
         if kind != SEPARATOR:
-            token = (token + np.uint64(entry >> 2) + np.uint64(1)) * _SYMBOL
-            token ^= token >> np.uint64(32)
+            token = extend_token(token, entry)
     return distinct
 
 
@@ -128,11 +125,10 @@ def embed(
         for bucket in touched[:distinct]:
             weight = (np.float32(1) + np.log(np.float32(counts[bucket]))) * weights[bucket]
             counts[bucket] = 0
-            place = (np.uint64(bucket) + np.uint64(1)) * _SYMBOL
-            place ^= place >> np.uint64(32)
-            if place & np.uint64(1):
+            mixed = golden_fold(np.uint64(bucket) + np.uint64(1))
+            if mixed & np.uint64(1):
                 weight = -weight
-            vector[(place >> np.uint64(1)) % np.uint64(dimensions)] += weight
+            vector[(mixed >> np.uint64(1)) % np.uint64(dimensions)] += weight
         length = np.float32(np.sqrt(np.sum(vector * vector)))
         if length > 0:
             vector /= length
@@ -165,12 +161,16 @@ def sample_rows(parts: Sequence[Part], columns: Sequence[str], rows: int, seed: 
     share = rows / max(available, 1)
     for part in sorted(chosen, key=lambda part: part.number):
         for batch in part.read(columns):
-            taken = dither(batch.column("id").to_numpy(), seed) < share
+            taken = uniform_draw(batch.column("id").to_numpy(), seed) < share
             yield batch.filter(pa.array(taken))
 
 
 def vector_column(vectors: npt.NDArray[np.float32]) -> pa.Array:
-    """Vectors, shape (n, dimensions), as a column of half floats; null where a vector is all zeros."""
+    """Vectors, shape (n, dimensions), as a column of half floats; null where a vector is all zeros.
+
+    >>> vector_column(np.array([[3, 4], [0, 0]], np.float32)).to_pylist()
+    [[3.0, 4.0], None]
+    """
     values = pa.array(vectors.astype(np.float16).ravel())
     bounds = pa.array(np.arange(len(vectors) + 1, dtype=np.int32) * vectors.shape[1])
     return pa.ListArray.from_arrays(bounds, values, mask=pa.array(~vectors.any(axis=1)))
@@ -180,6 +180,10 @@ def read_vectors(column: pa.ListArray) -> tuple[npt.NDArray[np.float32], npt.NDA
     """The vectors of a column that are not null, brought to length 1, (n, dimensions), and which rows those are.
 
     Where all are null, the dimensions are unknown: shape (0, 0).
+
+    >>> vectors, valid = read_vectors(pa.array([[3, 4], None], pa.list_(pa.float16())))
+    >>> vectors.astype(np.float16).tolist(), valid.tolist()
+    ([[0.60009765625, 0.7998046875]], [True, False])
     """
     valid = column.is_valid().to_numpy(zero_copy_only=False)
     count = int(valid.sum())
@@ -200,16 +204,16 @@ def load_model(model: str, device: str | None, precision: str, max_tokens: int |
     """A `SentenceTransformer`, loaded once in a process; weights from safetensors only, no code from the model.
 
     Raises:
+        MissingExtraError: if the packages that models need are not installed.
         ValueError: if there is no such model here, or it has no safetensors.
     """
-    # Loading torch and transformers takes seconds, and the default model needs neither.
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
+    purpose = f"embeddings: model {model!r}"
+    torch = load_extra("torch", "models", purpose)
+    sentence_transformers = load_extra("sentence_transformers", "models", purpose)
+    logging = load_extra("transformers.utils.logging", "models", purpose)
     logging.disable_progress_bar()
     try:
-        loaded = SentenceTransformer(
+        loaded = sentence_transformers.SentenceTransformer(
             model,
             device=device,
             trust_remote_code=False,
@@ -227,7 +231,7 @@ def load_model(model: str, device: str | None, precision: str, max_tokens: int |
 
 
 @dataclasses.dataclass(eq=False)
-class EmbedDocuments(beam.PTransform):
+class EmbedDocuments(DocumentStage):
     """Give each document a vector of length 1: batches with `text` in, batches with `embeddings_vector` out.
 
     The vector is null where the text holds nothing that the model sees. The default model learns from the corpus how
@@ -249,43 +253,45 @@ class EmbedDocuments(beam.PTransform):
         weights: the file that `prepare` wrote.
     """
 
-    model: str = HASHED_NGRAMS
+    model: FilesOption = HASHED_NGRAMS
     model_sha256: str = ""
-    dimensions: int | None = None
+    dimensions: Count | None = None
     prompt: str = ""
-    batch_size: int = 32
+    batch_size: Count = 32
     device: str | None = None
-    precision: str = "float32"
-    max_tokens: int | None = None
-    sample: int = SAMPLE
-    seed: int = 0
-    weights: str | None = None
+    precision: Literal["float32", "float16", "bfloat16"] = "float32"
+    max_tokens: Count | None = None
+    sample: Count = SAMPLE
+    seed: Seed = 0
+    weights: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "embeddings"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     # A list of no fixed size: pyarrow 25 cannot read lists of fixed size back from Parquet where some are null.
     writes: ClassVar[pa.Schema] = pa.schema([("embeddings_vector", pa.list_(pa.float16()))])
-    skips_removed: ClassVar[bool] = True
+    kept_rows_only: ClassVar[bool] = True
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for field in ("dimensions", "batch_size", "max_tokens", "sample"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"embeddings: {field} must be at least 1, got {value!r}")
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"embeddings: precision must be one of {list(PRECISIONS)}, got {self.precision!r}")
+    def check(self) -> None:
+        """The model is the one that is meant, and can be loaded here."""
+        if self.model != HASHED_NGRAMS:
+            check_extra("sentence_transformers", "models", f"embeddings: model {self.model!r}")
         if self.model_sha256:
             weights = files.join(self.model, "model.safetensors")
             if not files.exists(weights):
                 raise ValueError(f"embeddings: model_sha256 needs a folder with model.safetensors, got {self.model!r}")
             files.check_sha256("embeddings: model", weights, self.model_sha256)
 
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "EmbedDocuments":
+    def learns_from_corpus(self) -> bool:
+        """Whether the weights of tokens are learnt from a sample."""
+        return self.model == HASHED_NGRAMS
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Learn the weights of `hashed_ngrams` from a sample of the documents; for other models, load them once.
 
         Raises:
@@ -301,7 +307,7 @@ class EmbedDocuments(beam.PTransform):
             documents += len(batch)
         path = files.join(folder, "weights.parquet")
         files.write_table(path, pa.table({"weight": rarity(frequencies, documents)}))
-        return dataclasses.replace(self, weights=path)
+        return self.ready(weights=path)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The vectors of a batch of texts."""
@@ -324,6 +330,3 @@ class EmbedDocuments(beam.PTransform):
                 show_progress_bar=False,
             )
         return vectors
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

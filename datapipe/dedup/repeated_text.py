@@ -7,23 +7,28 @@ done about them is the next stage's business, `cut_repeated_text.py`.
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
 import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import Ge, MinLen
 
-from datapipe.flow.shuffle import GOLDEN, GroupRecords, group_starts, ordered_groups, partition
+from datapipe.checks import Count
+from datapipe.flow.shuffle import GroupRecords, group_starts, ordered_groups, partition
+from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
+from datapipe.text.bit_mixing import GOLDEN, golden_multiple
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import NORMALISATIONS, hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 from datapipe.text.shingles import most_tokens, roll, token_hashes, token_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
-UNITS = {
+Unit = Literal["line", "paragraph", "sentence", "span", "window"]
+UNITS: dict[str, int] = {
     "line": LINE,
     "paragraph": PARAGRAPH,  # up to the next empty line
     "sentence": SENTENCE,  # up to 。！？ or . ! ? before white space, or a line's end
@@ -38,7 +43,7 @@ KEY = np.dtype([("key", "<u8")])
 _GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anchor, the least of several, are uneven
 # Windows that follow one another mostly share an anchor; grouped by it, they are still together when they are cut.
 PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
-SIGHTING = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
+KEY_COUNT = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
 
@@ -63,6 +68,11 @@ def split(
 
     Returns:
         The document, first byte and end of each piece, each of shape (pieces,).
+
+    >>> text = "One. Two!\\n三。四".encode()
+    >>> _, starts, ends = split(np.frombuffer(text, np.uint8), np.array([0, len(text)]), SENTENCE)
+    >>> [text[start:end].decode() for start, end in zip(starts, ends)]
+    ['One. ', 'Two!\\n', '三。', '四']
     """
     most = bounds[-1] - bounds[0]
     documents, starts, ends = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
@@ -103,15 +113,15 @@ class Pieces:
 
     Attributes:
         units: names of `UNITS`.
-        normalise: for all units but windows, see `datapipe.text.hashes`.
-        min_characters: pieces of fewer, counted as the normalisation does, are left out; windows are not.
+        normalization: for all units but windows, see `datapipe.text.hashes`.
+        min_characters: pieces of fewer, counted as the normalization does, are left out; windows are not.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         salt: pieces hashed with another one never meet.
     """
 
     units: tuple[str, ...]
-    normalise: str
+    normalization: str
     min_characters: int
     span_sentences: int
     window_tokens: int
@@ -168,7 +178,7 @@ class Pieces:
 
     def _split(self, unit: str, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> tuple[npt.NDArray, ...]:
         documents, starts, ends = split(data, bounds, SENTENCE if unit == "span" else UNITS[unit])
-        pairs, counts = hash_spans(data, starts, ends, normalisation_table(self.normalise))
+        pairs, counts = hash_spans(data, starts, ends, normalization_table(self.normalization))
         known = counts > 0
         hashes, counts, documents, starts, ends = (
             column[known] for column in (pairs[:, 0], counts, documents, starts, ends)
@@ -222,6 +232,9 @@ def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], 
 
     Returns:
         Shape (runs,), ascending; a document of fewer hashes has no run.
+
+    >>> least_places(np.array([5, 3, 4, 3, 9], np.uint64), np.array([0, 5]), 3).tolist()
+    [1, 3, 3]
     """
     places = np.empty(len(hashes), np.int64)
     filled = 0
@@ -260,11 +273,11 @@ def _spans(
     return joined[inside], total[inside], documents[:runs][inside], starts[:runs][inside], ends[size - 1 :][inside]
 
 
-def frequent(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
-    """The `SIGHTING`s of those keys that more pieces may have than may stay.
+def frequent(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
+    """The `KEY_COUNT`s of those keys that more pieces may have than may stay.
 
     Args:
-        records: `SIGHTING` records, sorted.
+        records: `KEY_COUNT` records, sorted.
         keep_copies: how many copies of a piece stay, by unit.
     """
     starts = group_starts(records["key"])
@@ -287,7 +300,7 @@ def _among(values: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.
     return among
 
 
-def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt.NDArray[np.int64]:
+def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[Unit, int]) -> npt.NDArray[np.int64]:
     """How many copies stay of the piece of each hash."""
     keep_of = np.zeros(len(UNITS), np.int64)
     for unit, keep in keep_copies.items():
@@ -295,7 +308,7 @@ def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[str, int]) -> npt
     return keep_of[hashes >> _HASH_BITS]
 
 
-def repeated(records: np.ndarray, keep_copies: Mapping[str, int]) -> np.ndarray:
+def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
     """The `CUT`s that cover each copy of a piece past the first ones, sorted by unit, id, start.
 
     A copy that overlaps the last one kept stays: else text of one repeated character would lose even that.
@@ -364,12 +377,12 @@ _SPAN = pa.struct([("start", pa.uint32()), ("end", pa.uint32()), ("unit", pa.str
 
 
 @dataclasses.dataclass(eq=False)
-class FindRepeatedText(beam.PTransform):
+class FindRepeatedText(CorpusStage):
     """Find pieces of text that occurred before in the corpus: parts in, verdicts on the documents that hold any out.
 
     The first copies, by document id and place, stay. Each later one is a span in `repeated_text_spans`: first byte, end
     byte (UTF-8), unit, and the id of the document with the first copy. Pieces of different units are found side by side
-    and may overlap. A piece of which the normalisation leaves nothing is no copy of any. Pieces are compared by 64-bit
+    and may overlap. A piece of which the normalization leaves nothing is no copy of any. Pieces are compared by 64-bit
     hashes: among 10^9 different ones less than one is expected to be taken for another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
@@ -384,78 +397,56 @@ class FindRepeatedText(beam.PTransform):
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
             (sentences in a row), `window` (tokens in a row).
-        normalise: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
-            `datapipe.text.hashes.NORMALISATIONS`; windows compare tokens (`datapipe.text.shingles`).
-        min_characters: lines, paragraphs, sentences and spans of fewer characters, normalised, are left alone.
+        normalization: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
+            `datapipe.text.hashes.NORMALIZATIONS`; windows compare tokens (`datapipe.text.shingles`).
+        min_characters: lines, paragraphs, sentences and spans of fewer characters, normalized, are left alone.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         parts_per_group: only copies within so many parts in a row count, as in CCNet; 0: all of the corpus.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
     """
 
-    keep_copies: dict[str, int] = dataclasses.field(default_factory=lambda: {"span": 1})
-    normalise: str = "ccnet"
-    min_characters: int = 1
-    span_sentences: int = 3
-    window_tokens: int = 50
-    parts_per_group: int = 0
-    partitions: int = 64
+    keep_copies: Annotated[dict[Unit, Count], MinLen(1)] = dataclasses.field(default_factory=lambda: {"span": 1})
+    # Pieces carry the white space that ends them, so it cannot count.
+    normalization: Literal["whitespace", "text", "ccnet"] = "ccnet"
+    min_characters: Count = 1
+    span_sentences: Count = 3
+    window_tokens: Count = 50
+    parts_per_group: Annotated[int, Ge(0)] = 0
+    partitions: Count = 64
     scratch: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "repeated_text"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("repeated_text_spans", pa.list_(_SPAN))])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not self.keep_copies:
-            raise ValueError(f"repeated_text: keep_copies must name at least one of {list(UNITS)}, got {{}}")
-        for unit, keep in self.keep_copies.items():
-            if unit not in UNITS or keep < 1:
-                raise ValueError(
-                    f"repeated_text: keep_copies must give a number of at least 1 for some of {list(UNITS)}, "
-                    f"got {unit!r}: {keep!r}"
-                )
-        # Pieces carry the white space that ends them, so it cannot count.
-        normalisations = [name for name in NORMALISATIONS if name != "none"]
-        if self.normalise not in normalisations:
-            raise ValueError(f"repeated_text: normalise must be one of {normalisations}, got {self.normalise!r}")
-        for field, least in (
-            ("min_characters", 1),
-            ("span_sentences", 1),
-            ("window_tokens", 1),
-            ("parts_per_group", 0),
-            ("partitions", 1),
-        ):
-            if getattr(self, field) < least:
-                raise ValueError(f"repeated_text: {field} must be at least {least}, got {getattr(self, field)!r}")
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindRepeatedText":  # noqa: ARG002 - it learns nothing
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
         """The stage with its scratch files in `folder`, without what a run that broke off may have left there."""
-        ready = dataclasses.replace(self)
-        ready.scratch = files.join(folder, "scratch")
-        files.remove(ready.scratch)
-        return ready
+        scratch = files.join(folder, "scratch")
+        files.remove(scratch)
+        return self.ready(scratch=scratch)
 
     def _pieces(self, part: Part) -> Pieces:
-        group = np.full(1, part.number // self.parts_per_group if self.parts_per_group else 0, np.uint64)
+        group = part.number // self.parts_per_group if self.parts_per_group else 0
         return Pieces(
             tuple(self.keep_copies),
-            self.normalise,
+            self.normalization,
             self.min_characters,
             self.span_sentences,
             self.window_tokens,
-            salt=(group * GOLDEN)[0],
+            salt=golden_multiple(group),
         )
 
-    def _sightings(self, part: Part) -> Iterator[np.ndarray]:
+    def _key_counts(self, part: Part) -> Iterator[np.ndarray]:
         pieces = self._pieces(part)
-        keys = [pieces.keys(batch) for batch in part.read(self.reads)]
+        keys = [pieces.keys(batch) for batch in part.read(self.requires())]
         if not keys:
             return
         distinct, counts = np.unique(np.concatenate(keys), return_counts=True)
-        records = np.empty(len(distinct), SIGHTING)
+        records = np.empty(len(distinct), KEY_COUNT)
         records["key"], records["part"], records["count"] = distinct, part.number, counts
         yield records
 
@@ -468,15 +459,15 @@ class FindRepeatedText(beam.PTransform):
         if len(keys):
             (part,) = group[1]["part"]
             pieces = self._pieces(part)
-            for batch in part.read(self.reads):
+            for batch in part.read(self.requires()):
                 yield from pieces.find(batch, keys)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         parts = parts | "Spread" >> beam.Reshuffle()
         keys = (
             parts
-            | "Sight" >> beam.FlatMap(self._sightings).with_output_types(np.ndarray)
-            | "Count" >> GroupRecords(SIGHTING, "key", self.partitions)
+            | "Sight" >> beam.FlatMap(self._key_counts).with_output_types(np.ndarray)
+            | "Count" >> GroupRecords(KEY_COUNT, "key", self.partitions)
             | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])

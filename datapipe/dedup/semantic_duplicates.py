@@ -8,7 +8,7 @@ to its two nearest ones, since a pair that a border divides would be missed: rec
 import dataclasses
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import ClassVar
+from typing import ClassVar, Literal, Self
 
 import apache_beam as beam
 import faiss
@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.checks import Count, PositiveShare, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest, one_thread, read_rows, sample_vectors
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.flow.shuffle import group_starts, partition, rejoin
-from datapipe.store import files
+from datapipe.stage import CorpusStage, write_notes
 from datapipe.store.corpus import Corpus, Part
 
-KEEP = ("hard", "easy", "first")
 NEAREST_CLUSTERS = 2
 # Of `hashed_ngrams`, on the 112,801 documents of seven real corpora: no pair joins two corpora; of 20,385 pages removed
 # from zh-versions 98.8 % are versions of the page that they name, the others of a moved or sister page; each of the 232
@@ -36,8 +36,8 @@ CALIBRATION_SAMPLE = 2000
 CALIBRATION_LEAST = 100  # vectors; of fewer, a percentile of their pairs says nothing
 BLOCK = 1024  # vectors compared at once: the table of their cosines takes 4 MB
 
-MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("loss", "<f4"), ("id", "<u8")])
-MATCH = np.dtype([("id", "<u8"), ("loss", "<f4"), ("of", "<u8")])
+MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("rank_key", "<f4"), ("id", "<u8")])
+MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f4"), ("of", "<u8")])
 
 
 def calibrate(vectors: npt.NDArray[np.float32]) -> float:
@@ -67,7 +67,7 @@ def members(
 ) -> np.ndarray:
     """A `MEMBER` record for each vector and each of its nearest clusters.
 
-    `vector` is a hash of the vector, `loss` its place under the rule `keep`: the lowest is kept.
+    `vector` is a hash of the vector, `rank_key` its place under the rule `keep`: the lowest is kept.
     """
     cosines, clusters = nearest(vectors, centres, NEAREST_CLUSTERS)
     records = np.empty(clusters.shape, MEMBER)
@@ -76,7 +76,7 @@ def members(
         [int.from_bytes(hashlib.blake2b(vector.tobytes(), digest_size=8).digest(), "little")] for vector in vectors
     ]
     sign = {"hard": 1, "easy": -1, "first": 0}[keep]
-    records["loss"] = sign * cosines[:, :1]
+    records["rank_key"] = sign * cosines[:, :1]
     records["id"] = ids[:, np.newaxis]
     return records.ravel()
 
@@ -94,6 +94,12 @@ def likest_kept(
 
     Returns:
         The place of the most similar vector kept before it, shape (n,), -1 for those kept; and that cosine, 0 there.
+
+    >>> angles = np.radians([0, 10, 20, 30, 40])  # 18 degrees are a cosine of .95
+    >>> vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    >>> like, cosine = likest_kept(vectors, 0.95)
+    >>> like.tolist(), cosine.astype(float).round(2).tolist()
+    ([-1, 0, -1, 2, -1], [0.0, 0.98, 0.0, 0.98, 0.0])
     """
     like = np.full(len(vectors), -1, np.int64)
     cosine = np.zeros(len(vectors), np.float32)
@@ -147,7 +153,7 @@ def matches(records: np.ndarray, parts: Sequence[Part], threshold: float) -> np.
     starts = group_starts(distinct["cluster"])
     for start, end in zip(starts, np.append(starts[1:], len(distinct)), strict=True):
         cluster = distinct[start:end]
-        cluster = cluster[np.lexsort([cluster["id"], cluster["loss"]])]
+        cluster = cluster[np.lexsort([cluster["id"], cluster["rank_key"]])]
         like, cosine = likest_kept(vectors[np.searchsorted(ids, cluster["id"])], threshold)
         hit = like >= 0
         found.append(_as_matches(cluster["id"][hit], cosine[hit], cluster["id"][like[hit]]))
@@ -160,7 +166,7 @@ def _changes(values: np.ndarray) -> npt.NDArray[np.bool_]:
 
 def _as_matches(ids: np.ndarray, cosines: np.ndarray, of: np.ndarray) -> np.ndarray:
     records = np.empty(len(ids), MATCH)
-    records["id"], records["loss"], records["of"] = ids, -cosines, of
+    records["id"], records["rank_key"], records["of"] = ids, -cosines, of
     return records
 
 
@@ -171,7 +177,7 @@ def verdicts(records: np.ndarray) -> pa.RecordBatch:
         records: `MATCH` records sorted by their fields.
     """
     best = records[group_starts(records["id"])]
-    similarity = np.minimum(-best["loss"], np.float32(1))
+    similarity = np.minimum(-best["rank_key"], np.float32(1))
     reason = pa.array(np.full(len(best), "semantic_duplicate"), pa.string())
     arrays = [pa.array(best["id"]), pa.array(best["of"]), pa.array(similarity), reason]
     return pa.record_batch(arrays, schema=_VERDICTS)
@@ -181,14 +187,14 @@ _WRITES = pa.schema(
     [
         ("semantic_duplicates_of", pa.uint64()),
         ("semantic_duplicates_similarity", pa.float32()),
-        ("semantic_duplicates_removed", pa.string()),
+        ("semantic_duplicates_reason", pa.string()),
     ]
 )
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
 @dataclasses.dataclass(eq=False)
-class FindSemanticDuplicates(beam.PTransform):
+class FindSemanticDuplicates(CorpusStage):
     """Remove documents that are like a better one of their cluster: parts in, verdicts on the removed out.
 
     A verdict names the most similar document kept in a cluster that both share. The best of a group of like documents
@@ -206,35 +212,27 @@ class FindSemanticDuplicates(beam.PTransform):
         seed: of the sample and of k-means.
     """
 
-    threshold: float | None = None
-    keep: str = "hard"
-    clusters: int | None = None
-    memory: int = 1 << 29
-    seed: int = 0
+    threshold: PositiveShare | None = None
+    keep: Literal["hard", "easy", "first"] = "hard"
+    clusters: Count | None = None
+    memory: Count = 1 << 29
+    seed: Seed = 0
+    found_threshold: float | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "semantic_duplicates"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = (VECTOR,)
     writes: ClassVar[pa.Schema] = _WRITES
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.threshold is not None and not 0 < self.threshold <= 1:
-            raise ValueError(f"semantic_duplicates: threshold must be above 0 and at most 1, got {self.threshold!r}")
-        if self.keep not in KEEP:
-            raise ValueError(f"semantic_duplicates: keep must be one of {list(KEEP)}, got {self.keep!r}")
-        for field in ("clusters", "memory"):
-            value = getattr(self, field)
-            if value is not None and value < 1:
-                raise ValueError(f"semantic_duplicates: {field} must be at least 1, got {value!r}")
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return (VECTOR,)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FindSemanticDuplicates":
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Find the threshold, unless it is given, and note it."""
         if self.threshold is not None:
             return self
         threshold = calibrate(sample_vectors(corpus.of_kind(("document",)), CALIBRATION_SAMPLE, self.seed))
-        files.write_json(files.join(folder, "notes.json"), [f"documents of cosine {threshold} or more are alike"])
-        return dataclasses.replace(self, threshold=threshold)
+        write_notes(folder, [f"documents of cosine {threshold} or more are alike"])
+        return self.ready(found_threshold=threshold)
 
     def _assign(self, part: Part, centres: np.ndarray, parts: Sequence[Part]) -> Iterator[tuple[int, bytes]]:
         rows = sum(part.rows for part in parts)
@@ -246,7 +244,7 @@ class FindSemanticDuplicates(beam.PTransform):
                 yield from partition(records, (records["cluster"] % np.uint64(max(groups, 8))).astype(np.int64))
 
     def _match(self, group: tuple[int, Iterable[bytes]], parts: Sequence[Part]) -> Iterator[tuple[int, bytes]]:
-        found = matches(rejoin(group[1], MEMBER), parts, self.threshold or LEAST_THRESHOLD)
+        found = matches(rejoin(group[1], MEMBER), parts, self.threshold or self.found_threshold or LEAST_THRESHOLD)
         yield from partition(found, (found["id"] >> np.uint64(32)).astype(np.int64))
 
     def _choose(self, group: tuple[int, Iterable[bytes]]) -> pa.RecordBatch:

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.store.corpus import REMOVED, ROW_BITS, Corpus, Part
+from datapipe.store.corpus import REASON, ROW_BITS, Corpus, Part
 
 _TEXT_SHOWN = 500
 _ITEMS_SHOWN = 20
@@ -49,11 +49,9 @@ def find(corpus: Corpus, name: str) -> tuple[Part, int]:
 def explain(corpus: Corpus, name: str) -> dict[str, Any]:
     """Every column of one document, ids of partners written as `part-row`."""
     part, row = find(corpus, name)
-    record: dict[str, Any] = {"document": f"{part.number}-{row}", "kind": part.kind}
+    record: dict[str, Any] = {"document": f"{part.number}-{row}", "part_kind": part.kind}
     verdict = next((d for d in part.decisions if part.column(d)[row].is_valid), None)
-    record["verdict"] = (
-        f"removed by {verdict.removesuffix(REMOVED)}: {part.column(verdict)[row]}" if verdict else "kept"
-    )
+    record["verdict"] = f"removed by {verdict.removesuffix(REASON)}: {part.column(verdict)[row]}" if verdict else "kept"
     record.update(_columns(part, row))
     return record
 
@@ -72,10 +70,10 @@ def _readable(value: Any, kind: pa.DataType) -> Any:
 
 
 def _columns(part: Part, row: int) -> Iterator[tuple[str, Any]]:
-    as_read = part.columns.get("position")  # where the user's own columns lie, which may be of any type
-    for name, path in part.columns.items():
+    for name in part.columns:
         scalar = part.column(name)[row]
-        value = scalar.as_py() if path == as_read else _readable(scalar.as_py(), scalar.type)
+        # The user's own columns may be of any type.
+        value = scalar.as_py() if name in part.user_columns else _readable(scalar.as_py(), scalar.type)
         if isinstance(value, str) and len(value) > _TEXT_SHOWN:
             value = f"{value[:_TEXT_SHOWN]}… ({len(value):,} characters)"
         if isinstance(value, list) and len(value) > _ITEMS_SHOWN:

@@ -4,7 +4,7 @@ Counted afterwards from the columns themselves, so that it cannot drift from wha
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,26 +14,27 @@ import pyarrow.compute as pc
 
 from datapipe.filters.personal_data import COUNTS
 from datapipe.filters.rules import ApplyRules, count_rules
-from datapipe.store.corpus import REMOVED, Corpus, Part, first_reasons
+from datapipe.store.corpus import REASON, Corpus, Part, first_reasons
+from datapipe.store.record import Done, Skipped
 
 RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
 
 
 @dataclasses.dataclass(frozen=True)
-class Amount:
+class Totals:
     """Documents, their UTF-8 bytes and their tokens (None where no stage has counted them)."""
 
     documents: int = 0
     bytes: int = 0
     tokens: int | None = 0
 
-    def __add__(self, other: "Amount") -> "Amount":
+    def __add__(self, other: "Totals") -> "Totals":
         tokens = None if self.tokens is None or other.tokens is None else self.tokens + other.tokens
-        return Amount(self.documents + other.documents, self.bytes + other.bytes, tokens)
+        return Totals(self.documents + other.documents, self.bytes + other.bytes, tokens)
 
-    def __sub__(self, other: "Amount") -> "Amount":
+    def __sub__(self, other: "Totals") -> "Totals":
         tokens = None if self.tokens is None or other.tokens is None else self.tokens - other.tokens
-        return Amount(self.documents - other.documents, self.bytes - other.bytes, tokens)
+        return Totals(self.documents - other.documents, self.bytes - other.bytes, tokens)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,13 +42,13 @@ class Step:
     """One deciding stage: what came in, what it removed for each reason, what went on."""
 
     stage: str
-    entered: Amount
-    removed: dict[str, Amount]
-    left: Amount
+    entered: Totals
+    removed: dict[str, Totals]
+    left: Totals
 
 
 @dataclasses.dataclass(frozen=True)
-class Rule:
+class RuleCount:
     """Of the documents that reached the stage `rules`: how many fail a rule, fail it first, and fail no other."""
 
     failed: int = 0
@@ -66,15 +67,15 @@ class Funnel:
         kept: what no stage removed; each document counted once.
         copies: the same with each document as often as the mixture takes it: what the shards hold.
         rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
-        masked: how often personal data of each kind was masked, in all documents; kinds that never were are absent.
+        masked: how often each entity of personal data was masked, in all documents; those that never were are absent.
     """
 
-    read: Amount
+    read: Totals
     rejects: dict[str, dict[str, int]]
     steps: tuple[Step, ...]
-    kept: Amount
-    copies: Amount
-    rules: dict[str, Rule]
+    kept: Totals
+    copies: Totals
+    rules: dict[str, RuleCount]
     masked: dict[str, int]
 
     def as_json(self) -> dict[str, Any]:
@@ -82,45 +83,46 @@ class Funnel:
         return dataclasses.asdict(self)
 
 
-def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
+def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel:
     """Count the funnel of a corpus.
 
     Args:
         corpus: with all its columns.
         stages: the stages' entries in `run.json`, in the order in which they ran.
     """
-    removed: dict[str, dict[str, Amount]] = {
-        name.removesuffix(REMOVED): {}
+    removed: dict[str, dict[str, Totals]] = {
+        name.removesuffix(REASON): {}
         for stage in stages.values()
-        for name in stage.get("columns", ())
-        if name.endswith(REMOVED)
+        if isinstance(stage, Done)
+        for name in stage.columns
+        if name.endswith(REASON)
     }
-    read = kept = copies = Amount()
-    rules: dict[str, Rule] = {}
+    read = kept = copies = Totals()
+    rules: dict[str, RuleCount] = {}
     masked: dict[str, int] = {}
     for part in corpus.parts:
         stage_of, reasons = first_reasons(part)
         sizes, tokens = _sizes(part)
-        read += _amount(sizes, tokens)
+        read += _totals(sizes, tokens)
         alive = stage_of < 0
-        kept += _amount(sizes[alive], None if tokens is None else tokens[alive])
+        kept += _totals(sizes[alive], None if tokens is None else tokens[alive])
         copies += _copies(part, alive, sizes, tokens)
         for place, decision in enumerate(part.decisions):
             here = stage_of == place
-            by_reason = removed[decision.removesuffix(REMOVED)]
+            by_reason = removed[decision.removesuffix(REASON)]
             for reason in sorted(set(reasons.filter(pa.array(here)).to_pylist())):
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
-                amount = _amount(sizes[rows], None if tokens is None else tokens[rows])
-                by_reason[reason] = by_reason.get(reason, Amount()) + amount
-        for kind, column in COUNTS.items():
+                amount = _totals(sizes[rows], None if tokens is None else tokens[rows])
+                by_reason[reason] = by_reason.get(reason, Totals()) + amount
+        for entity, column in COUNTS.items():
             times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
             if times:
-                masked[kind] = masked.get(kind, 0) + times
+                masked[entity] = masked.get(entity, 0) + times
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
             for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
-                so_far = rules.get(name, Rule())
-                rules[name] = Rule(
+                so_far = rules.get(name, RuleCount())
+                rules[name] = RuleCount(
                     so_far.failed + counts.failed, so_far.first + counts.first, so_far.only + counts.only
                 )
     steps = []
@@ -131,7 +133,11 @@ def count_funnel(corpus: Corpus, stages: dict[str, Any]) -> Funnel:
             left -= amount
         steps.append(Step(stage, entered, dict(sorted(by_reason.items())), left))
         entered = left
-    rejects = {name: stage["rejects_by_reason"] for name, stage in stages.items() if "rejects_by_reason" in stage}
+    rejects = {
+        name: dict(stage.source.rejects_by_reason)
+        for name, stage in stages.items()
+        if isinstance(stage, Done) and stage.source
+    }
     return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())), masked)
 
 
@@ -146,24 +152,24 @@ def _sizes(part: Part) -> tuple[_Sizes, _Sizes | None]:
     return sizes, tokens
 
 
-def _amount(sizes: _Sizes, tokens: _Sizes | None) -> Amount:
-    return Amount(len(sizes), int(sizes.sum()), None if tokens is None else int(tokens.sum()))
+def _totals(sizes: _Sizes, tokens: _Sizes | None) -> Totals:
+    return Totals(len(sizes), int(sizes.sum()), None if tokens is None else int(tokens.sum()))
 
 
-def _copies(part: Part, alive: npt.NDArray[np.bool_], sizes: _Sizes, tokens: _Sizes | None) -> Amount:
+def _copies(part: Part, alive: npt.NDArray[np.bool_], sizes: _Sizes, tokens: _Sizes | None) -> Totals:
     if "mixture_copies" not in part.columns:
-        return _amount(sizes[alive], None if tokens is None else tokens[alive])
+        return _totals(sizes[alive], None if tokens is None else tokens[alive])
     copies = part.column("mixture_copies").fill_null(0).to_numpy().astype(np.int64)
     copies = np.where(alive, copies, 0)
     total = None if tokens is None else int((tokens * copies).sum())
-    return Amount(int(copies.sum()), int((sizes * copies).sum()), total)
+    return Totals(int(copies.sum()), int((sizes * copies).sum()), total)
 
 
 def render_funnel(funnel: Funnel) -> str:
     """The funnel as a table for a terminal."""
     rows = [("stage", "reason", "documents", "bytes", "tokens")]
 
-    def add(stage: str, reason: str, amount: Amount) -> None:
+    def add(stage: str, reason: str, amount: Totals) -> None:
         tokens = "-" if amount.tokens is None else f"{amount.tokens:,}"
         rows.append((stage, reason, f"{amount.documents:,}", f"{amount.bytes:,}", tokens))
 
@@ -176,16 +182,16 @@ def render_funnel(funnel: Funnel) -> str:
             add("", f"- {reason}", amount)
         add("", "out", step.left)
     add("kept", "each once", funnel.kept)
-    add("shards", "as often as mixed", funnel.copies)
+    add("shards", "with copies", funnel.copies)
     table = _table(rows, 2)
     if funnel.rules:
-        header = ("rule", "fails it", "first", "no other")
+        header = ("rule", "fails", "first failure", "only failure")
         counts = [
             (name, f"{rule.failed:,}", f"{rule.first:,}", f"{rule.only:,}") for name, rule in funnel.rules.items()
         ]
         table += "\n\n" + _table([header, *counts], 1)
     if funnel.masked:
-        times = [(kind, f"{count:,}") for kind, count in funnel.masked.items()]
+        times = [(entity, f"{count:,}") for entity, count in funnel.masked.items()]
         table += "\n\n" + _table([("personal data", "masked"), *times], 1)
     return table
 

@@ -1,54 +1,45 @@
-"""The driver: runs a recipe's stages in order, one Beam pipeline each, and accounts for every document.
+"""The driver: runs a recipe's stages in order, one Beam pipeline a pass, and accounts for every document.
 
-A stage's key is a hash of its options, its version and the keys of the stages whose columns it sees. `run.json` in the
-output folder holds the keys of the stages that are done; a stage whose key stands there is not run again, and one that
-was interrupted goes on with the parts that it lacks.
+Consecutive document stages are one pass: they read the text once, and each writes its own columns. Any other stage is a
+pass of its own. A stage's key is a hash of its options, its version, the files that they name and the keys of the
+stages whose columns it sees. `run.json` in the output folder holds the keys of the stages that are done; a stage whose
+key stands there is not run again, and one that was interrupted resumes with the parts that it lacks.
 """
 
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import importlib.metadata
 import json
-import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from datapipe.engine import work
+from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
+from datapipe.engine.output import RunError, check_disjoint, lock_output
 from datapipe.engine.progress import Progress
-from datapipe.engine.recipe import Recipe, written
+from datapipe.engine.recipe import Recipe
 from datapipe.engine.report import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
-from datapipe.mix.shards import WriteShards
+from datapipe.engine.stages import BY_NAME
+from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import PART_KINDS, REMOVED, Corpus, Part, part_path
+from datapipe.store.corpus import REASON, Corpus, part_path
+from datapipe.store.record import FORMAT, RUN_FILE, Done, RunRecord, Skipped, SourceResult, with_stage
 
-RUN_FILE = "run.json"
 ERROR_LOG = "error.log"
 REJECTS = "rejects"
 TASKS = "tasks"
-# Raised when the layout of the output folder changes: an older folder is then not taken up.
-FORMAT = 1
-
-
-class RunError(RuntimeError):
-    """A run that cannot begin or go on, in one line that says what to do."""
+_PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
 
 class NoDocumentsError(RuntimeError):
     """Inputs that hold no document, only rejects."""
-
-
-class ConservationError(RuntimeError):
-    """Documents in are not documents out: a fault of a stage, never of the data."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +48,7 @@ class Outcome:
 
     corpus: Corpus
     funnel: Funnel
-    record: dict[str, Any]
+    record: RunRecord
 
 
 def run(
@@ -65,7 +56,7 @@ def run(
     inputs: Sequence[str],
     output: str,
     runner: Runner,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Outcome:
     """Run a recipe over the inputs into an output folder.
 
@@ -74,261 +65,263 @@ def run(
         inputs: files, folders and globs of documents.
         output: a new folder, or one that holds an earlier run of this recipe: what still holds is kept.
         runner: how pipelines are run.
-        say: takes a line of news.
+        report: takes a line of news.
 
     Raises:
         RunError: if the output folder cannot be used.
         PipelineError: if a stage fails.
         ConservationError: if a stage loses or invents a document.
     """
-    _keep_apart(inputs, output)
-    with _own(output):
+    check_disjoint(inputs, output)
+    with lock_output(output):
         files.remove(files.join(output, ERROR_LOG))
-        driver = _Driver(recipe, inputs, output, runner, say)
-        for stage in recipe.stages:
-            try:
+        driver = _Driver(recipe, inputs, output, runner, report)
+        try:
+            for stage in recipe.stages:
                 driver.take(stage)
-            except ValueError as error:  # what a stage's options name is not there, or not what they say
-                raise RunError(str(error)) from error
-            except PipelineError as error:
-                raise type(error)(f"{stage.name}: {error}") from error
-        funnel = count_funnel(driver.corpus, driver.record["stages"])
-        _check_funnel(driver.corpus, funnel, driver.record["stages"])
-        driver.record["funnel"] = funnel.as_json()
+            driver.run_pass()
+        except ValueError as error:  # what a stage's options name is not there, or not what they say
+            raise RunError(str(error)) from error
+        funnel = count_funnel(driver.corpus, driver.record.stages)
+        check_funnel(driver.corpus, funnel, driver.record)
+        driver.record.funnel = funnel.as_json()
         driver.clear()
         driver.save()
         write_report(driver.corpus, funnel, driver.record)
         return Outcome(driver.corpus, funnel, driver.record)
 
 
-def open_corpus(output: str) -> tuple[Corpus, dict[str, Any]]:
+def open_corpus(output: str) -> tuple[Corpus, RunRecord]:
     """The corpus of a finished run, with its record.
 
     Raises:
-        RunError: if the folder holds no run, or one that has not come to its end.
+        RunError: if the folder holds no run, one of another version, or one that did not finish.
     """
-    record = _read_record(output)
-    if not record:
+    record = RunRecord.read(output)
+    if record is None:
         raise RunError(f"{output}: no {RUN_FILE} here, so no run of datapipe")
-    if "funnel" not in record:
-        raise RunError(f"{output}: the run here has not come to its end; run it again, and it goes on")
-    corpus = Corpus(output)
-    for name, done in record["stages"].items():
-        if "skipped" not in done:
-            corpus = _add(corpus, name, done)
-    return corpus, record
-
-
-def _read_record(output: str) -> dict[str, Any]:
-    path = files.join(output, RUN_FILE)
-    return files.read_json(path) if files.exists(path) else {}
-
-
-def _add(corpus: Corpus, name: str, done: dict[str, Any]) -> Corpus:
-    """The corpus after a stage, from the stage's entry in the record."""
-    if "parts" in done:
-        folder = corpus.folder(name)
-        parts = []
-        for entry in done["parts"]:
-            part = Part(entry["number"], entry["kind"], entry["rows"], {})
-            columns = pa.schema([(column, pa.null()) for column in entry["columns"]])
-            parts.append(part.with_stage(columns, part_path(folder, part.number)))
-        return dataclasses.replace(corpus, parts=corpus.parts + tuple(parts))
-    columns = pa.schema([(column, pa.null()) for column in done["columns"]])
-    return corpus.with_stage(name, columns, done["kinds"]) if done["columns"] else corpus
-
-
-def _keep_apart(inputs: Sequence[str], output: str) -> None:
-    """Refuse to write where the documents are: a stage's folder is emptied before the stage fills it.
-
-    Raises:
-        RunError: if the output is an input, or lies in one, or an input lies in the output.
-    """
-    there = os.path.realpath(output) if files.is_local(output) else output.rstrip("/")
-    for path in inputs:
-        here = os.path.realpath(path) if files.is_local(path) else path.rstrip("/")
-        if here == there or here.startswith(there + "/") or there.startswith(here + "/"):
-            raise RunError(f"the output folder {output} and the input {path} lie in each other: give another --output")
-
-
-@contextlib.contextmanager
-def _own(output: str) -> Iterator[None]:
-    """Make the output folder this run's alone."""
-    try:
-        files.make_folder(output)
-    except OSError as error:
-        raise RunError(f"cannot make the output folder {output}: {error.strerror or error}") from error
-    if not files.is_local(output):
-        yield
-        return
-    if set(os.listdir(output)) - {".lock"} and not files.exists(files.join(output, RUN_FILE)):  # noqa: PTH208
-        raise RunError(f"{output} holds files that are no run of datapipe: give an empty or a new folder")
-    try:
-        lock = open(files.join(output, ".lock"), "w")  # noqa: PTH123, SIM115 - held until the run ends
-    except OSError as error:
-        raise RunError(f"cannot write into the output folder {output}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another run is writing into {output}: wait for it, or give another folder") from None
-        yield
+    if record.format != FORMAT:
+        raise RunError(f"{output}: the run here is of another version of datapipe; run the recipe into a new folder")
+    if record.funnel is None:
+        raise RunError(f"{output}: the run did not finish; run the same command to resume")
+    return record.corpus(output), record
 
 
 class _Driver:
     """The state of one run: the corpus so far, and the record of what is done."""
 
     def __init__(
-        self, recipe: Recipe, inputs: Sequence[str], output: str, runner: Runner, say: Callable[[str], None]
+        self, recipe: Recipe, inputs: Sequence[str], output: str, runner: Runner, report: Callable[[str], None]
     ) -> None:
         self.inputs = list(inputs)
         self.runner = runner
-        self.say = say
+        self.report = report
         self.corpus = Corpus(output)
         self.text_bytes = 0
         self.keys: dict[str, str] = {}
         self.writers: dict[str, set[str]] = {}
-        before = _read_record(output)
-        if before and (before["format"], before["recipe"]["name"]) != (FORMAT, recipe.name):
-            raise RunError(
-                f"{output} holds a run of the recipe {before['recipe']['name']!r}: give another folder, or delete it"
-            )
-        self.before: dict[str, Any] = before.get("stages", {})
-        self.running: dict[str, str] = before.get("running", {})
-        self.record: dict[str, Any] = {
-            "format": FORMAT,
-            "recipe": {
+        self.skipped_columns: set[str] = set()
+        self.deciders: list[str] = []  # stages whose work decides which rows later ones see
+        self.pending: list[DocumentStage] = []  # of the pass that is to run next
+        earlier = RunRecord.read(output)
+        if earlier and (earlier.format, earlier.recipe.get("name")) != (FORMAT, recipe.name):
+            what = f"a run of the recipe {earlier.recipe.get('name')!r}" if earlier.format == FORMAT else "an older run"
+            raise RunError(f"{output} holds {what}: choose another folder, or delete it")
+        self.earlier = dict(earlier.stages) if earlier else {}
+        self.running = earlier.running if earlier else {}
+        self.record = RunRecord(
+            recipe={
                 "name": recipe.name,
                 "description": recipe.description,
-                "stages": [{stage.name: _options(stage)} for stage in recipe.stages],
+                "stages": [{stage.name: stage.options()} for stage in recipe.stages],
             },
-            "inputs": self.inputs,
-            "versions": {"python": platform.python_version()}
-            | {name: importlib.metadata.version(name) for name in ("apache-beam", "pyarrow", "numpy", "numba")},
-            "stages": {},
-        }
+            inputs=self.inputs,
+            versions={"python": platform.python_version()}
+            | {package: importlib.metadata.version(package) for package in _PACKAGES},
+        )
 
     def save(self) -> None:
         """Write the record of what is done, with what an earlier run did and this one has not come to yet."""
-        done = self.before | self.record["stages"]
-        running = {"running": self.running} if self.running else {}
-        files.write_json(self.corpus.folder(RUN_FILE), self.record | running | {"stages": done})
+        stages = self.earlier | self.record.stages
+        dataclasses.replace(self.record, stages=stages, running=self.running).write(self.corpus.root)
 
     def clear(self) -> None:
         """Remove what earlier runs made by stages that this one skipped or does not name."""
-        for name in self.before:
-            if "key" not in self.record["stages"].get(name, {}):
+        for name in {**self.earlier, **self.running}:
+            if self.record.done(name) is None:
                 files.remove(self.corpus.folder(name))
                 for path in files.list_folder(self.corpus.folder(REJECTS)):
                     if path.rpartition("/")[2].startswith(f"{name}-"):
                         files.remove(path)
-        self.before = {}
+        self.earlier, self.running = {}, {}
 
-    def take(self, stage: Any) -> None:
-        """Run a stage, or find it done, or say why it has nothing to do."""
-        lack = self._lack(stage)
-        if lack:
-            self.record["stages"][stage.name] = {"skipped": lack}
-            self.say(f"{stage.name:20}  skipped: {lack}")
+    def take(self, stage: Stage) -> None:
+        """Run a stage or put it into the next pass, or find it done, or report why it has nothing to do.
+
+        Raises:
+            ValueError: if an option names a column that nobody has.
+            NoDocumentsError: if a source has made no documents.
+        """
+        reason = self._skip_reason(stage)
+        if reason:
+            self.run_pass()
+            self.record.stages[stage.name] = Skipped(reason)
+            self.skipped_columns.update(stage.writes.names)
+            self.report(f"{stage.name:20}  skipped: {reason}")
             return
         key = self._key(stage)
-        done = self.before.get(stage.name, {})
-        if done.get("key") == key and self._still_there(stage.name, done):
-            self.corpus = _add(self.corpus, stage.name, done)
-            self.say(f"{stage.name:20}  as before")
-        else:
-            done = self._run(stage, key)
-        self.record["stages"][stage.name] = done
+        done = self.earlier.get(stage.name)
+        as_before = isinstance(done, Done) and done.key == key and self._still_there(stage, done)
+        if as_before or not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
+            self.run_pass()
         self.keys[stage.name] = key
-        for column in done["columns"]:
+        if as_before and isinstance(done, Done):
+            self.corpus = with_stage(self.corpus, stage.name, done)
+            self.record.stages[stage.name] = done
+            self.report(f"{stage.name:20}  as before")
+            self._report_notes(done)
+            if done.source:
+                self._take_source(stage, done.source)
+        elif isinstance(stage, DocumentStage):
+            self._begin(stage)
+            self.pending.append(stage)
+        else:
+            self._run_alone(stage)
+        for column in stage.writes.names:
             self.writers.setdefault(column, set()).add(stage.name)
-        for note in done.get("notes", []):
-            self.say(f"{'':20}  {note}")
-        if "parts" in done:
-            self.text_bytes += sum(part["bytes"] for part in done["parts"])
-            if not self.corpus.parts:
-                reasons = ", ".join(f"{count:,} {reason}" for reason, count in done["rejects_by_reason"].items())
-                raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
+        if isinstance(stage, Source) or any(column.endswith(REASON) for column in stage.writes.names):
+            self.deciders.append(stage.name)
 
-    def _lack(self, stage: Any) -> str | None:
+    def _take_source(self, stage: Stage, source: SourceResult) -> None:
+        for part in source.parts:
+            self.text_bytes += part.bytes
+            for column in part.user_columns:
+                self.writers.setdefault(column, set()).add(stage.name)
+        if not self.corpus.parts:
+            reasons = ", ".join(f"{count:,} {reason}" for reason, count in source.rejects_by_reason.items())
+            raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
+
+    def _report_notes(self, done: Done) -> None:
+        for note in done.notes:
+            self.report(f"{'':20}  {note}")
+
+    def _skip_reason(self, stage: Stage) -> str | None:
         """Why a stage has nothing to work on, in one line."""
-        missing = getattr(stage, "missing", lambda: None)()
-        if missing:
-            return str(missing)
-        unread = [column for column in stage.reads if column not in self.writers]
-        if unread:
-            return f"no stage before it wrote {', '.join(unread)}"
-        if not _is_source(stage) and _kinds(stage) == ("instruction",) and not self.corpus.of_kind(_kinds(stage)):
+        reason = stage.skip_reason()
+        if reason:
+            return reason
+        absent = [column for column in stage.requires() if column not in self.writers]
+        optional = stage.optional()
+        for column in stage.named_columns():
+            if column not in self.writers and column not in optional:
+                if column not in self.skipped_columns:
+                    known = ", ".join(sorted(self.writers))
+                    raise ValueError(
+                        f"{stage.name}: no stage wrote the column {column!r}, and no document has it; there are {known}"
+                    )
+                absent.append(column)
+        if absent:
+            return f"no stage before it wrote {', '.join(absent)}"
+        kinds = stage.part_kinds()
+        if not isinstance(stage, Source) and kinds == ("instruction",) and not self.corpus.of_kind(kinds):
             return "no instruction data"
         return None
 
-    def _key(self, stage: Any) -> str:
+    def _key(self, stage: Stage) -> str:
         seen = set[str]()
-        for column in (*stage.reads, *getattr(stage, "may_read", ())):
+        for column in (*stage.requires(), *stage.named_columns(), *stage.optional()):
             seen |= self.writers.get(column, set())
-        if _is_source(stage):
+        if isinstance(stage, Source):
             # The numbers of new parts follow on those there are.
-            seen |= {name for name in self.keys if "parts" in self.record["stages"][name]}
-        elif not hasattr(stage, "process") or getattr(stage, "skips_removed", False):
+            seen |= {name for name in self.keys if issubclass(BY_NAME[name], Source)}
+        elif not isinstance(stage, DocumentStage) or stage.kept_rows_only:
             # It sees only the rows still kept.
-            seen |= {name for name in self.keys if self._decides(name)}
+            seen |= set(self.deciders)
         content = {
             "format": FORMAT,
             "stage": stage.name,
             "version": stage.version,
-            "options": _options(stage),
-            "kinds": list(_kinds(stage)),
+            "options": stage.options(),
+            "part_kinds": stage.part_kinds(),
             "sees": {name: self.keys[name] for name in sorted(seen)},
-            "inputs": stage.fingerprint(self.inputs) if _is_source(stage) else [],
-            "files": [files.fingerprint(value) for value in _strings(_options(stage)) if _may_name_files(value)],
+            "inputs": stage.fingerprint(self.inputs) if isinstance(stage, Source) else [],
+            "files": [files.fingerprint(path) for path in stage.named_files()],
         }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
 
-    def _decides(self, name: str) -> bool:
-        """Whether what a stage did decides which rows later stages see."""
-        done = self.record["stages"][name]
-        return "parts" in done or any(column.endswith(REMOVED) for column in done["columns"])
-
-    def _still_there(self, name: str, done: dict[str, Any]) -> bool:
+    def _still_there(self, stage: Stage, done: Done) -> bool:
         """Whether the files of a stage that the record calls done are in their place."""
-        if not done["columns"]:
-            return all(files.exists(self.corpus.folder(files.join(name, file))) for file in done["files"])
-        before = {part.number for part in self.corpus.parts}
-        after = _add(self.corpus, name, done)
-        parts = [p for p in after.parts if (p.number not in before if "parts" in done else p.kind in done["kinds"])]
-        return all(files.exists(part_path(self.corpus.folder(name), part.number)) for part in parts)
-
-    def _run(self, stage: Any, key: str) -> dict[str, Any]:
         folder = self.corpus.folder(stage.name)
-        if self.running != {"stage": stage.name, "key": key}:
+        if isinstance(stage, ProductStage):
+            return all(files.exists(files.join(folder, file)) for file in done.files)
+        if done.source:
+            numbers = [part.number for part in done.source.parts]
+        else:
+            numbers = [part.number for part in self.corpus.of_kind(done.part_kinds)]
+        return all(files.exists(part_path(folder, number)) for number in numbers)
+
+    def _begin(self, stage: Stage) -> None:
+        """Make the stage's folder ready: what an interrupted run of the same key has left stays, all else goes."""
+        folder, key = self.corpus.folder(stage.name), self.keys[stage.name]
+        if self.running.get(stage.name) != key:
             # In this order: a run that is stopped in between finds neither old files under the new key nor the reverse.
             files.remove(folder)
-            self.before.pop(stage.name, None)
-            self.running = {"stage": stage.name, "key": key}
+            self.earlier.pop(stage.name, None)
+            self.running[stage.name] = key
             self.save()
         files.make_folder(folder)
         files.remove_temporary(folder)
-        ready = stage.prepare(self.corpus, folder) if hasattr(stage, "prepare") else stage
-        progress = Progress(self.corpus.root, stage.name)
-        with progress:
-            if _is_source(ready):
-                done, usage = self._run_source(ready, folder, progress)
-            elif hasattr(ready, "process"):
-                done, usage = self._run_document_stage(ready, folder, progress)
-            elif written(ready).names:
-                done, usage = self._run_corpus_stage(ready, folder, progress)
-            else:
-                done, usage = self._run_product_stage(ready, folder, progress)
-        self._check(ready, done)
-        done = {"key": key, "seconds": round(usage.seconds, 2), "peak_bytes": usage.peak_bytes, **done}
-        self.running = {}
-        self.record["stages"][stage.name] = done
-        self.save()
-        rows = sum(part.rows for part in self.corpus.of_kind(_kinds(stage)))
-        self.say(f"{stage.name:20}  {rows:>12,} rows  {usage.seconds:8.1f} s  {usage.peak_bytes / 2**20:8,.0f} MiB")
-        return done
 
-    def _run_source(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:
+    def _end(self, stage: Stage, done: Done) -> None:
+        """Take up what a stage has made, check it, and record it."""
+        done = dataclasses.replace(
+            done,
+            key=self.keys[stage.name],
+            notes=read_notes(self.corpus.folder(stage.name)),
+            seconds=round(done.seconds, 2),
+        )
+        self.corpus = with_stage(self.corpus, stage.name, done)
+        check_stage(self.corpus, stage, done)
+        self.running.pop(stage.name)
+        self.record.stages[stage.name] = done
+        self.save()
+        rows = sum(part.rows for part in self.corpus.of_kind(stage.part_kinds()))
+        self.report(f"{stage.name:20}  {rows:>12,} rows  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB")
+        self._report_notes(done)
+
+    def _run_alone(self, stage: Stage) -> None:
+        """Run a stage that is a pass of its own."""
+        self._begin(stage)
+        folder = self.corpus.folder(stage.name)
+        ready = stage.prepare(self.corpus, folder)
+        with Progress(self.corpus.root, stage.name) as progress, _named(stage.name):
+            if isinstance(ready, Source):
+                done = self._run_source(ready, folder, progress)
+            elif isinstance(ready, CorpusStage):
+                done = self._run_corpus_stage(ready, folder, progress)
+            elif isinstance(ready, ProductStage):
+                done = self._run_product_stage(ready, folder, progress)
+            else:
+                raise TypeError(f"{stage.name}: {type(stage).__name__} is none of the four kinds of stages")
+        self._end(stage, done)
+        if done.source:
+            self._take_source(stage, done.source)
+
+    def run_pass(self) -> None:
+        """Run the document stages that wait, in one pass over the parts."""
+        stages, self.pending = self.pending, []
+        if not stages:
+            return
+        ready = [stage.prepare(self.corpus, self.corpus.folder(stage.name)) for stage in stages]
+        names = ", ".join(stage.name for stage in stages)
+        with Progress(self.corpus.root, names) as progress, _named(names):
+            peak_bytes = self._run_document_stages(ready, progress)
+        seconds = work.sum_seconds(stages, self.corpus.folder(stages[0].name))
+        for stage in stages:
+            columns = tuple(stage.writes.names)
+            self._end(stage, Done("", seconds[stage.name], peak_bytes, stage.part_kinds(), columns=columns))
+
+    def _run_source(self, stage: Source[Any], folder: str, progress: Progress) -> Done:
         """Read inputs into new parts, numbered after those there are."""
         tasks = stage.plan(self.inputs)
         text_bytes = sum(task.size for task in tasks)
@@ -342,33 +335,36 @@ class _Driver:
             ).with_output_types(int)
 
         usage = self.runner.run(build, text_bytes, progress.show)
-        done = stage.number(tasks, tasks_folder, folder, self.corpus) | {
-            "kinds": list(_kinds(stage)),
-            "notes": _notes(folder),
-        }
+        result = stage.number(tasks, tasks_folder, folder, self.corpus)
         files.remove(tasks_folder)
-        return done, usage
+        return _done(stage, [usage], columns=tuple(stage.writes.names), source=result)
 
-    def _run_document_stage(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:
-        """Compute new columns row for row."""
-        parts = self.corpus.of_kind(_kinds(stage))
-        todo = [part for part in parts if not files.exists(part_path(folder, part.number))]
+    def _run_document_stages(self, stages: Sequence[DocumentStage], progress: Progress) -> int:
+        """Compute new columns row for row, and return the peak of memory."""
+        todo = [
+            part
+            for part in self.corpus.parts
+            if any(
+                part.kind in stage.part_kinds()
+                and not files.exists(part_path(self.corpus.folder(stage.name), part.number))
+                for stage in stages
+            )
+        ]
         progress.expect(sum(part.rows for part in todo), "rows")
-
         # A decision over a few small columns is made before worker processes would have started.
-        text_bytes = self.text_bytes if "text" in stage.reads else 0
+        text_bytes = self.text_bytes if any("text" in stage.requires() for stage in stages) else 0
+        root, times = self.corpus.root, self.corpus.folder(stages[0].name)
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = self.runner.spread(pipeline, todo, text_bytes) | "Process" >> beam.Map(
-                work.process, stage, folder, self.corpus.root
+                work.process, stages, root, times
             ).with_output_types(int)
 
-        usage = self.runner.run(build, text_bytes, progress.show)
-        return self._written(stage, folder), usage
+        return self.runner.run(build, text_bytes, progress.show).peak_bytes
 
-    def _run_corpus_stage(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:
+    def _run_corpus_stage(self, stage: CorpusStage, folder: str, progress: Progress) -> Done:
         """Compute new columns from all rows together."""
-        parts = self.corpus.of_kind(_kinds(stage))
+        parts = self.corpus.of_kind(stage.part_kinds())
         progress.expect(len(parts), "parts")
         by_number = {part.number: part for part in parts}
         root = self.corpus.root
@@ -384,113 +380,40 @@ class _Driver:
                 | "Write" >> beam.Map(work.write, by_number, stage.writes, folder, root).with_output_types(int)
             )
 
-        used = []
+        used: list[Usage] = []
 
-        def run_pipeline(build: Callable[[beam.Pipeline], None]) -> None:
+        def run_pipeline(build: Callable[[beam.Pipeline], Any]) -> None:
             used.append(self.runner.run(build, self.text_bytes, progress.show))
 
         run_pipeline(functools.partial(build, judge=stage))
-        # What takes a number of pipelines that only the data tell comes after, in the place of the first verdicts.
-        for judge in getattr(stage, "later", lambda _: ())(run_pipeline):
+        # Their verdicts come in the place of the first ones.
+        for judge in stage.more_rounds(run_pipeline):
             run_pipeline(functools.partial(build, judge=judge))
-        usage = Usage(sum(each.seconds for each in used), max(each.peak_bytes for each in used))
-        return self._written(stage, folder), usage
+        return _done(stage, used, columns=tuple(stage.writes.names))
 
-    def _run_product_stage(self, stage: Any, folder: str, progress: Progress) -> tuple[dict[str, Any], Usage]:
+    def _run_product_stage(self, stage: ProductStage, folder: str, progress: Progress) -> Done:
         """Make files that are no columns: a tokenizer, shards."""
-        ready = dataclasses.replace(stage, folder=folder)
+        ready = stage.ready(folder=folder)
 
         def build(pipeline: beam.Pipeline) -> None:
-            _ = pipeline | "Parts" >> beam.Create(list(self.corpus.of_kind(_kinds(stage)))) | ready
+            _ = pipeline | "Parts" >> beam.Create(list(self.corpus.of_kind(stage.part_kinds()))) | ready
 
         usage = self.runner.run(build, self.text_bytes, progress.show)
-        made = [path.rpartition("/")[2] for path in files.list_folder(folder)]
-        return {"columns": [], "kinds": list(_kinds(stage)), "files": made, "notes": _notes(folder)}, usage
-
-    def _written(self, stage: Any, folder: str) -> dict[str, Any]:
-        kinds = _kinds(stage)
-        self.corpus = self.corpus.with_stage(stage.name, stage.writes, kinds)
-        return {"columns": stage.writes.names, "kinds": list(kinds), "notes": _notes(folder)}
-
-    def _check(self, stage: Any, done: dict[str, Any]) -> None:
-        """Documents in = documents out.
-
-        Raises:
-            ConservationError: naming the stage and the difference.
-        """
-        if "parts" in done:
-            self.corpus = _add(self.corpus, stage.name, done)
-            found = sum(part["rows"] for part in done["parts"]) + done["rejects"]
-            if found != done["records"]:
-                raise ConservationError(
-                    f"{stage.name}: {done['records']:,} records read, {found:,} documents and rejects written"
-                )
-        for part in self.corpus.of_kind(_kinds(stage)):
-            path = part_path(self.corpus.folder(stage.name), part.number)
-            if path not in part.columns.values():
-                continue
-            rows = _count_rows(path)
-            if rows != part.rows:
-                raise ConservationError(
-                    f"{stage.name}: part {part.number} has {part.rows:,} rows, its columns {rows:,}"
-                )
+        made = tuple(path.rpartition("/")[2] for path in files.list_folder(folder))
+        return _done(stage, [usage], files=made)
 
 
-def _check_funnel(corpus: Corpus, funnel: Funnel, stages: dict[str, Any]) -> None:
-    """Documents = kept + removed with a reason, and the shards hold the kept as often as the mixture takes them.
-
-    Raises:
-        ConservationError: naming the difference.
-    """
-    removed = sum(amount.documents for step in funnel.steps for amount in step.removed.values())
-    if funnel.read.documents != funnel.kept.documents + removed:
-        raise ConservationError(
-            f"{funnel.read.documents:,} documents read, but {funnel.kept.documents:,} kept and {removed:,} removed"
-        )
-    if "key" in stages.get(WriteShards.name, {}):
-        shards = [path for path in files.list_folder(corpus.folder(WriteShards.name)) if path.endswith(".parquet")]
-        found = sum(map(_count_rows, shards))
-        if found != funnel.copies.documents:
-            raise ConservationError(f"{WriteShards.name}: {funnel.copies.documents:,} rows to write, {found:,} written")
+@contextlib.contextmanager
+def _named(stages: str) -> Iterator[None]:
+    """Say in the error of a pipeline which stages it ran."""
+    try:
+        yield
+    except PipelineError as error:
+        raise type(error)(f"{stages}: {error}") from error
 
 
-def _count_rows(path: str) -> int:
-    with files.open_input(path) as source:
-        return int(pq.ParquetFile(source).metadata.num_rows)
-
-
-def _is_source(stage: Any) -> bool:
-    return hasattr(stage, "plan")
-
-
-def _kinds(stage: Any) -> tuple[str, ...]:
-    """The kinds of parts that a stage works on."""
-    kinds = tuple(getattr(stage, "kinds", ("document",)))
-    if not {*kinds} <= {*PART_KINDS}:  # an option of that name would be taken for them
-        raise ValueError(f"{stage.name}: kinds must be of {', '.join(PART_KINDS)}, got {kinds!r}")
-    return kinds
-
-
-def _options(stage: Any) -> dict[str, Any]:
-    options = {field.name: getattr(stage, field.name) for field in dataclasses.fields(stage) if field.init}
-    options.pop("folder", None)
-    return json.loads(json.dumps(options, default=dataclasses.asdict))
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _strings(item)
-
-
-def _may_name_files(value: str) -> bool:
-    """Whether an option may be a path or a glob, and not just a word that a folder happens to be called, too."""
-    return any(character in value for character in "/.*")
-
-
-def _notes(folder: str) -> list[str]:
-    """What a stage has to tell the user, one line each, from the `notes.json` that it may write."""
-    path = files.join(folder, "notes.json")
-    return list(files.read_json(path)) if files.exists(path) else []
+def _done(stage: Stage, used: Sequence[Usage], **made: Any) -> Done:
+    """The entry of a stage that has run, without its key."""
+    seconds = round(sum(usage.seconds for usage in used), 2)
+    peak_bytes = max(usage.peak_bytes for usage in used)
+    return Done("", seconds, peak_bytes, stage.part_kinds(), **made)

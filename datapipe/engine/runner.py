@@ -1,4 +1,4 @@
-"""Runs one Beam pipeline: here, in this process or in worker processes, or wherever `--runner` says.
+"""Runs one Beam pipeline: here, in threads or in worker processes, or wherever `--runner` says.
 
 Locally this is `FnApiRunner` by name: Beam's `DirectRunner` may try to download another runner. Beam waits for ever for
 a worker process that died (out of memory, say), so the runner here watches them.
@@ -25,10 +25,11 @@ from apache_beam.portability.api import beam_provision_api_pb2
 from apache_beam.runners.job.utils import dict_to_struct
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
-from apache_beam.transforms.environments import SubprocessSDKEnvironment
+from apache_beam.transforms.environments import EmbeddedPythonGrpcEnvironment, SubprocessSDKEnvironment
 
-# Worker processes cost 2 to 4 s to start and to warm up; below this much text one process is sooner done.
-PROCESSES_FROM_BYTES = 48 << 20
+# Several threads cost a shuffle of references and a gRPC connection each; below this much text one is sooner done.
+THREADS_FROM_BYTES = 8 << 20
+MODES = ("auto", "in_memory", "multi_threading", "multi_processing")
 WORKER = "datapipe.engine.worker"
 _POLL_SECONDS = 0.2
 _POLLS_PER_MEMORY_READING = 5
@@ -47,9 +48,11 @@ class Runner:
     """How pipelines are run.
 
     Attributes:
-        workers: local worker processes; 1 runs everything in this process.
+        workers: local workers; 1 runs everything in one thread.
         flags: flags for Beam (`--runner=DataflowRunner`, ...), as on a command line.
-        mode: "auto" (processes for much text), "in_memory" or "multi_processing".
+        mode: "auto": threads where a pipeline reads much text; "in_memory": one thread; "multi_threading" and
+            "multi_processing": that, however little text. The kernels hold no lock, and threads share one process's
+            memory: two take 840 MiB where two processes take 1,605, and start at once.
     """
 
     workers: int = dataclasses.field(default_factory=lambda: os.cpu_count() or 1)
@@ -64,37 +67,41 @@ class Runner:
         """
         if self.workers < 1:
             raise ValueError(f"workers must be at least 1, got {self.workers!r}")
-        if self.mode not in ("auto", "in_memory", "multi_processing"):
-            raise ValueError(f"mode must be auto, in_memory or multi_processing, got {self.mode!r}")
+        if self.mode not in MODES:
+            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
 
     @property
     def local(self) -> bool:
         """Whether pipelines run on this machine."""
         return not any(flag == "--runner" or flag.startswith("--runner=") for flag in self.flags)
 
-    def uses_processes(self, text_bytes: int) -> bool:
-        """Whether a stage over so much text runs in worker processes."""
-        if self.mode == "auto":
-            return self.local and self.workers > 1 and text_bytes >= PROCESSES_FROM_BYTES
-        return self.mode == "multi_processing"
+    def way(self, text_bytes: int) -> str:
+        """How a pipeline that reads so much text runs here: one of `MODES` but "auto"."""
+        if self.mode != "auto":
+            return self.mode
+        return "multi_threading" if self.workers > 1 and text_bytes >= THREADS_FROM_BYTES else "in_memory"
 
     def _pipeline(self, text_bytes: int, worker_log: str) -> beam.Pipeline:
         if not self.local:
             return beam.Pipeline(options=PipelineOptions(list(self.flags)))
-        if not self.uses_processes(text_bytes):
+        way = self.way(text_bytes)
+        if way == "in_memory":
             return beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(list(self.flags), direct_num_workers=1))
+        options = PipelineOptions(list(self.flags), direct_num_workers=self.workers)
+        if way == "multi_threading":
+            return beam.Pipeline(runner=FnApiRunner(EmbeddedPythonGrpcEnvironment.default()), options=options)
         # What `direct_running_mode=multi_processing` sets up, but for the chatter of each worker on standard error.
         command = f"exec {shlex.quote(sys.executable)} -m {WORKER} {os.getpid()} 2>>{shlex.quote(worker_log)}"
         environment = SubprocessSDKEnvironment.from_command_string(command)
         quiet = dict_to_struct({"default_sdk_harness_log_level": "ERROR"})
         provision = beam_provision_api_pb2.ProvisionInfo(pipeline_options=quiet)
         runner = FnApiRunner(environment, provision_info=ExtendedProvisionInfo(provision))
-        return beam.Pipeline(runner=runner, options=PipelineOptions(list(self.flags), direct_num_workers=self.workers))
+        return beam.Pipeline(runner=runner, options=options)
 
     def spread(self, pipeline: beam.Pipeline, elements: Iterable[Any], text_bytes: int) -> beam.PCollection:
         """The elements, each for any worker to take; `text_bytes` as in `run`."""
         created = pipeline | "Elements" >> beam.Create(elements, reshuffle=False)
-        if self.local and not self.uses_processes(text_bytes):
+        if self.local and self.way(text_bytes) == "in_memory":
             return created  # one worker takes all: the steps of a reshuffle would be half of what a pipeline costs
         return created | "Spread" >> beam.Reshuffle()
 
@@ -103,7 +110,7 @@ class Runner:
 
         Args:
             build: adds the transforms to the pipeline that it is given.
-            text_bytes: how much text the pipeline will read: decides between this process and worker processes.
+            text_bytes: how much text the pipeline will read: decides between one thread and several.
             watch: called several times a second while the pipeline runs, to show progress.
 
         Raises:
@@ -154,13 +161,17 @@ def _run(pipeline: beam.Pipeline, watch: Callable[[], None], worker_log: str) ->
 
 
 def cause(error: BaseException) -> str:
-    """The last line of an error: Beam wraps a worker's traceback, as text, around it."""
+    """The last line of an error: Beam wraps a worker's traceback, as text, around it.
+
+    >>> cause(RuntimeError("Traceback:\\n  File 'x.py'\\nOSError: disk full [while running 'Read']"))
+    'OSError: disk full'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("[while running", "File ", "Traceback", "^", "~"))]
     text = lines[-1] if lines else type(error).__name__
     text = re.sub(r" \[while running .*\]$", "", text)
     if os.strerror(errno.ENOSPC) in text:
-        return "no space left on device: make room, and the same command goes on from here"
+        return "no space left on device: make room, and run the same command to resume"
     return re.sub(r"^(RuntimeError: )+(?=\w+(Error|Exception)\b)", "", text)
 
 

@@ -1,28 +1,117 @@
-"""What a worker does for the driver, one piece at a time: read a task, process a part, cut and write verdicts.
+"""What a worker does for the driver, one piece at a time: read a task, pass over a part, cut and write verdicts.
 
 Apart from `run.py`, so that a worker process imports the stage that it runs and none of the others.
 """
 
-from collections.abc import Iterable, Iterator
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.engine.progress import tick
-from datapipe.store.corpus import ROW_BITS, Part, part_path, process_part, write_verdicts
+from datapipe.stage import DocumentStage, Source, Stage
+from datapipe.store import files
+from datapipe.store.corpus import REASON, ROW_BITS, Part, column_writer, part_path, scatter, write_verdicts
+
+# The name of a file of CPU seconds, there until the driver has read it.
+SECONDS = "seconds"
 
 
-def read_task(task: Any, stage: Any, folder: str, root: str) -> int:
-    """Read one task of a reading stage into files in `folder`."""
+def read_task(task: Any, stage: Source, folder: str, root: str) -> int:
+    """Read one task of a source into files in `folder`."""
     stage.read(task, folder)
     tick(root, f"task-{task.number}", task.size)
     return int(task.number)
 
 
-def process(part: Part, stage: Any, folder: str, root: str) -> int:
-    """Run a document stage over one part."""
-    process_part(part, stage, part_path(folder, part.number), lambda rows: tick(root, f"part-{part.number}", rows))
+def process(part: Part, stages: Sequence[DocumentStage], root: str, times: str) -> int:
+    """Run document stages over a part, one after the other on each batch, and write a column file for each stage.
+
+    The columns on disk are read once; a stage sees the columns of those before it as they come. Where a stage sees kept
+    rows only, the others are null.
+
+    Args:
+        part: as it stands before the first of the stages.
+        stages: those of a pass; the ones for other kinds of parts are left out.
+        root: the output folder.
+        times: the folder for a file of the CPU seconds of each stage, see `sum_seconds`.
+
+    Raises:
+        ValueError: if a stage loses or invents rows or columns.
+    """
+    stages = [stage for stage in stages if part.kind in stage.part_kinds()]
+    required, named = _columns_on_disk(stages)
+    kept = part.kept()
+    seconds = dict.fromkeys((stage.name for stage in stages), 0.0)
+    with contextlib.ExitStack() as files_written:
+        writers = [
+            files_written.enter_context(column_writer(part, _path(root, stage, part), stage.writes)) for stage in stages
+        ]
+        start = 0
+        for batch in part.read(required, named=named, kept_only=False):
+            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+            alive = kept[start : start + len(batch)]
+            for stage, write_batch in zip(stages, writers, strict=True):
+                started = time.thread_time()
+                new = _process_batch(stage, columns, len(batch), alive)
+                columns.update(zip(new.schema.names, new.columns, strict=True))
+                for name in new.schema.names:
+                    if name.endswith(REASON):
+                        alive = alive & new.column(name).is_null().to_numpy(zero_copy_only=False)
+                write_batch(new)
+                seconds[stage.name] += time.thread_time() - started
+            start += len(batch)
+            tick(root, f"part-{part.number}", start)
+    files.write_json(files.join(times, f"{SECONDS}-{part.number:05d}.json"), seconds)
     return part.number
+
+
+def sum_seconds(stages: Sequence[DocumentStage], times: str) -> dict[str, float]:
+    """The CPU seconds of each stage of a pass, over all parts; their files are gone after."""
+    total = dict.fromkeys((stage.name for stage in stages), 0.0)
+    for path in files.list_folder(times):
+        if path.rpartition("/")[2].startswith(f"{SECONDS}-"):
+            for name, seconds in files.read_json(path).items():
+                total[name] += seconds
+            files.remove(path)
+    return total
+
+
+def _columns_on_disk(stages: Sequence[DocumentStage]) -> tuple[list[str], list[str]]:
+    """What a pass reads of a part: the columns that stages require, and those that options name."""
+    made: set[str] = set()
+    required: dict[str, None] = {}
+    named: dict[str, None] = {}
+    for stage in stages:
+        required.update(dict.fromkeys(name for name in stage.requires() if name not in made))
+        named.update(dict.fromkeys(name for name in stage.named_columns() if name not in made))
+        made.update(stage.writes.names)
+    # The heavy column first: a batch holds a row group of its file.
+    first = [name for name in ("text",) if name in required]
+    return list(dict.fromkeys((*first, *required))), list(named)
+
+
+def _process_batch(
+    stage: DocumentStage, columns: Mapping[str, pa.Array], rows: int, alive: npt.NDArray[np.bool_]
+) -> pa.RecordBatch:
+    """A stage's new columns for a batch, in its schema."""
+    wanted = dict.fromkeys(("id", *stage.requires(), *stage.named_columns()))
+    batch = pa.RecordBatch.from_pydict({name: columns[name] for name in wanted})
+    if stage.kept_rows_only and not alive.all():
+        new = scatter(stage.process(batch.filter(pa.array(alive))), alive)
+    else:
+        new = stage.process(batch)
+    if len(new) != rows or new.schema.names != stage.writes.names:
+        raise ValueError(f"{stage.name}: {rows} rows in, {len(new)} rows {new.schema.names} out")
+    return new.cast(stage.writes)
+
+
+def _path(root: str, stage: Stage, part: Part) -> str:
+    return part_path(files.join(root, stage.name), part.number)
 
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:

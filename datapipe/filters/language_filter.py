@@ -6,11 +6,11 @@ A decision of its own, so that a new threshold does not identify a single langua
 import dataclasses
 from typing import ClassVar
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 
-from datapipe.store.corpus import append_columns
+from datapipe.checks import Language, Share
+from datapipe.stage import DocumentStage
 
 NOT_WANTED = "language_not_wanted"
 UNCERTAIN = "language_uncertain"
@@ -18,7 +18,7 @@ MIXED = "language_mixed"
 
 
 @dataclasses.dataclass(eq=False)
-class FilterLanguage(beam.PTransform):
+class FilterLanguage(DocumentStage):
     """Removes documents in other languages, of uncertain language or, if asked, of mixed languages.
 
     The reasons: "language_not_wanted", "language_uncertain", "language_mixed", in this order of precedence. A language
@@ -31,25 +31,23 @@ class FilterLanguage(beam.PTransform):
         drop_mixed: whether documents flagged `language_mixed` are removed.
     """
 
-    keep: list[str] = dataclasses.field(default_factory=list)
-    min_score: float = 0.5
-    thresholds: dict[str, float] = dataclasses.field(default_factory=dict)
+    keep: list[Language] = dataclasses.field(default_factory=list)
+    min_score: Share = 0.5
+    thresholds: dict[Language, Share] = dataclasses.field(default_factory=dict)
     drop_mixed: bool = False
 
     name: ClassVar[str] = "language_filter"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("language", "language_score", "language_mixed")
-    writes: ClassVar[pa.Schema] = pa.schema([("language_filter_removed", pa.string())])
+    writes: ClassVar[pa.Schema] = pa.schema([("language_filter_reason", pa.string())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for field, score in {"min_score": self.min_score, **self.thresholds}.items():
-            if not 0 <= score <= 1:
-                where = field if field == "min_score" else f"thresholds of {field!r}"
-                raise ValueError(f"language_filter: {where} must be between 0 and 1, got {score!r}")
+    def check(self) -> None:
+        """No threshold is given for a language that goes anyway."""
         unkept = sorted(set(self.thresholds) - set(self.keep)) if self.keep else []
         if unkept:
             raise ValueError(f"language_filter: thresholds names {unkept[0]!r}, which keep {self.keep} removes anyway")
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("language", "language_score", "language_mixed")
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Decide by the columns `reads`; returns the column of `writes`."""
@@ -63,7 +61,3 @@ class FilterLanguage(beam.PTransform):
         )
         removed = pa.array(reasons.tolist(), pa.string(), mask=reasons == "")
         return pa.RecordBatch.from_arrays([removed], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the column to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -7,19 +7,18 @@ removal leaves of them is at most one between two lines.
 
 import dataclasses
 import functools
-import math
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.rules import check_known, check_language
-from datapipe.filters.safety import NO_WORDS, WordList, find_words, load_words
-from datapipe.store.corpus import append_columns
+from datapipe.checks import check_known
+from datapipe.filters.rule_sets import DEFAULT, RulesByLanguage, RuleSets, Thresholds
+from datapipe.read.examples import read_words
+from datapipe.stage import DocumentStage
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
 from datapipe.text.spans import (
@@ -34,6 +33,7 @@ from datapipe.text.spans import (
     split_at_breaks,
     strip,
 )
+from datapipe.text.word_list import NO_WORDS, WordList, find_words
 from datapipe.text.words import split_words
 
 # A rule's number, in the order in which a line is judged. Words are those of the document's language (`words.py`).
@@ -55,43 +55,59 @@ from datapipe.text.words import split_words
 ) = range(14)
 _RULES = MAP_NEO_BAD_WORDS + 1
 
+
+class LineRule(NamedTuple):
+    """A rule's number, and its limit; 1 switches on a rule that has none."""
+
+    number: int
+    threshold: float
+
+    def at(self, threshold: float) -> "LineRule":
+        """The rule with another limit."""
+        return self._replace(threshold=threshold)
+
+    def check_threshold(self, field: str, threshold: float) -> None:
+        """Raise a ValueError if the limit is none."""
+        if threshold <= 0:
+            raise ValueError(f"{field} must be above 0, or null to switch the rule off, got {threshold!r}")
+
+
 # The code that made C4 (tensorflow/datasets).
-_C4: dict[str, tuple[int, float]] = {
-    "c4_citations": (C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
-    "c4_long_word": (C4_LONG_WORD, 1000),  # longest run without white space, in code points
-    "c4_terminal_punctuation": (C4_TERMINAL, 1),  # or a closing quote; no ellipsis
-    "c4_min_words": (C4_MIN_WORDS, 5),
-    "c4_javascript": (C4_JAVASCRIPT, 1),
-    "c4_policy": (C4_POLICY, 1),  # phrases of cookie and privacy notices
+_C4: dict[str, LineRule] = {
+    "c4_citations": LineRule(C4_CITATIONS, 1),  # strip "[1]", "[]", "[edit]", "[citation needed]"
+    "c4_long_word": LineRule(C4_LONG_WORD, 1000),  # longest run without white space, in code points
+    "c4_terminal_punctuation": LineRule(C4_TERMINAL, 1),  # or a closing quote; no ellipsis
+    "c4_min_words": LineRule(C4_MIN_WORDS, 5),
+    "c4_javascript": LineRule(C4_JAVASCRIPT, 1),
+    "c4_policy": LineRule(C4_POLICY, 1),  # phrases of cookie and privacy notices
 }
-# The limits of each set's rules; 1 switches on a rule that has none. What a rule removes is the line, but for the first
-# of c4 and of refinedweb, which strip a phrase from it.
-LINE_RULES: dict[str, dict[str, tuple[int, float]]] = {
+# What a rule removes is the line, but for the first of c4 and of refinedweb, which strip a phrase from it.
+LINE_RULES: dict[str, dict[str, LineRule]] = {
     "c4": _C4,
-    "c4_paper": _C4 | {"c4_min_words": (C4_MIN_WORDS, 3)},  # Raffel et al. 2020, 2.2; datatrove
+    "c4_paper": _C4 | {"c4_min_words": LineRule(C4_MIN_WORDS, 3)},  # Raffel et al. 2020, 2.2; datatrove
     # Penedo et al. 2023 (RefinedWeb), G.2, as DCLM spells it out.
     "refinedweb": {
-        "refinedweb_phrases": (REFINEDWEB_PHRASES, 10),  # strip in lines of at most so many words
-        "refinedweb_uppercase": (REFINEDWEB_UPPERCASE, 0.5),  # share of the line's code points
-        "refinedweb_digits": (REFINEDWEB_DIGITS, 0.999999),
-        "refinedweb_counters": (REFINEDWEB_COUNTERS, 1),  # "3 likes"
-        "refinedweb_min_words": (REFINEDWEB_MIN_WORDS, 2),
+        "refinedweb_phrases": LineRule(REFINEDWEB_PHRASES, 10),  # strip in lines of at most so many words
+        "refinedweb_uppercase": LineRule(REFINEDWEB_UPPERCASE, 0.5),  # share of the line's code points
+        "refinedweb_digits": LineRule(REFINEDWEB_DIGITS, 0.999999),
+        "refinedweb_counters": LineRule(REFINEDWEB_COUNTERS, 1),  # "3 likes"
+        "refinedweb_min_words": LineRule(REFINEDWEB_MIN_WORDS, 2),
     },
     # MAP-NEO (Zhang et al. 2024), Chinese lines.
     "map_neo_zh": {
-        "map_neo_terminal_punctuation": (MAP_NEO_TERMINAL, 1),
-        "map_neo_min_words": (MAP_NEO_MIN_WORDS, 3),
-        "map_neo_bad_words": (MAP_NEO_BAD_WORDS, 1),  # of the option `bad_words`: MAP-NEO's list is not public
+        "map_neo_terminal_punctuation": LineRule(MAP_NEO_TERMINAL, 1),
+        "map_neo_min_words": LineRule(MAP_NEO_MIN_WORDS, 3),
+        "map_neo_bad_words": LineRule(MAP_NEO_BAD_WORDS, 1),  # of the option `bad_words`: MAP-NEO's list is not public
     },
 }
-DEFAULT = "default"
-LANGUAGE_SETS: dict[str, list[str]] = {DEFAULT: ["c4_paper"], "zh": ["map_neo_zh"], "code": []}
+LANGUAGE_SETS: RuleSets = {DEFAULT: ["c4_paper"], "zh": ["map_neo_zh"], "code": []}
 # Lines without terminal punctuation are headings, list items and verse too: FineWeb found the rule to remove good text
 # and left it out. It is on where a recipe names its set.
-LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
+LANGUAGE_THRESHOLDS: Thresholds = {
     DEFAULT: {"c4_terminal_punctuation": None},
     "zh": {"map_neo_terminal_punctuation": None},
 }
+_BY_LANGUAGE = RulesByLanguage("lines", LINE_RULES, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 
 _QUOTES = "\"'”’」』"  # C4 lets a line end in one
 _COUNTED = (
@@ -99,7 +115,7 @@ _COUNTED = (
     "bookmarks", "upvotes", "downvotes", "downloads", "views", "followers",
 )  # fmt: skip
 _CITATIONS = ("edit]", "citation needed]")
-_PHRASES = ("items in cart", "read more...", "sign-in")  # anywhere in a line, at its end, at its start
+_STRIPPED = ("items in cart", "read more...", "sign-in")  # anywhere in a line, at its end, at its start
 NOTHING_LEFT, TOO_MUCH_REMOVED = "nothing_left", "too_much_removed"
 
 
@@ -108,6 +124,32 @@ def _end_marks() -> npt.NDArray[np.uint8]:
     marks = sentence_marks().copy()
     marks[[ord(quote) for quote in _QUOTES]] |= TERMINAL
     return marks
+
+
+class _Phrases(NamedTuple):
+    """What the rules look for, as `padded` gives it: one a row."""
+
+    citations: npt.NDArray[np.int32]
+    stripped: npt.NDArray[np.int32]  # from a line
+    forbidden: npt.NDArray[np.int32]  # in a line: "javascript", then the phrases of policies
+    counted: npt.NDArray[np.int32]
+
+
+class _Rules(NamedTuple):
+    """What is asked of the lines of some documents.
+
+    Attributes:
+        limits: of each document, by rule number, shape (documents, 14); NaN, which compares false, for a rule that is
+            off.
+        bad_lines: which of all lines hold a bad word, shape (lines,).
+        first_lines: each document's first line among them, shape (documents,).
+        phrases: the same for all.
+    """
+
+    limits: npt.NDArray[np.float64]
+    bad_lines: npt.NDArray[np.bool_]
+    first_lines: npt.NDArray[np.int64]
+    phrases: _Phrases
 
 
 @numba.njit(cache=True, nogil=True)
@@ -171,14 +213,10 @@ def _judge_line(
     end: int,
     line_words: int,
     limits: npt.NDArray[np.float64],
-    phrases: npt.NDArray[np.int32],
+    forbidden: npt.NDArray[np.int32],
     counted: npt.NDArray[np.int32],
-    bad: bool,
 ) -> bool:
-    """Whether a rule removes the line; a limit that is not a number compares false, so that its rule never does.
-
-    `bad` says whether the line holds a bad word.
-    """
+    """Whether a rule removes the line, which has so many words; for bad words see `_Rules`."""
     size, upper, digits, run, longest, javascript, policy = 0, 0, 0, 0, 0, 0, 0
     last, before, earlier = 0, 0, 0
     for i in range(start, end):
@@ -191,9 +229,9 @@ def _judge_line(
             digits += (flags & DIGIT) != 0
             if not flags & SPACE:
                 last, before, earlier = point, last, before
-        javascript += phrase_at(t, i, end, phrases[0]) > 0
-        for k in range(1, len(phrases)):
-            policy += phrase_at(t, i, end, phrases[k]) > 0
+        javascript += phrase_at(t, i, end, forbidden[0]) > 0
+        for k in range(1, len(forbidden)):
+            policy += phrase_at(t, i, end, forbidden[k]) > 0
     ellipsis = last == 0x2026 or (last == 0x2E and before == 0x2E and earlier == 0x2E)
     terminated = (t.marks[last] & TERMINAL) != 0
     return (
@@ -209,7 +247,6 @@ def _judge_line(
         or line_words < limits[REFINEDWEB_MIN_WORDS]
         or (limits[MAP_NEO_TERMINAL] > 0 and not terminated)
         or line_words < limits[MAP_NEO_MIN_WORDS]
-        or (limits[MAP_NEO_BAD_WORDS] > 0 and bad)
     )
 
 
@@ -234,47 +271,40 @@ def _write(data: npt.NDArray[np.uint8], at: int, point: int) -> int:
 def _remove_lines(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
-    kinds: npt.NDArray[np.int8],
-    segments: npt.NDArray[np.int32],
-    segment_bounds: npt.NDArray[np.int64],
-    limits: npt.NDArray[np.float64],
-    citations: npt.NDArray[np.int32],
-    stripped: npt.NDArray[np.int32],
-    phrases: npt.NDArray[np.int32],
-    counted: npt.NDArray[np.int32],
-    bad_lines: npt.NDArray[np.bool_],
-    first_lines: npt.NDArray[np.int64],
+    segmented: words.Segmented,
+    rules: _Rules,
     t: Text,
-    kept: npt.NDArray[np.bool_],
-    word_starts: npt.NDArray[np.bool_],
-    new_data: npt.NDArray[np.uint8],
-    new_offsets: npt.NDArray[np.int64],
-    removed: npt.NDArray[np.int32],
-) -> None:
-    """Write the new texts, and into `removed` each document's lines, code points and words removed, and words left."""
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
+    """The new texts and their offsets; each document's lines, code points and words removed, and words left."""
+    new_data = np.empty(offsets[-1] - offsets[0], np.uint8)
+    new_offsets = np.zeros(len(offsets), np.int64)
+    removed = np.zeros((len(offsets) - 1, 4), np.int32)
+    kept = np.empty(len(t.points) + 1, np.bool_)  # of the document's code points
+    word_starts = np.empty(len(t.points) + 1, np.bool_)  # the first code points of words
+    bad_lines, first_lines, phrases = rules.bad_lines, rules.first_lines, rules.phrases
+    forbidden, counted = phrases.forbidden, phrases.counted
     at = 0
     for document in range(len(offsets) - 1):
         length = read_text(t, data, offsets[document], offsets[document + 1])
-        own_segments = segments[segment_bounds[document] : segment_bounds[document + 1]]
-        tokens = split_words(t.points, length, t.classes, kinds[document], own_segments, False, t.starts, t.ends)
+        tokens = split_words(t, length, segmented, document, False)
         word_starts[:length] = False
         for i in range(tokens):
             for j in range(t.starts[i], t.ends[i]):
                 if t.classes[t.points[j]] & (LETTER | DIGIT):
                     word_starts[t.starts[i]] = True
         kept[:length] = True
-        own_limits = limits[document]
-        if own_limits[C4_CITATIONS] > 0:
-            _strip_citations(t, length, citations, kept)
+        limits = rules.limits[document]
+        if limits[C4_CITATIONS] > 0:
+            _strip_citations(t, length, phrases.citations, kept)
         for line in range(split_at_breaks(t, 0, length, 1, 1)):
             start, end = strip(t, t.starts[line], t.ends[line])
             if start == end:
                 continue
             line_words = word_starts[start:end].sum()
-            if line_words <= own_limits[REFINEDWEB_PHRASES]:
-                _strip_phrases(t, start, end, stripped, kept)
-            bad = bad_lines[first_lines[document] + line]
-            if _judge_line(t, kept, start, end, line_words, own_limits, phrases, counted, bad):
+            if line_words <= limits[REFINEDWEB_PHRASES]:
+                _strip_phrases(t, start, end, phrases.stripped, kept)
+            bad = limits[MAP_NEO_BAD_WORDS] > 0 and bad_lines[first_lines[document] + line]
+            if bad or _judge_line(t, kept, start, end, line_words, limits, forbidden, counted):
                 kept[t.starts[line] : t.ends[line] + 1] = False  # and its line break
                 removed[document, 0] += 1
                 removed[document, 2] += line_words
@@ -294,14 +324,15 @@ def _remove_lines(
         while removed[document, 0] and at > first and new_data[at - 1] == 10:
             at -= 1
         new_offsets[document + 1] = at
+    return new_data[:at], new_offsets, removed
 
 
 @dataclasses.dataclass(eq=False)
-class RemoveLines(beam.PTransform):
+class RemoveLines(DocumentStage):
     """Writes the text without the lines that a rule of the document's language removes.
 
     `lines_removed_count` and `lines_removed_characters` say how many lines and code points went. A document that has
-    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_removed`: "nothing_left" or
+    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_reason`: "nothing_left" or
     "too_much_removed".
 
     Attributes:
@@ -317,67 +348,40 @@ class RemoveLines(beam.PTransform):
         ValueError: if a set, rule or word definition is unknown, or a number out of its range.
     """
 
-    rule_sets: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
+    rule_sets: RuleSets = dataclasses.field(default_factory=dict)
+    thresholds: Thresholds = dataclasses.field(default_factory=dict)
     max_removed_share: float | None = None
     words: str = "auto"
     bad_words: list[str] = dataclasses.field(default_factory=list)
 
     name: ClassVar[str] = "lines"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),
             ("lines_removed_count", pa.int32()),
             ("lines_removed_characters", pa.int32()),
-            ("lines_removed", pa.string()),
+            ("lines_reason", pa.string()),
         ]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        check_known("lines: words:", self.words, ("auto", *words.KINDS))
+    def check(self) -> None:
+        """Check how the options go together."""
+        check_known("lines: unknown words", self.words, ("auto", *words.DEFINITIONS))
         share = self.max_removed_share
         if share is not None and not (isinstance(share, int | float) and 0 <= share < 1):
             raise ValueError(f"lines: max_removed_share must be at least 0 and less than 1, got {share!r}")
-        for language in (*self.rule_sets, *self.thresholds):
-            check_language("lines", language)
-        for language, sets in self.rule_sets.items():
-            if not isinstance(sets, list):
-                raise ValueError(f"lines: rule_sets.{language} must be a list of names, got {sets!r}")
-            for name in sets:
-                check_known(f"lines: rule_sets.{language}: unknown rule set", name, LINE_RULES)
-        for language, thresholds in self.thresholds.items():
-            if not isinstance(thresholds, dict):
-                raise ValueError(f"lines: thresholds.{language} must map rules to numbers, got {thresholds!r}")
-            for name, limit in thresholds.items():
-                check_known(f"lines: thresholds.{language}: unknown rule", name, self._rules_of_sets(language))
-                number = isinstance(limit, int | float) and not isinstance(limit, bool) and 0 < limit < math.inf
-                if limit is not None and not number:
-                    raise ValueError(
-                        f"lines: thresholds.{language}.{name} must be above 0, or null to switch the rule off, "
-                        f"got {limit!r}"
-                    )
+        _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
 
-    def _group(self, language: str) -> str:
-        return language if language in LANGUAGE_SETS or language in self.rule_sets else DEFAULT
-
-    def _rules_of_sets(self, language: str) -> dict[str, tuple[int, float]]:
-        sets = (LANGUAGE_SETS | self.rule_sets)[self._group(language)]
-        return {name: rule for chosen in sets for name, rule in LINE_RULES[chosen].items()}
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", "language")
 
     def limits_of(self, language: str) -> npt.NDArray[np.float64]:
         """The limit of each rule that judges a language, by its number; NaN for the others."""
-        group, thresholds = self._group(language), dict[str, float | None]()
-        for source in dict.fromkeys((group, language)):
-            if group not in self.rule_sets:
-                thresholds |= LANGUAGE_THRESHOLDS.get(source, {})
-            thresholds |= self.thresholds.get(source, {})
         limits = np.full(_RULES, np.nan)
-        for name, (number, limit) in self._rules_of_sets(language).items():
-            own = thresholds.get(name, limit)
-            limits[number] = np.nan if own is None else own
+        for rule in _BY_LANGUAGE.rules_of(language, self.rule_sets, self.thresholds).values():
+            limits[rule.number] = rule.threshold
         return limits
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -385,8 +389,8 @@ class RemoveLines(beam.PTransform):
         codes = [words.primary(language) for language in batch.column("language").to_pylist()]
         limits_of = {code: self.limits_of(code) for code in set(codes)}
         limits = np.array([limits_of[code] for code in codes]).reshape(len(codes), _RULES)
-        kinds = np.array([words.kind_of(self.words, code) for code in codes], np.int8)
-        texts, removed = remove_lines(batch.column("text"), kinds, limits, load_words(tuple(self.bad_words)))
+        definitions = np.array([words.definition_of(self.words, code) for code in codes], np.int8)
+        texts, removed = remove_lines(batch.column("text"), definitions, limits, read_words(tuple(self.bad_words)))
         lines, characters, words_removed, words_left = removed.T
         touched = characters > 0
         reasons = np.full(len(codes), None, object)
@@ -402,10 +406,6 @@ class RemoveLines(beam.PTransform):
             [text.cast(pa.string()), pa.array(lines), pa.array(characters), reason], schema=self.writes
         )
 
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Batches with the new text in place of the old, and what was removed appended."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
-
 
 def _bad_lines(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], bad_words: WordList
@@ -416,12 +416,12 @@ def _bad_lines(
     if not bad_words.words:
         return np.zeros(len(first_lines) + len(breaks), bool), first_lines
     bounds = np.sort(np.concatenate([offsets, breaks + 1]))
-    return find_words(data, bounds, class_table(), lower_table(), *bad_words)[0] > 0, first_lines
+    return find_words(data, bounds, class_table(), lower_table(), bad_words)[0] > 0, first_lines
 
 
 def remove_lines(
     texts: pa.Array,
-    kinds: npt.NDArray[np.int8],
+    definitions: npt.NDArray[np.int8],
     limits: npt.NDArray[np.float64],
     bad_words: WordList = NO_WORDS,
 ) -> tuple[pa.Array, npt.NDArray[np.int32]]:
@@ -429,25 +429,17 @@ def remove_lines(
 
     Args:
         texts: documents, as string or large_string; null reads as empty.
-        kinds: each one's word definition, of `words.KINDS`.
+        definitions: each one's word definition, of `words.DEFINITIONS`.
         limits: each one's limits by rule number, shape (documents, 14); NaN switches a rule off.
         bad_words: for the rule MAP_NEO_BAD_WORDS.
 
     Returns:
         The new texts as large_string; lines, code points and words removed and words left, shape (documents, 4).
     """
-    segments, segment_bounds = words.segment(texts, kinds == words.GIVEN)
     data, offsets = text_buffers(texts)
-    longest = int(np.diff(offsets).max(initial=0))
-    new_data = np.empty(int(offsets[-1] - offsets[0]), np.uint8)
-    new_offsets = np.zeros(len(texts) + 1, np.int64)
-    removed = np.zeros((len(texts), 4), np.int32)
-    _remove_lines(
-        data, offsets, kinds, segments, segment_bounds, limits,
-        padded(_CITATIONS), padded(_PHRASES), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED),
-        *_bad_lines(data, offsets, bad_words),
-        new_text(longest, _end_marks()), np.empty(longest + 1, bool), np.empty(longest + 1, bool),
-        new_data, new_offsets, removed,
-    )  # fmt: skip
-    buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data[: new_offsets[-1]])]
+    phrases = _Phrases(padded(_CITATIONS), padded(_STRIPPED), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED))
+    rules = _Rules(limits, *_bad_lines(data, offsets, bad_words), phrases)
+    t = new_text(int(np.diff(offsets).max(initial=0)), _end_marks())
+    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segment(texts, definitions), rules, t)
+    buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers), removed

@@ -1,263 +1,33 @@
 """How predictable a document is to a language model of its own language: CCNet's measure of quality, for LLaMA 1.
 
-A character n-gram model with interpolated modified Kneser-Ney smoothing, learnt from reference texts of the user's.
-Characters need no tokenizer and suit Chinese as well as English. CCNet uses KenLM, but PyPI has its source only, and
-building its trainer takes cmake and Boost. `quality.py` learns what is good from good and bad examples; here good ones
-suffice. `perplexity_filter.py` decides.
+A model is learnt for each language, from reference texts of the user's; see `ngram_model.py`. `quality.py` learns what
+is good from good and bad examples; here good ones suffice. `perplexity_filter.py` decides.
 """
 
 import dataclasses
-import functools
 import hashlib
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
-import apache_beam as beam
-import numba
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
-from safetensors.numpy import load, save
 
+from datapipe.checks import Count, FilesOption
 from datapipe.filters.language import identify
-from datapipe.filters.quality import read_examples
+from datapipe.read.examples import read_examples
+from datapipe.read.models import load_ngram_model
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
-from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import BLANK, DROPPED, normalisation_table
+from datapipe.store.corpus import Corpus
+from datapipe.text import ngram_model
 from datapipe.text.words import primary
-
-NORMALISATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
-ORDER = 5  # CCNet's order, there of SentencePiece tokens
-# From this length on, n-grams that occur once are left out: most of the model, and hardly any of its use.
-PRUNED_FROM = 3
-
-_SEED = np.uint64(0x452821E638D01377)  # digits of pi, as is the multiplier
-_FACTOR = np.uint64(0xBE5466CF34E90C6D)
-_SHIFT = np.uint64(29)
-# KenLM's discounts for n-grams seen once, twice and more often, where the data are too few to estimate them.
-_FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _extend(key: np.uint64, symbol: int) -> np.uint64:
-    """The key of an n-gram from the key of its last n - 1 symbols and the symbol before them."""
-    mixed = (key ^ np.uint64(symbol + 1)) * _FACTOR
-    return mixed ^ (mixed >> _SHIFT)
-
-
-@numba.njit(cache=True, nogil=True)
-def _symbols(
-    data: npt.NDArray[np.uint8], start: int, end: int, table: npt.NDArray[np.int32], out: npt.NDArray[np.int32]
-) -> int:
-    """Write a text's symbols under a normalisation table into `out`, after one blank; returns how many there are."""
-    out[0] = 32
-    count = 1
-    blank = False
-    at = start
-    while at < end:
-        code_point, at = decode(data, at)
-        meaning = table[code_point]
-        if meaning == BLANK:
-            blank = count > 1
-        elif meaning != DROPPED:
-            if blank:
-                out[count] = 32
-                count += 1
-                blank = False
-            out[count] = meaning
-            count += 1
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def count_ngrams(
-    data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int32], order: int
-) -> npt.NDArray[np.uint64]:
-    """The keys of all n-grams, shape (order + 1, symbols): row n holds the n-gram that ends at each symbol; 0 = none.
-
-    Row 0 is the empty n-gram. N-grams do not reach over the beginning of a text. Each text stands after a blank.
-    """
-    keys = np.zeros((order + 1, len(data) + len(bounds)), np.uint64)
-    symbols = np.empty(len(data) + 2, np.int32)
-    column = 0
-    for text in range(len(bounds) - 1):
-        count = _symbols(data, bounds[text], bounds[text + 1], table, symbols)
-        for i in range(count):
-            key = _SEED
-            keys[0, column] = key
-            for n in range(1, min(order, i + 1) + 1):
-                key = _extend(key, symbols[i - n + 1])
-                keys[n, column] = key
-            column += 1
-    return keys[:, :column]
-
-
-def train(texts: Sequence[str], order: int = ORDER) -> dict[str, npt.NDArray[np.generic]]:
-    """Learn a model: interpolated modified Kneser-Ney (Chen and Goodman 1998).
-
-    Args:
-        texts: the reference texts.
-        order: symbols in the longest n-gram.
-
-    Returns:
-        A hash table with open addressing of all n-grams, the empty one too: "keys" (uint64, 0 = empty slot),
-        "log_probability" and "log_backoff" (float32), each of shape (slots,), a power of 2.
-    """
-    data, bounds = text_buffers(pa.array(texts, pa.large_string()))
-    columns = count_ngrams(data, bounds, normalisation_table(NORMALISATION), order)
-    keys: list[npt.NDArray[np.uint64]] = []
-    first: list[npt.NDArray[np.intp]] = []  # where each distinct n-gram ends for the first time
-    occurrences: list[npt.NDArray[np.intp]] = []
-    for row in columns:
-        ends = np.flatnonzero(row)
-        distinct, index, counts = np.unique(row[ends], return_index=True, return_counts=True)
-        keys.append(distinct)
-        first.append(ends[index])
-        occurrences.append(counts)
-
-    def place(n: int, ends: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Which of the distinct n-grams of length n ends at each place."""
-        return np.searchsorted(keys[n], columns[n][ends])
-
-    kept = [row > 1 if n >= PRUNED_FROM else row > 0 for n, row in enumerate(occurrences)]
-    # Of the empty n-gram: all symbols, and one for all that were never seen, are as likely.
-    probabilities: list[npt.NDArray[np.floating]] = [np.array([1 / (len(keys[1]) + 1)])]
-    backoffs: list[npt.NDArray[np.floating]] = []
-    for n in range(1, order + 1):
-        # The longest are counted; the others by the number of symbols they follow, as Kneser and Ney found better.
-        counts = np.bincount(place(n, first[n + 1]), minlength=len(keys[n])) if n < order else occurrences[n]
-        weights = np.maximum(counts, 1).astype(np.float64)
-        context, suffix = place(n - 1, first[n] - 1), place(n - 1, first[n])
-        totals = np.bincount(context, weights, len(keys[n - 1]))
-        share = (weights - _discounts(weights)) / totals[context] * kept[n]
-        backoffs.append(1.0 - np.bincount(context, share, len(keys[n - 1])))
-        probabilities.append(share + backoffs[-1][context] * probabilities[-1][suffix])
-    backoffs.append(np.ones(len(keys[order])))
-    flat_keys, flat_probabilities, flat_backoffs = (
-        np.concatenate([values[keep] for values, keep in zip(each, kept, strict=True)])
-        for each in (keys, probabilities, backoffs)
-    )
-    slots = 1 << int(np.ceil(np.log2(1.5 * len(flat_keys))))
-    where = _slots(flat_keys, slots)
-    model: dict[str, npt.NDArray[np.generic]] = {"keys": np.zeros(slots, np.uint64)}
-    model["keys"][where] = flat_keys
-    for name, values in (("log_probability", flat_probabilities), ("log_backoff", flat_backoffs)):
-        model[name] = np.zeros(slots, np.float32)
-        model[name][where] = np.log(values)
-    return model
-
-
-def _discounts(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """What is taken off each count for n-grams never seen."""
-    ones, twos, threes, fours = (float((counts == n).sum()) for n in (1, 2, 3, 4))
-    discounts = _FALLBACK_DISCOUNTS
-    if min(ones, twos, threes, fours) > 0:
-        share = ones / (ones + 2 * twos)
-        estimated = (1 - 2 * share * twos / ones, 2 - 3 * share * threes / twos, 3 - 4 * share * fours / threes)
-        if all(0 < discount < n for n, discount in enumerate(estimated, 1)):
-            discounts = estimated
-    return np.select([counts == 1, counts == 2], discounts[:2], discounts[2])
-
-
-@numba.njit(cache=True, nogil=True)
-def _slots(keys: npt.NDArray[np.uint64], slots: int) -> npt.NDArray[np.int64]:
-    """A slot of its own for each key: the first free one from where its low bits point."""
-    taken = np.zeros(slots, np.bool_)
-    where = np.empty(len(keys), np.int64)
-    for i in range(len(keys)):
-        slot = np.int64(keys[i] & np.uint64(slots - 1))
-        while taken[slot]:
-            slot = (slot + 1) & (slots - 1)
-        taken[slot] = True
-        where[i] = slot
-    return where
-
-
-@numba.njit(cache=True, nogil=True)
-def log_probabilities(
-    data: npt.NDArray[np.uint8],
-    bounds: npt.NDArray[np.int64],
-    table: npt.NDArray[np.int32],
-    keys: npt.NDArray[np.uint64],
-    log_probability: npt.NDArray[np.float32],
-    log_backoff: npt.NDArray[np.float32],
-    order: int,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
-    """The summed natural log probability of each text's symbols, and how many symbols it has, shape (texts,) each.
-
-    An n-gram stands in the table only if its last n - 1 symbols do, so the longest match is found from below, and the
-    backoff weights of one symbol's n-grams are those that the next symbol needs.
-    """
-    most = np.uint64(len(keys) - 1)
-    sums = np.zeros(len(bounds) - 1)
-    counts = np.zeros(len(bounds) - 1, np.int64)
-    longest = 0
-    for text in range(len(bounds) - 1):
-        longest = max(longest, bounds[text + 1] - bounds[text])
-    symbols = np.empty(longest + 2, np.int32)
-    backoffs = np.zeros(order + 1)  # of the n-grams that end at the symbol before, by length
-    new_backoffs = np.zeros(order + 1)
-    for text in range(len(bounds) - 1):
-        count = _symbols(data, bounds[text], bounds[text + 1], table, symbols)
-        given = 0  # length of the longest n-gram found that ends at the symbol before
-        total = 0.0
-        for i in range(count):
-            key = _SEED
-            found = 0
-            probability = 0.0
-            for n in range(min(order, i + 1) + 1):
-                if n > 0:
-                    key = _extend(key, symbols[i - n + 1])
-                slot = np.int64(key & most)
-                while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + 1) & np.int64(most)
-                if keys[slot] == 0:
-                    break
-                found = n
-                probability = log_probability[slot]
-                new_backoffs[n] = log_backoff[slot]
-            if i > 0:  # the blank before the text is given, not predicted
-                for n in range(found, min(order, given + 1)):
-                    probability += backoffs[n]
-                total += probability
-            given = found
-            backoffs[: found + 1] = new_backoffs[: found + 1]
-        sums[text] = total
-        counts[text] = count - 1
-    return sums, counts
-
-
-def perplexities(
-    texts: pa.Array, model: dict[str, npt.NDArray[np.generic]], order: int = ORDER
-) -> npt.NDArray[np.float64]:
-    """Perplexity per character of each text, shape (n,); NaN for text without a letter or digit."""
-    data, bounds = text_buffers(texts)
-    sums, counts = log_probabilities(
-        data,
-        bounds,
-        normalisation_table(NORMALISATION),
-        model["keys"],
-        model["log_probability"],
-        model["log_backoff"],
-        order,
-    )
-    return np.exp(-sums / np.where(counts, counts, np.nan))
-
-
-@functools.cache
-def load_model(path: str) -> dict[str, npt.NDArray[np.generic]]:
-    """A model that `ScorePerplexity.prepare` wrote, once a process."""
-    with files.open_input(path) as source:
-        return dict(load(bytes(source.read())))
 
 
 @dataclasses.dataclass(eq=False)
-class ScorePerplexity(beam.PTransform):
+class ScorePerplexity(DocumentStage):
     """Writes each document's perplexity per character under the model of its language; null where there is none.
 
     Attributes:
-        references: files of texts that are as good texts should be, in any languages; see `quality.read_examples`.
+        references: files of texts that are as good texts should be, in any languages; see `read_examples`.
             A language with less than `min_characters` in them gets no model.
         min_characters: least reference text of a language.
         max_characters: reference text used of a language; what exceeds it is left out, chosen by hash. Training holds
@@ -265,34 +35,34 @@ class ScorePerplexity(beam.PTransform):
         trained: the models that `prepare` made, by language; no option.
     """
 
-    references: list[str] = dataclasses.field(default_factory=list)
-    min_characters: int = 10_000
+    references: list[FilesOption] = dataclasses.field(default_factory=list)
+    min_characters: Count = 10_000
     max_characters: int = 5_000_000
     trained: dict[str, str] = dataclasses.field(default_factory=dict, init=False)
 
     name: ClassVar[str] = "perplexity"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text", "language")
     writes: ClassVar[pa.Schema] = pa.schema([("perplexity", pa.float32())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if self.min_characters < 1:
-            raise ValueError(f"perplexity: min_characters must be at least 1, got {self.min_characters!r}")
+    def check(self) -> None:
+        """A model can be learnt from what is used."""
         if self.max_characters < self.min_characters:
             raise ValueError(
                 f"perplexity: max_characters must be at least min_characters ({self.min_characters}), "
                 f"got {self.max_characters!r}"
             )
 
-    def missing(self) -> str | None:
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text", "language")
+
+    def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         absent = [path for path in self.references if not files.exists(path)]
         if absent:
             return f"no such file: {absent[0]}"
         return None if self.references else "no reference texts given"
 
-    def prepare(self, corpus: Corpus, folder: str) -> "ScorePerplexity":  # noqa: ARG002 - the references are the user's
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the references are the user's
         """Learn a model for each language of the references; the models go into `folder`.
 
         Raises:
@@ -305,22 +75,23 @@ class ScorePerplexity(beam.PTransform):
         by_language: dict[str, list[str]] = {}
         for text, language in zip(texts, identify(pa.array(texts)).column("language").to_pylist(), strict=True):
             by_language.setdefault(language, []).append(text)
-        ready = dataclasses.replace(self)
+        trained: dict[str, str] = {}
         for language, theirs in sorted(by_language.items()):
             ends = np.cumsum([len(text) for text in theirs])
             if ends[-1] < self.min_characters:
                 continue
-            model = save(train(theirs[: int(np.searchsorted(ends, self.max_characters)) + 1]))
+            model = ngram_model.train(theirs[: int(np.searchsorted(ends, self.max_characters)) + 1])
+            content = ngram_model.to_bytes(model)
             # Loaded models are kept by path: another model must have another name.
-            digest = hashlib.blake2b(model, digest_size=8).hexdigest()
-            ready.trained[language] = files.join(folder, f"{language}-{digest}.safetensors")
-            with files.whole_file(ready.trained[language]) as sink:
-                sink.write(model)
-        if not ready.trained:
+            digest = hashlib.blake2b(content, digest_size=8).hexdigest()
+            trained[language] = files.join(folder, f"{language}-{digest}.safetensors")
+            with files.whole_file(trained[language]) as sink:
+                sink.write(content)
+        if not trained:
             raise ValueError(
                 f"perplexity: no language has {self.min_characters} characters in references {self.references}"
             )
-        return ready
+        return self.ready(trained=trained)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the columns `text` and `language`; returns the column of `writes`."""
@@ -331,10 +102,7 @@ class ScorePerplexity(beam.PTransform):
         for language, path in sorted(self.trained.items()):
             theirs = np.flatnonzero(languages == language)
             if len(theirs):
-                scores[theirs] = perplexities(batch.column("text").take(pa.array(theirs)), load_model(path))
+                texts = batch.column("text").take(pa.array(theirs))
+                scores[theirs] = ngram_model.perplexities(texts, load_ngram_model(path))
         column = pa.array(scores.astype(np.float32), mask=np.isnan(scores))
         return pa.RecordBatch.from_arrays([column], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the column to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -5,21 +5,24 @@ reproduction RedPajama-v1 head and middle.
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar, Literal, Self
 
-import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+from annotated_types import Ge, Le, Len, MinLen
 
+from datapipe.checks import Language
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
+from datapipe.store.corpus import Corpus
 
+Bucket = Literal["head", "middle", "tail"]
 BUCKETS = ("head", "middle", "tail")
 RESULT_FILE = "cutoffs.json"
 
 
 @dataclasses.dataclass(eq=False)
-class FilterPerplexity(beam.PTransform):
+class FilterPerplexity(DocumentStage):
     """Writes each document's bucket, and removes those of buckets not kept with the reason "perplexity_<bucket>".
 
     A document without a perplexity is in no bucket and stays: nothing speaks against it.
@@ -30,35 +33,40 @@ class FilterPerplexity(beam.PTransform):
         cutoffs: the perplexities that end the head and the middle, by language, instead of percentiles.
     """
 
-    keep: list[str] = dataclasses.field(default_factory=lambda: ["head", "middle"])
-    percentiles: list[float] = dataclasses.field(default_factory=lambda: [30.0, 60.0])
-    cutoffs: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    keep: Annotated[list[Bucket], MinLen(1)] = dataclasses.field(default_factory=lambda: ["head", "middle"])
+    percentiles: Annotated[list[Annotated[float, Ge(0), Le(100)]], Len(2, 2)] = dataclasses.field(
+        default_factory=lambda: [30.0, 60.0]
+    )
+    cutoffs: dict[Language, Annotated[list[float], Len(2, 2)]] = dataclasses.field(default_factory=dict)
 
     name: ClassVar[str] = "perplexity_filter"
-    version: ClassVar[int] = 1
-    skips_removed: ClassVar[bool] = True  # it compares the documents still kept with each other
-    reads: ClassVar[tuple[str, ...]] = ("perplexity", "language")
+    kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("perplexity_bucket", pa.string()), ("perplexity_filter_removed", pa.string())]
+        [("perplexity_bucket", pa.string()), ("perplexity_filter_reason", pa.string())]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        unknown = [bucket for bucket in self.keep if bucket not in BUCKETS]
-        if unknown or not self.keep:
-            raise ValueError(f"perplexity_filter: keep must be of {', '.join(BUCKETS)}, got {self.keep!r}")
-        if len(self.percentiles) != 2 or not 0 <= self.percentiles[0] <= self.percentiles[1] <= 100:
+    def check(self) -> None:
+        """The buckets follow on each other."""
+        if self.percentiles[0] > self.percentiles[1]:
             raise ValueError(f"perplexity_filter: percentiles must be two rising per cents, got {self.percentiles!r}")
         for language, edges in self.cutoffs.items():
-            if len(edges) != 2 or edges[0] > edges[1]:
+            if edges[0] > edges[1]:
                 raise ValueError(
                     f"perplexity_filter: cutoffs of {language!r} must be two rising numbers, got {edges!r}"
                 )
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FilterPerplexity":
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("perplexity", "language")
+
+    def learns_from_corpus(self) -> bool:
+        """Whether cutoffs are to be found among the documents still kept."""
+        return True
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Find the cutoffs of each language among the documents still kept; they go into `folder` too."""
         found: dict[str, list[float]] = {}
-        for batch in corpus.read(self.reads):
+        for batch in corpus.read(self.requires()):
             batch = batch.filter(batch.column("perplexity").is_valid())
             for language, score in zip(
                 *(batch.column(name).to_pylist() for name in ("language", "perplexity")), strict=True
@@ -89,7 +97,3 @@ class FilterPerplexity(beam.PTransform):
             pa.array([f"perplexity_{name}" for name in names], pa.string(), mask=kept),
         ]
         return pa.RecordBatch.from_arrays(columns, schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the columns to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

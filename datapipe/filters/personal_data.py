@@ -9,13 +9,13 @@ import datetime
 import ipaddress
 import re
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.store.corpus import append_columns
+from datapipe.stage import DocumentStage
+from datapipe.store.corpus import PartKind
 
 # All patterns are bounded, so that no text makes them take more than linear time, and their digits are ASCII.
 _EMAIL = re.compile(
@@ -92,9 +92,10 @@ def is_chinese_id(number: str) -> bool:
     return "10X98765432"[weighted % 11] == number[17].upper()
 
 
-# Of each kind: how to find candidates, which of them count, and what stands in their place: addresses that RFC 2606,
+Entity = Literal["email", "ip", "chinese_id", "phone"]
+# Of each entity: how to find candidates, which of them count, and what stands in their place: addresses that RFC 2606,
 # 5737 and 3849 keep for documentation, so that text and code around them stays well formed.
-_KINDS: dict[str, tuple[tuple[re.Pattern[str], Callable[[str], bool], str], ...]] = {
+_ENTITIES: dict[Entity, tuple[tuple[re.Pattern[str], Callable[[str], bool], str], ...]] = {
     "email": ((_EMAIL, is_email, "email@example.com"),),
     "ip": ((_IPV4, is_public_ip, "192.0.2.1"), (_IPV6, is_public_ip, "2001:db8::1")),
     "chinese_id": ((_CHINESE_ID, is_chinese_id, "[ID]"),),
@@ -109,28 +110,32 @@ _TRACES = {
 }
 
 
-def mask(text: str, kinds: tuple[str, ...]) -> tuple[str, dict[str, int]]:
-    """A text with personal data of some kinds masked, and how often of each."""
-    counts = dict.fromkeys(kinds, 0)
-    for kind in kinds:
-        for pattern, counts_as, stand_in in _KINDS[kind]:
+def mask(text: str, entities: tuple[Entity, ...]) -> tuple[str, dict[Entity, int]]:
+    """A text with personal data of some entities masked, and how often of each.
+
+    >>> mask("Write to jo@firm.co.uk, or call +44 20 7946 0958.", ("email", "phone"))
+    ('Write to email@example.com, or call [PHONE].', {'email': 1, 'phone': 1})
+    """
+    counts = dict.fromkeys(entities, 0)
+    for entity in entities:
+        for pattern, counts_as, stand_in in _ENTITIES[entity]:
 
             def replace(match: re.Match[str]) -> str:
                 if not counts_as(match.group()):  # noqa: B023 - called at once
                     return match.group()
-                counts[kind] += 1  # noqa: B023
+                counts[entity] += 1  # noqa: B023
                 return stand_in  # noqa: B023
 
             text = pattern.sub(replace, text)
     return text, counts
 
 
-# The column of how often each kind was masked in a document.
-COUNTS = {kind: f"masked_{kind}" for kind in _KINDS}
+# The column of how often each entity was masked in a document.
+COUNTS = {entity: f"masked_{entity}" for entity in _ENTITIES}
 
 
 @dataclasses.dataclass(eq=False)
-class MaskPersonalData(beam.PTransform):
+class MaskPersonalData(DocumentStage):
     """Replace personal data by stand-ins.
 
     Attributes:
@@ -139,42 +144,39 @@ class MaskPersonalData(beam.PTransform):
             public addresses; unlike there, versions (1.2.3.4), git@, example.com and icon@2x.png stay.
     """
 
-    mask: list[str] = dataclasses.field(default_factory=lambda: list(_KINDS))
+    mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_ENTITIES))
 
     name: ClassVar[str] = "personal_data"
     version: ClassVar[int] = 2
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [("text", pa.string()), ("bytes", pa.int64()), *((column, pa.int32()) for column in COUNTS.values())]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for kind in self.mask:
-            if kind not in _KINDS:
-                raise ValueError(f"personal_data: mask must be of {', '.join(_KINDS)}, got {kind!r}")
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch's texts, masked, and the counts."""
         texts = batch.column("text")
-        kinds = tuple(kind for kind in _KINDS if kind in self.mask)
-        counts = {kind: [0] * len(texts) for kind in _KINDS}
+        entities = tuple(entity for entity in _ENTITIES if entity in self.mask)
+        counts = {entity: [0] * len(texts) for entity in _ENTITIES}
         changed = {}
-        traces = "|".join(_TRACES[kind] for kind in kinds)
-        traced = pc.match_substring_regex(texts, traces).fill_null(False) if kinds else []
-        for row in pc.indices_nonzero(traced).to_pylist() if kinds else []:
-            text, found = mask(texts[row].as_py(), kinds)
+        traces = "|".join(_TRACES[entity] for entity in entities)
+        traced = pc.match_substring_regex(texts, traces).fill_null(False) if entities else []
+        for row in pc.indices_nonzero(traced).to_pylist() if entities else []:
+            text, found = mask(texts[row].as_py(), entities)
             if any(found.values()):
                 changed[row] = text
-                for kind, count in found.items():
-                    counts[kind][row] = count
+                for entity, count in found.items():
+                    counts[entity][row] = count
         mask_array = pa.array([row in changed for row in range(len(texts))], pa.bool_())
         texts = pc.replace_with_mask(texts, mask_array, pa.array(changed.values(), texts.type))
-        arrays = [texts, pc.binary_length(texts), *(pa.array(counts[kind], pa.int32()) for kind in _KINDS)]
+        arrays = [texts, pc.binary_length(texts), *(pa.array(counts[entity], pa.int32()) for entity in _ENTITIES)]
         return pa.RecordBatch.from_arrays(
             [array.cast(field.type) for array, field in zip(arrays, self.writes, strict=True)], schema=self.writes
         )
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

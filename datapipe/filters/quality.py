@@ -14,21 +14,22 @@ import itertools
 import pathlib
 import tempfile
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-import apache_beam as beam
 import fasttext
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.read import formats
-from datapipe.read.formats.source import Reject, Source
+from datapipe.checks import FilesOption
+from datapipe.read.examples import read_examples
+from datapipe.read.models import load_classifier
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
+from datapipe.store.corpus import Corpus
+from datapipe.text.bit_mixing import DEGSKI, golden_fold
 from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
-from datapipe.text.fasttext_model import load_model
 
 GOOD, BAD = "good", "bad"
 RESULT_FILE = "quality.json"
@@ -119,12 +120,10 @@ def _hash(text: bytes, seed: int) -> bytes:
 
 def scramble(text: str) -> str:
     """The characters of a text in another order, random and always the same."""
-    # The multiplicative hash of a place, started from the hash of the text.
-    places = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text.encode(), 0), np.uint64)
-    places *= np.uint64(0x9E3779B97F4A7C15)
-    places ^= places >> np.uint64(32)
-    places *= np.uint64(0xD6E8FEB86659FD93)
-    return "".join(text[place] for place in np.argsort(places, kind="stable"))
+    # A hash of each index, started from the hash of the text.
+    indices = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text.encode(), 0), np.uint64)
+    hashes = golden_fold(indices) * DEGSKI
+    return "".join(text[index] for index in np.argsort(hashes, kind="stable"))
 
 
 def train_fasttext(examples: str, **options: Any) -> Any:
@@ -194,7 +193,7 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
             bucket=_BUCKETS,
         )
     model.save_model(path)
-    classifier = load_model(path)
+    classifier = load_classifier(path)
     scores = {
         kind: classifier.probability(GOOD, *tokens(pa.array(texts, pa.large_string())))
         for kind, texts in held_out.items()
@@ -207,36 +206,18 @@ def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
 
 
 def area_under_curve(good: npt.NDArray[np.float32], bad: npt.NDArray[np.float32]) -> float:
-    """The probability that a good example scores above a bad one; a tie counts half."""
+    """The probability that a good example scores above a bad one; a tie counts half.
+
+    >>> area_under_curve(np.array([0.9, 0.8]), np.array([0.1, 0.85]))
+    0.75
+    """
     bad = np.sort(bad)
     below = np.searchsorted(bad, good, "left") + np.searchsorted(bad, good, "right")
     return float(below.mean() / (2 * len(bad)))
 
 
-def read_examples(paths: Sequence[str]) -> list[str]:
-    """The texts of example files: JSON lines and Parquet with a field `text`, or plain text, a document a line.
-
-    Raises:
-        ValueError: if a file is of another format, or a record holds no text: examples are few and chosen by hand.
-    """
-    texts = []
-    for path in paths:
-        format_ = formats.format_of(path)
-        if format_ is None:
-            raise ValueError(f"{path} is neither JSON lines nor Parquet nor text")
-        for row in formats.read(Source(path, path, text_unit="line"), format_):
-            if isinstance(row, Reject):
-                raise ValueError(f"{path} at {row.position}: {row.reason}: {row.detail}")
-            text = row.columns.get("text")
-            if not isinstance(text, str):
-                raise ValueError(f"{path} at {row.position}: no field 'text'")
-            if text and not text.isspace():
-                texts.append(text.encode("utf-8", "replace").decode())  # JSON can hold lone surrogates, UTF-8 cannot
-    return texts
-
-
 @dataclasses.dataclass(eq=False)
-class ScoreQuality(beam.PTransform):
+class ScoreQuality(DocumentStage):
     """Writes the probability that each document is of the good kind, judged by its full text; null text scores 0.
 
     Attributes:
@@ -248,20 +229,18 @@ class ScoreQuality(beam.PTransform):
         trained: the model that `prepare` made; no option.
     """
 
-    positives: list[str] = dataclasses.field(default_factory=list)
-    negatives: list[str] = dataclasses.field(default_factory=list)
-    model: str = ""
+    positives: list[FilesOption] = dataclasses.field(default_factory=list)
+    negatives: list[FilesOption] = dataclasses.field(default_factory=list)
+    model: FilesOption = ""
     model_sha256: str = ""
     good_label: str = GOOD
     trained: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
+    def check(self) -> None:
+        """There are examples of both kinds, or a model, the one that is meant."""
         if bool(self.positives) != bool(self.negatives):
             given, lacking = ("positives", "negatives") if self.positives else ("negatives", "positives")
             raise ValueError(f"quality: {given} without {lacking}: a classifier needs both, got {lacking} []")
@@ -269,7 +248,11 @@ class ScoreQuality(beam.PTransform):
             raise ValueError(f"quality: give either a model or examples, got both ({self.model!r})")
         files.check_sha256("quality: model", self.model, self.model_sha256)
 
-    def missing(self) -> str | None:
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         paths = [self.model] if self.model else [*self.positives, *self.negatives]
         absent = [path for path in paths if not files.exists(path)]
@@ -277,7 +260,7 @@ class ScoreQuality(beam.PTransform):
             return f"no such file: {absent[0]}"
         return None if paths else "no examples and no model given"
 
-    def prepare(self, corpus: Corpus, folder: str) -> "ScoreQuality":  # noqa: ARG002 - the examples are the user's
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the examples are the user's
         """Train on the examples; the model and its held-out AUC go into `folder`."""
         if self.model:
             return self
@@ -290,9 +273,7 @@ class ScoreQuality(beam.PTransform):
         with files.whole_file(path) as sink:
             sink.write(content)
         files.write_json(files.join(folder, RESULT_FILE), result)
-        ready = dataclasses.replace(self)
-        ready.trained = path
-        return ready
+        return self.ready(trained=path)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the column of `writes`."""
@@ -300,11 +281,7 @@ class ScoreQuality(beam.PTransform):
         if not self.trained and not self.model:
             raise ValueError("quality: no model; call prepare first")
         if self.trained:
-            scores = load_model(self.trained).probability(GOOD, *tokens(texts))
+            scores = load_classifier(self.trained).probability(GOOD, *tokens(texts))
         else:
-            scores = load_model(self.model).probability(self.good_label, *text_buffers(texts))
+            scores = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the column to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

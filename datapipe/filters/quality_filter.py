@@ -5,19 +5,23 @@ some that the classifier dislikes stay. Several scores combine into one, as in Q
 that another threshold scores nothing again.
 """
 
+import copy
 import dataclasses
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import MinLen
 
+from datapipe.checks import ColumnOption, Positive, PositiveShare, Seed, Share
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, append_columns
+from datapipe.store.corpus import Corpus
+from datapipe.text.bit_mixing import fractions, golden_multiple, splitmix64
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 
 LOW_QUALITY = "low_quality"
 RESULT_FILE = "threshold.json"
@@ -29,11 +33,8 @@ Edges = dict[str, dict[str, list[float]]]
 def uniform(texts: pa.Array, seed: int) -> npt.NDArray[np.float64]:
     """A number in (0, 1] for each text, shape (n,): the same for the same text and seed, wherever it stands."""
     data, bounds = text_buffers(texts)
-    hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table("none"))
-    mixed = hashes[:, 0] ^ (np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15))
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):  # splitmix64
-        mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-    return ((mixed ^ (mixed >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) / 2**53 + 2.0**-53
+    hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalization_table("none"))
+    return fractions(splitmix64(hashes[:, 0] ^ golden_multiple(seed))) + 2.0**-53
 
 
 def rank(batch: pa.RecordBatch, scores: dict[str, float], edges: Edges) -> npt.NDArray[np.float64]:
@@ -78,7 +79,7 @@ def _edges(batches: list[pa.RecordBatch], columns: Iterable[str]) -> Edges:
 
 
 @dataclasses.dataclass(eq=False)
-class FilterQuality(beam.PTransform):
+class FilterQuality(DocumentStage):
     """Removes documents of low quality, with the reason "low_quality", and writes the score that it judged by.
 
     Attributes:
@@ -94,45 +95,41 @@ class FilterQuality(beam.PTransform):
         edges: what `prepare` found; no option.
     """
 
-    scores: dict[str, float] = dataclasses.field(default_factory=lambda: {"quality_score": 1.0})
-    min_score: float = 0.5
-    keep_rate: float | None = None
-    pareto_alpha: float | None = None
-    seed: int = 0
+    scores: Annotated[dict[ColumnOption, float], MinLen(1)] = dataclasses.field(
+        default_factory=lambda: {"quality_score": 1.0}
+    )
+    min_score: Share = 0.5
+    keep_rate: PositiveShare | None = None
+    pareto_alpha: Positive | None = None
+    seed: Seed = 0
     edges: Edges = dataclasses.field(default_factory=dict, init=False)
 
     name: ClassVar[str] = "quality_filter"
-    version: ClassVar[int] = 1
-    skips_removed: ClassVar[bool] = True  # it compares the documents still kept with each other
+    kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("quality_filter_score", pa.float32()), ("quality_filter_removed", pa.string())]
+        [("quality_filter_score", pa.float32()), ("quality_filter_reason", pa.string())]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not self.scores or not all(self.scores.values()):
+    def check(self) -> None:
+        """Each score counts, and one way of choosing is given."""
+        if not all(self.scores.values()):
             raise ValueError(f"quality_filter: scores must name columns with weights other than 0, got {self.scores!r}")
-        if not 0 <= self.min_score <= 1:
-            raise ValueError(f"quality_filter: min_score must be between 0 and 1, got {self.min_score!r}")
-        if self.keep_rate is not None and not 0 < self.keep_rate <= 1:
-            raise ValueError(f"quality_filter: keep_rate must be above 0 and at most 1, got {self.keep_rate!r}")
-        if self.pareto_alpha is not None and self.pareto_alpha <= 0:
-            raise ValueError(f"quality_filter: pareto_alpha must be positive, got {self.pareto_alpha!r}")
         if self.keep_rate is not None and self.pareto_alpha is not None:
             raise ValueError(f"quality_filter: keep_rate or pareto_alpha, got {self.keep_rate} and {self.pareto_alpha}")
-        if self.seed < 0:
-            raise ValueError(f"quality_filter: seed must not be negative, got {self.seed!r}")
 
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The score columns, and what ranking and chance need besides."""
-        others = ["text"] * (self.pareto_alpha is not None) + ["language"] * (len(self.scores) > 1)
-        return (*others, *self.scores)
+    def requires(self) -> tuple[str, ...]:
+        """What ranking and chance need besides the scores."""
+        return ("text",) * (self.pareto_alpha is not None) + ("language",) * (len(self.scores) > 1)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "FilterQuality":
+    def learns_from_corpus(self) -> bool:
+        """Whether scores are ranked, or the least of those to keep is to be found."""
+        return len(self.scores) > 1 or self.keep_rate is not None
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Rank the documents still kept, and find the score that keeps `keep_rate`; both go into `folder` too."""
-        ready = dataclasses.replace(self)
-        batches = list(corpus.read([name for name in self.reads if name != "text"]))
+        ready = copy.copy(self)
+        columns = [name for name in self.requires() if name != "text"]
+        batches = list(corpus.read(columns, named=self.named_columns()))
         if len(self.scores) > 1:
             ready.edges = _edges(batches, self.scores)
         if self.keep_rate is not None:
@@ -152,7 +149,7 @@ class FilterQuality(beam.PTransform):
         return values.to_numpy(zero_copy_only=False).astype(np.float64)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Decide by the columns `reads`; returns the columns of `writes`."""
+        """Decide by the columns that it requires and names; returns the columns of `writes`."""
         if self.keep_rate is not None:
             raise ValueError(f"quality_filter: to find what keep_rate {self.keep_rate} keeps, call prepare first")
         scores = self._score(batch)
@@ -162,7 +159,3 @@ class FilterQuality(beam.PTransform):
             kept = uniform(batch.column("text"), self.seed) ** (-1 / self.pareto_alpha) - 1 > 1 - scores
         removed = pa.array([LOW_QUALITY] * len(batch), pa.string(), mask=kept)
         return pa.RecordBatch.from_arrays([pa.array(scores.astype(np.float32)), removed], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Append the columns to each batch."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

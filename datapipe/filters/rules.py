@@ -1,200 +1,40 @@
 """Judge documents by the rules of the field: a named threshold on a measurement, by language.
 
-`measurements.py` measures; this decides, on a few numbers a document, so that another threshold costs no second pass
-over the text. A document is judged by its own language's rules: no English rule ever removes a Chinese page.
+`measurements.py` measures, `rule_sets.py` lists the rules; this decides, on a few numbers a document, so that another
+threshold costs no second pass over the text. A document is judged by its own language's rules: no English rule ever
+removes a Chinese page.
 """
 
 import dataclasses
-import difflib
-import math
-import re
 from collections import Counter
-from collections.abc import Collection
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
-import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.filters import measurements
-from datapipe.store.corpus import append_columns
+from datapipe.filters.measurements import MeasureText
+from datapipe.filters.rule_sets import (
+    LANGUAGE_SETS,
+    LANGUAGE_THRESHOLDS,
+    MIN,
+    RULE_SETS,
+    Rule,
+    RulesByLanguage,
+    RuleSets,
+    Thresholds,
+)
+from datapipe.stage import DocumentStage
 from datapipe.text import words
 
-MIN, MAX = "min", "max"
-
-
-class Rule(NamedTuple):
-    """Keep a document whose measurement is at least ("min") or at most ("max") the threshold; null always passes."""
-
-    measurement: str
-    side: str
-    threshold: float
-
-    @property
-    def highest(self) -> float:
-        """The highest value of the measurement; the lowest is 0."""
-        # Only the shares of commonest n-grams pass 1, where an n-gram overlaps itself.
-        return 1 if self.measurement.endswith("_share") and not self.measurement.startswith("top_") else math.inf
-
-    def can_fire(self, threshold: float) -> bool:
-        """Whether any document fails the rule at a threshold."""
-        return threshold > 0 if self.side == MIN else threshold < self.highest
-
-    def can_pass(self, threshold: float) -> bool:
-        """Whether any document passes the rule at a threshold."""
-        return threshold <= self.highest if self.side == MIN else threshold >= 0
-
-
-def _repetition(prefix: str, measured: str, top: tuple[float, ...], duplicate: tuple[float, ...]) -> dict[str, Rule]:
-    """The n-gram rules: commonest 2-, 3-, 4-gram and repeated 5- to 10-grams."""
-    rules = {f"{prefix}_top_{n}{measured}": Rule(f"top_{n}{measured}_share", MAX, t) for n, t in enumerate(top, 2)}
-    return rules | {
-        f"{prefix}_duplicate_{n}{measured}": Rule(f"duplicate_{n}{measured}_share", MAX, t)
-        for n, t in enumerate(duplicate, 5)
-    }
-
-
-# Rae et al. 2021, A.1.1.
-_GOPHER_QUALITY = {
-    "gopher_min_words": Rule("words", MIN, 50),
-    "gopher_max_words": Rule("words", MAX, 100_000),
-    "gopher_min_word_length": Rule("mean_word_length", MIN, 3),
-    "gopher_max_word_length": Rule("mean_word_length", MAX, 10),
-    "gopher_hash_ratio": Rule("hash_ratio", MAX, 0.1),
-    "gopher_ellipsis_ratio": Rule("ellipsis_ratio", MAX, 0.1),
-    "gopher_bullet_lines": Rule("bullet_line_share", MAX, 0.9),
-    "gopher_ellipsis_lines": Rule("ellipsis_line_share", MAX, 0.3),
-    "gopher_alphabetic_words": Rule("alphabetic_word_share", MIN, 0.8),
-    "gopher_stop_words": Rule("stop_words", MIN, 2),
-}
-# DCLM judges hashes and ellipses together; dolma also takes the median word length. Both go with their `definition` of
-# the measurements.
-_DCLM_QUALITY = {name: rule for name, rule in _GOPHER_QUALITY.items() if "_ratio" not in name} | {
-    "gopher_symbol_ratio": Rule("symbol_ratio", MAX, 0.1)
-}
-_DOLMA_QUALITY = _DCLM_QUALITY | {
-    "gopher_min_word_length": Rule("median_word_length", MIN, 3),
-    "gopher_max_word_length": Rule("median_word_length", MAX, 10),
-}
-
-# The code that made C4 (tensorflow/datasets).
-_C4 = {
-    "c4_lorem_ipsum": Rule("lorem_ipsum", MAX, 0),
-    "c4_curly_brackets": Rule("curly_brackets", MAX, 0),
-    "c4_min_sentences": Rule("sentences", MIN, 3),
-    "c4_max_characters": Rule("characters", MAX, 190_000),
-}
-
-RULE_SETS: dict[str, dict[str, Rule]] = {
-    "gopher_quality": _GOPHER_QUALITY,
-    "gopher_quality_dclm": _DCLM_QUALITY,
-    "gopher_quality_dolma": _DOLMA_QUALITY,
-    "gopher_repetition": {
-        "gopher_duplicate_lines": Rule("duplicate_line_share", MAX, 0.3),
-        "gopher_duplicate_line_characters": Rule("duplicate_line_character_share", MAX, 0.2),
-        "gopher_duplicate_paragraphs": Rule("duplicate_paragraph_share", MAX, 0.3),
-        "gopher_duplicate_paragraph_characters": Rule("duplicate_paragraph_character_share", MAX, 0.2),
-        **_repetition("gopher", "gram", (0.2, 0.18, 0.16), (0.15, 0.14, 0.13, 0.12, 0.11, 0.1)),
-    },
-    "c4": _C4,
-    "c4_paper": _C4 | {"c4_min_sentences": Rule("sentences", MIN, 5)},  # Raffel et al. 2020, 2.2; datatrove
-    "mc4": {"mc4_long_lines": Rule("long_lines", MIN, 3)},
-    # Penedo et al. 2024, 3.5.
-    "fineweb": {
-        "fineweb_terminal_punctuation": Rule("terminal_punctuation_line_share", MIN, 0.12),
-        "fineweb_short_lines": Rule("short_line_share", MAX, 0.67),
-        "fineweb_duplicate_characters": Rule("duplicate_character_share", MAX, 0.01),
-        "fineweb_newlines": Rule("newline_word_ratio", MAX, 0.3),
-    },
-    "ccnet": {"ccnet_min_characters": Rule("characters", MIN, 300)},  # Wenzek et al. 2020
-    # What of the above carries over to scripts without spaces between words, where the words are characters.
-    "unspaced": {
-        "unspaced_min_characters": Rule("characters", MIN, 50),
-        "unspaced_bullet_lines": Rule("bullet_line_share", MAX, 0.9),
-        "unspaced_ellipsis_lines": Rule("ellipsis_line_share", MAX, 0.3),
-        "unspaced_stop_words": Rule("stop_words", MIN, 2),
-        "unspaced_duplicate_lines": Rule("duplicate_line_share", MAX, 0.3),
-        "unspaced_duplicate_characters": Rule("duplicate_character_share", MAX, 0.1),
-        "unspaced_terminal_punctuation": Rule("terminal_punctuation_line_share", MIN, 0.106),
-        **_repetition("unspaced", "gram", (0.2, 0.18, 0.16), (0.6,) * 6),  # on characters, as MAP-NEO
-    },
-    # FineWeb-2's thresholds for cmn_Hani (Penedo et al. 2025), fitted on segmented words. Its least language score,
-    # 0.692, belongs to the stage `language_filter`.
-    "fineweb2_zh": {
-        "zh_duplicate_lines": Rule("duplicate_line_share", MAX, 0.287),
-        **_repetition("zh", "gram", (0.256, 0.201, 0.171), (0.198, 0.182, 0.167, 0.154, 0.14, 0.127)),
-        "zh_terminal_punctuation": Rule("terminal_punctuation_line_share", MIN, 0.106),
-        "zh_newlines": Rule("newline_word_ratio", MAX, 0.178),
-        "zh_duplicate_characters": Rule("duplicate_character_share", MAX, 0.1),
-        "zh_min_word_length": Rule("mean_word_length", MIN, 1),
-        "zh_max_word_length": Rule("mean_word_length", MAX, 5),
-        "zh_alphabetic_words": Rule("alphabetic_word_share", MIN, 0.735),
-        "zh_stop_words": Rule("stop_words", MIN, 2),
-    },
-    # MAP-NEO (Zhang et al. 2024), Chinese documents.
-    "map_neo_zh": {
-        "map_neo_brackets": Rule("bracket_share", MAX, 0.1),
-        "map_neo_min_sentences": Rule("sentences", MIN, 2),
-        "map_neo_min_characters": Rule("characters", MIN, 50),
-        "map_neo_max_characters": Rule("characters", MAX, 10_000),
-        "map_neo_min_word_length": Rule("mean_word_length", MIN, 1.3),
-        "map_neo_max_word_length": Rule("mean_word_length", MAX, 10),
-        "map_neo_hash_runs": Rule("hash_run_share", MAX, 0.1),
-        "map_neo_ellipses": Rule("ellipsis_share", MAX, 0.1),
-        "map_neo_digits": Rule("digit_share", MAX, 0.3),
-        "map_neo_continuation_lines": Rule("continuation_line_share", MAX, 0.3),
-        "map_neo_bullet_lines": Rule("bullet_line_share", MAX, 0.9),
-        "map_neo_punctuation": Rule("punctuation_marks", MIN, 1),
-        "map_neo_unique_characters": Rule("unique_character_share", MIN, 0.1),
-        "map_neo_entropy": Rule("character_entropy", MIN, 3),
-        **_repetition("map_neo", "character", (0.2, 0.18, 0.16), (0.6,) * 6),
-    },
-    # ChineseWebText (Chen et al. 2023). Its limit on sensitive words belongs to the stage `safety_filter`. It drops a
-    # page that the conversion to simplified script changes; of 18,157 Chinese texts OpenCC changes two in phrases only,
-    # which `traditional_share` does not see.
-    "chinese_web_text": {
-        "chinese_web_text_min_characters": Rule("characters", MIN, 201),
-        "chinese_web_text_mean_line_length": Rule("mean_line_length", MIN, 10),
-        "chinese_web_text_han": Rule("han_share", MIN, 0.3),
-        "chinese_web_text_traditional": Rule("traditional_share", MAX, 0),
-        "chinese_web_text_repetition": Rule("repeated_13gram_share", MAX, 0.5),
-    },
-    # RedPajama v1, GitHub part; StarCoder (Li et al. 2023) uses the first three. RedPajama counts a tokenizer's tokens:
-    # on Python's library our lexical tokens give 0.97 times cl100k's ratio on the median (correlation 0.87).
-    "code": {
-        "code_max_line_length": Rule("max_line_length", MAX, 1000),
-        "code_mean_line_length": Rule("mean_whole_line_length", MAX, 100),
-        "code_alphanumeric": Rule("alphanumeric_share", MIN, 0.25),
-        "code_letters_per_token": Rule("letters_per_token", MIN, 1.5),
-    },
-}
-
-DEFAULT = "default"
-LANGUAGE_SETS: dict[str, list[str]] = {
-    DEFAULT: ["gopher_quality", "gopher_repetition", "c4", "fineweb"],
-    "zh": ["fineweb2_zh", "map_neo_zh"],
-    "code": ["code"],
-    **{language: ["unspaced"] for language in ("ja", *sorted(words.UNSEGMENTED))},
-}
-# Departures from the published thresholds where those throw away good text, for languages that keep their sets.
-# C4's "{" removes technical prose. FineWeb's 0.01 removes pages whose headings return at the foot: FineWeb-2 took 0.1,
-# and dropped the rule on short lines, which removes manuals (three in four of LibreOffice's help pages).
-# Korean words are short: three characters on the mean of lingua's test sentences, where 8 % of texts fall below 3.
-# The share of distinct characters falls with length: MAP-NEO's 0.1 removes a third of LCTT's translated articles.
-# FineWeb-2 counts Chinese punctuation as words and `measurements` does not: 0.22 line breaks a word here are its 0.178.
-LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
-    DEFAULT: {"c4_curly_brackets": None, "fineweb_duplicate_characters": 0.1, "fineweb_short_lines": None},
-    "ko": {"gopher_min_word_length": 2},
-    "zh": {"map_neo_unique_characters": None, "map_neo_max_characters": None, "zh_newlines": 0.22},
-}
+_BY_LANGUAGE = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 
 
 @dataclasses.dataclass(eq=False)
-class ApplyRules(beam.PTransform):
+class ApplyRules(DocumentStage):
     """Names the first rule that a document fails, and all of them.
 
-    `rules_removed` is the first failed rule's name, null for a document that passes; `rules_failed` lists every failed
+    `rules_reason` is the first failed rule's name, null for a document that passes; `rules_failed` lists every failed
     rule, so that what a rule alone removes can be counted (`count_rules`).
 
     Attributes:
@@ -208,58 +48,26 @@ class ApplyRules(beam.PTransform):
             threshold that is no number.
     """
 
-    rule_sets: dict[str, list[str]] = dataclasses.field(default_factory=dict)
-    thresholds: dict[str, dict[str, float | None]] = dataclasses.field(default_factory=dict)
+    rule_sets: RuleSets = dataclasses.field(default_factory=dict)
+    thresholds: Thresholds = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "rules"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = ("language", *measurements.SCHEMA.names)
-    writes: ClassVar[pa.Schema] = pa.schema([("rules_removed", pa.string()), ("rules_failed", pa.list_(pa.string()))])
+    writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for option in ("rule_sets", "thresholds"):
-            if not isinstance(getattr(self, option), dict):
-                raise ValueError(f"rules: {option} must map languages, got {getattr(self, option)!r}")
-        for language in (*self.rule_sets, *self.thresholds):
-            check_language("rules", language)
-        for language, sets in self.rule_sets.items():
-            if not isinstance(sets, list):
-                raise ValueError(f"rules: rule_sets.{language} must be a list of names, got {sets!r}")
-            for name in sets:
-                check_known(f"rules: rule_sets.{language}: unknown rule set", name, RULE_SETS)
-        for language, thresholds in self.thresholds.items():
-            if not isinstance(thresholds, dict):
-                raise ValueError(f"rules: thresholds.{language} must map rules to numbers, got {thresholds!r}")
-            rules = self._rules_of_sets(language)
-            for name, threshold in thresholds.items():
-                field = f"thresholds.{language}"
-                check_known(f"rules: {field}: unknown rule", name, rules)
-                if threshold is not None:
-                    _check_threshold(f"{field}.{name}", rules[name], threshold)
+    def check(self) -> None:
+        """Check how the options go together."""
+        _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
 
-    def _group(self, language: str) -> str:
-        return language if language in LANGUAGE_SETS or language in self.rule_sets else DEFAULT
-
-    def _rules_of_sets(self, language: str) -> dict[str, Rule]:
-        sets = (LANGUAGE_SETS | self.rule_sets)[self._group(language)]
-        return {name: rule for chosen in sets for name, rule in RULE_SETS[chosen].items()}
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("language", *MeasureText.writes.names)
 
     def rules_of(self, language: str) -> dict[str, Rule]:
         """The rules that judge a language, by name, in order."""
-        group, thresholds = self._group(language), dict[str, float | None]()
-        for source in dict.fromkeys((group, language)):
-            if group not in self.rule_sets:
-                thresholds |= LANGUAGE_THRESHOLDS.get(source, {})
-            thresholds |= self.thresholds.get(source, {})
-        rules = {}
-        for name, rule in self._rules_of_sets(language).items():
-            threshold = thresholds.get(name, rule.threshold)
-            if threshold is not None:
-                rules[name] = rule._replace(threshold=threshold)
-        return rules
+        return _BY_LANGUAGE.rules_of(language, self.rule_sets, self.thresholds)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Judge a batch; reads the columns of `reads`."""
+        """Judge a batch that has the columns of `requires`; returns those of `writes`."""
         codes = np.array([words.primary(language) for language in batch.column("language").to_pylist()], object)
         failures: list[list[str]] = [[] for _ in codes]
         for code in sorted(set(codes)):
@@ -268,11 +76,7 @@ class ApplyRules(beam.PTransform):
                 for row in rows[_fails(rule, batch.column(rule.measurement))[rows]]:
                     failures[row].append(name)
         removed = [failed[0] if failed else None for failed in failures]
-        return pa.RecordBatch.from_pydict({"rules_removed": removed, "rules_failed": failures}, schema=self.writes)
-
-    def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Batches with the decisions appended."""
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
+        return pa.RecordBatch.from_pydict({"rules_reason": removed, "rules_failed": failures}, schema=self.writes)
 
 
 def _fails(rule: Rule, measured: pa.Array) -> npt.NDArray[np.bool_]:
@@ -293,38 +97,13 @@ class RuleCount(NamedTuple):
 
 
 def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
-    """How many documents each rule fails, given the column `rules_failed`; rules that none fails are absent."""
+    """How many documents each rule fails, given the column `rules_failed`; rules that none fails are absent.
+
+    >>> count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))["b"]
+    RuleCount(failed=3, first=2, only=1)
+    """
     lists = failed.to_pylist()
     any_ = Counter(name for names in lists for name in names)
     first = Counter(names[0] for names in lists if names)
     only = Counter(names[0] for names in lists if len(names) == 1)
     return {name: RuleCount(any_[name], first[name], only[name]) for name in sorted(any_)}
-
-
-def check_known(problem: str, name: Any, known: Collection[str]) -> None:
-    """Raise a ValueError that states the problem and the nearest known name, if the name is none of them."""
-    if name not in known:
-        near = difflib.get_close_matches(str(name), known, 1)
-        raise ValueError(
-            f"{problem} {name!r}; " + (f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}")
-        )
-
-
-def check_language(stage: str, language: Any) -> None:
-    """Raise a ValueError if an option names a language that no document is judged as."""
-    if language != DEFAULT and not re.fullmatch("[a-z]{2,3}|code", str(language)):
-        raise ValueError(
-            f"{stage}: languages are ISO 639 codes without a script, 'code' or 'default', got {language!r}"
-        )
-
-
-def _check_threshold(field: str, rule: Rule, threshold: Any) -> None:
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not math.isfinite(threshold):
-        raise ValueError(f"rules: {field} must be a finite number, or null to switch the rule off, got {threshold!r}")
-    if not rule.can_fire(threshold):
-        bounds = f"{rule.measurement} lies between 0 and {rule.highest}"
-        raise ValueError(
-            f"rules: {field}: the rule can never fire, since {bounds}, got {threshold!r}; null switches it off"
-        )
-    if not rule.can_pass(threshold):
-        raise ValueError(f"rules: {field}: the rule removes every document, got {threshold!r}")

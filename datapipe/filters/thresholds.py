@@ -1,6 +1,6 @@
 """Fit the thresholds of rules to a language, from documents that are trusted to be good.
 
-`rules.py` carries the thresholds that its sources publish, most of them for English. FineWeb-2 (Penedo et al. 2025)
+`rule_sets.py` has the thresholds that its sources publish, most of them for English. FineWeb-2 (Penedo et al. 2025)
 instead takes quantiles of each measurement over a trusted sample in the language, such as Wikipedia. The result is what
 `ApplyRules` takes as `thresholds`.
 """
@@ -13,7 +13,9 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from datapipe.filters.rules import MAX, ApplyRules, Rule, check_known
+from datapipe.checks import check_known
+from datapipe.filters.rule_sets import MAX, Rule
+from datapipe.filters.rules import ApplyRules
 from datapipe.text import words
 
 _DECIMALS = 4  # of a fitted share

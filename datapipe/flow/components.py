@@ -56,6 +56,13 @@ def spanning_forest(
     Returns:
         The edges of the forest, strongest first; the nodes, ascending, shape (n,); for each node the place in that
         array of the least node of its component, shape (n,).
+
+    >>> edges = np.array([(1, 2, 0.5), (2, 3, 0.9), (1, 3, 0.7), (7, 8, 1.0)], EDGE)
+    >>> forest, nodes, roots = spanning_forest(edges)
+    >>> [(first, second) for first, second, _ in forest.tolist()]
+    [(7, 8), (2, 3), (1, 3)]
+    >>> dict(zip(nodes.tolist(), nodes[roots].tolist()))
+    {1: 1, 2: 1, 3: 1, 7: 7, 8: 7}
     """
     edges = edges[np.lexsort([edges["second"], edges["first"], -edges["weight"]])]
     nodes, places = np.unique(np.concatenate([edges["first"], edges["second"]]), return_inverse=True)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.store import files
+from datapipe.text.bit_mixing import GOLDEN
 
 BLOCK_BYTES = 1 << 20  # Beam keeps an element whole in memory and in a message: larger ones gain no speed
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio, Knuth's multiplier: spreads keys that follow one another
 
 
 def spread(keys: npt.NDArray[np.uint64], partitions: int) -> npt.NDArray[np.int64]:
@@ -85,6 +85,10 @@ def ordered_groups(key: npt.NDArray) -> tuple[npt.NDArray[np.int64], npt.NDArray
     """The stable order that sorts some keys, shape (n,), and where in it each run of equal ones begins, shape (runs,).
 
     By two unstable sorts, of the keys and of (run, place) in one number, a third of the time of a stable one.
+
+    >>> order, starts = ordered_groups(np.array([5, 1, 5, 2], np.uint64))
+    >>> order.tolist(), starts.tolist()
+    ([1, 3, 0, 2], [0, 1, 2])
     """
     order = np.argsort(key)
     starts = group_starts(key[order])
@@ -93,7 +97,11 @@ def ordered_groups(key: npt.NDArray) -> tuple[npt.NDArray[np.int64], npt.NDArray
 
 
 def group_starts(key: npt.NDArray) -> npt.NDArray[np.int64]:
-    """Where each run of equal values begins in a sorted array, shape (runs,)."""
+    """Where each run of equal values begins in a sorted array, shape (runs,).
+
+    >>> group_starts(np.array([1, 1, 2, 5, 5])).tolist()
+    [0, 2, 3]
+    """
     return np.flatnonzero(np.r_[True, key[1:] != key[:-1]]) if len(key) else np.zeros(0, np.int64)
 
 

@@ -1,7 +1,7 @@
 """Removes instruction samples that share an n-gram with an evaluation set, so that a test stays a test.
 
 The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
-alone unless `kinds` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
+alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
 A token is what GPT-3 calls a word: lower case, punctuation, symbols and control characters removed without trace
 ("don't" is "dont"), split at white space; and each Han or kana character is a token of its own.
@@ -9,35 +9,30 @@ A token is what GPT-3 calls a word: lower case, punctuation, symbols and control
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from collections.abc import Sequence
+from typing import Annotated, ClassVar, Self
 
-import apache_beam as beam
 import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from annotated_types import Ge, Le, MinLen
 
-from datapipe.read import formats
+from datapipe.checks import Count, FilesOption
+from datapipe.read.examples import read_evaluation
 from datapipe.read.instructions import MARKUP
+from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.store.corpus import PART_KINDS, Corpus, append_columns
+from datapipe.store.corpus import Corpus, PartKind
+from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 
 _REMOVED_CHARACTERS = PUNCTUATION | CONTROL
-_FACTOR = np.uint64(0xD6E8FEB86659FD93)  # any large odd number: the base of both rolling hashes
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
-def _mix(value: np.uint64) -> np.uint64:
-    """The finaliser of splitmix64: every bit of the input reaches every bit of the output."""
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
+_FACTOR = np.uint64(0xD6E8FEB86659FD93)  # the base of both rolling hashes: any large odd number
 
 
 @numba.njit(cache=True, nogil=True)
@@ -84,14 +79,14 @@ def _ngrams(
                 if is_han:
                     break
             if word != 0:
-                word = _mix(word)
+                word = splitmix64(word)
                 slot = tokens % n
                 rolling = rolling * _FACTOR + word - ring[slot] * oldest_factor
                 ring[slot] = word
                 ring_begins[slot] = begin
                 tokens += 1
                 if tokens >= n:
-                    hashes[grams] = _mix(rolling + np.uint64(n))
+                    hashes[grams] = splitmix64(rolling + np.uint64(n))
                     documents[grams] = document
                     begins[grams] = ring_begins[tokens % n]
                     ends[grams] = end
@@ -174,6 +169,11 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
 
     Returns:
         `record: the words that both have, as the text has them`, or null where there are none.
+
+    >>> question = "If a train leaves at noon and runs for three hours, when does it arrive?"
+    >>> index = evaluation_index(pa.array([question]), ["math.jsonl#0"], n=13, shortest=8)
+    >>> find_overlaps(pa.array([question.upper(), "When does the train leave?"]), index).to_pylist()
+    ['math.jsonl#0: IF A TRAIN LEAVES AT NOON AND RUNS FOR THREE HOURS, WHEN DOES', None]
     """
     known = index.column("hash").to_numpy()
     matches: list[str | None] = [None] * len(texts)
@@ -233,6 +233,10 @@ def contaminated_tokens(
 
     Returns:
         One flag a token, shape (tokens,).
+
+    >>> sample, training = np.arange(8), np.array([9, 2, 3, 4, 5, 9])
+    >>> contaminated_tokens(sample, training, longer_than=3).tolist()
+    [False, False, True, True, True, True, False, False]
     """
     if min(len(sample), len(training)) <= longer_than:
         return np.zeros(len(sample), bool)
@@ -249,46 +253,6 @@ def _window_hashes(tokens: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.
     return windows @ powers
 
 
-def strings_of(value: Any) -> Iterator[str]:
-    """All strings in a record, at any depth, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from strings_of(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from strings_of(item)
-
-
-def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The texts of an evaluation set, each with the name of its record: `file#number`, the first number 0.
-
-    Args:
-        path: a file, a folder or a glob of files, in the formats of `datapipe.read.formats` that have fields.
-        fields: the fields of a record that count; none: all.
-
-    Raises:
-        ValueError: if there is no such file, a record cannot be read, or lacks one of the fields: a set that is only
-            half read would pass what it should stop.
-    """
-    named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
-    readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
-    if not readable:
-        raise ValueError(f"decontamination: evaluation names no file of records, {path!r}")
-    for file, format_ in readable.items():
-        name = file.rpartition("/")[2]
-        for number, row in enumerate(formats.read(formats.Source(file, name), format_)):
-            if isinstance(row, formats.Reject):
-                raise ValueError(f"decontamination: {file} at {row.position}: {row.reason}: {row.detail}")
-            lacking = [field for field in fields if field not in row.columns]
-            if lacking:
-                raise ValueError(f"decontamination: {file} at {row.position}: no field {lacking[0]!r}")
-            for value in [row.columns[field] for field in fields] if fields else [row.columns]:
-                for text in strings_of(value):
-                    yield f"{name}#{number}", text
-
-
 @functools.cache
 def _load_index(path: str) -> pa.Table:
     with files.open_input(path) as source:
@@ -296,7 +260,7 @@ def _load_index(path: str) -> pa.Table:
 
 
 @dataclasses.dataclass(eq=False)
-class Decontaminate(beam.PTransform):
+class Decontaminate(DocumentStage):
     """Mark instruction samples that overlap an evaluation set.
 
     Attributes:
@@ -305,34 +269,35 @@ class Decontaminate(beam.PTransform):
         ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
         shortest: an evaluation record without a text of `ngram` tokens is looked for by its longest text as a whole, if
             that has so many tokens: 8 is the shortest overlap that GPT-3 counts.
-        kinds: the parts that are looked at: "instruction", "document".
+        parts: the kinds of parts that are looked at: "instruction", "document".
     """
 
-    evaluation: list[str] = dataclasses.field(default_factory=list)
+    evaluation: list[FilesOption] = dataclasses.field(default_factory=list)
     fields: list[str] = dataclasses.field(default_factory=list)
-    ngram: int = 13
-    shortest: int = 8
-    kinds: tuple[str, ...] = ("instruction",)
+    ngram: Annotated[int, Ge(1), Le(255)] = 13
+    shortest: Count = 8
+    parts: Annotated[list[PartKind], MinLen(1)] = dataclasses.field(default_factory=lambda: ["instruction"])
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 1
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("decontamination_removed", pa.string()), ("decontamination_match", pa.string())]
+        [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not 1 <= self.ngram <= 255:
-            raise ValueError(f"decontamination: ngram must be from 1 to 255 tokens, got {self.ngram!r}")
+    def check(self) -> None:
+        """A short record is looked for by no more than an n-gram."""
         if not 1 <= self.shortest <= self.ngram:
             raise ValueError(f"decontamination: shortest must be from 1 to ngram ({self.ngram}), got {self.shortest!r}")
-        if not self.kinds or not {*self.kinds} <= {*PART_KINDS}:
-            raise ValueError(f"decontamination: kinds must be of {', '.join(PART_KINDS)}, got {self.kinds!r}")
-        self.kinds = tuple(self.kinds)
 
-    def missing(self) -> str | None:
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
+
+    def skip_reason(self) -> str | None:
         """Why there is nothing to do, if so."""
         if not self.evaluation:
             return "no evaluation set given"
@@ -340,15 +305,14 @@ class Decontaminate(beam.PTransform):
             return f"no evaluation set at {', '.join(self.evaluation)}"
         return None
 
-    def prepare(self, corpus: Corpus, folder: str) -> "Decontaminate":  # noqa: ARG002 - it learns from files alone
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns from files alone
         """Write the n-grams of the evaluation sets into the folder and return the transform that looks for them."""
         texts, records = [], []
         for path in self.evaluation:
             for record, text in read_evaluation(path, self.fields):
                 texts.append(text)
                 records.append(record)
-        ready = dataclasses.replace(self)
-        ready.index = files.join(folder, "ngrams.parquet")
+        ready = self.ready(index=files.join(folder, "ngrams.parquet"))
         files.write_table(
             ready.index, evaluation_index(pa.array(texts, pa.string()), records, self.ngram, self.shortest)
         )
@@ -365,6 +329,3 @@ class Decontaminate(beam.PTransform):
         matches = find_overlaps(texts, _load_index(self.index))
         removed = pc.if_else(matches.is_valid(), "evaluation_overlap", pa.scalar(None, pa.string()))
         return pa.record_batch([removed, matches], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | "Mark" >> beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

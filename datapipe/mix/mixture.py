@@ -6,65 +6,56 @@ the documents of one group stand to each other; the shares here say how the grou
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from annotated_types import MinLen
 
-from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part
+from datapipe.checks import ColumnOption, Count, Seed, Share
+from datapipe.stage import CorpusStage, write_notes
+from datapipe.store.corpus import Corpus, Part, PartKind
+from datapipe.text.bit_mixing import uniform_draw
 
 REST = ""  # the pooled group of all documents whose group has no share of its own
+PART_KIND = "part_kind"  # groups by what a part holds, which is no column
 NONE = "none"  # the group of documents that have no value in the column
-VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_removed", pa.string())])
+VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_reason", pa.string())])
 STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within 0.006 % of its tokens
 
 
-def seeded_hash(keys: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.uint64]:
-    """64 bits for each key, even over all values, fixed by key and seed (splitmix64), shape (keys,)."""
-    value = keys + np.uint64((seed + 1) * 0x9E3779B97F4A7C15 % 2**64)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return value ^ (value >> np.uint64(31))
-
-
-def dither(ids: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each row, even over the rows, fixed by id and seed."""
-    return (seeded_hash(ids, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
 def count_copies(
-    epochs: npt.NDArray[np.float64], dithers: npt.NDArray[np.float64], max_epochs: int
+    epochs: npt.NDArray[np.float64], draws: npt.NDArray[np.float64], max_epochs: int
 ) -> npt.NDArray[np.int32]:
     """How often each row is taken: the whole part of its epochs, and once more with the fraction as probability.
 
     Args:
         epochs: how often a row should be taken on average, shape (rows,).
-        dithers: see `dither`, shape (rows,).
+        draws: see `uniform_draw`, shape (rows,).
         max_epochs: no row is taken more often.
     """
-    return np.minimum(np.floor(epochs + dithers), max_epochs).astype(np.int32)
+    return np.minimum(np.floor(epochs + draws), max_epochs).astype(np.int32)
 
 
 def token_gains(
     tokens: npt.NDArray[np.int64],
     weights: npt.NDArray[np.float64],
-    dithers: npt.NDArray[np.float64],
+    draws: npt.NDArray[np.float64],
     max_epochs: int,
 ) -> npt.NDArray[np.int64]:
     """The tokens that rows add at each step of their group's epochs.
 
-    A row of weight w and dither d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
+    A row of weight w and draw d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
     w * epoch reaches k. So the running sum of the gains is what the group has at each number of epochs, and the sum of
     the gains of two parts is the gains of both.
 
     Args:
         tokens: of the rows, shape (rows,).
         weights: how many epochs a row runs in one epoch of its group, shape (rows,).
-        dithers: see `dither`, shape (rows,).
+        draws: see `uniform_draw`, shape (rows,).
         max_epochs: the epochs of the last step, and the most copies of a row.
 
     Returns:
@@ -74,7 +65,7 @@ def token_gains(
     gains = np.zeros(last + 1, np.int64)
     for copy in range(1, max_epochs + 1):
         with np.errstate(divide="ignore"):
-            step = np.ceil((copy - dithers) / weights * STEPS)
+            step = np.ceil((copy - draws) / weights * STEPS)
         reached = step <= last
         # Whole numbers below 2^53 are exact in floating point, whatever the order of addition.
         gains += np.bincount(step[reached].astype(np.int64), tokens[reached], last + 1).astype(np.int64)
@@ -158,12 +149,12 @@ def _sum(gains: Iterable[bytes]) -> bytes:
 
 
 @dataclasses.dataclass(eq=False)
-class MixSources(beam.PTransform):
+class MixSources(CorpusStage):
     """Set how many copies of each kept row are exported, so that groups take their shares of the tokens.
 
     Attributes:
-        by: the column that groups the rows: "kind" ("document", "instruction"), "source", "language", ... Rows without
-            a value are the group "none": by "language", that is the instructions.
+        by: the column that groups the rows: "part_kind" ("document", "instruction"), "source", "language", one of your
+            own, ... Rows without a value are the group "none": by "language", that is the instructions.
         shares: share of the tokens of each group, from 0 to 1. Other groups have the rest, in their natural
             proportions. By default 5 % instructions, as GLM-130B.
         max_epochs: no document is taken more often: "generally" 5 times in Skywork.
@@ -172,82 +163,82 @@ class MixSources(beam.PTransform):
         folder: where a line is written for each share that could not be met; empty: nowhere.
     """
 
-    by: str = "kind"
-    shares: dict[str, float] = dataclasses.field(default_factory=lambda: {"instruction": 0.05})
-    max_epochs: int = 5
-    tokens: int | None = None
-    seed: int = 0
-    folder: str = ""
+    by: Annotated[ColumnOption, MinLen(1)] = PART_KIND
+    shares: dict[str, Share] = dataclasses.field(default_factory=lambda: {"instruction": 0.05})
+    max_epochs: Count = 5
+    tokens: Count | None = None
+    seed: Seed = 0
+    folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "mixture"
-    version: ClassVar[int] = 1
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    may_read: ClassVar[tuple[str, ...]] = ("upsampling_weight",)
     writes: ClassVar[pa.Schema] = pa.schema(list(VERDICTS)[1:])
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not self.by:
-            raise ValueError(f"mixture: by must name a column, got {self.by!r}")
-        if any(not group or not 0 <= share <= 1 for group, share in self.shares.items()):
-            raise ValueError(f"mixture: shares must be from 0 to 1, each of a named group, got {self.shares!r}")
+    def check(self) -> None:
+        """The shares are those of groups, and of one whole."""
+        if "" in self.shares:
+            raise ValueError(f"mixture: shares must each be of a named group, got {self.shares!r}")
         if sum(self.shares.values()) > 1 + 1e-9:
             raise ValueError(f"mixture: shares must not exceed 1 together, got {self.shares!r}")
-        if self.max_epochs < 1:
-            raise ValueError(f"mixture: max_epochs must be at least 1, got {self.max_epochs!r}")
-        if self.tokens is not None and self.tokens < 1:
-            raise ValueError(f"mixture: tokens must be at least 1, got {self.tokens!r}")
-        if self.seed < 0:
-            raise ValueError(f"mixture: seed must not be negative, got {self.seed!r}")
 
-    @property
-    def reads(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return ("tokens",) if self.by == "kind" else ("tokens", self.by)
+        return ("tokens",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "MixSources":  # noqa: ARG002 - the plan is part of the pipeline
+    def optional(self) -> tuple[str, ...]:
+        """How often a document deserves to be seen, where that is weighed."""
+        return ("upsampling_weight",)
+
+    def named_columns(self) -> tuple[str, ...]:
+        """The column that groups the rows, unless it is the kind of the part."""
+        return () if self.by == PART_KIND else (self.by,)
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the plan is part of the pipeline
         """The transform, with the folder for its notes."""
-        return dataclasses.replace(self, folder=folder)
+        return self.ready(folder=folder)
 
     def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
-        """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and dither of each."""
-        batches = list(part.read(["tokens"], optional=[self.by, *self.may_read]))
+        """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and draw of each."""
+        batches = list(part.read(["tokens"], optional=[self.by, *self.optional()]))
         if not batches:
             return
         table = pa.Table.from_batches(batches)
         if self.by in part.columns:
             group = table.column(self.by).cast(pa.string()).fill_null(NONE)
         else:
-            group = pa.repeat(part.kind if self.by == "kind" else NONE, len(table))
+            group = pa.repeat(part.kind if self.by == PART_KIND else NONE, len(table))
         place = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
         weights = np.ones(len(table))
         if "upsampling_weight" in part.columns:
             weights = table.column("upsampling_weight").fill_null(1).to_numpy().astype(np.float64)
-        yield table, place, weights, dither(table.column("id").to_numpy(), self.seed)
+        yield table, place, weights, uniform_draw(table.column("id").to_numpy(), self.seed)
 
     @property
     def _groups(self) -> list[str]:
         return [REST, *self.shares]
 
     def _gains(self, part: Part) -> Iterator[tuple[str, bytes]]:
-        for table, place, weights, dithers in self._rows(part):
+        for table, place, weights, draws in self._rows(part):
             tokens = table.column("tokens").fill_null(0).to_numpy()
             for number, group in enumerate(self._groups):
                 of = place == number
                 if of.any():
-                    yield group, token_gains(tokens[of], weights[of], dithers[of], self.max_epochs).tobytes()
+                    yield group, token_gains(tokens[of], weights[of], draws[of], self.max_epochs).tobytes()
 
     def _plan(self, _: None, packed: Mapping[str, bytes]) -> dict[str, float]:
         gains = {group: np.frombuffer(packed[group], np.int64) for group in sorted(packed)}
         epochs, notes = plan_epochs(gains, self.shares, self.tokens)
         if self.folder:
-            files.write_json(files.join(self.folder, "notes.json"), notes)
+            write_notes(self.folder, notes)
         return epochs
 
     def _verdicts(self, part: Part, epochs: Mapping[str, float]) -> Iterator[pa.RecordBatch]:
-        for table, place, weights, dithers in self._rows(part):
+        for table, place, weights, draws in self._rows(part):
             of_row = np.array([epochs.get(group, 0.0) for group in self._groups])[place]
-            copies = count_copies(of_row * weights, dithers, self.max_epochs)
+            copies = count_copies(of_row * weights, draws, self.max_epochs)
             reasons = pc.if_else(pa.array(copies == 0), "sampled_out", pa.scalar(None, pa.string()))
             yield pa.record_batch([table.column("id").combine_chunks(), copies, reasons], schema=VERDICTS)
 

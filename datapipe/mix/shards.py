@@ -9,7 +9,7 @@ import dataclasses
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import apache_beam as beam
 import numpy as np
@@ -17,15 +17,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from annotated_types import Ge, Le
 
-from datapipe.mix.mixture import seeded_hash
-from datapipe.read.documents import common_schema
+from datapipe.checks import ColumnOption, Count, Seed
+from datapipe.stage import ProductStage
 from datapipe.store import files
-from datapipe.store.corpus import ROW_BITS, Part
+from datapipe.store.corpus import ROW_BITS, Part, PartKind
+from datapipe.store.schemas import common_schema
+from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
 SPILL = "spill"  # the folder of the spilled parts, gone when all is written
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
+# Where a document comes from, and its length in UTF-8: columns of every corpus that has been read.
+ORIGIN = ("path", "position", "bytes")
 # What a spilled row has besides its columns: its place in the shuffle, and the row it is a copy of.
 SPILLED = (pa.field("place", pa.uint64()), pa.field("id", pa.uint64()))
 
@@ -51,13 +56,21 @@ def place_copies(
 
 
 def shard_bounds(places: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.int64]:
-    """Where each of `shards` equal ranges of 64 bits begins in sorted places, and the last ends: (shards + 1,)."""
+    """Where each of `shards` equal ranges of 64 bits begins in sorted places, and the last ends: (shards + 1,).
+
+    >>> shard_bounds(np.array([0, 5, 1 << 63, (1 << 64) - 1], np.uint64), 2).tolist()
+    [0, 2, 4]
+    """
     edges = np.array([(shard << 64) // shards for shard in range(1, shards)], np.uint64)
     return np.r_[0, np.searchsorted(places, edges), len(places)]
 
 
 def row_ids(ids: pa.Array) -> pa.Array:
-    """Ids as people write them: `part-row`, such as `0-17`."""
+    """Ids as people write them: `part-row`, such as `0-17`.
+
+    >>> row_ids(pa.array([17, (3 << 32) + 1207], pa.uint64())).to_pylist()
+    ['0-17', '3-1207']
+    """
     numbers = ids.to_numpy()
     parts = pa.array(numbers >> np.uint64(ROW_BITS)).cast(pa.string())
     rows = pa.array(numbers & np.uint64((1 << ROW_BITS) - 1)).cast(pa.string())
@@ -88,7 +101,7 @@ def total(amounts: Iterable[Amount]) -> Amount:
 
 
 @dataclasses.dataclass(eq=False)
-class WriteShards(beam.PTransform):
+class WriteShards(ProductStage):
     """Write the kept rows, shuffled, as `train-00000.parquet`, ... with a manifest: parts in, a summary a shard out.
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
@@ -101,42 +114,34 @@ class WriteShards(beam.PTransform):
         row_group_rows: rows of a row group, the unit in which readers read.
         compression_level: of zstd.
         seed: of the global shuffle.
-        folder: where to write.
     """
 
-    columns: list[str] = dataclasses.field(default_factory=list)
-    shard_bytes: int = 128 << 20
-    row_group_rows: int = 1024
-    compression_level: int = 3
-    seed: int = 0
-    folder: str = ""
+    columns: list[ColumnOption] = dataclasses.field(default_factory=list)
+    shard_bytes: Annotated[int, Ge(1 << 10), Le(1 << 30)] = 128 << 20
+    row_group_rows: Count = 1024
+    compression_level: Annotated[int, Ge(1), Le(22)] = 3
+    seed: Seed = 0
+    folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "shards"
-    version: ClassVar[int] = 1
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    may_read: ClassVar[tuple[str, ...]] = ("source", "language", "tokens", "mixture_copies")
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        if not 1 << 10 <= self.shard_bytes <= 1 << 30:
-            raise ValueError(f"shards: shard_bytes must be from 1 KiB to 1 GiB, got {self.shard_bytes!r}")
-        if self.row_group_rows < 1:
-            raise ValueError(f"shards: row_group_rows must be at least 1, got {self.row_group_rows!r}")
-        if not 1 <= self.compression_level <= 22:
-            raise ValueError(f"shards: compression_level must be from 1 to 22, got {self.compression_level!r}")
-        if self.seed < 0:
-            raise ValueError(f"shards: seed must not be negative, got {self.seed!r}")
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
 
-    @property
-    def reads(self) -> tuple[str, ...]:
+    def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return ("text", *self.columns)
+        return ("text",)
+
+    def optional(self) -> tuple[str, ...]:
+        """The columns that every shard has, and how often a row is written."""
+        return ("source", "language", "tokens", "mixture_copies")
 
     def _columns(self, part: Part) -> list[str]:
         """The columns that a part has to give."""
         ours = [name for name in (*LEADING.names, *self.columns) if name in part.columns]
-        users = [name for name, path in part.columns.items() if path == part.columns.get("source")]
-        return list(dict.fromkeys((*ours, *users)))
+        origin = [name for name in ORIGIN if name in part.columns]
+        return list(dict.fromkeys((*ours, *origin, *part.user_columns)))
 
     def _copies(self, part: Part) -> npt.NDArray[np.int32]:
         """How often each kept row of a part is written, shape (kept rows,)."""

@@ -4,17 +4,19 @@ The counts are exact: `tokenizer_training.encode` uses a fast backend only where
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-import apache_beam as beam
 import pyarrow as pa
+from annotated_types import MinLen
 
-from datapipe.store.corpus import append_columns
+from datapipe.checks import FilesOption
+from datapipe.stage import DocumentStage
+from datapipe.store.corpus import PartKind
 from tokenizer_training.encode import load_encoder
 
 
 @dataclasses.dataclass(eq=False)
-class CountTokens(beam.PTransform):
+class CountTokens(DocumentStage):
     """Counts each document's tokens as `tokenizers` encodes it, without any that a template would add.
 
     A special token that the text spells counts as one: so does the ChatML of instruction data.
@@ -23,21 +25,20 @@ class CountTokens(beam.PTransform):
         tokenizer: path of the `tokenizer.json`.
     """
 
-    tokenizer: str = ""
+    tokenizer: Annotated[FilesOption, MinLen(1)]
 
     name: ClassVar[str] = "tokens"
-    version: ClassVar[int] = 1
-    kinds: ClassVar[tuple[str, ...]] = ("document", "instruction")
-    reads: ClassVar[tuple[str, ...]] = ("text",)
     writes: ClassVar[pa.Schema] = pa.schema([("tokens", pa.int32())])
 
-    def __post_init__(self) -> None:
-        super().__init__()
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Documents and instruction data."""
+        return ("document", "instruction")
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return ("text",)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The number of tokens of each text; 0 for a null."""
         encoder = load_encoder(self.tokenizer, special=True)
         return pa.record_batch([encoder.count(batch.column("text"))], schema=self.writes)
-
-    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
-        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)

@@ -7,16 +7,19 @@ repeats what is said well and seldom. `mixture.py` turns the weights into whole 
 
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Annotated, ClassVar, Self
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from annotated_types import Ge
 
+from datapipe.checks import ColumnOption, Count, NotNegative, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
 from datapipe.dedup.embeddings import read_vectors
-from datapipe.dedup.exact_duplicates import check_quality
+from datapipe.dedup.survivors import check_quality
+from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 
 SMALLEST_CLUSTER = 100  # documents on average: with fewer, the mean score of a cluster says little
@@ -47,6 +50,10 @@ def cluster_weights(
         rarity: how much small clusters gain; 0 = size does not count.
         max_repeats: the highest weight.
         max_growth: by how much the sum of weights may exceed the documents, as a share of them.
+
+    >>> sizes, scores = np.array([100, 100, 10]), np.array([0.2, 0.5, 0.9])
+    >>> cluster_weights(sizes, scores, rarity=0.5, max_repeats=5.0, max_growth=1.0).round(2).tolist()
+    [1.0, 1.43, 5.0]
     """
     documents = sizes.sum()
     if not documents:
@@ -90,7 +97,7 @@ class _Assigned:
 
 
 @dataclasses.dataclass(eq=False)
-class WeighClusters(beam.PTransform):
+class WeighClusters(CorpusStage):
     """Weigh each document by the cluster that it belongs to: parts in, a verdict on each kept document out.
 
     The weight is how often to see the document, 1.0 = once; it depends on nothing but the cluster. A document without a
@@ -106,31 +113,26 @@ class WeighClusters(beam.PTransform):
         seed: of the sample and of k-means.
     """
 
-    quality: str | None = None
-    clusters: int | None = None
-    rarity: float = 0.5
-    max_repeats: float = 5.0
-    max_growth: float = 0.25
-    seed: int = 0
+    quality: ColumnOption | None = None
+    clusters: Count | None = None
+    rarity: NotNegative = 0.5
+    max_repeats: Annotated[float, Ge(1)] = 5.0
+    max_growth: NotNegative = 0.25
+    seed: Seed = 0
 
     name: ClassVar[str] = "upsampling"
     version: ClassVar[int] = 2
-    reads: ClassVar[tuple[str, ...]] = (VECTOR,)
     writes: ClassVar[pa.Schema] = _WRITES
 
-    def __post_init__(self) -> None:
-        super().__init__()
-        for field, least in (("clusters", 1), ("rarity", 0), ("max_repeats", 1), ("max_growth", 0)):
-            value = getattr(self, field)
-            if value is not None and value < least:
-                raise ValueError(f"upsampling: {field} must be at least {least}, got {value!r}")
+    def optional(self) -> tuple[str, ...]:
+        """The quality, where documents have it."""
+        return self.named_columns()
 
-    @property
-    def may_read(self) -> tuple[str, ...]:
-        """The columns that it uses where they are."""
-        return () if self.quality is None else (self.quality,)
+    def requires(self) -> tuple[str, ...]:
+        """The columns that it needs."""
+        return (VECTOR,)
 
-    def prepare(self, corpus: Corpus, folder: str) -> "WeighClusters":
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Check the column of quality."""
         check_quality(self.name, self.quality, corpus, folder)
         return self
@@ -138,7 +140,7 @@ class WeighClusters(beam.PTransform):
     def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
         ids, clusters, scores = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0)]
         quality = self.quality if self.quality in part.columns else None
-        for batch in part.read(self.reads, optional=self.may_read):
+        for batch in part.read(self.requires(), optional=self.optional()):
             vectors, valid = read_vectors(batch.column(VECTOR))
             found = np.full(len(batch), -1, np.int32)
             if len(vectors):

@@ -6,14 +6,20 @@ documents only, mixing and export at both.
 """
 
 import dataclasses
+import functools
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from datapipe.read.documents import ReadDocuments, Task, plan
+from datapipe.checks import FilesOption
+from datapipe.read.documents import ReadDocuments
 from datapipe.read.formats import Reject, Row, Source
+from datapipe.read.inputs import Task, plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.records import Compose
 from datapipe.store import files
+from datapipe.store.corpus import PartKind
 from datapipe.text.normalization import normalize_one
 
 SYSTEM = "You are a helpful assistant."  # the system message of Qwen's chat format
@@ -70,6 +76,11 @@ def parse_instruction(record: Mapping[str, Any]) -> list[Message] | str:
         `empty_prompt`; `empty_answer`, also where the last turn is not the assistant's; `chat_markup_in_text` where a
         message holds a control token of the chat format. Such a record is rejected, not rewritten: encoded as it stands
         it would forge a turn, and any other spelling would be a text that nobody wrote.
+
+    >>> parse_instruction({"instruction": "Add 1 and 2.", "output": "3"})
+    [Message(role='user', content='Add 1 and 2.'), Message(role='assistant', content='3')]
+    >>> parse_instruction({"text": "A story."})
+    'no_instruction_shape'
     """
     messages = _messages(record)
     if isinstance(messages, str):
@@ -86,6 +97,12 @@ def render_chatml(messages: Sequence[Message], system: str | None = SYSTEM) -> s
 
     Raises:
         ValueError: if a message holds a control token, which would forge a turn.
+
+    >>> print(render_chatml([Message("user", "Add 1 and 2."), Message("assistant", "3")], system=None), end="")
+    <|im_start|>user
+    Add 1 and 2.<|im_end|>
+    <|im_start|>assistant
+    3<|im_end|>
     """
     if system is not None and messages[0].role != "system":
         messages = [Message("system", system), *messages]
@@ -189,19 +206,19 @@ class ReadInstructions(ReadDocuments):
         system: the system message of dialogues that have none; null adds none.
     """
 
-    paths: list[str] = dataclasses.field(default_factory=list)
+    paths: list[FilesOption] = dataclasses.field(default_factory=list)
     system: str | None = SYSTEM
 
     name: ClassVar[str] = "instructions"
-    kind: ClassVar[str] = "instruction"
-    kinds: ClassVar[tuple[str, ...]] = ("instruction",)
+    part_kind: ClassVar[PartKind] = "instruction"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
+    def check(self) -> None:
+        """The system message forges no turn."""
+        super().check()
         if self.system is not None and has_markup(self.system):
             raise ValueError(f"instructions: system must hold no chat markup, got {self.system!r}")
 
-    def missing(self) -> str | None:
+    def skip_reason(self) -> str | None:
         """Why there is nothing to do, if so."""
         if not self.paths:
             return "no instruction data given"
@@ -209,23 +226,28 @@ class ReadInstructions(ReadDocuments):
             return f"no instruction data at {', '.join(self.paths)}"
         return None
 
-    def plan(self, inputs: Iterable[str]) -> list[Task]:  # noqa: ARG002 - a run's inputs are its documents
-        """The tasks of the paths: see `datapipe.read.documents.plan`."""
-        tasks = plan(self.paths, self)
+    def plan(self, inputs: Sequence[str]) -> list[Task]:  # noqa: ARG002 - a run's inputs are its documents
+        """The tasks of the paths: see `datapipe.read.inputs.plan`."""
+        tasks = plan(self.paths, self.read_options())
         named = [[dataclasses.replace(piece, source=self.name) for piece in task.slices] for task in tasks]
         return [Task(number, tuple(slices)) for number, slices in enumerate(named)]
 
-    def compose(self, row: Row, source: Source) -> Row | Reject:
-        """A record with its dialogue as text, or the reason why it holds none."""
-        messages = parse_instruction(row.columns)
-        if not isinstance(messages, str):
-            # Normalised first: a control token may lie hidden behind an invisible character.
-            messages = [Message(m.role, normalize_one(m.content, self.normalizer)) for m in messages]
-            messages = _fault(messages) or messages
-        if isinstance(messages, str):
-            raw = row.raw or json.dumps(row.columns, default=str).encode()
-            return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
-        spoken = spoken_fields(row.columns)
-        columns = {name: value for name, value in row.columns.items() if name not in spoken}
-        columns[self.text_fields[0]] = render_chatml(messages, self.system)
-        return row._replace(columns=columns)
+    def compose(self) -> Compose:
+        """What renders the dialogue of a record."""
+        return functools.partial(render_record, options=self.read_options(), system=self.system)
+
+
+def render_record(row: Row, source: Source, options: ReadOptions, system: str | None) -> Row | Reject:
+    """A record with its dialogue as text, or the reason why it holds none."""
+    messages = parse_instruction(row.columns)
+    if not isinstance(messages, str):
+        # Normalized first: a control token may lie hidden behind an invisible character.
+        messages = [Message(m.role, normalize_one(m.content, options.normalization)) for m in messages]
+        messages = _fault(messages) or messages
+    if isinstance(messages, str):
+        raw = row.raw or json.dumps(row.columns, default=str).encode()
+        return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
+    spoken = spoken_fields(row.columns)
+    columns = {name: value for name, value in row.columns.items() if name not in spoken}
+    columns[options.text_fields[0]] = render_chatml(messages, system)
+    return row._replace(columns=columns)

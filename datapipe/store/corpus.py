@@ -3,12 +3,13 @@
     out/documents/part-00000.parquet    text, source, ...
     out/language/part-00000.parquet     language, language_score, ...: the same rows in the same order
 
-A removed document is a reason in a column `<stage>_removed`, never a missing row. A row's id is `part << 32 | row`.
+A removed document is a reason in a column `<stage>_reason`, never a missing row. A row's id is `part << 32 | row`.
 """
 
+import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,26 +20,10 @@ import pyarrow.parquet as pq
 from datapipe.store import files
 
 ROW_BITS = 32
-REMOVED = "_removed"
+REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
 
 
-@runtime_checkable
-class Columns(Protocol):
-    """What `append_columns` needs of a stage: a row-for-row function."""
-
-    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the new columns of a batch."""
-
-
-def append_columns(batch: pa.RecordBatch, stage: Columns) -> pa.RecordBatch:
-    """A batch with the stage's columns after its own; a column of the same name is replaced."""
-    table = {name: batch.column(name) for name in batch.schema.names}
-    new = stage.process(batch)
-    table.update({name: new.column(name) for name in new.schema.names})
-    return pa.RecordBatch.from_pydict(table)
-
-
-PART_KINDS = ("document", "instruction")
+PartKind = Literal["document", "instruction"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +32,18 @@ class Part:
 
     Attributes:
         number: position in the corpus, from 0.
-        kind: one of `PART_KINDS`.
+        kind: what its rows are.
         rows: how many rows each of its column files holds.
         columns: the file of each column. A later stage that writes a column again (`text`) takes its place.
-        decisions: the `<stage>_removed` columns written so far, in order.
+        user_columns: those of the columns that came with the input and are the user's own.
+        decisions: the `<stage>_reason` columns written so far, in order.
     """
 
     number: int
-    kind: str
+    kind: PartKind
     rows: int
     columns: dict[str, str]
+    user_columns: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
 
     @property
@@ -64,11 +51,12 @@ class Part:
         """The ids of all its rows, shape (rows,)."""
         return np.uint64(self.number << ROW_BITS) + np.arange(self.rows, dtype=np.uint64)
 
-    def with_stage(self, schema: pa.Schema, path: str) -> "Part":
-        """The part after a stage wrote the columns of `schema` into the file `path`."""
-        decisions = tuple(name for name in schema.names if name.endswith(REMOVED) and name not in self.decisions)
-        columns = self.columns | dict.fromkeys(schema.names, path)
-        return dataclasses.replace(self, columns=columns, decisions=self.decisions + decisions)
+    def with_stage(self, columns: Sequence[str], path: str) -> "Part":
+        """The part after a stage wrote some columns into the file `path`."""
+        decisions = tuple(name for name in columns if name.endswith(REASON) and name not in self.decisions)
+        return dataclasses.replace(
+            self, columns=self.columns | dict.fromkeys(columns, path), decisions=self.decisions + decisions
+        )
 
     def kept(self) -> npt.NDArray[np.bool_]:
         """Which rows no stage has removed so far, shape (rows,)."""
@@ -84,33 +72,47 @@ class Part:
         return table.column(0).combine_chunks()
 
     def read(
-        self, columns: Sequence[str], *, optional: Sequence[str] = (), kept_only: bool = True
+        self,
+        columns: Sequence[str],
+        *,
+        optional: Sequence[str] = (),
+        named: Sequence[str] = (),
+        kept_only: bool = True,
     ) -> Iterator[pa.RecordBatch]:
-        """Batches of the rows still kept (or of all), in order, with `id`, `columns`, and those `optional` that it has.
+        """Batches of the rows still kept (or of all), in order.
 
         A batch holds a row group of the first column's file, so name the heavy column first. Batches that have no row
         left are not skipped when `kept_only` is false, and are when it is true.
 
+        Args:
+            columns: that a stage has written.
+            optional: columns that come along where this part has them.
+            named: columns that may be the user's own: of type null where this part has none of that name.
+            kept_only: whether to leave out the rows that a stage has removed.
+
+        Returns:
+            Batches with `id`, `columns`, the optional ones, and `named`, in this order.
+
         Raises:
-            ValueError: if no stage has written one of the columns, or none is asked for.
+            ValueError: if no stage has written one of the columns.
         """
-        if not columns:
-            raise ValueError(f"part {self.number}: read at least one column")
         missing = [name for name in columns if name not in self.columns]
         if missing:
             raise ValueError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")
-        columns = [*columns, *(name for name in optional if name in self.columns and name not in columns)]
+        wanted = dict.fromkeys((*columns, *(name for name in optional if name in self.columns), *named))
+        there = [name for name in wanted if name in self.columns]
         kept = self.kept() if kept_only else None
         by_file: dict[str, list[str]] = {}
-        for name in columns:
+        for name in there or list(self.columns)[:1]:  # some column tells the row groups
             by_file.setdefault(self.columns[name], []).append(name)
         with _open_all(by_file) as (first, *others):
             start = 0
             for group in first.groups():
                 tables = [group, *(reader.take(len(group)) for reader in others)]
                 arrays = {name: table.column(name) for table in tables for name in table.column_names}
-                batch = pa.table({"id": pa.array(self.ids[start : start + len(group)]), **arrays})
-                batch = batch.select(["id", *columns])
+                arrays["id"] = pa.array(self.ids[start : start + len(group)])
+                arrays |= {name: pa.nulls(len(group)) for name in wanted if name not in arrays}
+                batch = pa.table({name: arrays[name] for name in ("id", *wanted)})
                 if kept is not None:
                     batch = batch.filter(pa.array(kept[start : start + len(group)]))
                 start += len(group)
@@ -176,34 +178,45 @@ class Corpus:
         """Where a stage's files lie."""
         return files.join(self.root, stage)
 
-    def of_kind(self, kinds: Sequence[str]) -> tuple[Part, ...]:
+    def of_kind(self, kinds: Sequence[PartKind]) -> tuple[Part, ...]:
         """The parts of some kinds."""
         return tuple(part for part in self.parts if part.kind in kinds)
 
-    def with_stage(self, stage: str, schema: pa.Schema, kinds: Sequence[str]) -> "Corpus":
+    def with_parts(self, parts: Iterable[Part]) -> "Corpus":
+        """The corpus with more parts after its own."""
+        return dataclasses.replace(self, parts=(*self.parts, *parts))
+
+    def with_stage(self, stage: str, columns: Sequence[str], kinds: Sequence[PartKind]) -> "Corpus":
         """The corpus after a stage has written its column files for all parts of the kinds."""
         parts = tuple(
-            part.with_stage(schema, part_path(self.folder(stage), part.number)) if part.kind in kinds else part
+            part.with_stage(columns, part_path(self.folder(stage), part.number)) if part.kind in kinds else part
             for part in self.parts
         )
         return dataclasses.replace(self, parts=parts)
 
-    def read(self, columns: Sequence[str], kinds: Sequence[str] = ("document",)) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, columns: Sequence[str], *, named: Sequence[str] = (), kinds: Sequence[PartKind] = ("document",)
+    ) -> Iterator[pa.RecordBatch]:
         """Batches of all kept rows, part by part; see `Part.read`."""
         for part in self.of_kind(kinds):
-            yield from part.read(columns)
+            yield from part.read(columns, named=named)
 
 
 def part_path(folder: str, number: int) -> str:
-    """The file of a part in a folder."""
+    """The file of a part in a folder.
+
+    >>> part_path("out/language", 3)
+    'out/language/part-00003.parquet'
+    """
     return files.join(folder, f"part-{number:05d}.parquet")
 
 
-def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> int:
-    """Write a part's column file, a row group a batch, and return its rows.
+@contextlib.contextmanager
+def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
+    """A function that writes the next batch of a part's column file, a row group each; whole at the end, or not there.
 
     Raises:
-        ValueError: if the batches do not hold exactly the part's rows: a stage lost or invented some.
+        ValueError: if the batches did not hold exactly the part's rows: a stage lost or invented some.
     """
     rows = 0
     # Vectors of floats repeat no value: a dictionary of them only costs time, three times that of reading without.
@@ -216,15 +229,29 @@ def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterator[pa
             compression_level=files.COLUMN_COMPRESSION_LEVEL,
             use_dictionary=dictionaries,
         ) as writer:
-            for batch in batches:
+
+            def write(batch: pa.RecordBatch) -> None:
+                nonlocal rows
                 writer.write_batch(batch, row_group_size=max(1, len(batch)))
                 rows += len(batch)
+
+            yield write
         if rows != part.rows:
             raise ValueError(f"part {part.number} has {part.rows} rows, its columns {schema.names} have {rows}")
-    return rows
 
 
-def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[pa.RecordBatch]) -> int:
+def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write a part's column file, a row group a batch.
+
+    Raises:
+        ValueError: if the batches do not hold exactly the part's rows.
+    """
+    with column_writer(part, path, schema) as write:
+        for batch in batches:
+            write(batch)
+
+
+def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[pa.RecordBatch]) -> None:
     """Write a part's column file from verdicts: rows that none names are null.
 
     Args:
@@ -244,38 +271,13 @@ def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[
     place[rows] = np.arange(len(rows))
     indices = pa.array(place, mask=place < 0)
     full = columns.select(schema.names).take(indices).cast(schema)
-    return write_columns(part, path, schema, iter(full.combine_chunks().to_batches()))
+    write_columns(part, path, schema, full.combine_chunks().to_batches())
 
 
 def scatter(columns: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.RecordBatch:
     """Columns computed for the kept rows only, spread over all rows: null where not kept."""
     place = np.where(kept, np.cumsum(kept) - 1, 0)
     return columns.take(pa.array(place, mask=~kept))
-
-
-def process_part(part: Part, stage: Any, path: str, progress: Callable[[int], None] | None = None) -> None:
-    """Run a document stage over a part and write its column file.
-
-    Where the stage `skips_removed`, it sees only the rows still kept, and the others are null.
-    """
-    kept = part.kept() if getattr(stage, "skips_removed", False) else None
-
-    def columns() -> Iterator[pa.RecordBatch]:
-        start = 0
-        for batch in part.read(stage.reads, kept_only=False):
-            alive = None if kept is None else kept[start : start + len(batch)]
-            if alive is None or alive.all():
-                new = stage.process(batch)
-            else:
-                new = scatter(stage.process(batch.filter(pa.array(alive))), alive)
-            start += len(batch)
-            if len(new) != len(batch) or new.schema.names != stage.writes.names:
-                raise ValueError(f"{stage.name}: {len(batch)} rows in, {len(new)} rows {new.schema.names} out")
-            if progress:
-                progress(start)
-            yield new.cast(stage.writes)
-
-    write_columns(part, path, stage.writes, columns())
 
 
 def first_reasons(part: Part) -> tuple[npt.NDArray[np.int32], pa.Array]:

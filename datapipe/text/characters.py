@@ -41,7 +41,11 @@ _HAN_RANGES = (
 
 @functools.cache
 def class_table() -> npt.NDArray[np.uint8]:
-    """The class flags of every code point, shape (0x110000,)."""
+    """The class flags of every code point, shape (0x110000,).
+
+    >>> class_table()[[ord(character) for character in "A中。"]].tolist() == [LETTER | UPPER, LETTER | HAN, PUNCTUATION]
+    True
+    """
     flags_of = {"L": LETTER, "N": DIGIT, "P": PUNCTUATION, "S": PUNCTUATION, "M": MARK, "C": CONTROL, "Z": 0}
     table = np.zeros(sys.maxunicode + 1, np.uint8)
     # Planes 4 to 13 hold nothing but unassigned code points: a fill is 10 times faster than asking for each.
@@ -62,7 +66,11 @@ def class_table() -> npt.NDArray[np.uint8]:
 
 @functools.cache
 def lower_table() -> npt.NDArray[np.int32]:
-    """The lower-case form of every code point, shape (0x110000,); itself where that is not one code point."""
+    """The lower-case form of every code point, shape (0x110000,); itself where that is not one code point.
+
+    >>> [chr(lower_table()[ord(character)]) for character in "AÉé中İ"]
+    ['a', 'é', 'é', '中', 'İ']
+    """
     table = np.arange(sys.maxunicode + 1, dtype=np.int32)
     for code_point in range(0x1F000):
         lowered = chr(code_point).lower()
@@ -94,6 +102,10 @@ def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint
     """The bytes and offsets of a string array, for a kernel: document i is `data[offsets[i]:offsets[i + 1]]`.
 
     Nulls read as empty text. Slices are respected: offsets need not start at 0.
+
+    >>> data, offsets = text_buffers(pa.array(["ab", None, "中"]))
+    >>> data.tobytes().decode(), offsets.tolist()
+    ('ab中', [0, 2, 2, 5])
     """
     if isinstance(texts, pa.ChunkedArray):
         texts = texts.combine_chunks()

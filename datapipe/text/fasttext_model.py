@@ -1,33 +1,26 @@
-"""fastText classifiers: reads their files and predicts what the library does, at twice its speed and more.
+"""fastText classifiers: predicts what the library does, at twice its speed and more.
 
-`language.py`, `quality.py` and `safety.py` ask such models (Joulin et al. 2016, "Bag of Tricks for Efficient Text
+The stages `language`, `quality` and `safety` ask such models (Joulin et al. 2016, "Bag of Tricks for Efficient Text
 Classification"). A text is the mean of the vectors of its words, of the words' character n-grams and of n-grams of
 words, all but the words found by their hash; one layer then gives the probability of each label. The library makes a
-string of each n-gram and looks it up in a map; the kernel here goes over the bytes of an Arrow array once. It reads
-whatever classifier the library can train or quantise. Training is left to the library, see `quality.py`.
+string of each n-gram and looks it up in a map; the kernel here goes over the bytes of an Arrow array once.
+`fasttext_file.py` reads the models. Training is left to the library, see `quality.py`.
 """
 
 import dataclasses
-import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numba
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.store import files
-
-_MAGIC, _VERSIONS = 793712314, (11, 12)
-_SUPERVISED = 3
-_HIERARCHICAL_SOFTMAX, _NEGATIVE_SAMPLING, _SOFTMAX, _ONE_VS_ALL = 1, 2, 3, 4
-_LABEL = np.frombuffer(b"__label__", np.uint8)
-_END = np.frombuffer(b"</s>", np.uint8)  # the token that stands for the end of a line
-_CENTROIDS = 256  # of each part of a row, in a quantised model
+HIERARCHICAL_SOFTMAX, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
+LABEL = np.frombuffer(b"__label__", np.uint8)
+END = np.frombuffer(b"</s>", np.uint8)  # the token that stands for the end of a line
 _FNV_OFFSET, _FNV_PRIME = 2166136261, 16777619
 _WORD_NGRAM_FACTOR = 116049371
 _LOG_FLOOR = 1e-5  # the library adds it before each logarithm: probabilities come out that much higher
-_UNKNOWN_COUNT = 10**15  # of a node of the tree that is not built yet
 _FEATURES_AT_ONCE = 1024  # few enough to stay in the fastest cache
 _SIGMOID_STEPS, _SIGMOID_EDGE = 512, 8
 
@@ -116,7 +109,8 @@ def _hashed(h: int, byte: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _hash(token: npt.NDArray[np.uint8]) -> int:
+def hash_token(token: npt.NDArray[np.uint8]) -> int:
+    """The hash of a word or label."""
     h = _FNV_OFFSET
     for byte in token:
         h = _hashed(h, byte)
@@ -124,7 +118,7 @@ def _hash(token: npt.NDArray[np.uint8]) -> int:
 
 
 @numba.njit(cache=True, nogil=True)
-def _find(
+def find_token(
     table: npt.NDArray[np.int64],
     names: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -150,10 +144,11 @@ def _find(
 
 
 @numba.njit(cache=True, nogil=True)
-def _fill_table(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int64]) -> None:
+def fill_table(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int64]) -> None:
+    """Fill a table of -1 with the hash and the number of each word and label; see `Weights`."""
     mask = len(table) - 1
     for number in range(len(bounds) - 1):
-        h = _hash(names[bounds[number] : bounds[number + 1]])
+        h = hash_token(names[bounds[number] : bounds[number + 1]])
         place = h & mask
         while table[place, 1] >= 0:
             place = (place + 1) & mask
@@ -218,8 +213,8 @@ def _embed(
         while at < end:
             if _is_blank(data[at]):
                 at += 1
-            elif data[at] == _END[0] and _stands_at(_END, data, at, end):
-                at += len(_END)
+            elif data[at] == END[0] and _stands_at(END, data, at, end):
+                at += len(END)
             else:
                 break
         if at == end:
@@ -228,12 +223,12 @@ def _embed(
         start, h = at, _FNV_OFFSET
         while at < end:
             byte = data[at]
-            if _is_blank(byte) or (byte == _END[0] and _stands_at(_END, data, at, end)):
+            if _is_blank(byte) or (byte == END[0] and _stands_at(END, data, at, end)):
                 break
             h = _hashed(h, byte)
             at += 1
-        number = _find(table, names, bounds, data, start, at, h)
-        if number >= words or (number < 0 and data[start] == _LABEL[0] and _stands_at(_LABEL, data, start, at)):
+        number = find_token(table, names, bounds, data, start, at, h)
+        if number >= words or (number < 0 and data[start] == LABEL[0] and _stands_at(LABEL, data, start, at)):
             continue
         hashes[tokens] = np.int32(np.uint32(h))
         tokens += 1
@@ -276,7 +271,7 @@ def _embed(
         features[size] = weights.end
         size += 1
         added += 1
-    hashes[tokens] = np.int32(np.uint32(_hash(_END)))
+    hashes[tokens] = np.int32(np.uint32(hash_token(END)))
     tokens += 1
     for i in range(tokens):
         joined = np.uint64(np.int64(hashes[i]))
@@ -360,13 +355,13 @@ def _rank(
     scores: npt.NDArray[np.float32],
 ) -> None:
     """Rank the labels by the logarithms of their probabilities."""
-    if weights.loss == _HIERARCHICAL_SOFTMAX:
+    if weights.loss == HIERARCHICAL_SOFTMAX:
         _walk(weights, mean, wanted, labels, scores)
         return
     sums = np.empty(len(weights.outputs), np.float32)
     for label in range(len(sums)):
         sums[label] = _sum(weights, label, mean)
-    if weights.loss == _SOFTMAX:
+    if weights.loss == SOFTMAX:
         sums = np.exp(sums - sums.max())
         sums /= sums.sum()
     else:
@@ -414,185 +409,3 @@ def _predict(
                 if labels[text, i] >= 0:
                     probabilities[text, i] = min(np.float32(1), np.exp(probabilities[text, i]))
     return labels, probabilities
-
-
-@numba.njit(cache=True, nogil=True)
-def _read_entries(
-    content: npt.NDArray[np.uint8],
-    names: npt.NDArray[np.uint8],
-    bounds: npt.NDArray[np.int64],
-    counts: npt.NDArray[np.int64],
-    types: npt.NDArray[np.uint8],
-) -> int:
-    """Fill the arrays from a dictionary; returns the bytes that it takes, -1 if it is longer than `content`."""
-    at, to = 0, 0
-    for entry in range(len(counts)):
-        while at < len(content) and content[at]:
-            names[to] = content[at]
-            to += 1
-            at += 1
-        if at + 10 > len(content):
-            return -1
-        bounds[entry + 1] = to
-        for i in range(8):
-            counts[entry] |= np.int64(content[at + 1 + i]) << (8 * i)
-        types[entry] = content[at + 9]
-        at += 10
-    return at
-
-
-class _ModelFile:
-    """The content of a model file, taken piece after piece."""
-
-    def __init__(self, path: str, content: npt.NDArray[np.uint8]) -> None:
-        self._path, self._content, self._at = path, content, 0
-
-    def check(self, holds: bool, problem: str) -> None:
-        if not holds:
-            raise ValueError(f"{self._path} is no fastText classifier: {problem}")
-
-    def take(self, dtype: str, *shape: int) -> npt.NDArray[Any]:
-        """A copy of the next array."""
-        size = np.dtype(dtype).itemsize * math.prod(shape)
-        self.check(min(shape) >= 0 and self._at + size <= len(self._content), "it ends too early")
-        self._at += size
-        return np.array(self._content[self._at - size : self._at]).view(dtype).reshape(shape)
-
-    def entries(self, count: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[Any], list[int]]:
-        """Words and labels: their bytes, the bounds of each, how often it was seen and whether it is a label."""
-        rest = self._content[self._at :]
-        self.check(count >= 0, f"it has {count} words and labels")
-        self.check(count <= len(rest), "it ends too early")
-        names, types = np.empty(len(rest), np.uint8), np.empty(count, np.uint8)
-        bounds, counts = np.zeros(count + 1, np.int64), np.zeros(count, np.int64)
-        size = _read_entries(rest, names, bounds, counts, types)
-        self.check(size >= 0, "it ends too early")
-        self._at += size
-        return names[: bounds[-1]].copy(), bounds, counts, types.tolist()
-
-    def _check_shape(self, rows: int, dimensions: int) -> None:
-        shape = self.take("<i8", 2).tolist()
-        self.check(shape == [rows, dimensions], f"its matrix has the shape {shape}, not {[rows, dimensions]}")
-
-    def dense(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
-        """A matrix that is stored as it is."""
-        self._check_shape(rows, dimensions)
-        return self.take("<f4", rows, dimensions)
-
-    def quantised(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
-        """A matrix that is stored as the nearest of 256 centroids of each part of a row, unpacked."""
-        has_lengths = bool(self.take("u1", 1)[0])
-        self._check_shape(rows, dimensions)
-        (size,) = self.take("<i4", 1).tolist()
-        self.check(size % max(1, rows) == 0, f"it has {size} codes for {rows} vectors")
-        codes = self.take("u1", rows, size // max(1, rows))
-        of, parts, longest, last = self.take("<i4", 4).tolist()
-        fits = parts == codes.shape[1] and of == dimensions == (parts - 1) * longest + last and 0 < last <= longest
-        self.check(fits, f"it is quantised in {parts} parts of {longest}, the last of {last}")
-        unpacked = np.empty((rows, dimensions), np.float32)
-        for part in range(parts):
-            width = last if part == parts - 1 else longest
-            first = part * longest
-            unpacked[:, first : first + width] = self.take("<f4", _CENTROIDS, width)[codes[:, part]]
-        if has_lengths:
-            chosen = self.take("u1", rows)
-            self.check(self.take("<i4", 4).tolist() == [1, 1, 1, 1], "its lengths are not numbers")
-            unpacked *= self.take("<f4", _CENTROIDS)[chosen, None]
-        return unpacked
-
-
-def _tree(counts: list[int]) -> npt.NDArray[np.int32]:
-    """The Huffman tree of labels that are sorted by their counts, most frequent first, as the library builds it."""
-    labels = len(counts)
-    sizes = counts + [_UNKNOWN_COUNT] * (labels - 1)
-    children = np.full((len(sizes), 2), -1, np.int32)
-    leaf, inner = labels - 1, labels
-    for node in range(labels, len(sizes)):
-        for side in range(2):
-            if leaf >= 0 and sizes[leaf] < sizes[inner]:
-                children[node, side], leaf = leaf, leaf - 1
-            else:
-                children[node, side], inner = inner, inner + 1
-        sizes[node] = sizes[children[node, 0]] + sizes[children[node, 1]]
-    return children
-
-
-def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
-    """The classifier in the content of a file, in the library's format.
-
-    Raises:
-        ValueError: naming `path`, if it is none.
-    """
-    file = _ModelFile(path, content)
-    magic, version = file.take("<i4", 2).tolist()
-    file.check(magic == _MAGIC and version in _VERSIONS, f"it begins with {magic}, {version}")
-    dimensions, _, _, _, _, word_ngrams, loss, kind, buckets, minn, maxn, _ = file.take("<i4", 12).tolist()
-    file.take("<f8", 1)
-    file.check(kind == _SUPERVISED, "it holds word vectors")
-    losses = (_HIERARCHICAL_SOFTMAX, _NEGATIVE_SAMPLING, _SOFTMAX, _ONE_VS_ALL)
-    file.check(loss in losses and dimensions > 0, f"it has loss {loss} and {dimensions} dimensions")
-    if version < _VERSIONS[-1]:
-        maxn = 0  # classifiers had no character n-grams then
-    has_ngrams = maxn > 0 or word_ngrams > 1
-    file.check(buckets > 0 or not has_ngrams, "it has n-grams, but no buckets for them")
-    size, words, labels = file.take("<i4", 3).tolist()
-    _, pruned = file.take("<i8", 2).tolist()
-    names, bounds, counts, types = file.entries(size)
-    file.check(labels > 0 and types == [0] * words + [1] * labels, f"it has {words} words and {labels} labels")
-    is_used: npt.NDArray[np.bool_] = np.zeros(0, np.bool_)
-    rows = np.zeros(0, np.int32)
-    pairs = file.take("<i4", max(0, pruned), 2)
-    if pruned >= 0 and has_ngrams:
-        buckets_kept, places = pairs.T
-        in_range = (pairs >= 0).all() and (buckets_kept < buckets).all() and (places < pruned).all()
-        file.check(bool(in_range), "it keeps buckets that it does not have")
-        rows = np.zeros(words + buckets, np.int32)
-        rows[:words] = np.arange(words)
-        rows[words + buckets_kept] = words + places
-        is_used = np.zeros(buckets, np.bool_)
-        is_used[buckets_kept] = True
-    height = words + (pruned if pruned >= 0 else buckets)
-    is_quantised = bool(file.take("u1", 1)[0])
-    file.check(is_quantised or pruned < 0, "it is pruned, but not quantised")
-    vectors = (file.quantised if is_quantised else file.dense)(height, dimensions)
-    if pruned < 0:
-        is_used = (vectors[words:] != 0).any(axis=1)
-    is_all_quantised = bool(file.take("u1", 1)[0]) and is_quantised
-    outputs = (file.quantised if is_all_quantised else file.dense)(labels, dimensions)
-    children = np.zeros((0, 2), np.int32)
-    if loss == _HIERARCHICAL_SOFTMAX:
-        seen = counts[words:].tolist()
-        file.check(min(seen) >= 0 and max(seen) < _UNKNOWN_COUNT, f"a label was seen {max(seen)} times")
-        children = _tree(seen)
-    table = np.full((1 << (2 * size).bit_length(), 2), -1, np.int64)
-    _fill_table(names, bounds, table)
-    listed = [names[bounds[i] : bounds[i + 1]].tobytes() for i in range(words, size)]
-    weights = Weights(
-        names=names,
-        bounds=bounds,
-        table=table,
-        words=words,
-        end=-1,
-        minn=minn,
-        maxn=maxn,
-        word_ngrams=word_ngrams,
-        buckets=buckets,
-        used=np.packbits(is_used, bitorder="little"),
-        rows=rows,
-        vectors=vectors,
-        outputs=outputs,
-        loss=loss,
-        children=children,
-    )
-    end = _find(table, names, bounds, _END, 0, len(_END), _hash(_END))
-    return FastTextModel(
-        tuple(label.removeprefix(_LABEL.tobytes()).decode("utf-8", "replace") for label in listed),
-        weights._replace(end=end if end < words else -1),
-    )
-
-
-@functools.cache
-def load_model(path: str) -> FastTextModel:
-    """The classifier of a file, once a process."""
-    with files.open_input(path) as source:
-        return read_model(path, np.frombuffer(source.read_buffer(), np.uint8))

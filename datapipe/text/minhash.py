@@ -1,4 +1,4 @@
-"""MinHash sketches of shingle sets, and their bands: the numbers by which near duplicates find one another.
+"""MinHash signatures of shingle sets, and their bands: the numbers by which near duplicates find one another.
 
 Two kernels give signatures of the same shape. `fast_similarity_sketches` is the default: a third of the work and a
 smaller error; `datasketch_signatures` equals `datasketch.MinHash` slot for slot, so that both can be held in one index.
@@ -10,9 +10,9 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.text.shingles import mix
+from datapipe.extras import load_extra
+from datapipe.text.bit_mixing import GOLDEN, murmur32, murmur64
 
-_ROUND_STEP = np.uint64(0x9E3779B97F4A7C15)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -32,10 +32,16 @@ def fast_similarity_sketches(
     Args:
         hashes: shingles, well-mixed.
         bounds: those of document i are `hashes[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
-        slots: length of a sketch.
+        slots: length of a signature.
 
     Returns:
         Shape (n, slots); all ones for a document without shingles.
+
+    >>> shingles = np.random.default_rng(0).integers(0, 2**63, 150, np.uint64) * np.uint64(2)
+    >>> sets = np.concatenate([shingles[:100], shingles[50:]])  # 50 of 150 are common: a similarity of 1/3
+    >>> first, second = fast_similarity_sketches(sets, np.array([0, 100, 200]), 128)
+    >>> round(float((first == second).mean()), 2)
+    0.32
     """
     documents = len(bounds) - 1
     signatures = np.full((documents, slots), _LOW, np.uint32)
@@ -50,7 +56,7 @@ def fast_similarity_sketches(
         while empty and number < 2 * slots:
             high = np.uint64(number) << _HALF
             for shingle in shingles:
-                value = shingle if number == 0 else mix(shingle + np.uint64(number) * _ROUND_STEP)
+                value = shingle if number == 0 else murmur64(shingle + np.uint64(number) * GOLDEN)
                 slot = np.int64((value & _LOW) * np.uint64(slots) >> _HALF) if number < slots else number - slots
                 candidate = high | value >> _HALF
                 if candidate < least[slot]:
@@ -65,9 +71,8 @@ def fast_similarity_sketches(
 @functools.cache
 def datasketch_permutations(slots: int, scheme: str) -> npt.NDArray[np.uint64]:
     """The multipliers and addends of `datasketch.MinHash(num_perm=slots, scheme=scheme)`, shape (2, slots)."""
-    from datasketch import MinHash
-
-    return np.ascontiguousarray(np.array(MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
+    datasketch = load_extra("datasketch", "datasketch", f"MinHash with the scheme {scheme!r}")
+    return np.ascontiguousarray(np.array(datasketch.MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -91,10 +96,8 @@ def datasketch_signatures(
     for document in range(documents):
         # A slice, not an index range: only so does the compiler vectorise the inner loops.
         shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
-        if not legacy:  # the 32-bit finaliser of MurmurHash3
-            shingles = ((shingles ^ (shingles >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & _LOW
-            shingles = ((shingles ^ (shingles >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & _LOW
-            shingles ^= shingles >> np.uint64(16)
+        if not legacy:
+            shingles = murmur32(shingles)
         for slot in range(slots):
             multiplier = permutations[0, slot]
             addend = permutations[1, slot]
@@ -116,12 +119,17 @@ def band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> np
 
     Returns:
         Shape (n, bands); slots past `bands * rows` are not used.
+
+    >>> signatures = np.array([[1, 2, 3, 4], [1, 2, 3, 5]], np.uint32)
+    >>> first, second = band_hashes(signatures, bands=2, rows=2)
+    >>> (first == second).tolist()
+    [True, False]
     """
     hashes = np.empty((len(signatures), bands), np.uint64)
     for document in range(len(signatures)):
         for band in range(bands):
-            band_hash = np.uint64(band + 1) * _ROUND_STEP
+            band_hash = np.uint64(band + 1) * GOLDEN
             for slot in range(band * rows, (band + 1) * rows):
-                band_hash = mix(band_hash ^ np.uint64(signatures[document, slot]))
+                band_hash = murmur64(band_hash ^ np.uint64(signatures[document, slot]))
             hashes[document, band] = band_hash
     return hashes

@@ -1,10 +1,10 @@
-"""Count repeated n-grams of tokens and repeated pieces of text, by hashing, for `measurements.py`.
+"""Count repeated n-grams of tokens and repeated pieces of text, by hashing, for `measuring.py`.
 
 A polynomial prefix hash of a document's code points gives the hash of any token, line or paragraph in constant time; a
 second one over its tokens gives that of any n-gram. 64 bits make one false repetition in a document of a million words
 less likely than 1 in 10^7.
 
-How a system counts differs: see `DEFINITIONS` in `measurements.py`.
+How a system counts differs: see `DEFINITIONS` in `measures.py`.
 """
 
 from typing import NamedTuple
@@ -13,9 +13,10 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-BASE = np.uint64(0x9E3779B97F4A7C15)
+from datapipe.text.bit_mixing import DEGSKI, multiply_fold
+
+BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
 _SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
-_MIXER = np.uint64(0xD6E8FEB86659FD93)
 _LEAST_SLOTS = 16
 
 
@@ -82,10 +83,7 @@ def clear_table(m: Memory, entries: int) -> int:
 @numba.njit(cache=True, nogil=True)
 def count(m: Memory, mask: int, key: np.uint64) -> int:
     """Count a key in the hash table and return its slot."""
-    mixed = key ^ (key >> np.uint64(32))
-    mixed *= _MIXER
-    mixed ^= mixed >> np.uint64(29)
-    at = np.int64(mixed) & mask
+    at = np.int64(multiply_fold(key ^ (key >> np.uint64(32)), DEGSKI, 29)) & mask
     while m.counts[at] and m.keys[at] != key:
         at = (at + 1) & mask
     if not m.counts[at]:

@@ -50,8 +50,22 @@ _IN_BLOCK, _HAS_CHILDREN = 1, 2
 _FREQUENCY, _FREQUENCIES = 2, (1 << 16) - 1
 _KEY, _KEYS = 18, (1 << 39) - 1
 _FILTER, _GROUPS = 57, 3
-_HASH_FACTOR = 0x1E3779B97F4A7C15
+_HASH_FACTOR = 0x1E3779B97F4A7C15  # as `bit_mixing.GOLDEN` to a table of signed numbers: without the upper bit
 _PART = 1024  # code points looked up at a time, or up to the end of the block: what they need fits into a cache
+
+
+class Markov(NamedTuple):
+    """A hidden Markov model of where in a word a character stands, `_STATES`.
+
+    Attributes:
+        start: the logarithms of the probabilities of the first character's state, shape (4,).
+        transition: of a state after each, shape (4, 4).
+        emission: of each character from `_MODEL_FIRST` on in each state, shape (characters, 4).
+    """
+
+    start: npt.NDArray[np.float64]
+    transition: npt.NDArray[np.float64]
+    emission: npt.NDArray[np.float64]
 
 
 class Model(NamedTuple):
@@ -68,9 +82,7 @@ class Model(NamedTuple):
         logs: the logarithm of a word's probability by the number of its frequency, shape (numbers,); -inf for 0.
         unknown: the same of a character that begins no word.
         longest: the length of the longest word.
-        start: the logarithms of the probabilities of the first character's state, shape (4,); states are `_STATES`.
-        transition: of a state after each, shape (4, 4).
-        emission: of each character from `_MODEL_FIRST` on in each state, shape (characters, 4).
+        markov: the hidden Markov model.
     """
 
     first: npt.NDArray[np.int32]
@@ -78,9 +90,44 @@ class Model(NamedTuple):
     logs: npt.NDArray[np.float64]
     unknown: float
     longest: int
-    start: npt.NDArray[np.float64]
-    transition: npt.NDArray[np.float64]
-    emission: npt.NDArray[np.float64]
+    markov: Markov
+
+
+class _Scratch(NamedTuple):
+    """Working memory for one part of a text.
+
+    Attributes:
+        found: the number of the frequency of the word of each length that begins at each character, 0 if there is none;
+            shape (characters, longest).
+        reaches: the length up to which `found` is set, 0 outside blocks.
+        indices, keys, entries: where words may go on, by what, and what the table holds for that.
+        best: the logarithm of the probability of the likeliest way on from each character, shape (characters + 1,).
+        steps: the length of the word that this way takes there, 0 outside blocks.
+        ends_word: whether a character ends a word, by the hidden Markov model.
+    """
+
+    found: npt.NDArray[np.int16]
+    reaches: npt.NDArray[np.int8]
+    indices: npt.NDArray[np.int32]
+    keys: npt.NDArray[np.int64]
+    entries: npt.NDArray[np.int64]
+    best: npt.NDArray[np.float64]
+    steps: npt.NDArray[np.int8]
+    ends_word: npt.NDArray[np.uint8]
+
+
+@numba.njit(cache=True, nogil=True)
+def _new_scratch(characters: int, longest: int) -> _Scratch:
+    return _Scratch(
+        np.empty((characters, longest), np.int16),
+        np.empty(characters, np.int8),
+        np.empty(characters, np.int32),
+        np.empty(characters, np.int64),
+        np.empty(characters, np.int64),
+        np.empty(characters + 1, np.float64),
+        np.empty(characters, np.int8),
+        np.empty(characters, np.uint8),
+    )
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
@@ -187,33 +234,15 @@ def load_model() -> Model:
         logs=np.array([-math.inf, *(math.log(frequency) - log_total for frequency in distinct.tolist())]),
         unknown=-log_total,
         longest=longest,
-        start=np.array([starts[name] for name in _STATE_NAMES]),
-        transition=transition,
-        emission=emission,
+        markov=Markov(np.array([starts[name] for name in _STATE_NAMES]), transition, emission),
     )
 
 
 @numba.njit(cache=True, nogil=True)
-def _look_up(
-    points: npt.NDArray[np.int32],
-    begin: int,
-    end: int,
-    first: npt.NDArray[np.int32],
-    table: npt.NDArray[np.int64],
-    found: npt.NDArray[np.int16],
-    reaches: npt.NDArray[np.int8],
-    places: npt.NDArray[np.int32],
-    keys: npt.NDArray[np.int64],
-    entries: npt.NDArray[np.int64],
-) -> None:
-    """Find all words of the dictionary from `begin` to `end`, whole blocks.
-
-    Args:
-        found: is set to the number of the frequency of the word of each length that begins at each place, 0 if there is
-            none; shape (places, longest).
-        reaches: is set to the length up to which `found` is set, 0 outside blocks.
-        places, keys, entries: scratch: where words may go on, by what, and what `table` holds for that.
-    """
+def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, scratch: _Scratch) -> None:
+    """Find all words of the dictionary from `begin` to `end`, whole blocks: set `found` and `reaches`."""
+    first, table, found, reaches = model.first, model.table, scratch.found, scratch.reaches
+    indices, keys, entries = scratch.indices, scratch.keys, scratch.entries
     mask, number = len(table) - 1, 0
     for i in range(begin, end):
         entry = first[points[i]]
@@ -221,19 +250,19 @@ def _look_up(
         reaches[i - begin] = entry & _IN_BLOCK
         if entry & _HAS_CHILDREN and i + 1 < end:
             key = _key(points[i], points[i + 1])
-            places[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+            indices[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
             number += 1
     length = 1
     while number:
         left = 0
         for j in range(number):
             # No branch: whether two characters that meet begin a word is what no processor can guess.
-            i, key, entry = places[j], keys[j], entries[j]
-            places[left], keys[left], entries[left] = i, key, entry
+            i, key, entry = indices[j], keys[j], entries[j]
+            indices[left], keys[left], entries[left] = i, key, entry
             left += (entry >> _group(key)) & 1
         number = 0
         for j in range(left):
-            i, key, entry = places[j], keys[j], entries[j]
+            i, key, entry = indices[j], keys[j], entries[j]
             place = _place(key, mask)
             while entry and (entry >> _KEY) & _KEYS != key:
                 place = (place + 1) & mask
@@ -245,25 +274,16 @@ def _look_up(
             if entry & _HAS_CHILDREN and i + length + 1 < end:
                 # Load now what the next round asks for.
                 key = _key(_POINTS + place, points[i + length + 1])
-                places[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+                indices[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
                 number += 1
         length += 1
 
 
 @numba.njit(cache=True, nogil=True)
-def _route(
-    size: int,
-    logs: npt.NDArray[np.float64],
-    unknown: float,
-    found: npt.NDArray[np.int16],
-    reaches: npt.NDArray[np.int8],
-    best: npt.NDArray[np.float64],
-    steps: npt.NDArray[np.int8],
-) -> None:
-    """Set `steps` to the length of the word that the likeliest way takes from each place of a part, 0 outside blocks.
-
-    `best` is set to the logarithm of the probability of the way on from there. The longer word wins a tie.
-    """
+def _route(model: Model, size: int, scratch: _Scratch) -> None:
+    """Find the likeliest way through `size` characters, a part: set `best` and `steps`. The longer word wins a tie."""
+    logs, unknown, found, reaches = model.logs, model.unknown, scratch.found, scratch.reaches
+    best, steps = scratch.best, scratch.steps
     best[size] = 0.0
     for i in range(size - 1, -1, -1):
         reach = reaches[i]
@@ -282,19 +302,14 @@ def _route(
 
 @numba.njit(cache=True, nogil=True)
 def _viterbi(
-    points: npt.NDArray[np.int32],
-    begin: int,
-    end: int,
-    start: npt.NDArray[np.float64],
-    transition: npt.NDArray[np.float64],
-    emission: npt.NDArray[np.float64],
-    ends_word: npt.NDArray[np.uint8],
+    markov: Markov, points: npt.NDArray[np.int32], begin: int, end: int, ends_word: npt.NDArray[np.uint8]
 ) -> None:
     """Set `ends_word` to whether each character from `begin` to `end` ends a word by the hidden Markov model.
 
     Words begin and end, so a state comes after one of two only, and the last one ends a word. Of ways as likely, the
     one whose state has the greater number wins.
     """
+    start, transition, emission = markov
     be, bm = transition[_BEGIN, _END], transition[_BEGIN, _MIDDLE]
     eb, es = transition[_END, _BEGIN], transition[_END, _SINGLE]
     me, mm = transition[_MIDDLE, _END], transition[_MIDDLE, _MIDDLE]
@@ -337,12 +352,10 @@ def _is_alphanumeric(point: int) -> bool:
 
 @numba.njit(cache=True, nogil=True)
 def _cut_run(
+    markov: Markov,
     points: npt.NDArray[np.int32],
     begin: int,
     end: int,
-    start: npt.NDArray[np.float64],
-    transition: npt.NDArray[np.float64],
-    emission: npt.NDArray[np.float64],
     ends_word: npt.NDArray[np.uint8],
     ends: npt.NDArray[np.int32],
     words: int,
@@ -359,7 +372,7 @@ def _cut_run(
             while after < end and _MODEL_FIRST <= points[after] <= _MODEL_LAST:
                 after += 1
             if after > at + 1:
-                _viterbi(points, at, after, start, transition, emission, ends_word)
+                _viterbi(markov, points, at, after, ends_word)
                 for i in range(at, after - 1):
                     ends[words] = i + 1
                     words += ends_word[i - at]
@@ -387,19 +400,18 @@ def _cut_run(
 def _segment(
     model: Model, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    first, table, logs, unknown, longest = model.first, model.table, model.logs, model.unknown, model.longest
-    start, transition, emission = model.start, model.transition, model.emission
-    most, most_of_one = 0, 0
+    first, longest, markov = model.first, model.longest, model.markov
+    total, max_size = 0, 0
     for document in range(len(wanted)):
         if wanted[document]:
             size = bounds[document + 1] - bounds[document]
-            most, most_of_one = most + size, max(most_of_one, size)
+            total, max_size = total + size, max(max_size, size)
     # Not 0: numba would compile what takes a literal once more.
     zero = int(np.int64(0))
-    ends, words = np.empty(most, np.int32), zero
+    ends, words = np.empty(total, np.int32), zero
     word_bounds = np.zeros(len(wanted) + 1, np.int64)
-    points = np.empty(most_of_one, np.int32)
-    capacity = 0
+    points = np.empty(max_size, np.int32)
+    scratch = _new_scratch(zero, longest)
     for document in range(len(wanted)):
         at, data_end, size = bounds[document], bounds[document + 1], 0
         while wanted[document] and at < data_end:
@@ -412,16 +424,11 @@ def _segment(
             # A part ends with a block, and not within a line break.
             while end < size and (first[points[end]] & _IN_BLOCK or (points[end] == 10 and points[end - 1] == 13)):
                 end += 1
-            if end - begin > capacity:
-                capacity = 2 * (end - begin)
-                found = np.empty((capacity, longest), np.int16)
-                reaches, steps = np.empty(capacity, np.int8), np.empty(capacity, np.int8)
-                places = np.empty(capacity, np.int32)
-                keys, entries = np.empty(capacity, np.int64), np.empty(capacity, np.int64)
-                best = np.empty(capacity + 1, np.float64)
-                ends_word = np.empty(capacity, np.uint8)
-            _look_up(points, begin, end, first, table, found, reaches, places, keys, entries)
-            _route(end - begin, logs, unknown, found, reaches, best, steps)
+            if end - begin > len(scratch.steps):
+                scratch = _new_scratch(2 * (end - begin), longest)
+            _look_up(model, points, begin, end, scratch)
+            _route(model, end - begin, scratch)
+            found, reaches, steps, ends_word = scratch.found, scratch.reaches, scratch.steps, scratch.ends_word
             i = begin
             while i < end:
                 # A run of single characters, or none; then a longer word, or what stands outside blocks.
@@ -431,7 +438,7 @@ def _segment(
                 length = i - run
                 is_word = 1 < length <= reaches[run - begin] and found[run - begin, length - 1] > 0
                 if length > 1 and not is_word:
-                    words = _cut_run(points, run, i, start, transition, emission, ends_word, ends, words)
+                    words = _cut_run(markov, points, run, i, ends_word, ends, words)
                 else:
                     for j in range(run, i):
                         ends[words] = j + 1

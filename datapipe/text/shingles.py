@@ -11,6 +11,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.text.bit_mixing import golden_fold, murmur64
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, class_table, decode, lower_table
 
 SEPARATOR, IN_WORD, WHOLE, MODIFIER = 0, 1, 2, 3  # what a code point does to a token
@@ -18,8 +19,8 @@ SEPARATOR, IN_WORD, WHOLE, MODIFIER = 0, 1, 2, 3  # what a code point does to a 
 # Thai and Lao, Myanmar, Khmer, Tai scripts, with their extensions: written without spaces between words.
 _UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0xA9E0, 0xA9FF))
 
-_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
-_BASE = np.uint64(0xD1342543DE82EF95)  # the multiplier of a full-period 64-bit congruential generator (Steele, Vigna)
+# Of the rolling hash over tokens: the multiplier of a full-period 64-bit congruential generator (Steele, Vigna).
+BASE = np.uint64(0xD1342543DE82EF95)
 
 
 @functools.cache
@@ -39,11 +40,9 @@ def token_table() -> npt.NDArray[np.int32]:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def mix(value: np.uint64) -> np.uint64:
-    """The 64-bit finaliser of MurmurHash3: a bijection in which every input bit moves every output bit."""
-    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xFF51AFD7ED558CCD)
-    value = (value ^ (value >> np.uint64(33))) * np.uint64(0xC4CEB9FE1A85EC53)
-    return value ^ (value >> np.uint64(33))
+def extend_token(token: np.uint64, entry: int) -> np.uint64:
+    """The hash of a token and one more character, by the character's entry in `token_table`; to be mixed at its end."""
+    return golden_fold(token + np.uint64(entry >> 2) + np.uint64(1))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -81,19 +80,18 @@ def token_hashes(
             goes_on = (kind == IN_WORD and state == IN_WORD) or (kind == MODIFIER and state != SEPARATOR)
             if not goes_on:
                 if state != SEPARATOR:
-                    hashes[filled] = mix(token)
+                    hashes[filled] = murmur64(token)
                     filled += 1
                 token = np.uint64(0)
                 state = IN_WORD if kind == MODIFIER else kind
                 if kind != SEPARATOR and len(places):
                     places[filled, 0] = here
             if kind != SEPARATOR:
-                token = (token + np.uint64(entry >> 2) + np.uint64(1)) * _MULTIPLIER
-                token ^= token >> np.uint64(32)
+                token = extend_token(token, entry)
                 if len(places):
                     places[filled, 1] = at
         if state != SEPARATOR:
-            hashes[filled] = mix(token)
+            hashes[filled] = murmur64(token)
             filled += 1
         hash_bounds[document + 1] = filled
     return hashes[:filled], hash_bounds
@@ -124,7 +122,7 @@ def roll(
     """
     outgoing = np.uint64(1)  # the weight of the token that leaves the window
     for _ in range(size):
-        outgoing *= _BASE
+        outgoing *= BASE
     shingle_bounds = np.zeros(len(bounds), np.int64)
     filled = 0
     for document in range(len(bounds) - 1):
@@ -132,14 +130,14 @@ def roll(
         width = min(end - first, size)
         window = np.uint64(0)
         for place in range(first, first + width):
-            window = window * _BASE + hashes[place]
+            window = window * BASE + hashes[place]
         for place in range(first, end - width):
             leaving = hashes[place]
-            hashes[filled] = mix(window)
+            hashes[filled] = murmur64(window)
             filled += 1
-            window = window * _BASE + hashes[place + width] - leaving * outgoing
+            window = window * BASE + hashes[place + width] - leaving * outgoing
         if width:
-            hashes[filled] = mix(window)
+            hashes[filled] = murmur64(window)
             filled += 1
         shingle_bounds[document + 1] = filled
     return hashes[:filled], shingle_bounds
@@ -148,6 +146,13 @@ def roll(
 def shingle_hashes(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], size: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The shingles of documents, see `token_hashes` and `roll`."""
+    """The shingles of documents, see `token_hashes` and `roll`.
+
+    >>> texts = [b"one two three four", b"One, two, three; five!"]
+    >>> bounds = np.cumsum([0, *map(len, texts)])
+    >>> hashes, hash_bounds = shingle_hashes(np.frombuffer(b"".join(texts), np.uint8), bounds, 3)
+    >>> hash_bounds.tolist(), (hashes[:2] == hashes[2:]).tolist()  # two of each text; the first two are equal
+    ([0, 2, 4], [True, False])
+    """
     hashes, hash_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
     return roll(hashes, hash_bounds, size)

@@ -1,6 +1,6 @@
 """One document as a kernel reads it: code points, lines, phrases; what ends a sentence.
 
-`characters.py` classifies single code points, `words.py` makes words of them; this holds what `measurements.py` and
+`characters.py` classifies single code points, `words.py` makes words of them; this holds what `measuring.py` and
 `lines.py` both do with the text between line breaks.
 """
 

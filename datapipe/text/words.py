@@ -18,6 +18,7 @@ says what a character is; this says how characters make words.
 """
 
 import functools
+from typing import NamedTuple
 
 import numba
 import numpy as np
@@ -27,6 +28,7 @@ import regex
 
 from datapipe.text import segmentation as chinese_words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, SPACE, text_buffers
+from datapipe.text.spans import Text
 
 # Word_Break classes of UAX 29, as `word_break_table` numbers them. Any other stands alone.
 (
@@ -58,7 +60,7 @@ _WORD_BREAK = (
 )
 
 UNICODE, WHITESPACE, CHARACTERS, GIVEN = range(4)
-KINDS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
+DEFINITIONS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
 # en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·". The others: a dozen or two
@@ -103,44 +105,62 @@ STOP_WORDS = {language: tuple(listed.split()) for language, listed in _STOP_WORD
 
 
 def primary(language: str | None) -> str:
-    """The language without script or region: "zh" of "zh-Hant"; "und" of null or empty."""
+    """The language without script or region; "und" of null or empty.
+
+    >>> primary("zh-Hant"), primary("pt_BR"), primary(None)
+    ('zh', 'pt', 'und')
+    """
     return (language or "und").replace("_", "-").split("-")[0].lower()
 
 
-def kind_of(definition: str, language: str) -> int:
+def definition_of(definition: str, language: str) -> int:
     """The word definition of a document, given the option and the document's primary language."""
     if definition != "auto":
-        return KINDS[definition]
+        return DEFINITIONS[definition]
     if language == "zh":
         return GIVEN
     return CHARACTERS if language in UNSEGMENTED else UNICODE
 
 
-def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Word ends as rjieba's, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted."""
-    if not wanted.any():
-        return np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64)
-    return chinese_words.word_ends(*text_buffers(texts), wanted)
+class Segmented(NamedTuple):
+    """How each of some documents is cut into words.
+
+    Attributes:
+        definitions: its word definition, of `DEFINITIONS`, shape (documents,).
+        ends: the word ends of those of the definition GIVEN, in code points, one document after the other.
+        bounds: those of document i are `ends[bounds[i]:bounds[i + 1]]`, none of other definitions; (documents + 1,).
+    """
+
+    definitions: npt.NDArray[np.int8]
+    ends: npt.NDArray[np.int32]
+    bounds: npt.NDArray[np.int64]
+
+
+def segment(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
+    """Segment, as rjieba does, the texts of the definition GIVEN.
+
+    >>> texts = pa.array(["中文分词", "no", "天气真好"])
+    >>> found = segment(texts, np.array([GIVEN, UNICODE, GIVEN], np.int8))
+    >>> found.ends.tolist(), found.bounds.tolist()  # 中文|分词, and 天气|真|好
+    ([2, 4, 2, 3, 4], [0, 2, 2, 5])
+    """
+    given = definitions == GIVEN
+    if not given.any():
+        return Segmented(definitions, np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64))
+    return Segmented(definitions, *chinese_words.word_ends(*text_buffers(texts), given))
 
 
 @numba.njit(cache=True, nogil=True)
-def split_words(
-    points: npt.NDArray[np.int32],
-    length: int,
-    classes: npt.NDArray[np.uint8],
-    kind: int,
-    segments: npt.NDArray[np.int32],
-    with_symbols: bool,
-    starts: npt.NDArray[np.int32],
-    ends: npt.NDArray[np.int32],
-) -> int:
-    """Fill `starts` and `ends` with the tokens of a text of `length` code points; returns their number.
+def split_words(t: Text, length: int, segmented: Segmented, document: int, with_symbols: bool) -> int:
+    """Fill `starts` and `ends` with the tokens of the document, of `length` code points; returns their number.
 
-    `segments` are the word ends of kind GIVEN; segments of symbols only are dropped unless `with_symbols`.
+    Where words are given, those of symbols only are dropped unless `with_symbols`.
     """
+    points, classes, starts, ends = t.points, t.classes, t.starts, t.ends
+    definition = segmented.definitions[document]
     tokens, at, word = 0, 0, LETTER | DIGIT | MARK
-    if kind == GIVEN:
-        for end in segments:
+    if definition == GIVEN:
+        for end in segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]:
             flags = np.uint8(0)
             for i in range(at, end):
                 flags |= classes[points[i]]
@@ -156,11 +176,11 @@ def split_words(
             continue
         start = at
         at += 1
-        if kind == WHITESPACE:
+        if definition == WHITESPACE:
             while at < length and not classes[points[at]] & SPACE:
                 at += 1
         elif flags & word or points[at - 1] == 95:  # _
-            if flags & HAN or kind == CHARACTERS:
+            if flags & HAN or definition == CHARACTERS:
                 while at < length and classes[points[at]] & MARK:
                     at += 1
             else:
@@ -217,18 +237,12 @@ def _after_extenders(points: npt.NDArray[np.int32], at: int, length: int, breaks
 
 
 @numba.njit(cache=True, nogil=True)
-def split_uax29_words(
-    points: npt.NDArray[np.int32],
-    length: int,
-    classes: npt.NDArray[np.uint8],
-    breaks: npt.NDArray[np.uint8],
-    starts: npt.NDArray[np.int32],
-    ends: npt.NDArray[np.int32],
-) -> int:
+def split_uax29_words(t: Text, length: int, breaks: npt.NDArray[np.uint8]) -> int:
     """As `split_words`, by the default word boundaries of UAX 29 (rules WB4 to WB13b); returns the number of tokens.
 
     Only those that begin with a letter or digit are tokens, as DCLM counts words. `breaks` is `word_break_table()`.
     """
+    points, classes, starts, ends = t.points, t.classes, t.starts, t.ends
     tokens, at = 0, 0
     while at < length:
         start = at

@@ -4,6 +4,7 @@ import json
 import pathlib
 
 from pipelines.clean_jsonl import main
+from tests.helpers import write_lines
 
 PROSE = (
     "The harbour lies where the river meets the sea, "
@@ -20,10 +21,12 @@ def read(folder: pathlib.Path, fate: str) -> list[dict[str, str]]:
 
 def test_lines_are_kept_or_removed_with_a_reason(tmp_path: pathlib.Path) -> None:
     texts = [PROSE, "too short", "word " * 400]
-    (tmp_path / "in.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    write_lines(tmp_path / "in.jsonl", ({"text": text} for text in texts))
     assert main(["--input", str(tmp_path / "*.jsonl"), "--output", str(tmp_path / "out")]) == 0
     kept, removed = read(tmp_path, "kept"), read(tmp_path, "removed")
     assert [row["text"] for row in kept] == [PROSE]
     assert kept[0]["language"] == "en"
-    assert sorted(row["text"] for row in removed) == sorted(texts[1:])
-    assert all(row["reason"] for row in removed)
+    assert {row["text"]: row["reason"] for row in removed} == {
+        "too short": "gopher_min_words",
+        "word " * 400: "gopher_stop_words",
+    }

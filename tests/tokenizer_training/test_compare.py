@@ -5,11 +5,11 @@ import xml.etree.ElementTree as ElementTree
 import pyarrow as pa
 import pytest
 
-from tests.tokenizer_training.test_forms import document
+from tests.tokenizer_training.samples import trained
 from tokenizer_training.compare import COMPARISON, as_markdown, as_svg, compare
 from tokenizer_training.encode import encoder_of
 
-TOKENIZERS = {"bytes": document("byte_level"), "pieces <&>": document("byte_fallback")}
+TOKENIZERS = {"bytes": trained("byte_level"), "pieces <&>": trained("byte_fallback")}
 TEXTS = {"en": pa.array(["the cat", "the 😀", None]), "zh": pa.array(["中文 中文"]), "de": pa.array([""])}
 TABLE = compare(TOKENIZERS, TEXTS, "bytes")
 

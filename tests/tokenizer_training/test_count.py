@@ -1,4 +1,4 @@
-"""Pre-tokens are those of the encoder's own splitter; their counts survive workers, partitions and sampling."""
+"""Counts of pre-tokens survive workers, partitions and sampling."""
 
 import pathlib
 from collections import Counter
@@ -6,76 +6,51 @@ from collections import Counter
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Regex, pre_tokenizers
 
 from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
+from tests.tokenizer_training.samples import SPLIT_TEXTS, pretokens
 from tokenizer_training import count
-from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare, split
-from tokenizer_training.forms import FORMS, Form
-
-SPLITTERS = {name: pre_tokenizers.Split(Regex(form.pattern), "isolated") for name, form in FORMS.items()}
-AWKWARD = [
-    *" \n\r\t'\u3000\xa0\x85\u2028\u200b\u200d\u180e\0",
-    *"aSsſTtmdrveElLé中文アー〇1２٣½Ⅷ-。，<|😀\u0301\U00020000\U000e0100",
-]
-TEXTS = st.text(st.one_of(st.sampled_from(AWKWARD), st.characters(exclude_categories=["Cs"])), max_size=30)
+from tokenizer_training.algorithms import ALGORITHMS, Algorithm
+from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare
+from tokenizer_training.options import TrainingOptions
 
 
-def pretokens(text: str, form: Form) -> list[str]:
-    return [piece for piece, _ in SPLITTERS[form.name].pre_tokenize_str(text)]
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-@settings(max_examples=1500, deadline=None)
-@given(text=TEXTS)
-@example(text="'ſx 'LL're'VE 'l")
-@example(text=" \n \n  x")
-def test_split_equals_the_regular_expression(form: Form, text: str) -> None:
-    assert split(text, form) == pretokens(text, form)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
-def test_every_code_point_is_classed_as_the_regular_expression_does(form: Form) -> None:
-    assigned = [chr(point) for point in range(0x32400) if not 0xD800 <= point < 0xE000]
-    text = "a".join(assigned) + "\U000e0001\U000e0100\U000f0000\U0010ffff"
-    assert split(text, form) == pretokens(text, form)
-
-
-@pytest.mark.parametrize("form", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
 @settings(max_examples=50, deadline=None)
-@given(texts=st.lists(st.none() | TEXTS, max_size=20))
-def test_counts_equal_a_counter(form: Form, texts: list[str | None]) -> None:
+@given(texts=st.lists(st.none() | SPLIT_TEXTS, max_size=20))
+def test_counts_equal_a_counter(algorithm: Algorithm, texts: list[str | None]) -> None:
     sliced = pa.array(["out of the slice", *texts], pa.string()).slice(1)
-    table = count_pretokens([sliced, pa.array(texts, pa.large_string())], form)
-    expected = Counter(piece for text in texts * 2 if text for piece in pretokens(text, form))
+    table = count_pretokens([sliced, pa.array(texts, pa.large_string())], algorithm)
+    expected = Counter(piece for text in texts * 2 if text for piece in pretokens(text, algorithm))
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
 
 
 def test_texts_count_as_often_as_their_weight() -> None:
     weighted = (pa.array(["one two", "two", "three"]), pa.array([3, None, 0], pa.int32()))
-    table = count_pretokens([weighted, pa.array(["two"])], FORMS["byte_fallback"])
+    table = count_pretokens([weighted, pa.array(["two"])], ALGORITHMS["byte_fallback"])
     assert table.to_pydict() == {"word": ["one", " two", "two", "three"], "count": [3, 3, 2, 0]}
 
 
 def test_the_table_of_words_grows() -> None:
     text = " ".join(f"{chr(0x4E00 + i % 5000)}{chr(0x5E00 + i // 5000)}" for i in range(100_000)) * 2
-    table = count_pretokens([pa.array([text])], FORMS["byte_level"])
-    counts = Counter(pretokens(text, FORMS["byte_level"]))
+    table = count_pretokens([pa.array([text])], ALGORITHMS["byte_level"])
+    counts = Counter(pretokens(text, ALGORITHMS["byte_level"]))
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == counts
 
 
 def run(parts: list[Part], folder: pathlib.Path, threshold: int) -> pa.Table:
-    paths = parts | CountPretokens("byte_level", str(folder), threshold)
+    options = TrainingOptions(algorithm="byte_level", sample_threshold=threshold)
+    paths = parts | CountPretokens(options, str(folder))
     return read_counts(paths)
 
 
 def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     texts = ["one two", "two three", None, "three three 中文"]
     table = run(corpus_of(texts, rows_per_part=1), tmp_path / "tokenizer", 10)
-    expected = Counter(piece for text in texts if text for piece in pretokens(text, FORMS["byte_level"]))
+    expected = Counter(piece for text in texts if text for piece in pretokens(text, ALGORITHMS["byte_level"]))
     assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
 
 
@@ -116,17 +91,3 @@ def test_hashes_are_part_of_the_file_format() -> None:
         "a17b0a02ebd448df",
         "fdbdf6ac4fc52e7f",
     ]
-
-
-def test_threshold_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="sample_threshold must be at least 1, got 0"):
-        CountPretokens("byte_level", "", 0)
-
-
-def test_the_whole_of_a_real_corpus_splits_alike(shared_data: pathlib.Path) -> None:
-    import polars
-
-    texts = polars.read_ndjson(shared_data / "corpora" / "multi-templated.jsonl.zst").get_column("text").to_list()
-    for form in FORMS.values():
-        for text in texts[::40]:
-            assert split(text, form) == pretokens(text, form)

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from tests.tokenizer_training.test_forms import TEXTS, document
+from tests.tokenizer_training.samples import TEXTS, trained
+from tokenizer_training.algorithms import AlgorithmName, byte_characters
 from tokenizer_training.encode import PROBES, Encoder, encoder_of, load_encoder
-from tokenizer_training.forms import byte_characters
 
-ENCODERS = {form: encoder_of(document(form)) for form in ("byte_level", "byte_fallback")}
+ENCODERS = {algorithm: encoder_of(trained(algorithm)) for algorithm in ("byte_level", "byte_fallback")}
 
 
-@pytest.mark.parametrize("form", ENCODERS)
+@pytest.mark.parametrize("algorithm", ENCODERS)
 @settings(max_examples=500, deadline=None)
 @given(texts=st.lists(TEXTS, max_size=4))
-def test_fast_equals_exact(form: str, texts: list[str]) -> None:
-    encoder = ENCODERS[form]
+def test_fast_equals_exact(algorithm: AlgorithmName, texts: list[str]) -> None:
+    encoder = ENCODERS[algorithm]
     assert encoder.fast is not None
     exact = Encoder(encoder.tokenizer, None)
     for fast_ids, exact_ids in zip(encoder.encode_batch(texts), exact.encode_batch(texts), strict=True):
@@ -37,10 +37,10 @@ def test_special_tokens_in_text_stay_text() -> None:
         assert ids.min() > 2
 
 
-@pytest.mark.parametrize("form", ENCODERS)
-def test_special_tokens_are_recognised_where_asked(form: str) -> None:
-    encoder = encoder_of(document(form), special=True)
-    exact = Tokenizer.from_str(json.dumps(document(form)))
+@pytest.mark.parametrize("algorithm", ENCODERS)
+def test_special_tokens_are_recognised_where_asked(algorithm: AlgorithmName) -> None:
+    encoder = encoder_of(trained(algorithm), special=True)
+    exact = Tokenizer.from_str(json.dumps(trained(algorithm)))
     text = "<|im_start|>user\nthe cat<|im_end|>\n<|endoftext|>"
     assert encoder.encode_batch([text])[0].tolist() == exact.encode(text).ids
 
@@ -55,7 +55,7 @@ def test_counts_take_arrays_with_nulls_and_slices() -> None:
 
 def metaspace() -> dict[str, Any]:
     """A file that fastokens refuses: SentencePiece's white space."""
-    changed = document("byte_fallback")
+    changed = trained("byte_fallback")
     changed["pre_tokenizer"] = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": False}
     return changed
 
@@ -68,7 +68,7 @@ def test_what_fastokens_does_not_know_is_encoded_by_tokenizers() -> None:
 
 
 def test_a_vocabulary_without_all_bytes_is_encoded_by_tokenizers() -> None:
-    lacking = document("byte_level")
+    lacking = trained("byte_level")
     del lacking["model"]["vocab"][byte_characters()[0x0B]]
     encoder = encoder_of(lacking)
     assert encoder.fast is None
@@ -83,12 +83,12 @@ def test_a_backend_that_disagrees_is_not_used(monkeypatch: pytest.MonkeyPatch) -
             return b"", bytes(8 * (len(texts) + 1))
 
     monkeypatch.setattr("fastokens.Tokenizer", Wrong)
-    assert encoder_of(document("byte_level")).fast is None
+    assert encoder_of(trained("byte_level")).fast is None
 
 
 def test_files_are_loaded_once(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps(document("byte_level")))
+    path.write_text(json.dumps(trained("byte_level")))
     assert load_encoder(str(path)) is load_encoder(str(path))
-    assert load_encoder(str(path)).vocabulary_size == len(document("byte_level")["model"]["vocab"])
+    assert load_encoder(str(path)).vocabulary_size == len(trained("byte_level")["model"]["vocab"])
     assert len(set(PROBES)) == len(PROBES)

@@ -12,26 +12,31 @@ import sentencepiece
 import tiktoken
 from hypothesis import given, settings
 from tiktoken.load import load_tiktoken_bpe
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from tests.tokenizer_training.test_extend import EXTENDED
-from tests.tokenizer_training.test_formats import sample
-from tests.tokenizer_training.test_forms import CORPUS, TEXTS, document
+from tests.tokenizer_training.samples import BASES, CORPUS, TEXTS, sample, trained, with_chinese
+from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, TokenizerJson, load
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import encoder_of
-from tokenizer_training.export import export_gguf, export_ranks, export_sentencepiece, export_transformers
+from tokenizer_training.export import (
+    CHATML_TEMPLATE,
+    export_gguf,
+    export_ranks,
+    export_sentencepiece,
+    export_transformers,
+)
 from tokenizer_training.formats import from_sentencepiece
-from tokenizer_training.forms import FORMS, Document
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
 
 MESSAGES = [{"role": "user", "content": "中文?"}, {"role": "assistant", "content": "the end"}]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_a_transformers_folder_loads_with_its_template(form: str, tmp_path: pathlib.Path) -> None:
-    export_transformers(document(form), str(tmp_path))
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_a_transformers_folder_loads_with_its_template(algorithm: AlgorithmName, tmp_path: pathlib.Path) -> None:
+    export_transformers(trained(algorithm), str(tmp_path))
     tokenizer = AutoTokenizer.from_pretrained(str(tmp_path))
-    encoder = encoder_of(document(form))
+    encoder = encoder_of(trained(algorithm))
     for text in CORPUS:
         ids = tokenizer(text, add_special_tokens=False)["input_ids"]
         assert ids == encoder.encode_batch([text])[0].tolist()
@@ -45,9 +50,29 @@ def test_a_transformers_folder_loads_with_its_template(form: str, tmp_path: path
     assert tokenizer.eos_token == tokenizer.pad_token == "<|endoftext|>"
 
 
+@pytest.mark.parametrize("name", ["byte_level", "byte_fallback", "ranks"])
+def test_a_transformers_folder_is_what_transformers_writes(name: str, tmp_path: pathlib.Path) -> None:
+    tokenizer = BASES[name]()
+    template = CHATML_TEMPLATE if name != "ranks" else "{{ messages }}"
+    end = "<|endoftext|>" if name != "ranks" else None
+    export_transformers(tokenizer, str(tmp_path / "ours"), template)
+    theirs = PreTrainedTokenizerFast(
+        tokenizer_object=load(tokenizer),
+        eos_token=end,
+        pad_token=end,
+        clean_up_tokenization_spaces=False,
+        chat_template=template,
+    )
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    names = sorted(path.name for path in (tmp_path / "theirs").iterdir())
+    assert sorted(path.name for path in (tmp_path / "ours").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
+
+
 def test_another_template_needs_no_chatml(tmp_path: pathlib.Path) -> None:
-    counts = count_pretokens([pa.array(CORPUS)], FORMS["byte_level"])
-    tokenizer = train(counts, FORMS["byte_level"], vocabulary=300, special_tokens=["<|end|>"])
+    counts = count_pretokens([pa.array(CORPUS)], ALGORITHMS["byte_level"])
+    tokenizer = train(counts, TrainingOptions(algorithm="byte_level", vocabulary=300, special_tokens=["<|end|>"]))
     with pytest.raises(ValueError, match="ChatML needs the special tokens"):
         export_transformers(tokenizer, str(tmp_path))
     export_transformers(tokenizer, str(tmp_path), "{{ messages[0]['content'] }}<|end|>")
@@ -55,21 +80,21 @@ def test_another_template_needs_no_chatml(tmp_path: pathlib.Path) -> None:
     assert loaded.apply_chat_template(MESSAGES, tokenize=False) == "中文?<|end|>"
 
 
-def as_tiktoken(tokenizer: Document, folder: pathlib.Path) -> tiktoken.Encoding:
+def as_tiktoken(tokenizer: TokenizerJson, folder: pathlib.Path) -> tiktoken.Encoding:
     export_ranks(tokenizer, str(folder / "test.tiktoken"))
     rest = json.loads((folder / "test.json").read_text())
     ranks = load_tiktoken_bpe(str(folder / "test.tiktoken"))
     return tiktoken.Encoding("test", mergeable_ranks=ranks, **rest)
 
 
-def as_sentencepiece(tokenizer: Document, folder: pathlib.Path) -> sentencepiece.SentencePieceProcessor:
+def as_sentencepiece(tokenizer: TokenizerJson, folder: pathlib.Path) -> sentencepiece.SentencePieceProcessor:
     export_sentencepiece(tokenizer, str(folder / "test.model"))
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "test.model"))
 
 
 @pytest.mark.parametrize("name", ["byte_level", "extended"])
 def test_tiktoken_gives_the_same_ids(name: str, tmp_path: pathlib.Path) -> None:
-    tokenizer = document("byte_level") if name == "byte_level" else EXTENDED["byte_level"]
+    tokenizer = trained("byte_level") if name == "byte_level" else with_chinese("byte_level")
     encoding, encoder = as_tiktoken(tokenizer, tmp_path), encoder_of(tokenizer)
 
     @settings(max_examples=300, deadline=None)
@@ -84,7 +109,7 @@ def test_tiktoken_gives_the_same_ids(name: str, tmp_path: pathlib.Path) -> None:
 
 @pytest.mark.parametrize("name", ["byte_fallback", "extended"])
 def test_sentencepiece_gives_the_same_ids_and_text(name: str, tmp_path: pathlib.Path) -> None:
-    tokenizer = document("byte_fallback") if name == "byte_fallback" else EXTENDED["byte_fallback"]
+    tokenizer = trained("byte_fallback") if name == "byte_fallback" else with_chinese("byte_fallback")
     processor, encoder = as_sentencepiece(tokenizer, tmp_path), encoder_of(tokenizer)
 
     @settings(max_examples=300, deadline=None)
@@ -107,7 +132,7 @@ def fields(path: pathlib.Path) -> dict[str, Any]:
 
 
 def test_gguf_of_bytes_is_read_by_transformers(tmp_path: pathlib.Path) -> None:
-    tokenizer = document("byte_level")
+    tokenizer = trained("byte_level")
     export_gguf(tokenizer, str(tmp_path / "test.gguf"))
     loaded = AutoTokenizer.from_pretrained(str(tmp_path), gguf_file="test.gguf")
     encoder = encoder_of(tokenizer)
@@ -121,7 +146,7 @@ def test_gguf_of_bytes_is_read_by_transformers(tmp_path: pathlib.Path) -> None:
 
 def test_gguf_of_pieces_holds_what_the_model_holds(tmp_path: pathlib.Path) -> None:
     # transformers prepends a space to these whatever the file says, so the file itself is compared.
-    tokenizer = document("byte_fallback")
+    tokenizer = trained("byte_fallback")
     processor = as_sentencepiece(tokenizer, tmp_path)
     export_gguf(tokenizer, str(tmp_path / "test.gguf"))
     read = fields(tmp_path / "test.gguf")
@@ -138,12 +163,12 @@ def test_gguf_of_pieces_holds_what_the_model_holds(tmp_path: pathlib.Path) -> No
 def test_what_cannot_be_expressed_is_refused(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "never")
     with pytest.raises(ValueError, match="tiktoken needs a byte-level tokenizer"):
-        export_ranks(document("byte_fallback"), path)
-    with pytest.raises(ValueError, match="needs a tokenizer of the byte-fallback form"):
-        export_sentencepiece(document("byte_level"), path)
+        export_ranks(trained("byte_fallback"), path)
+    with pytest.raises(ValueError, match="needs a tokenizer with byte fallback"):
+        export_sentencepiece(trained("byte_level"), path)
     with pytest.raises(ValueError, match="that is not Qwen's"):
-        export_gguf(EXTENDED["ranks"], path)
-    with_sign = document("byte_fallback")
+        export_gguf(with_chinese("ranks"), path)
+    with_sign = trained("byte_fallback")
     with_sign["model"]["vocab"]["▁"] = 999
     with pytest.raises(ValueError, match="without ▁"):
         export_sentencepiece(with_sign, path)
@@ -151,13 +176,13 @@ def test_what_cannot_be_expressed_is_refused(tmp_path: pathlib.Path) -> None:
 
 def test_real_text_has_the_same_ids_everywhere(shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:
     texts = sample(shared_data, 30)
-    for form in FORMS.values():
-        counts = count_pretokens([pa.array(texts)], form)
-        tokenizer = train(counts, form, vocabulary=6000, chinese=1000)
+    for algorithm in ALGORITHMS.values():
+        counts = count_pretokens([pa.array(texts)], algorithm)
+        tokenizer = train(counts, TrainingOptions(algorithm=algorithm.name, vocabulary=6000, chinese=1000))
         encoder = encoder_of(tokenizer)
         other: Callable[[str], list[int]] = (
             as_sentencepiece(tokenizer, tmp_path).encode
-            if form.name == "byte_fallback"
+            if algorithm.name == "byte_fallback"
             else as_tiktoken(tokenizer, tmp_path).encode_ordinary
         )
         ids = encoder.encode_batch(texts)

@@ -3,7 +3,6 @@
 import pathlib
 import random
 import unicodedata
-from collections.abc import Callable
 
 import numpy as np
 import polars
@@ -12,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.tokenizer_training.test_formats import MODELS, RANKS, real_base, sample
-from tests.tokenizer_training.test_forms import TEXTS, document
+from tests.tokenizer_training.samples import BASES, CHINESE, RANKS, TEXTS, real_base, sample, with_chinese
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import (
     extend,
@@ -26,18 +24,9 @@ from tokenizer_training.extend import (
     with_single_digits,
     word_runs,
 )
-from tokenizer_training.formats import CL100K_PATTERN, from_ranks, from_sentencepiece, read_ranks, token_bytes
-from tokenizer_training.forms import Document
+from tokenizer_training.formats import CL100K_PATTERN, from_ranks, read_ranks, token_bytes
 
-CHINESE = ["机器学习模型需要大量的中文数据。" * 3, "，机器学习也需要计算，模型龘龘龘。" * 3, "中文，机器学习"]
-BASES: dict[str, Callable[[], Document]] = {
-    "byte_level": lambda: document("byte_level"),
-    "byte_fallback": lambda: document("byte_fallback"),
-    "ranks": lambda: from_ranks(RANKS, CL100K_PATTERN, {"<|end|>": len(RANKS) + 5}),
-    "sentencepiece": lambda: from_sentencepiece(MODELS[True]),
-}
-EXTENDED = {name: learn_from(base(), [pa.array(CHINESE)], 30) for name, base in BASES.items()}
-ENCODERS = {name: (encoder_of(base()), encoder_of(EXTENDED[name])) for name, base in BASES.items()}
+ENCODERS = {name: (encoder_of(base()), encoder_of(with_chinese(name))) for name, base in BASES.items()}
 
 
 def ends(encoder: Encoder, spelt: dict[int, bytes], text: str) -> set[int]:
@@ -60,19 +49,19 @@ def test_text_without_han_is_encoded_as_before(name: str, text: str) -> None:
 @given(text=st.text(st.sampled_from("机器学习模型需要大量的中文数据，。龘a 1")))
 def test_boundaries_are_a_subset_and_text_comes_back(name: str, text: str) -> None:
     before, after = ENCODERS[name]
-    assert ends(after, token_bytes(EXTENDED[name]), text) <= ends(before, token_bytes(BASES[name]()), text)
+    assert ends(after, token_bytes(with_chinese(name)), text) <= ends(before, token_bytes(BASES[name]()), text)
     assert after.decode(after.encode_batch([text])[0]) == text
 
 
 @pytest.mark.parametrize("name", BASES)
 def test_new_tokens_are_chinese_made_of_two_older_ones_and_used(name: str) -> None:
-    base, extended = BASES[name]()["model"], EXTENDED[name]["model"]
+    base, extended = BASES[name]()["model"], with_chinese(name)["model"]
     assert {token: extended["vocab"][token] for token in base["vocab"]} == base["vocab"]
     assert extended["merges"][: len(base["merges"])] == base["merges"]
-    added = {token["content"] for token in EXTENDED[name]["added_tokens"]}
+    added = {token["content"] for token in with_chinese(name)["added_tokens"]}
     new = extended["vocab"].keys() - base["vocab"].keys() - added
     assert 10 < len(new) <= 30
-    spelt = token_bytes(EXTENDED[name])
+    spelt = token_bytes(with_chinese(name))
     makers: dict[str, list[tuple[str, str]]] = {}
     for left, right in extended["merges"][len(base["merges"]) :]:
         makers.setdefault(left + right, []).append((left, right))
@@ -89,7 +78,7 @@ def test_new_tokens_are_chinese_made_of_two_older_ones_and_used(name: str) -> No
 
 
 def test_new_ids_fill_the_free_ones_first() -> None:
-    vocabulary = EXTENDED["ranks"]["model"]["vocab"]
+    vocabulary = with_chinese("ranks")["model"]["vocab"]
     assert sorted(vocabulary.values()) == list(range(len(vocabulary)))
     assert vocabulary["<|end|>"] == len(RANKS) + 5
 
@@ -112,7 +101,7 @@ def test_min_frequency_and_size_have_an_effect() -> None:
     few = learn_from(base, [pa.array(CHINESE)], 5)
     assert len(few["model"]["vocab"]) == len(base["model"]["vocab"]) + 5
     rare = learn_from(base, [pa.array(CHINESE)], 30, min_frequency=6)
-    assert len(rare["model"]["vocab"]) < len(EXTENDED["byte_level"]["model"]["vocab"])
+    assert len(rare["model"]["vocab"]) < len(with_chinese("byte_level")["model"]["vocab"])
 
 
 def test_punctuation_may_begin_a_token_where_it_begins_a_pretoken() -> None:

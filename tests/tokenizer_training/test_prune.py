@@ -14,11 +14,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from tests.tokenizer_training.test_extend import BASES
-from tests.tokenizer_training.test_formats import real_base, sample
-from tests.tokenizer_training.test_forms import CORPUS, TEXTS, document
+from tests.tokenizer_training.samples import BASES, CORPUS, TEXTS, real_base, sample, trained
+from tokenizer_training.algorithms import added_token
 from tokenizer_training.encode import encoder_of
-from tokenizer_training.forms import added_token
 from tokenizer_training.prune import ancestors, prune, slice_rows, unused_ids, write_id_map
 
 
@@ -36,7 +34,7 @@ def test_texts_that_used_only_kept_entries_do_not_change(name: str, texts: list[
 
 
 def test_what_is_unused_goes() -> None:
-    tokenizer = document("byte_level")
+    tokenizer = trained("byte_level")
     encoder = encoder_of(tokenizer)
     drop = unused_ids(tokenizer, encoder, [pa.array(CORPUS[:1])])
     pruned, old = prune(tokenizer, drop)
@@ -47,7 +45,7 @@ def test_what_is_unused_goes() -> None:
 
 def with_images(count: int) -> dict[str, Any]:
     """A tokenizer whose first ids are entries that no text is encoded to, as ChatGLM-6B's."""
-    tokenizer = document("byte_fallback")
+    tokenizer = trained("byte_fallback")
     shifted = {token: number + count for token, number in tokenizer["model"]["vocab"].items()}
     images = {f"<image_{number}>": number for number in range(count)}
     tokenizer["model"]["vocab"] = images | shifted
@@ -76,7 +74,7 @@ SLIM = Tokenizer.from_str(json.dumps(prune(with_images(200), range(200))[0]))
 
 
 def test_parents_of_kept_entries_stay() -> None:
-    tokenizer = document("byte_level")
+    tokenizer = trained("byte_level")
     number = tokenizer["model"]["vocab"]["Ġthe"]
     keep = {number, *range(3)}
     pruned, old = prune(tokenizer, set(tokenizer["model"]["vocab"].values()) - keep)
@@ -92,7 +90,7 @@ def test_ancestors_are_those_of_the_merges_in_order() -> None:
 
 
 def test_added_tokens_go_only_if_named() -> None:
-    tokenizer = document("byte_level")
+    tokenizer = trained("byte_level")
     tokenizer["added_tokens"].append(added_token("<|tool|>", 500))
     assert len(prune(tokenizer, [])[0]["added_tokens"]) == 4
     pruned, _ = prune(tokenizer, [1])
@@ -111,7 +109,7 @@ def test_added_tokens_go_only_if_named() -> None:
     ],
 )
 def test_a_post_processor_that_inserts_a_dropped_entry_is_refused(processor: dict[str, Any]) -> None:
-    tokenizer = document("byte_level") | {"post_processor": processor}
+    tokenizer = trained("byte_level") | {"post_processor": processor}
     with pytest.raises(ValueError, match="post-processor inserts the entry 1"):
         prune(tokenizer, [1])
     assert prune(tokenizer, [2])[0]["post_processor"] == processor

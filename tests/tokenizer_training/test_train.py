@@ -1,6 +1,5 @@
 """A tokenizer trained through Beam loads, keeps its promises on any corpus, and depends on its options."""
 
-import dataclasses
 import pathlib
 from typing import Any
 
@@ -10,10 +9,11 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe.store import files
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
+from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, load
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.extend import is_han
-from tokenizer_training.forms import FORMS, load
+from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import TrainTokenizer
 from tokenizer_training.train import train as train_from
 
@@ -27,13 +27,15 @@ def train(corpus_of: CorpusOf, folder: pathlib.Path, texts: list[str], **options
     stage = TrainTokenizer(**options)
     folder.mkdir()
     parts = corpus_of([*texts], rows_per_part=3) if texts else []
-    (summary,) = parts | dataclasses.replace(stage, folder=str(folder / "tokenizer"))
+    (summary,) = parts | stage.ready(folder=str(folder / "tokenizer"))
     return Tokenizer.from_file(str(folder / "tokenizer" / "tokenizer.json")), summary
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_small_corpora_give_small_tokenizers(form: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    tokenizer, summary = train(corpus_of, tmp_path / "a", TEXTS, form=form)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_small_corpora_give_small_tokenizers(
+    algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    tokenizer, summary = train(corpus_of, tmp_path / "a", TEXTS, algorithm=algorithm)
     assert summary["vocabulary"] == tokenizer.get_vocab_size() < summary["vocabulary_asked"] == 40000
     text = TEXTS[0] + TEXTS[-1] + "😀 \u2028"
     assert tokenizer.decode(tokenizer.encode(text).ids) == text
@@ -42,11 +44,13 @@ def test_small_corpora_give_small_tokenizers(form: str, corpus_of: CorpusOf, tmp
     assert wrapped.decode(wrapped(text)["input_ids"]) == text
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_an_empty_corpus_gives_bytes_and_specials(form: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    tokenizer, summary = train(corpus_of, tmp_path / "a", [], form=form)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_empty_corpus_gives_bytes_and_specials(
+    algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    tokenizer, summary = train(corpus_of, tmp_path / "a", [], algorithm=algorithm)
     assert summary == {
-        "form": form,
+        "algorithm": algorithm,
         "vocabulary_asked": 40000,
         "vocabulary": 259,
         "merges": 0,
@@ -56,17 +60,19 @@ def test_an_empty_corpus_gives_bytes_and_specials(form: str, corpus_of: CorpusOf
     assert tokenizer.decode(tokenizer.encode("a 中").ids) == "a 中"
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_chinese_comes_on_top_and_changes_nothing_else(form: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    plain, _ = train(corpus_of, tmp_path / "a", TEXTS, form=form, vocabulary=330, chinese=0)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_chinese_comes_on_top_and_changes_nothing_else(
+    algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    plain, _ = train(corpus_of, tmp_path / "a", TEXTS, algorithm=algorithm, vocabulary=330, chinese=0)
     (tmp_path / "corpus").rename(tmp_path / "first")
-    extended, summary = train(corpus_of, tmp_path / "b", TEXTS, form=form, vocabulary=330, chinese=12)
+    extended, summary = train(corpus_of, tmp_path / "b", TEXTS, algorithm=algorithm, vocabulary=330, chinese=12)
     base, more = plain.get_vocab(), extended.get_vocab()
     assert {token: more[token] for token in base} == base
     assert len(base) < summary["vocabulary"] <= len(base) + 12
     assert plain.encode(TEXTS[0]).ids == extended.encode(TEXTS[0]).ids
     assert len(extended.encode(TEXTS[-1]).ids) < len(plain.encode(TEXTS[-1]).ids)
-    if form == "byte_fallback":
+    if algorithm == "byte_fallback":
         assert all(is_han(character) for token in more.keys() - base.keys() for character in token)
 
 
@@ -86,12 +92,16 @@ def test_options_have_an_effect(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> 
     assert "xylophone" in trained("required", required_tokens=["xylophone"]).get_vocab()
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("vocabulary", [310, 330, 2000])
-def test_required_tokens_fit_into_the_vocabulary(form: str, vocabulary: int) -> None:
+def test_required_tokens_fit_into_the_vocabulary(algorithm: AlgorithmName, vocabulary: int) -> None:
     required = ["unthinkable", "人工智能", "thermos", "t"]
-    counts = count_pretokens([pa.array(["the theory of thermal physics, thermometer 人工智能是人工"] * 5)], FORMS[form])
-    document = train_from(counts, FORMS[form], vocabulary=vocabulary, chinese=0, required_tokens=required)
+    counts = count_pretokens(
+        [pa.array(["the theory of thermal physics, thermometer 人工智能是人工"] * 5)], ALGORITHMS[algorithm]
+    )
+    document = train_from(
+        counts, TrainingOptions(algorithm=algorithm, vocabulary=vocabulary, chinese=0, required_tokens=required)
+    )
     assert len(document["model"]["vocab"]) <= vocabulary
     for token in required:
         assert len(load(document).encode(token).ids) == 1
@@ -99,8 +109,10 @@ def test_required_tokens_fit_into_the_vocabulary(form: str, vocabulary: int) -> 
 
 def test_documents_count_as_often_as_their_weight_says(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     parts = corpus_of(["aaab", "bbba", "cdcd"], copies=[5, 0, None])
-    stage = TrainTokenizer(form="byte_level", min_frequency=1, weight="copies", folder=str(tmp_path / "t"))
-    assert stage.reads == ("text", "copies")
+    stage = TrainTokenizer(algorithm="byte_level", min_frequency=1, weight_column="copies").ready(
+        folder=str(tmp_path / "t")
+    )
+    assert stage.named_columns() == ("copies",)
     (summary,) = parts | stage
     assert summary["pretokens"] == 6
     assert files.read_json(str(tmp_path / "t" / "summary.json")) == summary
@@ -123,24 +135,3 @@ def test_the_same_corpus_gives_the_same_bytes(corpus_of: CorpusOf, tmp_path: pat
         tmp_path / "b/tokenizer/tokenizer.json"
     ).read_bytes()
     assert not files.list_folder(str(tmp_path / "a" / "tokenizer" / "spill"))
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"form": "unigram"}, "form must be one of .* got 'unigram'"),
-        ({"vocabulary": 258}, "at least 259, got 258"),
-        ({"chinese": -1}, "chinese must be at least 0, got -1"),
-        ({"min_frequency": 0}, "min_frequency must be at least 1, got 0"),
-        ({"max_token_length": 0}, "max_token_length must be at least 1, got 0"),
-        ({"sample_threshold": 0}, "sample_threshold must be at least 1, got 0"),
-        ({"coverage": 1.5}, "coverage must be above 0 and at most 1, got 1.5"),
-        ({"special_tokens": ["end"]}, "special_tokens: 'end'"),
-        ({"required_tokens": ["two words"]}, "required_tokens: 'two words' .*: \\['two', ' words'\\]"),
-        ({"required_tokens": ["a", "a"]}, "given twice"),
-        ({"required_tokens": [""]}, "required_tokens: ''"),
-    ],
-)
-def test_options_are_checked(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        TrainTokenizer(**options)

@@ -57,7 +57,11 @@ def read(source: Source, format_: str) -> Iterator[Row | Reject]:
 
 
 def format_of(name: str) -> str | None:
-    """The name of the format that a file's name tells, or None."""
+    """The name of the format that a file's name tells, or None.
+
+    >>> format_of("crawl/pages.warc.gz"), format_of("notes.docx")
+    ('warc', None)
+    """
     bare = _without_compression(name.lower())
     return next((key for key, format_ in FORMATS.items() if bare.endswith(format_.extensions)), None)
 

@@ -1,19 +1,11 @@
 """Centres and neighbours are the same however many threads faiss has, and rows are found again by id."""
 
-from collections.abc import Callable
-
 import faiss
 import numpy as np
-import numpy.typing as npt
 
 from datapipe.dedup.clusters import VECTOR, LearnCentres, learn_centres, nearest, one_thread, read_rows
 from datapipe.dedup.embeddings import vector_column
-from datapipe.store.corpus import Part
-
-
-def unit_vectors(count: int, dimensions: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    vectors = np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+from tests.helpers import CorpusOf, unit_vectors
 
 
 def test_threads_change_nothing() -> None:
@@ -28,6 +20,19 @@ def test_threads_change_nothing() -> None:
     faiss.omp_set_num_threads(before)
     assert results[0] == results[1] == results[2]
     assert not np.array_equal(learn_centres(vectors, 20, 1), learn_centres(vectors, 20, 0))
+
+
+def test_centres_are_of_length_one() -> None:
+    centres = learn_centres(unit_vectors(500, 16), 20, 0)
+    np.testing.assert_allclose(np.linalg.norm(centres, axis=1), 1, atol=1e-6)
+
+
+def test_the_seed_chooses_the_sample(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([""] * 400, rows_per_part=150, **{VECTOR: vector_column(unit_vectors(400, 4))})
+    # Of one cluster the centre is the mean, whatever vector k-means starts from.
+    (first,), (again,), (other,) = (parts | LearnCentres(1, 1, 1, seed) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
 
 
 def test_one_thread_gives_back_the_others() -> None:
@@ -46,7 +51,7 @@ def test_nearest_is_by_cosine() -> None:
     assert nearest(vectors, centres[:1], 2)[1].shape == (50, 1)
 
 
-def test_rows_are_found_by_id(corpus_of: Callable[..., list[Part]]) -> None:
+def test_rows_are_found_by_id(corpus_of: CorpusOf) -> None:
     vectors = unit_vectors(10, 4)
     vectors[3] = 0
     parts = corpus_of([""] * 10, rows_per_part=4, **{VECTOR: vector_column(vectors)})
@@ -55,7 +60,7 @@ def test_rows_are_found_by_id(corpus_of: Callable[..., list[Part]]) -> None:
     np.testing.assert_allclose(read_rows(parts[::-1], ids[wanted]), vectors[wanted], atol=2e-3)
 
 
-def test_number_of_clusters(corpus_of: Callable[..., list[Part]]) -> None:
+def test_number_of_clusters(corpus_of: CorpusOf) -> None:
     vectors = unit_vectors(400, 4)
     parts = corpus_of([""] * 400, rows_per_part=150, **{VECTOR: vector_column(vectors)})
     for clusters, per_root, smallest, expected in (

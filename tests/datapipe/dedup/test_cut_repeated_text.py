@@ -19,7 +19,7 @@ def cut(texts: Sequence[str | None], spans: Sequence[Spans | None], **options: A
     values = [
         None if row is None else [{"start": a, "end": b, "unit": unit, "of": 0} for a, b, unit in row] for row in spans
     ]
-    batch = pa.record_batch([pa.array(texts), pa.array(values, TYPE)], CutRepeatedText.reads)
+    batch = pa.record_batch([pa.array(texts), pa.array(values, TYPE)], CutRepeatedText().requires())
     new = CutRepeatedText(**options).process(batch)
     assert new.schema == CutRepeatedText.writes
     return [tuple(row.values()) for row in new.to_pylist()]
@@ -46,6 +46,10 @@ def test_document_with_too_little_left_is_removed_whole() -> None:
     assert [row[2] for row in cut(texts, spans, min_characters=6)] == ["too_little_left", "too_little_left", None]
 
 
+def test_a_short_document_that_loses_nothing_stays() -> None:
+    assert cut(["ab"], [[(0, 1, "line")]], units=["window"], min_characters=5) == [("ab", 0, None)]
+
+
 def test_units_choose_which_spans_go() -> None:
     texts, spans = ["a b c "], [[(0, 2, "line"), (4, 6, "window")]]
     assert cut(texts, spans)[0][0] == "b"
@@ -54,7 +58,7 @@ def test_units_choose_which_spans_go() -> None:
 
 
 def test_works_on_batches_in_a_list() -> None:
-    batch = pa.record_batch([pa.array(["ab"]), pa.array([None], TYPE)], CutRepeatedText.reads)
+    batch = pa.record_batch([pa.array(["ab"]), pa.array([None], TYPE)], CutRepeatedText().requires())
     (result,) = [batch] | CutRepeatedText()
     assert result.column("text").to_pylist() == ["ab"]
 

@@ -2,17 +2,10 @@
 
 from typing import Any
 
-import pyarrow as pa
 import pytest
 
 from datapipe.dedup.duplicate_ids import FindDuplicateIds
-from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
-
-
-def verdicts(parts: list[Part], stage: FindDuplicateIds) -> dict[int, Any]:
-    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: (row["duplicate_ids_of"], row["duplicate_ids_removed"]) for row in table.to_pylist()}
+from tests.helpers import CorpusOf, verdicts
 
 
 def test_the_first_bearer_of_an_id_keeps_it(corpus_of: CorpusOf) -> None:
@@ -29,6 +22,11 @@ def test_any_column_and_any_type_can_be_the_id(corpus_of: CorpusOf) -> None:
     assert verdicts(parts, FindDuplicateIds(column="number")) == {2: (0, None)}
     assert verdicts(parts, FindDuplicateIds(column="empty")) == {}
     assert verdicts(parts, FindDuplicateIds(column="nowhere")) == {}
+
+
+def test_an_id_is_what_it_is_to_the_letter(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["x"] * 5, input_id=["a b", "a  b", "A b", "", ""])
+    assert verdicts(parts, FindDuplicateIds()) == {4: (3, None)}
 
 
 @pytest.mark.parametrize("options", [{"action": "drop"}, {"partitions": 0}])

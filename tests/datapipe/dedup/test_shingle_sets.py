@@ -33,7 +33,7 @@ def test_sets_and_entries_come_back(path: str) -> None:
     assert entries["id"].tolist() == [10, 11, 12, 13, 14]
     assert entries["count"].tolist() == [5, 4, 0, 6, 1]
     assert entries["bytes"].tolist() == [len(text) for text in TEXTS]
-    assert entries["loss"].tolist() == [0, 1, 0, 1, 2]
+    assert entries["rank_key"].tolist() == [0, 1, 0, 1, 2]
     whole, starts = read_sets(path, entries)
     assert (np.diff(whole[:5].astype(object)) > 0).all()
     apart, apart_starts = read_sets(path, entries[[0, 3]])
@@ -50,6 +50,12 @@ def test_similarities_are_exact(path: str, members_at_once: int, monkeypatch: py
     found = similarities(path, path, entries[list(left)], entries[list(right)])
     words = [set(text.split()) for text in TEXTS]
     assert found.tolist() == [len(words[a] & words[b]) / len(words[a] | words[b]) for a, b in pairs]
+
+
+def test_shingles_are_of_the_size_asked_for(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "sets")
+    write_sets(path, iter([(pa.record_batch({"id": [0], "text": ["a b c a b"]}), np.zeros(1))]), 2)
+    assert read_entries(path)["count"].tolist() == [3]  # of four shingles one comes twice
 
 
 def test_no_pairs(path: str) -> None:

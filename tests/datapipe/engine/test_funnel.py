@@ -3,29 +3,25 @@
 import pathlib
 
 import pyarrow as pa
+import pytest
 
-from datapipe.engine.funnel import Amount, Rule, count_funnel, render_funnel
-from datapipe.store.corpus import Corpus, Part, part_path, write_columns
-from tests.conftest import CorpusOf
+from datapipe.engine.funnel import RuleCount, Totals, count_funnel, render_funnel
+from datapipe.store.corpus import Corpus
+from datapipe.store.record import Done, Skipped
+from tests.helpers import CorpusOf, add_columns, done
 
-
-def add(part: Part, folder: pathlib.Path, **columns: pa.Array) -> Part:
-    batch = pa.record_batch(columns)
-    path = part_path(str(folder), part.number)
-    folder.mkdir(exist_ok=True)
-    write_columns(part, path, batch.schema, iter([batch]))
-    return part.with_stage(batch.schema, path)
+Stages = dict[str, Done | Skipped]
 
 
-def small_corpus(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[Corpus, dict[str, object]]:
+def small_corpus(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[Corpus, Stages]:
     (part,) = corpus_of(["a", "bb", "ccc", "dddd"], bytes=pa.array([1, 2, 3, 4], pa.int64()))
-    part = add(part, tmp_path / "one", one_removed=pa.array(["short", None, None, None]))
-    part = add(part, tmp_path / "two", two_removed=pa.array(["late", "odd", None, None]))
-    stages: dict[str, object] = {
-        "documents": {"columns": ["text", "bytes"], "rejects_by_reason": {"malformed_json": 2}},
-        "one": {"columns": ["one_removed"]},
-        "two": {"columns": ["two_removed"]},
-        "three": {"skipped": "no examples"},
+    part = add_columns(part, tmp_path / "one", one_reason=pa.array(["short", None, None, None]))
+    part = add_columns(part, tmp_path / "two", two_reason=pa.array(["late", "odd", None, None]))
+    stages: Stages = {
+        "documents": done("text", "bytes", rejects={"malformed_json": 2}),
+        "one": done("one_reason"),
+        "two": done("two_reason"),
+        "three": Skipped("no examples"),
     }
     return Corpus(str(tmp_path), (part,)), stages
 
@@ -33,20 +29,20 @@ def small_corpus(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[Corpus, d
 def test_a_document_counts_for_the_first_stage_that_removed_it(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     funnel = count_funnel(*small_corpus(corpus_of, tmp_path))
     one, two = funnel.steps
-    assert funnel.read == Amount(4, 10, None)
-    assert one.removed == {"short": Amount(1, 1, None)}
-    assert two.removed == {"odd": Amount(1, 2, None)}
-    assert two.left == funnel.kept == funnel.copies == Amount(2, 7, None)
+    assert funnel.read == Totals(4, 10, None)
+    assert one.removed == {"short": Totals(1, 1, None)}
+    assert two.removed == {"odd": Totals(1, 2, None)}
+    assert two.left == funnel.kept == funnel.copies == Totals(2, 7, None)
     assert funnel.rejects == {"documents": {"malformed_json": 2}}
 
 
 def test_copies_and_tokens_are_counted(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     corpus, stages = small_corpus(corpus_of, tmp_path)
-    part = add(corpus.parts[0], tmp_path / "tokens", tokens=pa.array([10, 20, 30, 40], pa.int32()))
-    part = add(part, tmp_path / "mixture", mixture_copies=pa.array([None, None, 3, 1], pa.int32()))
+    part = add_columns(corpus.parts[0], tmp_path / "tokens", tokens=pa.array([10, 20, 30, 40], pa.int32()))
+    part = add_columns(part, tmp_path / "mixture", mixture_copies=pa.array([None, None, 3, 1], pa.int32()))
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
-    assert funnel.kept == Amount(2, 7, 70)
-    assert funnel.copies == Amount(4, 13, 130)
+    assert funnel.kept == Totals(2, 7, 70)
+    assert funnel.copies == Totals(4, 13, 130)
     assert funnel.steps[0].removed["short"].tokens == 10
 
 
@@ -58,12 +54,12 @@ def test_the_table_names_every_reason_with_its_count(corpus_of: CorpusOf, tmp_pa
 
 def test_rules_are_counted_by_what_they_alone_remove(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     corpus, stages = small_corpus(corpus_of, tmp_path)
-    stages["rules"] = {"columns": ["rules_removed", "rules_failed"]}
+    stages["rules"] = done("rules_reason", "rules_failed")
     failed = [["a"], ["a"], ["b", "a"], ["b"]]  # the first two documents never came so far
     removed = pa.array([names[0] for names in failed])
-    part = add(corpus.parts[0], tmp_path / "rules", rules_removed=removed, rules_failed=pa.array(failed))
+    part = add_columns(corpus.parts[0], tmp_path / "rules", rules_reason=removed, rules_failed=pa.array(failed))
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
-    assert funnel.rules == {"a": Rule(1, 0, 0), "b": Rule(2, 2, 1)}
+    assert funnel.rules == {"a": RuleCount(1, 0, 0), "b": RuleCount(2, 2, 1)}
     assert funnel.as_json()["rules"]["b"] == {"failed": 2, "first": 2, "only": 1}
     assert {name: amount.documents for name, amount in funnel.steps[2].removed.items()} == {"b": 2}
     assert [line.split() for line in render_funnel(funnel).splitlines()][-2:] == [
@@ -76,12 +72,34 @@ def test_what_was_masked_is_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     corpus, stages = small_corpus(corpus_of, tmp_path)
     counts = {"masked_email": [1, 0, None, 1], "masked_ip": [0, 0, 0, 0]}
     columns = {name: pa.array(values, pa.int32()) for name, values in counts.items()}
-    part = add(corpus.parts[0], tmp_path / "personal_data", **columns)
+    part = add_columns(corpus.parts[0], tmp_path / "personal_data", **columns)
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.masked == {"email": 2}
     assert render_funnel(funnel).splitlines()[-1].split() == ["email", "2"]
 
 
+@pytest.mark.parametrize("rows_per_part", [6, 2, 1])
+def test_parts_add_up(rows_per_part: int, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(
+        [""] * 6,
+        rows_per_part=rows_per_part,
+        bytes=[1, 2, 3, 4, 5, 6],
+        one_reason=pa.array(["short", None, None, None, None, "short"]),
+        rules_reason=pa.array([None, "a", "a", None, None, None]),
+        rules_failed=pa.array([["b"], ["a", "b"], ["a"], [], [], ["a"]]),
+        masked_email=pa.array([1, 2, 0, 0, 1, None], pa.int32()),
+        tokens=pa.array([10, 20, 30, 40, None, 60], pa.int32()),
+        mixture_copies=pa.array([7, 7, 7, 2, 1, 7], pa.int32()),
+    )
+    stages: Stages = {"one": done("one_reason"), "rules": done("rules_reason", "rules_failed")}
+    funnel = count_funnel(Corpus(str(tmp_path), tuple(parts)), stages)
+    assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, 70)}, {"a": Totals(2, 5, 50)}]
+    assert funnel.kept == Totals(2, 9, 40)
+    assert funnel.copies == Totals(3, 13, 80)  # nothing of what was removed before
+    assert funnel.rules == {"a": RuleCount(2, 2, 1), "b": RuleCount(1, 0, 0)}
+    assert funnel.masked == {"email": 4}
+
+
 def test_an_empty_corpus_has_an_empty_funnel(tmp_path: pathlib.Path) -> None:
-    funnel = count_funnel(Corpus(str(tmp_path)), {"documents": {"columns": ["text"], "rejects_by_reason": {}}})
-    assert funnel.read == funnel.kept == Amount()
+    funnel = count_funnel(Corpus(str(tmp_path)), {"documents": done("text", rejects={})})
+    assert funnel.read == funnel.kept == Totals()

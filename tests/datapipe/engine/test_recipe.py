@@ -1,15 +1,16 @@
 """A recipe that could fail later is refused at once, with file, line and a suggestion."""
 
 import pathlib
-from typing import Any, Literal
+from typing import Any
 
 import pytest
 
-from datapipe.cli import RECIPES
-from datapipe.engine.recipe import STAGES, RecipeError, load_recipe, matches
-from datapipe.read.documents import read_groups
+from datapipe.commands.recipes import RECIPES
+from datapipe.engine.recipe import RecipeError, load_recipe, recipe_schema
+from datapipe.engine.stages import STAGES
+from datapipe.read.parts import read_groups
 
-VARIABLES = {"beside": "/data", "output": "/out"}
+VARIABLES = {"input_parent": "/data", "output": "/out"}
 
 
 def load(tmp_path: pathlib.Path, text: str) -> Any:
@@ -27,7 +28,7 @@ def test_a_recipe_gives_its_stages_in_order(tmp_path: pathlib.Path) -> None:
 
 
 def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
-    text = "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n"
+    text = "stages:\n  - documents\n  - instructions: {paths: ['{input_parent}/instructions']}\n"
     assert load(tmp_path, text).stages[1].paths == ["/data/instructions"]
 
 
@@ -37,12 +38,38 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
         ("stages: [documents]\nstage: []\n", 2, "unknown key 'stage'; did you mean 'stages'"),
         ("stages:\n  - documents\n  - langage\n", 3, "unknown stage 'langage'; did you mean 'language'"),
         ("stages:\n  - documents:\n      part_byte: 1\n", 3, "unknown option 'part_byte'; did you mean 'part_bytes'"),
-        ("stages:\n  - documents:\n      part_bytes: many\n", 3, "part_bytes must be int, got 'many'"),
-        ("stages:\n  - documents:\n      part_bytes: true\n", 3, "part_bytes must be int, got True"),
-        ("stages:\n  - documents:\n      part_bytes: 0\n", 2, "part_bytes must be above 0, got 0"),
-        ("stages:\n  - documents\n  - documents\n", 3, "'documents' stands twice"),
-        ("stages:\n  - documents:\n      format: text\n      format: text\n", 4, "'format' stands twice"),
+        ("stages:\n  - documents:\n      part_bytes: many\n", 3, "part_bytes must be a whole number, got 'many'"),
+        ("stages:\n  - documents:\n      part_bytes: true\n", 3, "part_bytes must be a whole number, got True"),
+        ("stages:\n  - documents:\n      part_bytes: 0\n", 3, "part_bytes must be at least 1, got 0"),
+        ("stages:\n  - documents\n  - documents\n", 3, "the stage 'documents' is listed twice"),
+        ("stages:\n  - documents:\n      format: text\n      format: text\n", 4, "'format' is listed twice"),
         ("stages:\n  - documents\n  - rules\n", 3, "put the stage 'language' before it"),
+        ("stages:\n  - documents\n  - tokens\n", 3, "tokens: tokenizer must be given"),
+        ("stages:\n  - documents\n  - tokens: {tokenizer: ''}\n", 3, "tokenizer must have at least 1"),
+        (
+            "stages:\n  - documents\n  - tokens: {tokenizer: '{output}/tokenizer/tokenizer.json'}\n  - tokenizer\n",
+            3,
+            "put 'tokenizer' before it",
+        ),
+        ("stages:\n  - documents\n  - language\n  - language_filter: {keep: [english]}\n", 4, "got 'english'"),
+        (
+            "stages:\n  - documents\n  - language\n  - measurements: {stop_words: {zz: [a]}}\n",
+            4,
+            "must be a language code of ISO 639",
+        ),
+        (
+            "stages:\n  - documents\n  - language\n  - measurements\n  - rules: {thresholds: {english: {}}}\n",
+            5,
+            "got 'english'",
+        ),
+        ("stages:\n  - documents\n  - sketches\n", 3, "'sketches' is now called 'signatures'"),
+        (
+            "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n",
+            3,
+            "{beside} is now called {input_parent}",
+        ),
+        ("stages:\n  - documents\n  - shards: {folder: /nowhere}\n", 3, "'folder' is set by datapipe itself"),
+        ("stages:\n  - documents\n  - decontamination: {kinds: [document]}\n", 3, "'kinds' is now called 'parts'"),
         ("stages: documents\n", 1, "`stages` must be a list"),
         ("stages:\n  - documents: 7\n", 2, "the options of 'documents' must be a mapping"),
         ("stages:\n  - {documents: {}, language: {}}\n", 2, "a stage is one name with its options"),
@@ -78,32 +105,6 @@ def test_an_absent_recipe_is_named() -> None:
         load_recipe("nowhere.yaml", VARIABLES)
 
 
-@pytest.mark.parametrize(
-    ("value", "hint", "expected"),
-    [
-        (1, float, True),
-        (True, int, False),
-        (1.5, int, False),
-        (None, str | None, True),
-        ("a", str | None, True),
-        ({"zh": 0.5}, dict[str, float], True),
-        ({"zh": "much"}, dict[str, float], False),
-        (["a"], list[str], True),
-        (["a"], tuple[str, ...], True),
-        ("a", list[str], False),
-        ("a", Literal["a", "b"], True),
-        ("c", Literal["a", "b"], False),
-    ],
-)
-def test_matches(value: object, hint: object, expected: bool) -> None:
-    assert matches(value, hint) == expected
-
-
-def test_stage_names_are_the_names_of_their_files() -> None:
-    assert len({stage.name for stage in STAGES}) == len(STAGES)
-    assert all(stage.__module__.split(".")[-1] in (stage.name, "train") for stage in STAGES)
-
-
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_recipe_that_comes_along_loads(path: pathlib.Path) -> None:
     recipe = load_recipe(str(path), VARIABLES)
@@ -114,19 +115,50 @@ def test_a_column_of_the_users_is_not_hidden_by_a_stage(tmp_path: pathlib.Path) 
     stage = load(tmp_path, "stages: [documents]\n").stages[0]
     source = tmp_path / "in.jsonl"
     source.write_text('{"text": "a b c", "language": "mine", "title": "kept"}\n')
-    (batch,) = read_groups(stage.plan([str(source)])[0], stage)
+    (batch,) = read_groups(stage.plan([str(source)])[0], stage.read_options())
     assert batch.column("input_language").to_pylist() == ["mine"]
     assert batch.column("title").to_pylist() == ["kept"]
 
 
 @pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - upsampling"])
 def test_a_column_of_quality_is_a_stages_or_the_users_own(stage: str, tmp_path: pathlib.Path) -> None:
-    assert load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
+    recipe = load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
+    assert recipe.stages[-1].named_columns() == ("stars",)
     with pytest.raises(RecipeError, match=r"reads the column 'quality_score', .*; put the stage 'quality' before it"):
         load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: quality_score}}\n")
 
 
 def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path) -> None:
-    assert load(tmp_path, "stages: [documents, repeated_text, cut_repeated_text, personal_data]\n")
+    load(tmp_path, "stages: [documents, repeated_text, cut_repeated_text, personal_data]\n")
     with pytest.raises(RecipeError, match="put 'cut_repeated_text' before 'personal_data'"):
         load(tmp_path, "stages: [documents, repeated_text, personal_data, cut_repeated_text]\n")
+
+
+@pytest.mark.parametrize(
+    ("stage", "column"),
+    [
+        ("mixture: {by: stars}", "stars"),
+        ("quality_filter: {scores: {stars: 1.0}}", "stars"),
+        ("shards: {columns: [stars]}", "stars"),
+        ("tokenizer: {weight_column: stars}", "stars"),
+        ("duplicate_ids: {column: stars}", "stars"),
+    ],
+)
+def test_options_may_name_a_column_of_the_users(stage: str, column: str, tmp_path: pathlib.Path) -> None:
+    tokens = "tokens: {tokenizer: some.json}"
+    recipe = load(tmp_path, f"stages:\n  - documents\n  - {tokens}\n  - {stage}\n")
+    assert recipe.stages[-1].named_columns() == (column,)
+
+
+def test_languages_of_the_model_are_no_error(tmp_path: pathlib.Path) -> None:
+    keep = "{keep: [sh, eml, code, und, zh, nds]}"
+    assert load(tmp_path, f"stages:\n  - documents\n  - language\n  - language_filter: {keep}\n")
+
+
+def test_the_schema_for_editors_knows_every_stage_and_option() -> None:
+    schema = recipe_schema()
+    items = schema["properties"]["stages"]["items"]["oneOf"]
+    assert [item["const"] for item in items if "const" in item] == [stage.name for stage in STAGES]
+    near = next(item for item in items if "near_duplicates" in item.get("properties", {}))
+    threshold = near["properties"]["near_duplicates"]["properties"]["threshold"]
+    assert (threshold["exclusiveMinimum"], threshold["maximum"], threshold["default"]) == (0, 1, 0.8)

@@ -1,21 +1,19 @@
 """A run whose inputs and outputs lie on a remote file system gives the bytes of a local one."""
 
 import io
-import json
 import pathlib
 import shutil
 import urllib.parse
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 
-from datapipe.engine.recipe import load_recipe
-from datapipe.engine.run import Outcome, run
-from datapipe.engine.runner import Runner
+from datapipe.engine.run import Outcome
 from datapipe.store import files
-from tests.datapipe.engine.test_run import document
+from datapipe.store.record import Skipped
+from tests.helpers import prose, run_recipe, write_lines
 
 RECIPE = """
 stages:
@@ -23,14 +21,14 @@ stages:
   - language
   - measurements
   - rules
-  - quality: {positives: ["{beside}/good.jsonl"], negatives: ["{beside}/bad.jsonl"]}
+  - quality: {positives: ["{input_parent}/good.jsonl"], negatives: ["{input_parent}/bad.jsonl"]}
   - quality_filter: {min_score: 0.0}
   - exact_duplicates
   - repeated_text: {keep_copies: {line: 1, window: 1}}
   - cut_repeated_text
   - near_duplicates
-  - instructions: {paths: ["{beside}/instructions"]}
-  - decontamination: {evaluation: ["{beside}/evaluation"]}
+  - instructions: {paths: ["{input_parent}/instructions"]}
+  - decontamination: {evaluation: ["{input_parent}/evaluation"]}
   - tokenizer: {vocabulary: 600}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
   - mixture
@@ -112,30 +110,23 @@ def shelf(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "shelf://bucket/work"
 
 
-def write_lines(path: str, records: list[dict[str, Any]]) -> None:
-    with files.whole_file(path) as sink:
-        sink.write("".join(json.dumps(record) + "\n" for record in records).encode())
-
-
 def write_inputs(base: str) -> None:
     for folder in ("documents", "instructions", "evaluation"):
         files.make_folder(files.join(base, folder))
     for number in range(3):
-        records = [{"text": document(number * 100 + row % 70), "mine": row} for row in range(80)]
+        records = [{"text": prose(number * 100 + row % 70), "mine": row} for row in range(80)]
         write_lines(files.join(base, "documents", f"{number}.jsonl"), records)
-    write_lines(files.join(base, "good.jsonl"), [{"text": document(seed)} for seed in range(1000, 1100)])
+    write_lines(files.join(base, "good.jsonl"), [{"text": prose(seed)} for seed in range(1000, 1100)])
     write_lines(files.join(base, "bad.jsonl"), [{"text": f"buy {seed} now, buy {seed}"} for seed in range(100)])
     dialogues = [{"instruction": f"What is {n}?", "output": f"It is {n}."} for n in range(20)]
     write_lines(files.join(base, "instructions", "a.jsonl"), dialogues)
-    write_lines(files.join(base, "evaluation", "a.jsonl"), [{"text": document(5)}])
+    write_lines(files.join(base, "evaluation", "a.jsonl"), [{"text": prose(5)}])
 
 
-def do(tmp_path: pathlib.Path, base: str, lines: list[str] | None = None) -> Outcome:
-    path = tmp_path / "toy.yaml"
-    path.write_text(RECIPE)
-    output = files.join(base, "out")
-    recipe = load_recipe(str(path), {"output": output, "beside": base})
-    return run(recipe, [files.join(base, "documents")], output, Runner(1), (lines if lines is not None else []).append)
+def do(base: str) -> tuple[Outcome, list[str]]:
+    """Run the recipe, and return what it came to and its lines."""
+    lines: list[str] = []
+    return run_recipe(RECIPE, base, [files.join(base, "documents")], report=lines.append), lines
 
 
 def outputs(base: str) -> dict[str, bytes]:
@@ -154,17 +145,14 @@ def test_a_run_on_a_remote_file_system_gives_the_bytes_of_a_local_one(tmp_path: 
     for base in (local, shelf):
         files.make_folder(base)
         write_inputs(base)
-    here, there = do(tmp_path, local), do(tmp_path, shelf)
+    (here, _), (there, _) = do(local), do(shelf)
     assert there.funnel.as_json() == here.funnel.as_json()
-    assert not any("skipped" in stage for stage in there.record["stages"].values())
+    assert not any(isinstance(stage, Skipped) for stage in there.record.stages.values())
     assert {"shards/train-00000.parquet", "tokenizer/tokenizer.json"} <= outputs(local).keys()
     assert outputs(shelf) == outputs(local)
-    again: list[str] = []
-    do(tmp_path, shelf, again)
-    assert not any(" rows " in line for line in again)
-    write_lines(files.join(shelf, "evaluation", "b.jsonl"), [{"text": document(6)}])
-    do(tmp_path, shelf, again)
-    assert next(line.split()[0] for line in again if " rows " in line) == "decontamination"
+    assert not any(" rows " in line for line in do(shelf)[1])
+    write_lines(files.join(shelf, "evaluation", "b.jsonl"), [{"text": prose(6)}])
+    assert next(line.split()[0] for line in do(shelf)[1] if " rows " in line) == "decontamination"
 
 
 def test_a_remote_folder_is_there_and_can_be_removed(shelf: str) -> None:

@@ -1,13 +1,15 @@
-"""The runner: both local modes do the work, failures end in one clear line, a dead worker is no hang."""
+"""The runner: each local mode does the work, failures end in one clear line, a dead worker is no hang."""
 
 import os
 import pathlib
 import signal
+import threading
+import time
 
 import apache_beam as beam
 import pytest
 
-from datapipe.engine.runner import PipelineError, Runner, WorkerDiedError, cause
+from datapipe.engine.runner import MODES, PipelineError, Runner, WorkerDiedError, _death_notice, cause
 
 
 def nothing() -> None:
@@ -15,7 +17,8 @@ def nothing() -> None:
 
 
 def write(number: int, folder: str) -> None:
-    (pathlib.Path(folder) / str(number)).write_text(str(os.getpid()))
+    (pathlib.Path(folder) / str(number)).write_text(f"{os.getpid()} {threading.get_ident()}")
+    time.sleep(0.1)  # so that no thread takes all
 
 
 def fail(number: int) -> None:
@@ -27,8 +30,8 @@ def die(number: int) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
-def test_both_modes_do_the_work(mode: str, tmp_path: pathlib.Path) -> None:
+@pytest.mark.parametrize("mode", MODES[1:])
+def test_all_modes_do_the_work(mode: str, tmp_path: pathlib.Path) -> None:
     runner = Runner(2, (), mode)
 
     def build(pipeline: beam.Pipeline) -> None:
@@ -36,13 +39,14 @@ def test_both_modes_do_the_work(mode: str, tmp_path: pathlib.Path) -> None:
 
     usage = runner.run(build, 0, nothing)
     assert sorted(path.name for path in tmp_path.iterdir()) == [str(number) for number in range(8)]
-    others = {path.read_text() for path in tmp_path.iterdir()} - {str(os.getpid())}
-    assert bool(others) == (mode == "multi_processing")
+    who = [path.read_text().split() for path in tmp_path.iterdir()]
+    assert len({process for process, _ in who} - {str(os.getpid())}) == (2 if mode == "multi_processing" else 0)
+    assert len({thread for _, thread in who}) == (1 if mode == "in_memory" else 2)
     assert usage.seconds > 0
     assert usage.peak_bytes > 1 << 20
 
 
-@pytest.mark.parametrize("mode", ["in_memory", "multi_processing"])
+@pytest.mark.parametrize("mode", MODES[1:])
 def test_a_failing_step_is_one_line(mode: str) -> None:
     with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$|^the number 7 is bad$"):
         Runner(2, (), mode).run(lambda pipeline: pipeline | beam.Create([7]) | beam.Map(fail), 0, nothing)
@@ -56,11 +60,17 @@ def test_a_killed_worker_is_an_error_and_no_hang() -> None:
         Runner(2, (), "multi_processing").run(build, 0, nothing)
 
 
-def test_processes_are_for_much_text() -> None:
-    assert not Runner(2).uses_processes(1 << 20)
-    assert Runner(2).uses_processes(1 << 30)
-    assert not Runner(1).uses_processes(1 << 30)
-    assert not Runner(2, ("--runner=DataflowRunner",)).uses_processes(1 << 30)
+def test_a_worker_that_ended_otherwise_leaves_its_last_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "log").write_text("Traceback\nMemoryError\n\n")
+    notice = _death_notice("Worker subprocess exited with return code 3", str(tmp_path / "log"))
+    assert notice == "a worker process died with exit status 3: MemoryError"
+
+
+def test_several_threads_are_for_much_text() -> None:
+    assert Runner(2).way(1 << 20) == "in_memory"
+    assert Runner(2).way(1 << 30) == "multi_threading"
+    assert Runner(1).way(1 << 30) == "in_memory"
+    assert Runner(2, (), "multi_processing").way(0) == "multi_processing"
 
 
 @pytest.mark.parametrize(("field", "value"), [("workers", 0), ("mode", "threads")])

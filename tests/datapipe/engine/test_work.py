@@ -1,16 +1,44 @@
-"""Verdicts travel as bytes by part and arrive as that part's column file."""
+"""A document stage writes a part's columns row for row; verdicts travel by part and arrive as its column file."""
 
+import dataclasses
 import pathlib
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
 from datapipe.engine.progress import FOLDER
 from datapipe.engine.work import by_part, nothing, write
+from datapipe.stage import DocumentStage
 from datapipe.store.corpus import part_path
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf, add_columns, processed
 
-SCHEMA = pa.schema([("toy_removed", pa.string())])
+
+@dataclasses.dataclass(eq=False)
+class Length(DocumentStage):
+    """A stage for these tests: the length of the text."""
+
+    name: ClassVar[str] = "length"
+    writes: ClassVar[pa.Schema] = pa.schema([("length", pa.int64())])
+
+    def requires(self) -> tuple[str, ...]:
+        return ("text",)
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.record_batch({"length": [len(text) for text in batch.column("text").to_pylist()]})
+
+
+class LengthOfKept(Length):
+    kept_rows_only = True
+
+
+class LosesARow(Length):
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return super().process(batch).slice(1)
+
+
+SCHEMA = pa.schema([("toy_reason", pa.string())])
 
 
 def test_verdicts_reach_the_part_they_are_about(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
@@ -18,7 +46,7 @@ def test_verdicts_reach_the_part_they_are_about(corpus_of: CorpusOf, tmp_path: p
     (tmp_path / FOLDER).mkdir()
     ids = pa.array([(1 << 32) + 1, 0, 1 << 32], pa.uint64())
     # Another order of columns, as a stage may yield them.
-    verdicts = pa.record_batch({"toy_removed": ["second", "first", None], "id": ids})
+    verdicts = pa.record_batch({"toy_reason": ["second", "first", None], "id": ids})
     cut = dict(by_part(verdicts))
     assert sorted(cut) == [0, 1]
     for number, stream in cut.items():
@@ -32,3 +60,17 @@ def test_a_part_without_verdicts_gets_its_file(corpus_of: CorpusOf, tmp_path: pa
     (tmp_path / FOLDER).mkdir()
     write((0, [nothing(part)[1]]), {0: part}, SCHEMA, str(tmp_path), str(tmp_path))
     assert pq.read_table(part_path(str(tmp_path), 0)).column(0).to_pylist() == [None, None]
+
+
+def test_a_document_stage_sees_only_kept_rows_where_it_says_so(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "bb", "ccc"])
+    part = add_columns(part, tmp_path / "toy", toy_reason=pa.array([None, "too_short", None]))
+    assert processed(part, LengthOfKept(), tmp_path / "kept").column("length").to_pylist() == [1, None, 3]
+    assert processed(part, Length(), tmp_path / "all").column("length").to_pylist() == [1, 2, 3]
+
+
+def test_a_stage_that_loses_a_row_fails(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "bb"])
+    with pytest.raises(ValueError, match="length: 2 rows in, 1 rows"):
+        processed(part, LosesARow(), tmp_path / "out")
+    assert not list((tmp_path / "out" / "length").iterdir())

@@ -16,7 +16,7 @@ def removed(rows: list[tuple[str | None, float | None, bool]], **options: object
         }
     )
     (result,) = [batch] | FilterLanguage(**options)  # type: ignore[arg-type]
-    return result.column("language_filter_removed").to_pylist()
+    return result.column("language_filter_reason").to_pylist()
 
 
 ROWS = [("zh", 0.6, False), ("en", 0.6, True), ("fr", 0.9, False), ("und", 0.0, False), (None, None, False)]
@@ -36,7 +36,7 @@ def test_thresholds_and_languages() -> None:
     ("options", "message"),
     [
         ({"min_score": 2}, "min_score must be between 0 and 1, got 2"),
-        ({"thresholds": {"zh": -1}}, "thresholds of 'zh' must be between 0 and 1, got -1"),
+        ({"thresholds": {"zh": -1}}, "thresholds.zh must be between 0 and 1, got -1"),
         ({"keep": ["en"], "thresholds": {"zh": 0.5}}, "thresholds names 'zh', which keep"),
     ],
 )

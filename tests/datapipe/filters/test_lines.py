@@ -1,7 +1,6 @@
 """The oracle is plain Python, line by line, with `re` where the systems use it."""
 
 import itertools
-import json
 import math
 import pathlib
 import re
@@ -12,16 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import regex
-import zstandard
 from apache_beam.testing.util import assert_that
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.filters.lines import LINE_RULES, RemoveLines, remove_lines
-from datapipe.filters.safety import make_word_list
 from datapipe.text import words
 from datapipe.text.spans import POLICY_PHRASES, terminal_points
-from tests.datapipe.text.test_words import AS_SPACE, is_letter, split_words
+from datapipe.text.word_list import make_word_list
+from tests.datapipe.text.plain_words import AS_SPACE, is_letter, split_words
+from tests.helpers import local_pipeline, read_lines
 
 TERMINAL = {*map(chr, terminal_points()), "…", *"\"'”’」』"}
 COUNTED = "likes|shares|comments|retweets|reposts|quotes|bookmarks|upvotes|downvotes|downloads|views|followers"
@@ -90,7 +89,7 @@ ALL = {name: limit for rules in LINE_RULES.values() for name, (_, limit) in rule
 def check(text: str, kind: str, limit: dict[str, float]) -> None:
     # Another document before it, and a slice: lines are numbered across documents.
     both = pa.array(["skipped", f"{BAD_WORD}\nfirst\n", text])[1:]
-    number = np.full(2, words.KINDS[kind], np.int8)
+    number = np.full(2, words.DEFINITIONS[kind], np.int8)
     every = np.concatenate([np.full((1, 14), np.nan), limits(limit)])
     texts, removed = remove_lines(both, number, every, make_word_list([BAD_WORD]))
     texts, removed = texts[1:], removed[1:]
@@ -114,9 +113,8 @@ def test_each_rule_removes_something(rule: str) -> None:
 
 def test_equals_plain_python_on_real_documents(shared_data: pathlib.Path) -> None:
     for name in ("en-c4-300", "zh-articles", "code-python"):
-        with zstandard.open(shared_data / "corpora" / f"{name}.jsonl.zst", "rt", encoding="utf-8") as documents:
-            for document in itertools.islice(documents, 0, 60, 6):
-                check(json.loads(document)["text"], "unicode", ALL)
+        for document in itertools.islice(read_lines(shared_data / "corpora" / f"{name}.jsonl.zst"), 0, 60, 6):
+            check(document["text"], "unicode", ALL)
 
 
 SENTENCE = "A line of running text that no rule should ever remove."
@@ -139,14 +137,14 @@ def test_removes_boilerplate_and_keeps_the_rest_as_it_is() -> None:
         "text": f"{SENTENCE}\n\n  {SENTENCE}",
         "lines_removed_count": 2,
         "lines_removed_characters": 34,
-        "lines_removed": None,
+        "lines_reason": None,
     }
 
 
 @pytest.mark.parametrize("text", [None, "", " \n\n\n ", f"\n\n\n{SENTENCE}\n\n\n\n{SENTENCE} \n"])
 def test_text_without_such_lines_stays_byte_for_byte(text: str | None) -> None:
     assert applied(text, "en")["text"] == text
-    assert applied(text, "en")["lines_removed"] is None
+    assert applied(text, "en")["lines_reason"] is None
 
 
 def test_each_language_has_its_own_rules() -> None:
@@ -174,16 +172,20 @@ def test_thresholds_change_the_decision() -> None:
 
 def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> None:
     text = f"{SENTENCE}\nMore to read\nhome\n"
-    assert applied(text, "en", max_removed_share=0.05)["lines_removed"] == "too_much_removed"
+    assert applied(text, "en", max_removed_share=0.05)["lines_reason"] == "too_much_removed"
     assert applied(text, "en", max_removed_share=0.05)["text"] == text
-    assert applied(text, "en", max_removed_share=0.1)["lines_removed"] is None
+    assert applied(text, "en", max_removed_share=0.1)["lines_reason"] is None
+    twenty = f"{'word ' * 18}end.\nhome"
+    assert applied(twenty, "en", max_removed_share=0.05)["lines_reason"] is None
+    assert applied(twenty, "en", max_removed_share=0.049)["lines_reason"] == "too_much_removed"
     stripped = {"max_removed_share": 0.05, "rule_sets": {"en": ["refinedweb"]}}
-    assert applied("Items in cart and nothing else here", "en", **stripped)["lines_removed"] == "too_much_removed"
+    assert applied("Items in cart and nothing else here", "en", **stripped)["lines_reason"] == "too_much_removed"
+    assert applied("home\n \nabout\n", "en")["lines_reason"] == "nothing_left"
     assert applied("home\nabout\n", "en") == {
         "text": "home\nabout\n",
         "lines_removed_count": 2,
         "lines_removed_characters": 11,
-        "lines_removed": "nothing_left",
+        "lines_reason": "nothing_left",
     }
 
 
@@ -197,10 +199,10 @@ def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> 
         ({"rule_sets": {"en": "c4"}}, "lines: rule_sets.en must be a list"),
         ({"thresholds": {"en": {"c4_min_word": 3}}}, "unknown rule 'c4_min_word'; did you mean 'c4_min_words'"),
         ({"thresholds": {"en": {"c4_min_words": 0}}}, "thresholds.en.c4_min_words must be above 0, .* got 0"),
-        ({"thresholds": {"en": {"c4_min_words": True}}}, "must be above 0"),
+        ({"thresholds": {"en": {"c4_min_words": True}}}, "thresholds.en.c4_min_words must be a number, got True"),
         ({"rule_sets": {"zh-Hant": []}}, "lines: languages are ISO 639 codes .* got 'zh-Hant'"),
         ({"max_removed_share": 1.0}, "max_removed_share must be at least 0 and less than 1, got 1.0"),
-        ({"words": "jieba"}, "lines: words: 'jieba'; did you mean 'rjieba'"),
+        ({"words": "jieba"}, "lines: unknown words 'jieba'; did you mean 'rjieba'"),
     ],
 )
 def test_refuses_options_that_make_no_sense(options: dict[str, object], message: str) -> None:
@@ -214,7 +216,7 @@ def test_replaces_the_text_in_a_pipeline() -> None:
     def check_text(batches: list[pa.RecordBatch]) -> None:
         assert batches[0].column("text").to_pylist() == [SENTENCE]
 
-    with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+    with local_pipeline() as pipeline:
         assert_that(pipeline | beam.Create([batch]) | RemoveLines(), check_text)
 
 

@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from datapipe.filters.perplexity_filter import FilterPerplexity
-from datapipe.store.corpus import Corpus, process_part
+from datapipe.store.corpus import Corpus
+from tests.helpers import processed
 
 ENGLISH = [float(100 + i) for i in range(50)]
 CHINESE = [float(1000 + i * i) for i in range(30)]
@@ -42,17 +42,25 @@ def test_edges_are_the_percentiles(corpus: Corpus, tmp_path: pathlib.Path) -> No
     assert (buckets[80], removed[80]) == (None, None)
 
 
+def test_a_bucket_holds_its_own_end() -> None:
+    stage = FilterPerplexity(cutoffs={"en": [1.0, 2.0]}, keep=["tail"])
+    batch = pa.record_batch({"perplexity": pa.array([1, 1.5, 2, 2.5], pa.float32()), "language": ["en"] * 4})
+    assert stage.process(batch).to_pydict() == {
+        "perplexity_bucket": ["head", "middle", "middle", "tail"],
+        "perplexity_filter_reason": ["perplexity_head", "perplexity_middle", "perplexity_middle", None],
+    }
+
+
 def test_documents_removed_before_do_not_count(corpus_on_disk: Callable[..., Corpus], tmp_path: pathlib.Path) -> None:
     columns = {
         "perplexity": pa.array([*range(10), 1000, 5], pa.float32()),
         "language": ["en"] * 11 + ["fr"],
-        "language_filter_removed": [None] * 10 + ["x", "x"],
+        "language_filter_reason": [None] * 10 + ["x", "x"],
     }
     corpus = corpus_on_disk([str(i) for i in range(12)], **columns)
     ready = FilterPerplexity().prepare(corpus, str(tmp_path))
     assert sorted(ready.cutoffs) == ["en"]
-    process_part(corpus.parts[0], ready, str(tmp_path / "out.parquet"))
-    buckets = pq.read_table(tmp_path / "out.parquet").column("perplexity_bucket").to_pylist()
+    buckets = processed(corpus.parts[0], ready, tmp_path / "out").column("perplexity_bucket").to_pylist()
     assert buckets == ["head"] * 3 + ["middle"] * 3 + ["tail"] * 4 + [None, None]
 
 
@@ -76,8 +84,8 @@ def test_options(corpus: Corpus, tmp_path: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"keep": ["best"]}, r"keep must be of head, middle, tail, got \['best'\]"),
-        ({"keep": []}, "keep must be of head"),
+        ({"keep": ["best"]}, r"keep\[0\] must be one of 'head', 'middle', 'tail', got 'best'"),
+        ({"keep": []}, "keep must have at least 1 item"),
         ({"percentiles": [60.0, 30.0]}, "percentiles must be two rising"),
         ({"cutoffs": {"en": [2.0, 1.0]}}, "cutoffs of 'en' must be two rising"),
     ],

@@ -18,19 +18,21 @@ from hypothesis import strategies as st
 from datapipe.filters.quality import (
     ScoreQuality,
     area_under_curve,
-    read_examples,
     scramble,
     tokens,
     train,
     train_fasttext,
 )
+from datapipe.read.examples import read_examples
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from tests.helpers import SAMPLE, write_lines
 
 ENGLISH_PROSE = (
     "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
 )
-QUALITY = pathlib.Path(__file__).parents[3] / "sample_data" / "quality"
+pytestmark = pytest.mark.xdist_group("quality")  # of several processes each would make the fixtures anew
+QUALITY = SAMPLE / "quality"
 
 
 def good_texts() -> list[str]:
@@ -46,8 +48,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
     """A few dozen of each kind, in Chinese, English and other languages."""
     folder = tmp_path_factory.mktemp("examples")
     for name, texts in (("good", good_texts()), ("bad", bad_texts())):
-        lines = [json.dumps({"text": text}, ensure_ascii=False) for text in texts]
-        (folder / f"{name}.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        write_lines(folder / f"{name}.jsonl", ({"text": text} for text in texts))
     return {"positives": [str(folder / "good.jsonl")], "negatives": [str(folder / "bad.jsonl")]}
 
 
@@ -144,7 +145,7 @@ def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "own.bin")
     model.save_model(path)
     stage = ScoreQuality(model=path, good_label="hq")
-    assert stage.missing() is None
+    assert stage.skip_reason() is None
     assert stage.prepare(Corpus(""), str(tmp_path)) is stage
     high, low, unknown = scores(stage, "Alpha\nbeta", "gamma delta", "alpha")
     assert high > 0.9 > 0.1 > low
@@ -152,25 +153,15 @@ def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
     assert unknown != high
 
 
-def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
-    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{"text": " "}\n')
-    assert read_examples([str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")]) == ["one", "two", "three"]
-    (tmp_path / "c.jsonl").write_text('{"body": "x"}\n')
-    (tmp_path / "s.jsonl").write_text('{"text": "\\ud800"}\n')
-    assert read_examples([str(tmp_path / "s.jsonl")]) == ["?"]
-    with pytest.raises(ValueError, match=r"c\.jsonl.* at 0: no field 'text'"):
-        read_examples([str(tmp_path / "c.jsonl")])
-    (tmp_path / "d.jsonl").write_text("{\n")
-    with pytest.raises(ValueError, match="malformed_json"):
-        read_examples([str(tmp_path / "d.jsonl")])
-    with pytest.raises(ValueError, match="neither JSON lines nor Parquet nor text"):
-        read_examples(["e.doc"])
-
-
 def test_too_few_examples(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match="9 different good examples, at least 10 are needed"):
         train([str(i) for i in range(9)] * 3, ["x"] * 20, str(tmp_path / "m"))
+    # One that is both good and bad tells nothing.
+    ten, others = [str(i) for i in range(10)], [str(i) for i in range(9, 29)]
+    with pytest.raises(ValueError, match="9 different good examples"):
+        train(ten, others, str(tmp_path / "m"))
+    with pytest.raises(ValueError, match="9 different bad examples"):
+        train(others, ten, str(tmp_path / "m"))
 
 
 def test_examples_are_no_model(examples: dict[str, list[str]]) -> None:
@@ -179,9 +170,9 @@ def test_examples_are_no_model(examples: dict[str, list[str]]) -> None:
 
 
 def test_missing(examples: dict[str, list[str]]) -> None:
-    assert ScoreQuality(**examples).missing() is None  # type: ignore[arg-type]
-    assert ScoreQuality().missing() == "no examples and no model given"
-    assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"]).missing() == "no such file: no.jsonl"
+    assert ScoreQuality(**examples).skip_reason() is None  # type: ignore[arg-type]
+    assert ScoreQuality().skip_reason() == "no examples and no model given"
+    assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"]).skip_reason() == "no such file: no.jsonl"
     with pytest.raises(ValueError, match="positives without negatives"):
         ScoreQuality(positives=["a.jsonl"])
     with pytest.raises(ValueError, match="got both"):

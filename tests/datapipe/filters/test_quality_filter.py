@@ -1,5 +1,6 @@
 """Three ways to decide by a score; chance depends on the content alone."""
 
+import json
 import pathlib
 from collections.abc import Callable
 
@@ -7,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datapipe.filters.quality_filter import FilterQuality, uniform
+from datapipe.filters.quality_filter import FilterQuality, rank, uniform
 from datapipe.store.corpus import Corpus
 
 
@@ -16,7 +17,7 @@ def removed(stage: FilterQuality, scores: list[float | None], texts: list[str] |
     batch = pa.record_batch({"text": pa.array(texts), "quality_score": pa.array(scores, pa.float32())})
     (result,) = [batch] | stage
     assert result.column("quality_filter_score").to_pylist() == pytest.approx([score or 0 for score in scores])
-    reasons = result.column("quality_filter_removed").to_pylist()
+    reasons = result.column("quality_filter_reason").to_pylist()
     assert set(reasons) <= {None, "low_quality"}
     return [reason is not None for reason in reasons]
 
@@ -26,13 +27,14 @@ def test_min_score() -> None:
     assert removed(FilterQuality(min_score=0.7), [0.7, 0.6]) == [False, True]
 
 
-@pytest.mark.parametrize(("rate", "kept"), [(0.1, 1), (0.5, 5), (1.0, 10)])
+@pytest.mark.parametrize(("rate", "kept"), [(0.1, 1), (0.28, 3), (0.5, 5), (1.0, 10)])
 def test_keep_rate(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus], rate: float, kept: int) -> None:
     scores = [i / 10 for i in range(10)]
     corpus = corpus_on_disk([str(i) for i in range(10)], rows_per_part=3, quality_score=pa.array(scores, pa.float32()))
     ready = FilterQuality(keep_rate=rate).prepare(corpus, str(tmp_path))
     assert removed(ready, list(scores)) == [True] * (10 - kept) + [False] * kept
-    assert (tmp_path / "threshold.json").exists()
+    found = json.loads((tmp_path / "threshold.json").read_text())
+    assert found == {"min_score": pytest.approx(scores[-kept]), "edges": {}}
 
 
 def test_keep_rate_of_an_empty_corpus(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
@@ -79,8 +81,15 @@ def test_scores_on_any_scale_combine_by_rank_within_a_language(
     mostly = scores({"quality_score": 3, "perplexity": -1})
     np.testing.assert_allclose(mostly, (3 * first + 1 - second / 100) / 4, atol=0.02)
     half = FilterQuality(scores={"quality_score": 1, "perplexity": -1}, keep_rate=0.5).prepare(corpus, str(tmp_path))
-    removed_half = half.process(pa.record_batch(columns)).column("quality_filter_removed")
+    removed_half = half.process(pa.record_batch(columns)).column("quality_filter_reason")
     assert removed_half.null_count == pytest.approx(100, abs=8)  # equal scores stay together
+
+
+def test_a_value_on_a_step_ranks_as_high_as_it_may() -> None:
+    edges = {"a": {"en": [1.0, 2.0, 3.0, 4.0]}}
+    batch = pa.record_batch({"language": ["en"] * 3, "a": pa.array([0.5, 2, 5], pa.float32())})
+    assert rank(batch, {"a": 1}, edges).tolist() == [0, 0.5, 1]
+    assert rank(batch, {"a": -1}, edges).tolist() == [1, 0.75, 0]
 
 
 def test_what_needs_the_corpus_is_prepared_first() -> None:
@@ -106,13 +115,13 @@ def test_a_null_score_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"scores": {}}, "scores must name columns"),
+        ({"scores": {}}, "scores must have at least 1 item"),
         ({"scores": {"a": 0.0}}, "scores must name columns with weights other than 0"),
         ({"min_score": -1.0}, "min_score must be between 0 and 1, got -1.0"),
         ({"keep_rate": 0.0}, "keep_rate must be above 0 and at most 1, got 0.0"),
-        ({"pareto_alpha": 0.0}, "pareto_alpha must be positive, got 0.0"),
+        ({"pareto_alpha": 0.0}, "pareto_alpha must be above 0, got 0.0"),
         ({"keep_rate": 0.5, "pareto_alpha": 9.0}, "keep_rate or pareto_alpha, got"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_options_are_checked(options: dict[str, object], message: str) -> None:

@@ -10,9 +10,11 @@ ROWS = [(0.5, 0.017, 0.5), (0.6, 0.5, 1.0), (0.1, 0.02, 0.9), (0.1, 0.0, 0.6), (
 
 def removed(**options: float) -> list[str | None]:
     columns = zip(*ROWS, strict=True)
-    arrays = {name: pa.array(values, pa.float32()) for name, values in zip(FilterSafety.reads, columns, strict=True)}
+    arrays = {
+        name: pa.array(values, pa.float32()) for name, values in zip(FilterSafety().requires(), columns, strict=True)
+    }
     (result,) = [pa.record_batch(arrays)] | FilterSafety(**options)
-    return result.column("safety_filter_removed").to_pylist()
+    return result.column("safety_filter_reason").to_pylist()
 
 
 def test_limits() -> None:

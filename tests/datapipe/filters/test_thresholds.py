@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from datapipe.filters.measurements import MeasureText
-from datapipe.filters.rules import MIN, ApplyRules, count_rules
+from datapipe.filters.rule_sets import MIN
+from datapipe.filters.rules import ApplyRules, count_rules
 from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
 
 NOUNS = "river market engine garden letter window teacher bridge winter island doctor village".split()  # noqa: SIM905
@@ -66,10 +67,16 @@ def test_rules_that_cannot_fire_are_switched_off() -> None:
 
 
 def test_each_language_has_thresholds_of_its_own_rules() -> None:
-    fitted = fit_thresholds([trusted(120), trusted(120, "zh"), trusted(5, "de")])
+    fitted = fit_thresholds([trusted(100), trusted(120, "zh"), trusted(99, "de")])
     assert sorted(fitted) == ["en", "zh"]
     assert all(name.startswith(("zh_", "map_neo_")) for name in fitted["zh"])
     assert set(fitted["en"]) == set(ApplyRules().rules_of("en"))
+
+
+def test_what_is_not_measured_has_no_threshold() -> None:
+    fitted = fit_thresholds([trusted(100, "tlh")])["tlh"]
+    assert "gopher_stop_words" not in fitted
+    assert fitted["gopher_min_words"]
 
 
 def test_yaml_is_what_a_recipe_takes() -> None:

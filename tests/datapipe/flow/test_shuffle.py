@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.flow.shuffle import BLOCK_BYTES, GroupRecords, group_starts, ordered_groups, partition, rejoin, spread
+from tests.helpers import local_pipeline
 
 PAIR = np.dtype([("key", "<u8"), ("id", "<u4"), ("score", "<f4")])
 UINT64 = st.one_of(st.integers(0, 5), st.integers(0, 2**64 - 1))
@@ -79,7 +80,7 @@ def test_group_records_brings_equal_keys_together(partitions: int, spill: bool, 
                 groups[key] = array["id"][array["key"] == key].tolist()
         assert groups == {7: [1, 3], 8: [1], 9: [2]}
 
-    with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
+    with local_pipeline() as pipeline:
         grouped = pipeline | beam.Create(batches, reshuffle=False) | GroupRecords(PAIR, "key", partitions, folder)
         assert_that(grouped, check)
     assert len(list(tmp_path.rglob("*"))) == (3 if spill else 0)

@@ -1,7 +1,6 @@
 """Decontamination: 13 tokens of overlap remove a sample, 12 do not, and the evidence is there to read."""
 
 import itertools
-import json
 import pathlib
 import unicodedata
 from typing import Any
@@ -21,6 +20,7 @@ from datapipe.mix.decontamination import (
 )
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from tests.helpers import write_lines
 
 QUESTION = "If a train leaves at noon and runs for three hours, when does it arrive?"  # 15 tokens
 WORDS = QUESTION.split()
@@ -96,6 +96,11 @@ def test_short_records_are_looked_for_whole() -> None:
     assert find_overlaps(pa.array([short, QUESTION]), index).is_valid().to_pylist() == [False, True]
 
 
+def test_the_longest_overlap_is_named() -> None:
+    short = "What is the boiling point of pure water"
+    assert (overlaps(f"{short}? {QUESTION}", short, QUESTION) or "").startswith("set#1: If a train")
+
+
 def test_the_first_record_is_named() -> None:
     assert (overlaps(QUESTION, "Nothing here.", QUESTION, QUESTION) or "").startswith("set#1: ")
 
@@ -106,7 +111,7 @@ def evaluation(tmp_path: pathlib.Path) -> str:
     records: list[dict[str, Any]] = [
         {"id": 1, "question": QUESTION, "choices": ["At three.", {"text": " ".join(f"choice{i}" for i in range(13))}]},
     ]
-    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    write_lines(path, records)
     return str(path)
 
 
@@ -120,14 +125,14 @@ def test_stage_marks_the_sample_and_says_why(evaluation: str, tmp_path: pathlib.
     sample = f"<|im_start|>user\n{' '.join(WORDS[:13])}<|im_end|>\n<|im_start|>assistant\nAt three.<|im_end|>\n"
     found = verdicts(Decontaminate([evaluation]), [sample, None, "clean"], tmp_path)
     assert found == {
-        "decontamination_removed": ["evaluation_overlap", None, None],
+        "decontamination_reason": ["evaluation_overlap", None, None],
         "decontamination_match": [f"evaluation.jsonl#0: {' '.join(WORDS[:13])}", None, None],
     }
 
 
 def test_every_string_counts_unless_fields_are_named(evaluation: str, tmp_path: pathlib.Path) -> None:
     nested: list[str | None] = [" ".join(f"choice{i}" for i in range(13))]
-    key = "decontamination_removed"
+    key = "decontamination_reason"
     assert verdicts(Decontaminate([evaluation]), nested, tmp_path)[key] == ["evaluation_overlap"]
     assert verdicts(Decontaminate([evaluation], fields=["question"]), nested, tmp_path)[key] == [None]
     with pytest.raises(ValueError, match="no field 'query'"):
@@ -135,7 +140,7 @@ def test_every_string_counts_unless_fields_are_named(evaluation: str, tmp_path: 
 
 
 def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathlib.Path) -> None:
-    key = "decontamination_removed"
+    key = "decontamination_reason"
     sample: list[str | None] = [" ".join(WORDS[:5])]
     assert verdicts(Decontaminate([evaluation]), sample, tmp_path)[key] == [None]
     strict = Decontaminate([evaluation], ngram=5, shortest=5)
@@ -145,8 +150,8 @@ def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathl
 def test_transform_on_batches(evaluation: str, tmp_path: pathlib.Path) -> None:
     ready = Decontaminate([evaluation]).prepare(Corpus(str(tmp_path)), str(tmp_path))
     (batch,) = [pa.record_batch({"text": [QUESTION, "clean"]})] | ready
-    assert batch.schema.names == ["text", "decontamination_removed", "decontamination_match"]
-    assert batch.column("decontamination_removed").to_pylist() == ["evaluation_overlap", None]
+    assert batch.schema.names == ["text", "decontamination_reason", "decontamination_match"]
+    assert batch.column("decontamination_reason").to_pylist() == ["evaluation_overlap", None]
 
 
 def test_a_damaged_evaluation_set_stops_the_run(tmp_path: pathlib.Path) -> None:
@@ -163,7 +168,7 @@ def test_a_damaged_evaluation_set_stops_the_run(tmp_path: pathlib.Path) -> None:
     [
         ({"ngram": 0}, "ngram must be .* got 0"),
         ({"shortest": 14}, "shortest must be .* got 14"),
-        ({"kinds": ("code",)}, r"kinds must be .* got \('code',\)"),
+        ({"parts": ["code"]}, r"parts\[0\] must be one of 'document', 'instruction', got 'code'"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
@@ -172,9 +177,9 @@ def test_options_are_checked(options: dict[str, Any], message: str) -> None:
 
 
 def test_without_evaluation_sets_it_says_so(evaluation: str, tmp_path: pathlib.Path) -> None:
-    assert Decontaminate().missing() == "no evaluation set given"
-    assert Decontaminate([str(tmp_path / "sets")]).missing() == f"no evaluation set at {tmp_path / 'sets'}"
-    assert Decontaminate([str(tmp_path / "sets"), evaluation]).missing() is None
+    assert Decontaminate().skip_reason() == "no evaluation set given"
+    assert Decontaminate([str(tmp_path / "sets")]).skip_reason() == f"no evaluation set at {tmp_path / 'sets'}"
+    assert Decontaminate([str(tmp_path / "sets"), evaluation]).skip_reason() is None
 
 
 def flagged(sample: list[int], training: list[int], **options: int) -> list[bool]:

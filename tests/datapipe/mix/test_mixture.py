@@ -11,25 +11,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, dither, plan_epochs, seeded_hash, token_gains
+from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, plan_epochs, token_gains
 from datapipe.store.corpus import Corpus, Part
-from tests.conftest import CorpusOf
+from datapipe.text.bit_mixing import uniform_draw
+from tests.helpers import CorpusOf
 
 # Of LLaMA 1 (Touvron et al. 2023, table 1): its seven sources, their shares, and epochs.
 LLAMA = {"cc": 0.67, "c4": 0.15, "github": 0.045, "wikipedia": 0.045, "books": 0.045, "arxiv": 0.025, "stack": 0.02}
 LLAMA_EPOCHS = {"cc": 1.10, "c4": 1.06, "github": 0.64, "wikipedia": 2.45, "books": 2.23, "arxiv": 1.06, "stack": 1.03}
 
 
-def mix(parts: list[Part], **options: Any) -> tuple[npt.NDArray[np.int64], list[str | None]]:
+def mix(parts: list[Part], folder: str = "", **options: Any) -> tuple[npt.NDArray[np.int64], list[str | None]]:
     """Copies of each row, ordered by id, and the reasons."""
-    table = pa.Table.from_batches(parts | MixSources(**options)).sort_by("id")
-    return table.column("mixture_copies").to_numpy().astype(np.int64), table.column("mixture_removed").to_pylist()
+    table = pa.Table.from_batches(parts | MixSources(**options).ready(folder=folder)).sort_by("id")
+    return table.column("mixture_copies").to_numpy().astype(np.int64), table.column("mixture_reason").to_pylist()
 
 
 def sizes(rows: int, mean: int, seed: int = 1) -> list[int]:
     """Token counts as long-tailed as those of documents."""
-    uniform = dither(np.arange(rows, dtype=np.uint64), seed)
-    return np.maximum(1, np.floor(-np.log1p(-uniform) * mean)).astype(int).tolist()
+    draws = uniform_draw(np.arange(rows, dtype=np.uint64), seed)
+    return np.maximum(1, np.floor(-np.log1p(-draws) * mean)).astype(int).tolist()
 
 
 def kinds(corpus_of: CorpusOf, documents: list[int], instructions: list[int]) -> list[Part]:
@@ -142,8 +143,22 @@ def test_the_seed_chooses_the_documents_and_the_parts_do_not(corpus_of: CorpusOf
     assert first.sum() == other.sum() == 100
 
 
+def test_rows_without_tokens_take_none(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["x"] * 100, tokens=[10, None] * 50)
+    copies, _ = mix(parts, shares={}, tokens=1000)
+    assert copies[::2].tolist() == [2] * 50
+
+
+def test_of_two_steps_as_near_the_lower_is_taken() -> None:
+    gains = np.zeros(STEPS + 1, np.int64)
+    gains[1:3] = 10
+    assert plan_epochs({"a": gains}, {"a": 1.0}, 15) == ({"a": 1 / STEPS}, [])
+    assert plan_epochs({"a": gains}, {"a": 1.0}, 16) == ({"a": 2 / STEPS}, [])
+    assert plan_epochs({"a": gains}, {"a": 1.0}, 20) == ({"a": 1.0}, [])  # the last step of as many tokens
+
+
 def test_removed_rows_take_no_part(corpus_of: CorpusOf) -> None:
-    (part,) = corpus_of(["x"] * 4, tokens=[10] * 4, toy_removed=["spam", None, None, "spam"])
+    (part,) = corpus_of(["x"] * 4, tokens=[10] * 4, toy_reason=["spam", None, None, "spam"])
     verdicts = pa.Table.from_batches([part] | MixSources(shares={}, tokens=40))
     assert verdicts.column("id").to_pylist() == [1, 2]
     assert verdicts.column("mixture_copies").to_pylist() == [2, 2]
@@ -170,10 +185,10 @@ def test_prepare_only_tells_it_where_to_write(corpus_of: CorpusOf, tmp_path: pat
 def test_gains_are_what_the_copies_add(rows: list[tuple[int, float]], max_epochs: int, step: int, seed: int) -> None:
     tokens = np.array([row[0] for row in rows], np.int64)
     weights = np.array([row[1] for row in rows])
-    dithers = dither(np.arange(len(rows), dtype=np.uint64), seed)
+    draws = uniform_draw(np.arange(len(rows), dtype=np.uint64), seed)
     step = min(step, max_epochs * STEPS)
-    curve = np.cumsum(token_gains(tokens, weights, dithers, max_epochs))
-    assert curve[step] == tokens @ count_copies(step / STEPS * weights, dithers, max_epochs).astype(np.int64)
+    curve = np.cumsum(token_gains(tokens, weights, draws, max_epochs))
+    assert curve[step] == tokens @ count_copies(step / STEPS * weights, draws, max_epochs).astype(np.int64)
 
 
 @settings(deadline=None)
@@ -189,8 +204,8 @@ def test_plans_keep_within_what_there_is(
     gains = {}
     for number, (group, magnitude) in enumerate(magnitudes.items()):
         rows = 10**magnitude if magnitude else 0
-        dithers = dither(np.arange(rows, dtype=np.uint64), number)
-        gains[group] = token_gains(np.full(rows, 10, np.int64), np.ones(rows), dithers, 3)
+        draws = uniform_draw(np.arange(rows, dtype=np.uint64), number)
+        gains[group] = token_gains(np.full(rows, 10, np.int64), np.ones(rows), draws, 3)
     gains = {group: gain for group, gain in gains.items() if group == REST or group in shares}
     epochs, notes = plan_epochs(gains, shares, total)
     assert epochs.keys() == gains.keys()
@@ -205,28 +220,16 @@ def test_plans_keep_within_what_there_is(
             assert abs(amount / sum(taken.values()) - asked[group]) < 0.01 + 10 * len(taken) / sum(taken.values())
 
 
-def test_hashes_are_even() -> None:
-    counts = np.bincount((seeded_hash(np.arange(100_000, dtype=np.uint64), 0) >> np.uint64(60)).astype(int))
-    assert len(counts) == 16
-    assert np.abs(counts / 6250 - 1).max() < 0.05
-    low, high = (
-        dither(np.arange(100_000, dtype=np.uint64), 0).min(),
-        dither(np.arange(100_000, dtype=np.uint64), 0).max(),
-    )
-    assert 0 <= low < 1e-4
-    assert 1 - 1e-4 < high < 1
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"by": ""}, "by must name a column, got ''"),
-        ({"shares": {"a": 1.5}}, r"shares must be from 0 to 1.*1\.5"),
-        ({"shares": {"": 0.5}}, "each of a named group"),
+        ({"by": ""}, "by must have at least 1 character, got ''"),
+        ({"shares": {"a": 1.5}}, "shares.a must be between 0 and 1, got 1.5"),
+        ({"shares": {"": 0.5}}, "each be of a named group"),
         ({"shares": {"a": 0.7, "b": 0.7}}, "not exceed 1 together"),
         ({"max_epochs": 0}, "max_epochs must be at least 1, got 0"),
         ({"tokens": 0}, "tokens must be at least 1, got 0"),
-        ({"seed": -1}, "seed must not be negative, got -1"),
+        ({"seed": -1}, "seed must be at least 0, got -1"),
     ],
 )
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:

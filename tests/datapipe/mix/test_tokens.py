@@ -7,15 +7,15 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from datapipe.mix.tokens import CountTokens
-from tests.tokenizer_training.test_forms import document
+from tests.tokenizer_training.samples import trained
 
 
 def test_counts_are_the_tokenizers(tmp_path: pathlib.Path) -> None:
     texts = ["the cat sat", "<|im_start|>user\nthe cat<|im_end|>\n", "中文分词，１２３", "", None]
     batch = pa.record_batch({"text": pa.array(texts)})
-    for form in ("byte_level", "byte_fallback"):
-        path = tmp_path / f"{form}.json"
-        path.write_text(json.dumps(document(form)))
+    for algorithm in ("byte_level", "byte_fallback"):
+        path = tmp_path / f"{algorithm}.json"
+        path.write_text(json.dumps(trained(algorithm)))
         (counted,) = [batch] | CountTokens(str(path))
         tokenizer = Tokenizer.from_file(str(path))
         assert counted.schema.names == ["text", "tokens"]

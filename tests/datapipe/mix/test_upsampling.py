@@ -8,9 +8,7 @@ from hypothesis import strategies as st
 
 from datapipe.dedup.embeddings import vector_column
 from datapipe.mix.upsampling import WeighClusters, cluster_weights
-from datapipe.store.corpus import Part
-from tests.conftest import CorpusOf
-from tests.datapipe.dedup.test_clusters import unit_vectors
+from tests.helpers import CorpusOf, unit_vectors, verdicts
 
 CLUSTERS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=12)
 
@@ -45,10 +43,21 @@ def test_what_each_option_does() -> None:
     assert np.array_equal(cluster_weights(sizes[:4], scores[:4] * 0, 0.5, 5.0, 1.0), np.ones(4))
 
 
-def verdicts(parts: list[Part], stage: WeighClusters) -> dict[int, tuple[int | None, float]]:
-    """Cluster and weight of each id."""
-    table = pa.Table.from_batches(parts | stage, pa.schema([("id", pa.uint64()), *stage.writes]))
-    return {row["id"]: (row["upsampling_cluster"], row["upsampling_weight"]) for row in table.to_pylist()}
+def test_the_formula_by_hand() -> None:
+    # The middle cluster begins the better half: rank 1/2, a tenth of the typical size.
+    weights = cluster_weights(np.array([100, 10, 100]), np.array([1, 2, 3.0]), 0.5, 5.0, 1.0)
+    assert weights.tolist() == pytest.approx([1, 10**0.5, 2 * 160 / 210])
+    # Typical is the cluster of the median document, not the median cluster.
+    weights = cluster_weights(np.array([20, 20, 100]), np.array([1, 2, 3.0]), 0.5, 5.0, 1.0)
+    assert weights.tolist() == pytest.approx([1, 1, 2 * 90 / 140])
+
+
+def test_clusters_without_any_score_take_the_mean(corpus_of: CorpusOf) -> None:
+    group = np.repeat([0, 1, 2], [100, 100, 10])
+    scores = [[0.2, 0.9, None][number] for number in group]
+    parts = corpus_of([""] * 210, embeddings_vector=vector_column(unit_vectors(3, 16)[group]), score=scores)
+    found = verdicts(parts, WeighClusters(clusters=3, quality="score", max_growth=2.0))
+    assert [found[row].weight for row in (0, 100, 200)] == pytest.approx([1, 2 * 160 / 210, 10**0.5])
 
 
 def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
@@ -57,14 +66,21 @@ def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
     scores = [[0.2, 0.5, 0.9][number] for number in group]
     parts = corpus_of([""] * 160, rows_per_part=64, embeddings_vector=vector_column(vectors), score=scores)
     stage = WeighClusters(clusters=3, quality="score", max_growth=0.5)
-    assert stage.may_read == ("score",)
+    assert stage.optional() == ("score",)
     found = verdicts(parts, stage)
     assert verdicts(parts[::-1], stage) == found
-    weights = [{found[row][1] for row in np.concatenate([part.ids for part in parts])[group == n]} for n in range(3)]
+    ids = np.concatenate([part.ids for part in parts])
+    weights = [{found[row].weight for row in ids[group == number]} for number in range(3)]
     assert all(len(some) == 1 for some in weights)
     large, middle, small = (some.pop() for some in weights)
     assert large == 1 <= middle < small <= 5
     assert len({cluster for cluster, _ in found.values()}) == 3
+
+
+def test_the_seed_chooses_the_clusters(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([""] * 200, embeddings_vector=vector_column(unit_vectors(200, 8)))
+    found = [verdicts(parts, WeighClusters(clusters=3, seed=seed)) for seed in (0, 0, 1)]
+    assert found[0] == found[1] != found[2]
 
 
 def test_documents_without_vector_or_score(corpus_of: CorpusOf) -> None:

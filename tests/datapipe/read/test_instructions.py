@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from datapipe.read.documents import write_parts
 from datapipe.read.instructions import MARKUP, Message, ReadInstructions, parse_instruction, render_chatml
+from datapipe.read.parts import write_parts
+from tests.helpers import write_lines
 
 EXCHANGE = [Message("user", "Add 1 and 2."), Message("assistant", "3")]
 
@@ -125,9 +126,8 @@ RECORDS = [
 def folder(tmp_path: pathlib.Path) -> pathlib.Path:
     folder = tmp_path / "in"
     folder.mkdir()
-    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in RECORDS]
-    (folder / "one.jsonl").write_text("".join(lines[:3]))
-    (folder / "two.jsonl").write_text("".join(lines[3:]))
+    write_lines(folder / "one.jsonl", RECORDS[:3])
+    write_lines(folder / "two.jsonl", RECORDS[3:])
     return folder
 
 
@@ -136,7 +136,7 @@ def read(stage: ReadInstructions, tmp_path: pathlib.Path) -> tuple[list[dict[str
     (tmp_path / "rejects").mkdir(exist_ok=True)
     rows: dict[str, list[dict[str, Any]]] = {"instruction": [], "reject": []}
     for task in stage.plan(["not an instruction"]):
-        for written in write_parts(task, stage, str(tmp_path)).files:
+        for written in write_parts(task, stage.read_options(), str(tmp_path), "instruction", stage.compose()).files:
             rows[written.kind] += pq.read_table(written.path).to_pylist()
     return rows["instruction"], rows["reject"]
 
@@ -166,9 +166,9 @@ def test_options_change_what_is_read(folder: pathlib.Path, tmp_path: pathlib.Pat
 
 
 def test_without_instructions_it_says_so(folder: pathlib.Path) -> None:
-    assert ReadInstructions().missing() == "no instruction data given"
-    assert ReadInstructions(paths=[f"{folder}/none"]).missing() == f"no instruction data at {folder}/none"
-    assert ReadInstructions(paths=[f"{folder}/none", str(folder)]).missing() is None
+    assert ReadInstructions().skip_reason() == "no instruction data given"
+    assert ReadInstructions(paths=[f"{folder}/none"]).skip_reason() == f"no instruction data at {folder}/none"
+    assert ReadInstructions(paths=[f"{folder}/none", str(folder)]).skip_reason() is None
 
 
 def test_a_system_message_with_markup_is_refused() -> None:

@@ -1,8 +1,6 @@
 """The corpus store: rows line up over column files, nothing is lost, nothing is left half written."""
 
-import dataclasses
 import pathlib
-from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -11,37 +9,21 @@ import pytest
 
 from datapipe.store import files
 from datapipe.store.corpus import (
-    append_columns,
     first_reasons,
     part_path,
-    process_part,
     write_columns,
     write_verdicts,
 )
-from tests.conftest import CorpusOf
+from tests.helpers import CorpusOf
 
-
-@dataclasses.dataclass
-class Length:
-    """A stage for these tests: the length of the text."""
-
-    name: ClassVar[str] = "length"
-    reads: ClassVar[tuple[str, ...]] = ("text",)
-    writes: ClassVar[pa.Schema] = pa.schema([("length", pa.int64())])
-    skips_removed: bool = False
-
-    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return pa.record_batch({"length": [len(text) for text in batch.column("text").to_pylist()]})
-
-
-REMOVED = pa.schema([("toy_removed", pa.string())])
+REMOVED = pa.schema([("toy_reason", pa.string())])
 
 
 def remove(part, tmp_path: pathlib.Path, reasons: list[str | None], name: str = "toy"):  # type: ignore[no-untyped-def]
-    schema = pa.schema([(f"{name}_removed", pa.string())])
+    schema = pa.schema([(f"{name}_reason", pa.string())])
     path = str(tmp_path / f"{name}-{part.number}.parquet")
     write_columns(part, path, schema, iter([pa.record_batch([pa.array(reasons, pa.string())], schema=schema)]))
-    return part.with_stage(schema, path)
+    return part.with_stage(schema.names, path)
 
 
 def test_read_joins_columns_of_files_with_other_row_groups(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
@@ -49,7 +31,7 @@ def test_read_joins_columns_of_files_with_other_row_groups(corpus_of: CorpusOf, 
     path = str(tmp_path / "numbers.parquet")
     with files.whole_file(path) as sink:
         pq.write_table(pa.table({"number": list(range(10))}), sink, row_group_size=3)
-    part = part.with_stage(pa.schema([("number", pa.int64())]), path)
+    part = part.with_stage(["number"], path)
     text_first = pa.Table.from_batches(part.read(["text", "number"]))
     number_first = list(part.read(["number", "text"]))
     assert text_first.column("text").to_pylist() == [f"document {i}" for i in range(10)]
@@ -70,6 +52,13 @@ def test_removed_rows_are_not_read_unless_asked(corpus_of: CorpusOf, tmp_path: p
     assert pa.Table.from_batches(part.read(["text"], kept_only=False)).column("text").to_pylist() == ["a", "b", "c"]
 
 
+def test_a_decision_written_again_is_one_decision(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of(["a"], toy_reason=["spam"])
+    again = part.with_stage(["toy_reason", "length"], "elsewhere")
+    assert again.decisions == ("toy_reason",)
+    assert again.columns["toy_reason"] == again.columns["length"] == "elsewhere"
+
+
 def test_first_reasons_names_the_first_stage(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["a", "b", "c"])
     part = remove(part, tmp_path, [None, "one", None], "first")
@@ -86,42 +75,23 @@ def test_unknown_column_is_named(corpus_of: CorpusOf) -> None:
     assert next(part.read(["text"], optional=["embedding", "text"])).schema.names == ["id", "text"]
 
 
-def test_process_part_sees_only_kept_rows_where_the_stage_says_so(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    (part,) = corpus_of(["a", "bb", "ccc"])
-    part = remove(part, tmp_path, [None, "too_short", None])
-    path = part_path(str(tmp_path), 0)
-    process_part(part, Length(skips_removed=True), path)
-    assert pq.read_table(path).column("length").to_pylist() == [1, None, 3]
-    process_part(part, Length(), path)
-    assert pq.read_table(path).column("length").to_pylist() == [1, 2, 3]
-
-
-def test_a_stage_that_loses_a_row_fails(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    class Loses(Length):
-        def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-            return super().process(batch).slice(1)
-
-    (part,) = corpus_of(["a", "bb"])
-    with pytest.raises(ValueError, match="2 rows in, 1 rows"):
-        process_part(part, Loses(), part_path(str(tmp_path), 0))
-    assert not list(tmp_path.glob("part-*"))
+def test_a_column_that_an_option_names_is_null_where_a_part_has_none(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of(["a", "b"], stars=[1, 2])
+    assert next(part.read(["text"], named=["stars"])).column("stars").to_pylist() == [1, 2]
+    assert next(part.read(["text"], named=["moons"])).column("moons").to_pylist() == [None, None]
+    assert next(part.read([], named=["moons"])).to_pydict() == {"id": [0, 1], "moons": [None, None]}
 
 
 def test_verdicts_touch_only_their_rows(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     _, part = corpus_of(["a", "b", "c", "d"], rows_per_part=2)
     path = part_path(str(tmp_path), 1)
-    verdict = pa.record_batch({"id": pa.array([(1 << 32) + 1], pa.uint64()), "toy_removed": ["same"]})
+    verdict = pa.record_batch({"id": pa.array([(1 << 32) + 1], pa.uint64()), "toy_reason": ["same"]})
     write_verdicts(part, path, REMOVED, [verdict])
-    assert pq.read_table(path).column("toy_removed").to_pylist() == [None, "same"]
+    assert pq.read_table(path).column("toy_reason").to_pylist() == [None, "same"]
     write_verdicts(part, path, REMOVED, [])
-    assert pq.read_table(path).column("toy_removed").to_pylist() == [None, None]
+    assert pq.read_table(path).column("toy_reason").to_pylist() == [None, None]
     with pytest.raises(ValueError, match="two verdicts"):
         write_verdicts(part, path, REMOVED, [verdict, verdict])
-
-
-def test_append_columns_replaces_and_adds() -> None:
-    batch = pa.record_batch({"text": ["abc"], "length": [0]})
-    assert append_columns(batch, Length()).to_pydict() == {"text": ["abc"], "length": [3]}
 
 
 def test_a_file_that_fails_leaves_nothing(tmp_path: pathlib.Path) -> None:

@@ -1,6 +1,7 @@
 """Files are whole or absent, locally and through Beam's file systems."""
 
 import hashlib
+import os
 import pathlib
 import re
 
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datapipe.extras import MissingExtraError
 from datapipe.store import files
 
 
@@ -47,7 +49,15 @@ def test_removing_what_is_not_there_is_no_error(tmp_path: pathlib.Path) -> None:
 def test_remote_paths_are_told_from_local_ones() -> None:
     assert files.is_local("/a/b")
     assert files.is_local("a/b")
-    assert not files.is_local("gs://bucket/a")
+    assert not files.is_local("hdfs://server/a")
+
+
+def test_a_remote_path_names_the_extra_that_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(files.REMOTE, "gs", ("no_such_package", "gcp"))
+    message = "gs://bucket/a needs the package no_such_package: pip install 'datapipe-llm[gcp]'"
+    for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.fingerprint):
+        with pytest.raises(MissingExtraError, match=re.escape(message)):
+            function("gs://bucket/a")
 
 
 def test_a_file_is_the_one_meant_or_an_error(tmp_path: pathlib.Path) -> None:
@@ -89,4 +99,17 @@ def test_a_fingerprint_sees_files_by_glob_and_by_bare_name(
         assert len(before) == 1
         (tmp_path / "model.bin").write_text("another" * len(name))
         assert files.fingerprint(name) != before
+    before = files.fingerprint("model.bin")
+    os.utime("model.bin", (1, 1))
+    assert files.fingerprint("model.bin") != before
     assert files.fingerprint("absent") == []
+
+
+def test_a_name_is_no_pattern_for_others(tmp_path: pathlib.Path) -> None:
+    for name in ("a[1]", "a(1]"):
+        files.make_folder(str(tmp_path / name))
+        files.write_json(str(tmp_path / name / "b[2].json"), 1)
+        files.write_json(str(tmp_path / name / "b(2].json"), 1)
+    folder = str(tmp_path / "a[1]")
+    assert files.list_folder(folder) == [f"{folder}/b(2].json", f"{folder}/b[2].json"]
+    assert [entry[0] for entry in files.fingerprint(f"{folder}/b[2].json")] == [f"{folder}/b[2].json"]

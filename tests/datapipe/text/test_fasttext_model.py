@@ -1,6 +1,5 @@
 """The library is the oracle: the same labels, in the same order, with the same probabilities."""
 
-import pathlib
 import random
 from typing import Any
 
@@ -12,79 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.filters.language import model_path
-from datapipe.filters.quality import train_fasttext
+from datapipe.read.models import load_classifier
 from datapipe.text.characters import text_buffers
-from datapipe.text.fasttext_model import FastTextModel, load_model, read_model
+from datapipe.text.fasttext_model import FastTextModel
+from tests.datapipe.text.fasttext_models import MODELS, TEXTS, WORDS, predictions, train_model
 
-WORDS = {
-    language: listed.split()
-    for language, listed in {
-        "en": "the report of committee was published last week and members may read it in library",
-        "fr": "le comité a publié son rapport la semaine dernière et public peut lire à bibliothèque",
-        "zh": "委员会 上周 发表 了 报告 公众 可以 在 图书馆 阅读 这 份 也 下载",
-        "x_y": "0 1 ! ? <b> </b> </s </s>x __label__ 𠀀 🙂 ï",
-    }.items()
-}
-TEXTS = [
-    "",
-    " \n\t",
-    "\0",
-    "</s>",
-    "__label__en",
-    "__label__none",
-    "__label__en report",
-    "report",
-    "the report</s>was published",
-    "the report\nwas published\n",
-    "le\u3000rapport",
-    "委员会上周发表了报告",
-    "unknown wörds ünd 未知",
-    "a" * 3000,
-    "the report of the committee " * 500,
-    "é",
-    "<report> </report>",
-    "\r\v\f",
-]
-# Layers, lengths of n-grams of words and of characters, and what is done to the matrices.
-MODELS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
-    "softmax": ({"loss": "softmax"}, None),
-    "tree": ({"loss": "hs", "minn": 2, "maxn": 4, "dim": 16}, None),
-    "sampling": ({"loss": "ns", "wordNgrams": 3}, None),
-    "one_vs_all": ({"loss": "ova", "wordNgrams": 2, "minn": 1, "maxn": 3}, None),
-    "one_label": ({"loss": "softmax", "labels": 1}, None),
-    "tree_of_one": ({"loss": "hs", "labels": 1}, None),
-    "quantised": ({"loss": "softmax", "wordNgrams": 2}, {}),
-    "pruned": ({"loss": "hs", "minn": 2, "maxn": 3, "wordNgrams": 2}, {"cutoff": 300, "qnorm": True}),
-    "all_quantised": ({"loss": "softmax", "minn": 1, "maxn": 2, "labels": 300}, {"qout": True, "dsub": 3}),
-}
-
-
-def lines(labels: int) -> list[str]:
-    chosen = random.Random(1)
-    names = [*WORDS, *(f"l{i}" for i in range(labels - len(WORDS)))][:labels]
-    return [
-        f"__label__{name} " + " ".join(chosen.choices(WORDS.get(name, [name, "the", "la", "的", f"w{name}"]), k=8))
-        for i, name in enumerate(names)
-        for _ in range(max(2, 40 - i))
-    ]
+pytestmark = pytest.mark.xdist_group("fasttext_model")  # of several processes each would make the fixtures anew
 
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[FastTextModel, Any]:
     """Ours, and the library's."""
-    options, quantised = MODELS[request.param]
-    folder = tmp_path_factory.mktemp(request.param)
-    labels = options.get("labels", len(WORDS))
-    (folder / "train.txt").write_text("\n".join(lines(labels)) + "\n", encoding="utf-8")
-    settings_ = {"dim": 10, "epoch": 10, "lr": 0.5, "bucket": 5000} | {
-        k: v for k, v in options.items() if k != "labels"
-    }
-    trained = train_fasttext(str(folder / "train.txt"), **settings_)
-    path = str(folder / "model.bin")
-    if quantised is not None:
-        trained.quantize(**quantised)
-    trained.save_model(path)
-    return load_model(path), fasttext.FastText._FastText(path).f
+    path = train_model(request.param, tmp_path_factory.mktemp(request.param))
+    return load_classifier(path), fasttext.FastText._FastText(path).f
 
 
 def library(model: Any, text: str, k: int) -> list[tuple[str, float]]:
@@ -94,16 +33,6 @@ def library(model: Any, text: str, k: int) -> list[tuple[str, float]]:
         return []
     found = model.predict(line + "\n", k, 0.0, "strict")
     return [(label.removeprefix("__label__"), min(1.0, probability)) for probability, label in found]
-
-
-def predictions(model: FastTextModel, texts: list[str], k: int) -> list[list[tuple[str, float]]]:
-    data, bounds = text_buffers(pa.array(texts, pa.string()))
-    labels, probabilities = model.predict(data, bounds[:-1], bounds[1:], k)
-    assert labels.shape == probabilities.shape == (len(texts), min(k, len(model.labels)))
-    return [
-        [(model.labels[label], probability) for label, probability in zip(*row, strict=True) if label >= 0]
-        for row in zip(labels.tolist(), probabilities.tolist(), strict=True)
-    ]
 
 
 def assert_same(found: list[tuple[str, float]], wanted: list[tuple[str, float]], text: str) -> None:
@@ -148,59 +77,13 @@ def test_lid_176() -> None:
     chosen = random.Random(3)
     every = [word for words in WORDS.values() for word in words] + ["Ωραία", "добрый", "день", "こんにちは", "안녕"]
     texts = TEXTS + [" ".join(chosen.choices(every, k=chosen.randint(1, 40))) for _ in range(500)]
-    for text, found in zip(texts, predictions(load_model(path), texts, 5), strict=True):
+    for text, found in zip(texts, predictions(load_classifier(path), texts, 5), strict=True):
         assert_same(found, library(theirs, text, 5), text)
 
 
 def test_sliced_texts() -> None:
     texts = pa.array(["no", "le rapport", "the report", None, "no"])
-    model = load_model(model_path(""))
+    model = load_classifier(model_path(""))
     data, bounds = text_buffers(texts.slice(1, 3))
     labels, _ = model.predict(data, bounds[:-1], bounds[1:], 1)
     assert [model.labels[label] if label >= 0 else None for label in labels[:, 0]] == ["fr", "en", None]
-
-
-@pytest.fixture(scope="module")
-def content() -> bytes:
-    return pathlib.Path(model_path("")).read_bytes()
-
-
-def read(content: bytes) -> FastTextModel:
-    return read_model("some.bin", np.frombuffer(content, np.uint8))
-
-
-@pytest.mark.parametrize("size", [0, 1, 7, 8, 55, 60, 91, 100, 100_000, 300_000, 900_000, -1])
-def test_a_file_cut_short(content: bytes, size: int) -> None:
-    with pytest.raises(ValueError, match=r"some\.bin is no fastText classifier: it ends too early"):
-        read(content[:size])
-
-
-def test_another_file() -> None:
-    with pytest.raises(ValueError, match=r"some\.bin is no fastText classifier: it begins with "):
-        read(b"PK\3\4" + bytes(1000))
-
-
-def test_word_vectors(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "words.txt").write_text("alpha beta gamma\n" * 20)
-    model = fasttext.train_unsupervised(str(tmp_path / "words.txt"), dim=4, minCount=1, bucket=100, thread=1, epoch=1)
-    model.save_model(str(tmp_path / "vectors.bin"))
-    with pytest.raises(ValueError, match=r"vectors\.bin is no fastText classifier: it holds word vectors"):
-        load_model(str(tmp_path / "vectors.bin"))
-
-
-def test_damaged_files_are_read_or_refused(content: bytes) -> None:
-    chosen = random.Random(4)
-    refused = []
-    for _ in range(300):
-        damaged = bytearray(content)
-        # The header, the dictionary's, or anywhere.
-        place = chosen.randrange(chosen.choice([92, 300, len(content)]))
-        if 40 <= place < 44:
-            continue  # the number of buckets: only memory bounds it
-        damaged[place] = chosen.randrange(256)
-        try:
-            predictions(read(bytes(damaged)), TEXTS, 3)
-        except ValueError as error:
-            refused.append(str(error))
-    assert len(refused) > 20
-    assert {message.partition(":")[0] for message in refused} == {"some.bin is no fastText classifier"}

@@ -2,23 +2,20 @@
 
 import importlib.metadata
 import itertools
-import json
 import pathlib
 import random
-from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import rjieba
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
 from datapipe.text.segmentation import _MODEL_FIRST, _PART, load_model, word_ends
+from tests.helpers import SAMPLE, read_lines
 
-SAMPLE = pathlib.Path(__file__).parents[3] / "sample_data/documents/chinese.jsonl.zst"
 TEXTS = [
     "",
     "我们中出了一个叛徒",
@@ -118,7 +115,7 @@ def test_any_text(text: str) -> None:
 def test_random_characters() -> None:
     """Neighbours at random are in no dictionary: the hidden Markov model's, whatever it knows of them."""
     chosen = random.Random(1)
-    known = np.flatnonzero((load_model().emission > -100).any(axis=1)) + _MODEL_FIRST
+    known = np.flatnonzero((load_model().markov.emission > -100).any(axis=1)) + _MODEL_FIRST
     for points in (known, known[:500], np.arange(0x4E00, 0xA000), np.arange(0x3400, 0x4E00)):
         texts = ["".join(map(chr, chosen.choices(points.tolist(), k=chosen.randint(1, 80)))) for _ in range(1000)]
         for text, found in zip(texts, segment(pa.array(texts)), strict=True):
@@ -127,11 +124,11 @@ def test_random_characters() -> None:
 
 def test_near_ties() -> None:
     """Pairs of characters that are two words or one by less than the last digit of the model's probabilities."""
-    model = load_model()
-    known = np.flatnonzero((model.emission > -100).all(axis=1))
-    begin, end, _, single = model.emission[known].T
-    as_one = begin + model.start[0] + model.transition[0, 1]
-    as_two = single + model.start[3] + model.transition[3, 3]
+    markov = load_model().markov
+    known = np.flatnonzero((markov.emission > -100).all(axis=1))
+    begin, end, _, single = markov.emission[known].T
+    as_one = begin + markov.start[0] + markov.transition[0, 1]
+    as_two = single + markov.start[3] + markov.transition[3, 3]
     order = np.argsort(single - end)
     low, high = (np.searchsorted((single - end)[order], as_one - as_two + shift) for shift in (-3e-6, 3e-6))
     pairs = [
@@ -143,14 +140,9 @@ def test_near_ties() -> None:
     assert segment(pa.array(pairs)) == list(map(library, pairs))
 
 
-def sample_texts() -> Iterator[str]:
-    with zstandard.open(SAMPLE, "rt", encoding="utf-8") as lines:
-        for line in lines:
-            yield json.loads(line)["text"]
-
-
 def test_sample_documents() -> None:
-    texts = list(sample_texts())[:400]
+    path = SAMPLE / "documents" / "chinese.jsonl.zst"
+    texts = [record["text"] for record in itertools.islice(read_lines(path), 400)]
     assert len(texts) > 200
     for text, found in zip(texts, segment(pa.array(texts)), strict=True):
         assert found == library(text)

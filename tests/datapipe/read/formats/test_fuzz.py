@@ -23,8 +23,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from datapipe.read.documents import Document, ReadDocuments, Slice, Task, read_task, write_parts
 from datapipe.read.formats import RAW_BYTES, Reject, encodings, source
+from datapipe.read.inputs import Slice, Task
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import write_parts
+from datapipe.read.records import Document, read_task
+from datapipe.text.normalization import Normalization
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
 MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
@@ -117,18 +121,18 @@ def mutate(data: bytes, chance: random.Random) -> tuple[bytes, bool]:
     return bytes(mutated), cut
 
 
-def make(format_: str, number: int) -> tuple[bytes, bytes | None, bool, ReadDocuments]:
+def make(format_: str, number: int) -> tuple[bytes, bytes | None, bool, ReadOptions]:
     """A mutated file, what it holds decompressed (None where its compression is damaged), whether whole records could
     have gone, and how to read it."""
     chance = random.Random(f"{format_} {number}")
-    options = ReadDocuments(
+    options = ReadOptions(
         format=format_.removesuffix("_lines"),
         text_unit="line" if format_ == "text_lines" else "file",
         max_document_bytes=chance.choice((300, 2000, 100_000)),
-        encodings=chance.choice(([], ["gb18030"])),
+        encodings=chance.choice(((), ("gb18030",))),
         repair_encoding=chance.random() < 0.3,
         main_content=chance.random() < 0.7,
-        normalization=chance.choice(NORMALIZATIONS),
+        normalization=Normalization(**chance.choice(NORMALIZATIONS)),  # type: ignore[arg-type]
     )
     compress = chance.choice(COMPRESS)
     if compress is bytes or chance.random() < 0.5:
@@ -145,7 +149,7 @@ def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path)
     for number in range(-(-FILES // len(WHOLE))):
         data, plain, cut, options = make(format_, number)
 
-        def read(held: bytes, *bounds: int, options: ReadDocuments = options) -> list[Document | Reject]:
+        def read(held: bytes, *bounds: int, options: ReadOptions = options) -> list[Document | Reject]:
             path.write_bytes(held)
             whole = Slice(str(path), "file", options.format, "source", len(held), 0.0)
             ranges = zip((0, *bounds), (*bounds, None), strict=True)

@@ -11,23 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datapipe.read import formats
-from datapipe.read.formats import Reject, Row, Source
-
-Read = Callable[..., list[Any]]  # bytes or a table, format and the fields of Source to rows and rejects
+from datapipe.read.formats import Reject, Row
+from tests.helpers import Read
 
 
 @pytest.fixture
-def read(tmp_path: pathlib.Path) -> Read:
-    def make(data: bytes | pa.Table, format_: str = "parquet", **options: Any) -> list[Row | Reject]:
-        path = tmp_path / "file.parquet"
-        if isinstance(data, pa.Table):
-            pq.write_table(data, path, row_group_size=10)
-        else:
-            path.write_bytes(data)
-        return list(formats.read(Source(str(path), "file", **options), format_))
-
-    return make
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("parquet")
 
 
 def test_rows_with_their_columns(read: Read) -> None:
@@ -42,13 +32,21 @@ def test_rows_with_their_columns(read: Read) -> None:
 @pytest.mark.parametrize("pieces", [1, 2, 3, 7, 50])
 def test_ranges_read_each_row_once(read: Read, tmp_path: pathlib.Path, pieces: int) -> None:
     rows = read(pa.table({"text": [f"document {n}" for n in range(95)]}))
-    size = (tmp_path / "file.parquet").stat().st_size
-    data = (tmp_path / "file.parquet").read_bytes()
+    size = (tmp_path / "file").stat().st_size
+    data = (tmp_path / "file").read_bytes()
     bounds = [*(size * piece // pieces for piece in range(pieces)), None]
     ranges = [read(data, start=start, stop=stop) for start, stop in itertools.pairwise(bounds)]
     assert [row for rows_of_range in ranges for row in rows_of_range] == rows
     assert len(rows) == 95
     assert pieces == 1 or sum(map(bool, ranges)) > 1
+
+
+def test_a_row_group_belongs_where_its_middle_lies(read: Read, tmp_path: pathlib.Path) -> None:
+    rows = read(pa.table({"text": [f"document {n}" for n in range(20)]}))
+    data = (tmp_path / "file").read_bytes()
+    border = len(data) * 6 // 10  # in the second of two groups, before its middle
+    assert read(data, stop=border) == rows[:10]
+    assert read(data, start=border) == rows[10:]
 
 
 def test_invalid_utf8_concerns_its_row_only(read: Read) -> None:
@@ -65,8 +63,8 @@ def test_a_broken_file_is_one_reject_whatever_the_ranges(read: Read) -> None:
 
 def test_a_broken_row_group_leaves_the_others(read: Read, tmp_path: pathlib.Path) -> None:
     read(pa.table({"text": [f"document {n}" * 100 for n in range(30)]}))
-    data = bytearray((tmp_path / "file.parquet").read_bytes())
-    group = pq.ParquetFile(tmp_path / "file.parquet").metadata.row_group(1).column(0)
+    data = bytearray((tmp_path / "file").read_bytes())
+    group = pq.ParquetFile(tmp_path / "file").metadata.row_group(1).column(0)
     start = group.dictionary_page_offset or group.data_page_offset
     data[start : start + group.total_compressed_size] = b"\xff" * group.total_compressed_size
     rows = read(bytes(data))
@@ -89,7 +87,7 @@ def test_a_parquet_file_that_expands_too_much_is_not_unpacked(read: Read, monkey
 
 def test_a_compressed_table_is_unpacked(read: Read, tmp_path: pathlib.Path) -> None:
     rows = read(pa.table({"text": ["a", "b"]}))
-    data = (tmp_path / "file.parquet").read_bytes()
+    data = (tmp_path / "file").read_bytes()
     assert read(gzip.compress(data)) == rows
     assert [row.reason for row in read(gzip.compress(data)[:-20])] == ["truncated_file"]
 

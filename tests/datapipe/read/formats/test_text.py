@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import json
-import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,18 +12,12 @@ from hypothesis import strategies as st
 
 from datapipe.read import formats
 from datapipe.read.formats import Reject, Row, Source
-
-Read = Callable[..., list[Any]]  # bytes and the fields of Source to rows and rejects
+from tests.helpers import Read
 
 
 @pytest.fixture
-def read(tmp_path: pathlib.Path) -> Read:
-    def make(data: bytes, format_: str = "jsonl", **options: Any) -> list[Row | Reject]:
-        path = tmp_path / "file"
-        path.write_bytes(data)
-        return list(formats.read(Source(str(path), "file", **options), format_))
-
-    return make
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("jsonl")
 
 
 def test_positions_are_byte_offsets_of_lines(read: Read) -> None:
@@ -68,6 +61,16 @@ def test_a_bad_line_is_one_reject_and_the_next_is_read(read: Read, line: Any, re
 )
 def test_takes_what_writers_really_produce(read: Read, line: Any, text: str) -> None:
     assert read(line)[0].columns["text"] == text
+
+
+def test_records_may_be_as_deep_and_lines_as_long_as_is_said(read: Read) -> None:
+    for depth, reason in ((100, None), (101, "nested_too_deep")):
+        (row,) = read(b'{"a": [[], [], []], "b": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+        assert (row.reason if isinstance(row, Reject) else None) == reason
+    rows = read(b"12345678\n123456789\n", "text", text_unit="line", max_document_bytes=8)
+    assert [row.reason if isinstance(row, Reject) else row.columns["text"] for row in rows] == ["12345678", "too_large"]
+    (row,) = read(b"[12345678]", "json", max_document_bytes=8)
+    assert row.reason == "not_an_object"
 
 
 def test_no_integer_is_rounded(read: Read) -> None:

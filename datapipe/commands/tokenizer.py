@@ -1,0 +1,275 @@
+"""`datapipe tokenizer train | extend | prune | compare | export`, as functions from files to files.
+
+They read text wherever `datapipe run` does: from files, folders and globs, or the output folder of a run, whose kept
+documents they take. One process reads them; to count a corpus with many workers, put the stage `tokenizer` into a
+recipe. Defaults are those of the command line.
+"""
+
+import pathlib
+from collections.abc import Iterator, Sequence
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from datapipe.commands.inspection import open_run
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.parts import is_rejects, read_groups
+from datapipe.store import files
+from datapipe.store.record import RUN_FILE
+from tokenizer_training import compare as comparison
+from tokenizer_training import export as exports
+from tokenizer_training import extend as extension
+from tokenizer_training import prune as pruning
+from tokenizer_training import train as training
+from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
+from tokenizer_training.count import EXACT_WORDS, count_pretokens, sample_rare
+from tokenizer_training.encode import encoder_of
+from tokenizer_training.formats import read_tokenizer
+from tokenizer_training.learn import Allowed
+from tokenizer_training.options import TrainingOptions
+
+RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
+
+
+def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
+    """The texts of documents, or of a run's kept documents, with another column if asked for.
+
+    Raises:
+        ValueError: if there is no document, or some have no such column.
+    """
+    empty = True
+    for source, batch in _batches(inputs, [column] if column else []):
+        empty = False
+        if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
+            raise ValueError(f"documents of {source} have no column {column!r}")
+        yield batch.select(["text", column] if column else ["text"])
+    if empty:
+        raise ValueError(f"no documents in {' '.join(inputs)}")
+
+
+def _batches(inputs: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Batches of documents with their text, and these columns if they have them, each after where it comes from."""
+    if len(inputs) == 1 and files.exists(files.join(inputs[0], RUN_FILE)):
+        corpus, _ = open_run(inputs[0])
+        yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=columns))
+        return
+    options = ReadOptions()
+    for task in plan(inputs, options):
+        yield from ((task.slices[0].path, batch) for batch in read_groups(task, options) if not is_rejects(batch))
+
+
+def train(inputs: Sequence[str], output: str, options: TrainingOptions) -> TokenizerJson:
+    """Train a tokenizer and write `tokenizer.json`."""
+    algorithm = ALGORITHMS[options.algorithm]
+    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), algorithm)
+    if options.sample_threshold > 1 and len(counts) > EXACT_WORDS:
+        counts = sample_rare(counts, options.sample_threshold)
+    with _Bar("merges") as bar:
+        tokenizer = training.train(counts, options, bar)
+    _write(tokenizer, output)
+    return tokenizer
+
+
+def extend(
+    base: str,
+    output: str,
+    size: int,
+    *,
+    inputs: Sequence[str],
+    words: str | None,
+    rule: str,
+    single_digits: bool,
+    pattern: str | None,
+    min_frequency: int,
+) -> TokenizerJson:
+    """Add tokens to a base, learnt from texts or from a word list, and write `tokenizer.json`.
+
+    Args:
+        base: see `read_tokenizer`.
+        output: the folder to write to.
+        size: how many tokens to add at most.
+        inputs: texts to learn Chinese from.
+        words: a file of words and frequencies to learn from instead, of any script.
+        rule: "han", or "punctuated" to let one punctuation mark stand before the Han characters.
+        single_digits: first make digits stand alone, as Qwen did to cl100k.
+        pattern: for a base of tiktoken ranks without a known name.
+        min_frequency: a pair that occurs less often is not merged.
+
+    Raises:
+        ValueError: if not exactly one of inputs and words is given, or the base does not fit.
+    """
+    if bool(inputs) == bool(words):
+        raise ValueError("give either texts or a word list to learn from")
+    tokenizer = read_tokenizer(base, pattern)
+    if single_digits:
+        tokenizer = extension.with_single_digits(tokenizer)
+    with _Bar("merges") as bar:
+        if words:
+            with files.open_input(words) as source:
+                runs = extension.word_runs(tokenizer, extension.read_words(source.read().decode()))
+            extended = extension.extend(
+                tokenizer, runs, size, allowed=extension.is_whole, min_frequency=min_frequency, progress=bar
+            )
+        else:
+            texts = (batch.column("text") for batch in read_texts(inputs))
+            extended = extension.learn_from(
+                tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
+            )
+    _write(extended, output)
+    return extended
+
+
+def prune(
+    base: str,
+    output: str,
+    *,
+    ranges: Sequence[str],
+    inputs: Sequence[str],
+    weights: str | None,
+    pattern: str | None,
+) -> TokenizerJson:
+    """Drop entries, write `tokenizer.json` and `ids.parquet`, and cut a model's embeddings.
+
+    Args:
+        base: see `read_tokenizer`.
+        output: the folder to write to.
+        ranges: ids to drop, as "first-last", both included.
+        inputs: texts; entries that none of them uses are dropped.
+        weights: a safetensors file to cut into `output`.
+        pattern: for a base of tiktoken ranks without a known name.
+
+    Raises:
+        ValueError: if there is nothing to go by, or a range is none.
+    """
+    tokenizer = read_tokenizer(base, pattern)
+    drop = [number for text in ranges for number in parse_range(text)]
+    if inputs:
+        texts = (batch.column("text") for batch in read_texts(inputs))
+        drop += pruning.unused_ids(tokenizer, encoder_of(tokenizer), texts)
+    elif not drop:
+        raise ValueError("give ranges of ids to drop, or texts whose entries to keep")
+    pruned, old = pruning.prune(tokenizer, drop)
+    _write(pruned, output)
+    pruning.write_id_map(files.join(output, "ids.parquet"), old)
+    if weights:
+        pruning.slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
+    return pruned
+
+
+def parse_range(text: str) -> range:
+    """The ids of "first-last", both included, or of one id.
+
+    Raises:
+        ValueError: if the text is neither.
+
+    >>> parse_range("3-5"), parse_range("7")
+    (range(3, 6), range(7, 8))
+    """
+    first, _, last = text.partition("-")
+    if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):
+        raise ValueError(f"a range of ids is written first-last, got {text!r}")
+    return range(int(first), int(last or first) + 1)
+
+
+def compare(
+    tokenizers: Sequence[str],
+    inputs: Sequence[str],
+    output: str,
+    *,
+    reference: str | None,
+    column: str,
+) -> pa.Table:
+    """Compare tokenizers by the language of the texts, and write `comparison.md`, `.parquet` and a plot.
+
+    Args:
+        tokenizers: see `read_tokenizer`.
+        inputs: documents with a column that says their language.
+        output: the folder to write to.
+        reference: the path whose tokens are 1; by default the first.
+        column: the name of the column.
+
+    Raises:
+        ValueError: if two tokenizers have the same name.
+    """
+    named = {_name(path): read_tokenizer(path) for path in tokenizers}
+    if len(named) < len(tokenizers):
+        raise ValueError(f"tokenizers must have different names, got {', '.join(map(_name, tokenizers))}")
+    texts: dict[str, list[pa.Array]] = {}
+    for batch in read_texts(inputs, column):
+        languages = batch.column(column).fill_null("und")
+        for language in languages.unique().to_pylist():
+            texts.setdefault(language, []).append(batch.filter(pa.compute.equal(languages, language)).column("text"))
+    arrays = {language: pa.concat_arrays(chunks) for language, chunks in sorted(texts.items())}
+    table = comparison.compare(named, arrays, _name(reference or tokenizers[0]))
+    files.make_folder(output)
+    files.write_table(files.join(output, "comparison.parquet"), table)
+    for name, content in (
+        ("comparison.md", comparison.as_markdown(table)),
+        ("bytes_per_token.svg", comparison.as_svg(table)),
+        ("tokens_ratio.svg", comparison.as_svg(table, "tokens_ratio")),
+    ):
+        with files.whole_file(files.join(output, name)) as sink:
+            sink.write(content.encode())
+    return table
+
+
+def _name(path: str) -> str:
+    """What to call a tokenizer: its file's stem, or its folder where the file is but `tokenizer.json`."""
+    pure = pathlib.PurePath(path)
+    return pure.parent.name if pure.name == "tokenizer.json" and pure.parent.name else pure.stem
+
+
+def export(base: str, output: str, to: str, *, chat_template: str | None, pattern: str | None) -> None:
+    """Write a tokenizer for another program.
+
+    Args:
+        base: see `read_tokenizer`.
+        output: the folder (transformers, json) or file (tiktoken, sentencepiece, gguf) to write.
+        to: the program's name, or json.
+        chat_template: a file with a Jinja template, for transformers and GGUF; ChatML's without.
+        pattern: for a base of tiktoken ranks without a known name.
+
+    Raises:
+        ValueError: if the other program cannot express the tokenizer.
+    """
+    tokenizer = read_tokenizer(base, pattern)
+    template = exports.CHATML_TEMPLATE
+    if chat_template:
+        with files.open_input(chat_template) as source:
+            template = source.read().decode()
+    if to == "transformers":
+        exports.export_transformers(tokenizer, output, template)
+    elif to == "json":
+        _write(tokenizer, output)
+    elif to == "tiktoken":
+        exports.export_ranks(tokenizer, output)
+    elif to == "sentencepiece":
+        exports.export_sentencepiece(tokenizer, output)
+    elif to == "gguf":
+        exports.export_gguf(tokenizer, output, template)
+    else:
+        raise ValueError(f"--to must name a program or json, got {to!r}")
+
+
+def _write(tokenizer: TokenizerJson, output: str) -> None:
+    files.make_folder(output)
+    files.write_json(files.join(output, "tokenizer.json"), tokenizer)
+
+
+class _Bar:
+    """A progress bar that a learner can call."""
+
+    def __init__(self, unit: str) -> None:
+        self._bar = tqdm(unit=unit, leave=False)
+
+    def __enter__(self) -> "_Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def __call__(self, done: int, goal: int, seconds_left: float) -> None:
+        self._bar.total = goal
+        self._bar.set_postfix_str(f"{seconds_left:.0f} s left")
+        self._bar.update(done - self._bar.n)

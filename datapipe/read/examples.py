@@ -1,0 +1,86 @@
+"""Files of the user's that are no corpus: good and bad examples, lists of words, evaluation sets.
+
+They are few and chosen by hand. So what cannot be read stops the run here, where `documents.py` puts it aside with a
+reason: a half-read evaluation set would pass what it should stop.
+"""
+
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from datapipe.read import formats
+from datapipe.read.formats import Reject, Row, Source
+from datapipe.store import files
+from datapipe.text.word_list import WordList, make_word_list
+
+
+def read_examples(paths: Sequence[str]) -> list[str]:
+    """The texts of example files: JSON lines and Parquet with a field `text`, or plain text, a document a line.
+
+    Raises:
+        ValueError: if a file is of another format, or a record holds no text.
+    """
+    texts = []
+    for path in paths:
+        format_ = formats.format_of(path)
+        if format_ is None:
+            raise ValueError(f"{path} is neither JSON lines nor Parquet nor text")
+        for row in _records(Source(path, path, text_unit="line"), format_, path):
+            text = row.columns.get("text")
+            if not isinstance(text, str):
+                raise ValueError(f"{path} at {row.position}: no field 'text'")
+            if text and not text.isspace():
+                texts.append(text.encode("utf-8", "replace").decode())  # JSON can hold lone surrogates, UTF-8 cannot
+    return texts
+
+
+@functools.cache
+def read_words(paths: tuple[str, ...]) -> WordList:
+    """The words of some files, in the formats of `read_examples`, once a process."""
+    return make_word_list(read_examples(paths))
+
+
+def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The texts of an evaluation set, each with the name of its record: `file#number`, the first number 0.
+
+    Args:
+        path: a file, a folder or a glob of files, in the formats of `datapipe.read.formats` that have fields.
+        fields: the fields of a record that count; none: all, at any depth.
+
+    Raises:
+        ValueError: if there is no such file, a record cannot be read, or lacks one of the fields.
+    """
+    named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
+    readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
+    if not readable:
+        raise ValueError(f"decontamination: evaluation names no file of records, {path!r}")
+    for file, format_ in readable.items():
+        name = file.rpartition("/")[2]
+        place = f"decontamination: {file}"
+        for number, row in enumerate(_records(Source(file, name), format_, place)):
+            lacking = [field for field in fields if field not in row.columns]
+            if lacking:
+                raise ValueError(f"{place} at {row.position}: no field {lacking[0]!r}")
+            for value in [row.columns[field] for field in fields] if fields else [row.columns]:
+                for text in _strings(value):
+                    yield f"{name}#{number}", text
+
+
+def _records(source: Source, format_: str, place: str) -> Iterator[Row]:
+    """The records of a file; `place` is what the error calls it if one cannot be read."""
+    for row in formats.read(source, format_):
+        if isinstance(row, Reject):
+            raise ValueError(f"{place} at {row.position}: {row.reason}: {row.detail}")
+        yield row
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """All strings in a value, at any depth, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

@@ -1,0 +1,31 @@
+"""Models that stages ask, from wherever their files lie, each read once a process.
+
+They are kept by path: another model must have another name.
+"""
+
+import functools
+
+import numpy as np
+
+from datapipe.store import files
+from datapipe.text.fasttext_file import read_model
+from datapipe.text.fasttext_model import FastTextModel
+from datapipe.text.ngram_model import NgramModel, from_bytes
+
+
+@functools.cache
+def load_classifier(path: str) -> FastTextModel:
+    """The fastText classifier of a file.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    with files.open_input(path) as source:
+        return read_model(path, np.frombuffer(source.read_buffer(), np.uint8))
+
+
+@functools.cache
+def load_ngram_model(path: str) -> NgramModel:
+    """The n-gram model of a file that `ngram_model.to_bytes` made."""
+    with files.open_input(path) as source:
+        return from_bytes(source.read())

@@ -1,0 +1,230 @@
+"""What a stage is: four kinds, one contract, every member documented here and nowhere else.
+
+    Source           inputs -> new parts of the corpus, and rejects
+    DocumentStage    a batch of rows -> their new columns, row for row
+    CorpusStage      all parts together -> verdicts on some rows, which become columns
+    ProductStage     all parts together -> files that are no columns: a tokenizer, shards
+
+A stage is a Beam `PTransform` and a dataclass: its fields are its options, with their ranges in their types
+(`datapipe.checks`), and what the driver or `prepare` sets is a field with `init=False`, which no recipe can name. Each
+also works in a pipeline of the user's own and, by `batches | Stage()`, on a plain list.
+"""
+
+import abc
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+
+import apache_beam as beam
+import pyarrow as pa
+
+from datapipe import checks
+from datapipe.store import files
+from datapipe.store.corpus import Corpus, Part, PartKind
+from datapipe.store.record import SourceResult
+
+NOTES_FILE = "notes.json"
+RunPipeline = Callable[[Callable[[beam.Pipeline], Any]], None]
+
+
+class Stage(beam.PTransform, abc.ABC):
+    """What all stages have in common."""
+
+    name: ClassVar[str]
+    """In recipes and errors; also of its file and of its folder of columns."""
+    version: ClassVar[int] = 1
+    """Raised whenever the same input and options would give another output: earlier results are then made anew."""
+    writes: ClassVar[pa.Schema] = pa.schema([])
+    """The columns that it adds, or writes again (`text`)."""
+    offsets_into_text: ClassVar[tuple[str, ...]] = ()
+    """Of the columns that it requires, those that hold places in `text`: worthless once another stage changed it."""
+
+    def __post_init__(self) -> None:
+        """Check the options.
+
+        Raises:
+            ValueError: naming the stage, the option and its value.
+        """
+        super().__init__()
+        checks.check_options(self.name, self)
+        self.check()
+
+    def check(self) -> None:
+        """Check what the options' types cannot say: how they go together, and what they name.
+
+        Raises:
+            ValueError: naming the stage, the option and its value.
+        """
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """The parts that it works on."""
+        return ("document",)
+
+    def requires(self) -> tuple[str, ...]:
+        """The columns that an earlier stage must have written; without one of them there is nothing to do.
+
+        Those that options name (`datapipe.checks.Role.COLUMN`) are left out: they may be the user's own.
+        """
+        return ()
+
+    def optional(self) -> tuple[str, ...]:
+        """The columns that it uses where they are there, and does without elsewhere."""
+        return ()
+
+    def named_columns(self) -> tuple[str, ...]:
+        """The columns that its options name: a stage's, or the user's own."""
+        return tuple(checks.named(self, checks.Role.COLUMN))
+
+    def named_files(self) -> tuple[str, ...]:
+        """The files, folders and globs that its options name."""
+        return tuple(checks.named(self, checks.Role.FILES))
+
+    def skip_reason(self) -> str | None:
+        """Why there is nothing to do, in one line, if so: optional inputs that are not there."""
+        return None
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - for those that learn
+        """The stage, ready to run, with what it has to learn first.
+
+        Args:
+            corpus: as it stands before the stage.
+            folder: of the stage, for what is learnt and for `write_notes`.
+
+        Raises:
+            ValueError: if the data are not what the options say.
+        """
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """Its options as plain values."""
+        return {option: getattr(self, option) for option in checks.option_types(type(self))}
+
+    def ready(self, **found: Any) -> Self:
+        """A copy with fields set that no recipe can name: what `prepare` or the driver found."""
+        made = copy.copy(self)
+        for field, value in found.items():
+            if field in self.options() or not hasattr(self, field):
+                raise TypeError(f"{self.name}: {field} is an option, or no field")
+            setattr(made, field, value)
+        return made
+
+
+class Task(Protocol):
+    """A piece of the input that one worker reads."""
+
+    @property
+    def number(self) -> int:
+        """Its place in the order of parts, from 0."""
+
+    @property
+    def size(self) -> int:
+        """Bytes to read."""
+
+
+TaskT = TypeVar("TaskT", bound=Task)
+
+
+class Source(Stage, Generic[TaskT]):
+    """Reads inputs: a collection of tasks to new parts of the corpus, and rejects."""
+
+    reserved: frozenset[str]
+    """Names that stages write, and that columns of the user's must leave to them; set by the recipe."""
+
+    @abc.abstractmethod
+    def plan(self, inputs: Sequence[str]) -> list[TaskT]:
+        """The tasks that read all inputs: the same for the same inputs, in whatever order they are given."""
+
+    @abc.abstractmethod
+    def fingerprint(self, inputs: Sequence[str]) -> list[Any]:
+        """What tells, as plain values, whether another run would read the same."""
+
+    @abc.abstractmethod
+    def read(self, task: TaskT, folder: str) -> None:
+        """Write a task's parts and rejects into a folder, whole or not at all; what is there already stays."""
+
+    @abc.abstractmethod
+    def number(self, tasks: Sequence[TaskT], tasks_folder: str, folder: str, corpus: Corpus) -> SourceResult:
+        """Give the parts of all tasks their numbers in the corpus, and account for every record.
+
+        Args:
+            tasks: all of them.
+            tasks_folder: where `read` has put their parts.
+            folder: of the stage.
+            corpus: as it stands before the stage.
+        """
+
+
+class DocumentStage(Stage):
+    """Computes new columns row for row: batches in, the same batches with the columns of `writes` out."""
+
+    kept_rows_only: ClassVar[bool] = False
+    """Whether it sees only the rows that no earlier stage has removed; the others are null."""
+
+    def learns_from_corpus(self) -> bool:
+        """Whether `prepare` reads the corpus, so that no earlier stage can be in its pass; options may decide."""
+        return False
+
+    @abc.abstractmethod
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The columns of `writes` for a batch with the columns that it requires and names, as many rows."""
+
+    def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
+        """Append the columns to each batch."""
+        return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
+
+
+class CorpusStage(Stage):
+    """Computes columns from all rows together: parts in, verdicts out.
+
+    A verdict is a row of `id` and the columns of `writes`; each document has at most one, and nulls without.
+    """
+
+    def more_rounds(self, run: RunPipeline) -> Iterator[beam.PTransform]:  # noqa: ARG002 - for those that need them
+        """Transforms from parts to verdicts, run after the first, where the data tell how many pipelines it takes.
+
+        Args:
+            run: builds a pipeline with the function that it is given, and runs it to its end.
+        """
+        return iter(())
+
+
+class ProductStage(Stage):
+    """Makes files that are no columns: parts in, a summary out."""
+
+    folder: str
+    """Where the files go; set by the driver. A field with `init=False`."""
+
+
+def append_columns(batch: pa.RecordBatch, stage: DocumentStage) -> pa.RecordBatch:
+    """A batch with the stage's columns after its own; a column of the same name is replaced."""
+    table = {name: batch.column(name) for name in batch.schema.names}
+    new = stage.process(batch)
+    table.update({name: new.column(name) for name in new.schema.names})
+    return pa.RecordBatch.from_pydict(table)
+
+
+def write_notes(folder: str, notes: Sequence[str]) -> None:
+    """Leave lines for the user in a stage's folder; the driver prints them, and the report shows them."""
+    files.write_json(files.join(folder, NOTES_FILE), list(notes))
+
+
+def read_notes(folder: str) -> tuple[str, ...]:
+    """The lines that a stage has left."""
+    path = files.join(folder, NOTES_FILE)
+    return tuple(files.read_json(path)) if files.exists(path) else ()
+
+
+__all__ = [
+    "CorpusStage",
+    "DocumentStage",
+    "Part",
+    "ProductStage",
+    "RunPipeline",
+    "Source",
+    "SourceResult",
+    "Stage",
+    "Task",
+    "append_columns",
+    "read_notes",
+    "write_notes",
+]

@@ -1,0 +1,431 @@
+"""Take the measures of `measures.py` of each text, in one pass over the Arrow buffers.
+
+`words.py` says what a word is, `repetition.py` counts what repeats, `spans.py` finds lines, paragraphs and phrases.
+"""
+
+from typing import Any, NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from datapipe.text import words
+from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
+from datapipe.text.measures import (
+    CHINESE_ONLY,
+    DATAPIPE,
+    DATATROVE,
+    DCLM,
+    DEFINITIONS,
+    DOLMA,
+    LONG_LINE,
+    MEASUREMENTS,
+    PHRASES,
+    READ_ON,
+    SCHEMA,
+    SHORT_LINE,
+    mark_table,
+    row_type,
+    stop_table,
+)
+from datapipe.text.ngram_shares import measure_ngrams
+from datapipe.text.repetition import (
+    Memory,
+    clear_table,
+    count,
+    count_ngrams,
+    extend,
+    keep_repeated,
+    new_memory,
+    repeated_pieces,
+)
+from datapipe.text.spans import (
+    BULLET,
+    CLOSING,
+    SYMBOL,
+    TERMINAL,
+    TRADITIONAL,
+    WIDE_TERMINAL,
+    Text,
+    drop_blank,
+    drop_symbols,
+    ends_in,
+    new_text,
+    padded,
+    phrase_at,
+    read_text,
+    split_as_python,
+    split_at_breaks,
+    strip,
+)
+from datapipe.text.words import split_uax29_words, split_words, word_break_table
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_words(
+    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], definition: int, row: Any
+) -> None:
+    words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
+    for i in range(tokens):
+        start, end = t.starts[i], t.ends[i]
+        flags, marks, symbol = np.uint8(0), np.uint8(SYMBOL), False
+        value = np.uint64(0)
+        for j in range(start, end):
+            point = t.points[j]
+            flags |= t.classes[point]
+            marks &= t.marks[point]
+            symbol |= point in (0x23, 0x2026)  # # …
+            value = extend(value, t.lower[point] if definition in (DATAPIPE, DCLM) else point)
+        alphabetic += (flags & LETTER) != 0
+        symbolic += symbol
+        if not marks & SYMBOL:
+            words += 1
+            characters += end - start
+            longest = max(longest, end - start)
+        for k in range(len(stop_words)):
+            if stop_words[k] == value:
+                seen |= np.uint64(1) << np.uint64(k)
+                found += 1
+    row.words = words
+    row.mean_word_length = characters / max(words, 1)
+    row.median_word_length = _median_word_length(t, m, tokens, words, longest)
+    row.alphabetic_word_share = alphabetic / max(tokens, 1)
+    row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
+    row.stop_words = found
+    if definition in (DATAPIPE, DATATROVE):
+        row.stop_words = 0
+        while seen:
+            seen &= seen - np.uint64(1)
+            row.stop_words += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _median_word_length(t: Text, m: Memory, tokens: int, words: int, longest: int) -> float:
+    histogram = m.counts[: longest + 1]
+    histogram[:] = 0
+    for i in range(tokens):
+        for j in range(t.starts[i], t.ends[i]):
+            if not t.marks[t.points[j]] & SYMBOL:
+                histogram[t.ends[i] - t.starts[i]] += 1
+                break
+    below, at, total = 0, 0, 0
+    for middle in ((words - 1) // 2, words // 2):  # the same word twice if the number is odd
+        while at < longest and below + histogram[at] <= middle:
+            below += histogram[at]
+            at += 1
+        total += at
+    return total / 2
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
+    """Measures over single letters and digits, of Chinese only."""
+    tokens = 0
+    for i in range(length):
+        if t.classes[t.points[i]] & (LETTER | DIGIT):
+            t.starts[tokens], t.ends[tokens] = i, i + 1
+            tokens += 1
+    if not tokens:
+        return
+    mask, distinct, entropy = clear_table(m, tokens), 0, np.log(tokens)
+    for i in range(tokens):
+        count(m, mask, np.uint64(t.points[t.starts[i]]))
+    for seen in m.counts[: mask + 1]:
+        if seen:
+            distinct += 1
+            entropy -= seen * np.log(seen) / tokens
+    row.unique_character_share = distinct / tokens
+    row.character_entropy = max(entropy, 0.0)  # no rounding below the entropy of one letter
+    positions = measure_ngrams(t, m, tokens, length, 0, DATAPIPE, row.character_shares)
+    positions = keep_repeated(m, count_ngrams(m, positions, tokens, 13, True))
+    row.repeated_13gram_share = positions / max(tokens - 12, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
+    """Everything that counts code points, whatever the words; returns the code points that are not white space."""
+    points = t.points
+    letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
+    hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
+    brackets, bracket_open = 0, -1
+    previous = np.uint8(0)
+    for i in range(length):
+        point = points[i]
+        flags = t.classes[point]
+        visible += (flags & SPACE) == 0
+        letters += (flags & LETTER) != 0
+        digits += (flags & DIGIT) != 0
+        han += (flags & HAN) != 0
+        traditional += (t.marks[point] & TRADITIONAL) != 0
+        punctuation += (flags & PUNCTUATION) != 0
+        if flags & (LETTER | DIGIT):
+            lexical += (flags & (LETTER | DIGIT)) != (previous & (LETTER | DIGIT))
+        else:
+            lexical += (flags & (SPACE | MARK)) == 0
+        if not flags & MARK:
+            previous = flags
+        dots = dots % 3 + 1 if point == 0x2E else 0
+        if point == 0x23:  # #
+            hashes += 1
+            hash_runs += i == 0 or points[i - 1] != 0x23
+        elif point == 0x2E:  # .
+            ellipses += dots == 3
+            if i - 4 >= spaced_end and _ends_spaced_ellipsis(points, i):
+                spaced_ellipses += 1
+                spaced_end = i + 1
+        elif point == 0x2026:  # …
+            ellipses += 1
+        elif point == 0x7B:  # {
+            row.curly_brackets += 1
+        elif point == 0x3010 and bracket_open < 0:  # 【
+            bracket_open = i
+        elif point == 0x3011 and bracket_open >= 0:  # 】
+            brackets += i - bracket_open + 1
+            bracket_open = -1
+    row.characters = length
+    row.hash_ratio = hashes / max(tokens, 1)
+    row.ellipsis_ratio = ellipses / max(tokens, 1)
+    if definition != DOLMA:
+        symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
+        row.symbol_ratio = symbols / max(tokens, 1)
+    row.han_share = han / max(visible, 1)
+    row.traditional_share = traditional / max(han, 1)
+    row.digit_share = digits / max(visible, 1)
+    row.alphanumeric_share = (letters + digits) / length
+    row.letters_per_token = letters / max(lexical, 1)
+    row.punctuation_marks = punctuation
+    row.bracket_share = brackets / length
+    row.hash_run_share = hash_runs / length
+    row.ellipsis_share = ellipses / length
+    return visible
+
+
+@numba.njit(cache=True, nogil=True)
+def _ends_spaced_ellipsis(points: npt.NDArray[np.int32], i: int) -> bool:
+    """Whether ". . ." ends at `i`, where a point stands at `i`."""
+    return bool(points[i - 1] == 32 and points[i - 2] == 46 and points[i - 3] == 32 and points[i - 4] == 46)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_sentences(t: Text, length: int, row: Any) -> None:
+    i = 0
+    while i < length:
+        if not t.marks[t.points[i]] & TERMINAL:
+            i += 1
+            continue
+        wide = False
+        while i < length and t.marks[t.points[i]] & TERMINAL:
+            wide |= (t.marks[t.points[i]] & WIDE_TERMINAL) != 0
+            i += 1
+        while i < length and t.marks[t.points[i]] & CLOSING:
+            i += 1
+        row.sentences += wide or i == length or (t.classes[t.points[i]] & SPACE) != 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_phrases(t: Text, length: int, phrases: npt.NDArray[np.int32], row: Any) -> None:
+    """Count the phrases, rows of code points padded with 0, in the text in lower case."""
+    initials = np.zeros(128, np.bool_)
+    initials[phrases[:, 0]] = True
+    for i in range(length):
+        point = t.lower[t.points[i]]
+        if point >= 128 or not initials[point]:
+            continue
+        for k in range(len(phrases)):
+            if phrase_at(t, i, length, phrases[k]):
+                row.lorem_ipsum += k == 0
+                row.javascript += k == 1
+                row.policy_phrases += k > 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _repeated(t: Text, m: Memory, pieces: int, whole: int, definition: int) -> tuple[float, float]:
+    """The share of pieces that repeat another, and that of their code points in `whole` (dclm: in all pieces)."""
+    repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
+    if definition == DCLM:
+        whole = 0
+        for i in range(pieces):
+            whole += t.ends[i] - t.starts[i]
+    return repeated / max(pieces, 1), characters / max(whole, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: int, row: Any) -> None:
+    """Gopher's repeated lines and paragraphs."""
+    pieces = split_at_breaks(t, 0, length, 1, length if definition == DATATROVE else 1)
+    if definition in (DATAPIPE, DCLM):
+        pieces = drop_blank(t, pieces, True)
+    if definition == DATAPIPE:
+        pieces = drop_symbols(t, pieces)
+    whole = visible if definition == DOLMA else length
+    row.duplicate_line_share, row.duplicate_line_character_share = _repeated(t, m, pieces, whole, definition)
+    if definition == DOLMA:
+        return
+    start, end = strip(t, 0, length)
+    pieces = split_at_breaks(t, start, end, 2, length)
+    if definition != DATATROVE:
+        pieces = drop_blank(t, pieces, True)
+    if definition == DATAPIPE:
+        pieces = drop_symbols(t, pieces)
+    row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, whole, definition)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_line_ends(t: Text, length: int, definition: int, row: Any) -> None:
+    """Gopher's bullets and ellipses."""
+    pieces = split_as_python(t, length) if definition == DATATROVE else split_at_breaks(t, 0, length, 1, 1)
+    if definition in (DATAPIPE, DCLM):
+        pieces = drop_blank(t, pieces, True)
+    bullets, ellipses = 0, 0
+    for i in range(pieces):
+        start, end = t.starts[i], t.ends[i]
+        if definition != DOLMA:
+            start, end = strip(t, start, end)
+        if start == end:
+            continue
+        bullets += (t.marks[t.points[start]] & BULLET) != 0
+        ends = t.points[end - 1] == 0x2026  # …
+        if definition != DOLMA and t.points[end - 1] == 0x2E and end - start >= 3:
+            ends |= t.points[end - 2] == 0x2E and t.points[end - 3] == 0x2E
+            ends |= definition == DCLM and end - start >= 5 and _ends_spaced_ellipsis(t.points, end - 1)
+        ellipses += ends
+    row.bullet_line_share = bullets / max(pieces, 1)
+    row.ellipsis_line_share = ellipses / max(pieces, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure_lines(
+    t: Text, m: Memory, length: int, tokens: int, read_on: npt.NDArray[np.int32], definition: int, row: Any
+) -> None:
+    """FineWeb's line measures, and the length of lines."""
+    pieces = split_at_breaks(t, 0, length, 1, 1)
+    breaks, longest = pieces - 1, 0
+    for i in range(pieces):
+        longest = max(longest, t.ends[i] - t.starts[i])
+        row.long_lines += t.ends[i] - t.starts[i] >= LONG_LINE
+    row.max_line_length = longest
+    row.mean_whole_line_length = (length - breaks) / (pieces - (t.points[length - 1] == 10))
+    pieces = drop_blank(t, pieces, definition != DATATROVE)
+    terminated, short, inviting, characters = 0, 0, 0, 0
+    for i in range(pieces):
+        start, end = t.starts[i], t.ends[i]
+        short += end - start <= SHORT_LINE
+        last = end
+        while last > start and t.marks[t.points[last - 1]] & CLOSING:
+            last -= 1
+        terminated += last > start and (t.marks[t.points[last - 1]] & TERMINAL) != 0
+        start, end = strip(t, start, end)
+        characters += end - start
+        inviting += ends_in(t, start, end, read_on)
+    row.lines = pieces
+    row.newline_word_ratio = (max(pieces - 1, 0) if definition == DATAPIPE else breaks) / max(tokens, 1)
+    row.mean_line_length = characters / max(pieces, 1)
+    row.terminal_punctuation_line_share = terminated / max(pieces, 1)
+    row.short_line_share = short / max(pieces, 1)
+    row.continuation_line_share = inviting / max(pieces, 1)
+    if definition == DATAPIPE:
+        pieces = drop_symbols(t, pieces)
+    repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
+    row.duplicate_character_share = repeated / max(length - breaks, 1)
+
+
+class _Documents(NamedTuple):
+    """Texts, and what their languages ask for.
+
+    Attributes:
+        data, offsets: see `text_buffers`.
+        segmented: how they are cut into words, see `words.segment`.
+        stop_words: where those of its language lie among all, shape (documents, 2).
+        chinese: whether the Chinese measures are taken, shape (documents,).
+    """
+
+    data: npt.NDArray[np.uint8]
+    offsets: npt.NDArray[np.int64]
+    segmented: words.Segmented
+    stop_words: npt.NDArray[np.int64]
+    chinese: npt.NDArray[np.bool_]
+
+
+class _Tables(NamedTuple):
+    """What is looked for: hashes of stop words, phrases and ends of lines as `padded` rows, bounds of words."""
+
+    stop_words: npt.NDArray[np.uint64]
+    phrases: npt.NDArray[np.int32]
+    read_on: npt.NDArray[np.int32]
+    word_breaks: npt.NDArray[np.uint8]
+
+
+@numba.njit(cache=True, nogil=True)
+def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m: Memory, rows: Any) -> None:
+    for i in range(len(documents.offsets) - 1):
+        row = rows[i]
+        length = read_text(t, documents.data, documents.offsets[i], documents.offsets[i + 1])
+        if not length:
+            continue
+        stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
+        tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
+        _measure_words(t, m, tokens, stop_words, definition, row)
+        visible = _measure_characters(t, length, tokens, definition, row)
+        _measure_sentences(t, length, row)
+        _count_phrases(t, length, tables.phrases, row)
+        ngram_tokens = tokens
+        if definition == DCLM:
+            ngram_tokens = split_uax29_words(t, length, tables.word_breaks)
+            row.words = ngram_tokens
+        measure_ngrams(t, m, ngram_tokens, length, 1, definition, row.gram_shares)
+        _measure_pieces(t, m, length, visible, definition, row)
+        _measure_line_ends(t, length, definition, row)
+        _measure_lines(t, m, length, tokens, tables.read_on, definition, row)
+        if documents.chinese[i]:
+            _measure_letters(t, m, length, row)
+
+
+def measure_text(
+    texts: pa.Array,
+    languages: pa.Array,
+    word_definition: str = "auto",
+    definition: str = "datapipe",
+    stop_words: dict[str, list[str]] | None = None,
+) -> pa.RecordBatch:
+    """The measurements of each text.
+
+    Args:
+        texts: documents, shape (n,); null reads as empty.
+        languages: their codes, shape (n,); "code" is source code, null or "und" unknown.
+        word_definition: "auto", or one of `words.DEFINITIONS`. With dolma and dclm "auto" is "whitespace", as theirs.
+        definition: one of `DEFINITIONS`.
+        stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most MOST_STOP_WORDS each.
+
+    Returns:
+        The columns of `SCHEMA`, n rows: 0 for an empty text; null for stop words where none are known, and for the
+        Chinese measures of other languages.
+    """
+    system = DEFINITIONS[definition]
+    if word_definition == "auto" and system in (DOLMA, DCLM):
+        word_definition = "whitespace"
+    codes = [words.primary(language) for language in languages.to_pylist()]
+    word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
+    lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
+    hashes, bounds_of = stop_table(tuple(lists.items()))
+    judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
+    documents = _Documents(
+        *text_buffers(texts),
+        words.segment(texts, word_definitions),
+        stop_words=np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2),
+        chinese=np.array([code == "zh" for code in codes], bool),
+    )
+    tables = _Tables(
+        stop_words=hashes,
+        phrases=padded(PHRASES),
+        read_on=padded(tuple(suffix[::-1] for suffix in READ_ON)),
+        word_breaks=word_break_table() if system == DCLM else np.zeros(0, np.uint8),
+    )
+    longest = int(np.diff(documents.offsets).max(initial=0))
+    rows = np.zeros(len(texts), row_type())
+    _measure(documents, tables, system, new_text(longest, mark_table(system)), new_memory(longest), rows)
+    measured = rows.view([(name, type_) for name, (type_, _) in MEASUREMENTS.items()])
+    unknown = documents.stop_words[:, 0] == documents.stop_words[:, 1]
+    without = {"stop_words": unknown, **dict.fromkeys(CHINESE_ONLY, ~documents.chinese)}
+    arrays = [pa.array(np.ascontiguousarray(measured[name]), mask=without.get(name)) for name in SCHEMA.names]
+    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

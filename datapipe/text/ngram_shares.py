@@ -1,0 +1,61 @@
+"""The share of a text that its commonest n-grams take, and that its repeated ones take, as each system counts it.
+
+`repetition.py` counts n-grams; `measures.py` says whose definitions there are.
+"""
+
+from typing import Any
+
+import numba
+
+from datapipe.text.measures import DATAPIPE, DATATROVE, DCLM, DOLMA
+from datapipe.text.repetition import (
+    Memory,
+    all_copies,
+    all_positions,
+    count_ngrams,
+    covered_by_copies,
+    hash_tokens,
+    keep_repeated,
+    later_copies,
+    top_ngram,
+)
+from datapipe.text.spans import Text
+
+
+@numba.njit(cache=True, nogil=True)
+def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
+    """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
+
+    `space` is the length of what stands between tokens. Returns the number of repeated 10-grams at issue in `m`.
+    """
+    hash_tokens(t.prefix, t.starts, t.ends, tokens, True, m)
+    positions = all_positions(m, tokens)
+    for n in range(2, 11):
+        if definition == DATATROVE and n >= 5:
+            # It joins the tokens of repeated n-grams without spaces: a longer one may repeat where a shorter does not.
+            if n == 5:
+                hash_tokens(t.prefix, t.starts, t.ends, tokens, False, m)
+            positions = all_positions(m, tokens)
+        if tokens < n:
+            break
+        positions = count_ngrams(m, positions, tokens, n, definition != DATATROVE or n < 5)
+        if n < 5:
+            seen, characters = top_ngram(m, positions, n, definition == DCLM)
+            if seen == 1 and definition in (DATAPIPE, DCLM):
+                characters = 0
+            elif definition in (DATAPIPE, DATATROVE):
+                characters += space * (n - 1)
+            characters *= seen
+            whole = length if definition in (DATAPIPE, DATATROVE) else m.before[tokens]
+        elif definition == DOLMA:
+            characters = all_copies(m, positions, n)
+            whole = 0
+            for i in range(tokens - n + 1):
+                whole += m.before[i + n] - m.before[i]
+        elif definition == DCLM:
+            characters, whole = covered_by_copies(m, positions, n), m.before[tokens]
+        else:
+            characters, whole = later_copies(m, positions, n), length
+        shares[n - 2] = characters / whole
+        positions = keep_repeated(m, positions)
+    return positions

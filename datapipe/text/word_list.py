@@ -1,0 +1,130 @@
+"""Find the words of a list in texts, with and without spaces between words, in one pass whatever the list's length."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from numba.extending import register_jitable
+
+from datapipe.text.bit_mixing import GOLDEN, multiply_fold
+from datapipe.text.characters import HAN, LETTER, MARK, SPACE, decode, lower_table
+
+
+class WordList(NamedTuple):
+    """A trie of words, as hashes of their beginnings.
+
+    Attributes:
+        beginnings: sorted hashes of every beginning of every word, shape (n,), uint64.
+        word: which word ends with each beginning, -1 for none, shape (n,), int32.
+        words: how many words there are.
+    """
+
+    beginnings: npt.NDArray[np.uint64]
+    word: npt.NDArray[np.int32]
+    words: int
+
+
+@register_jitable(inline="always")
+def _extend(key: np.uint64, code_point: int) -> np.uint64:
+    """The hash of a beginning and one more character."""
+    return multiply_fold(key ^ np.uint64(code_point + 1), GOLDEN, 29)
+
+
+@np.errstate(over="ignore")
+def make_word_list(words: Sequence[str]) -> WordList:
+    """The trie of some words; case, and how white space is written, do not matter."""
+    lower = lower_table()
+    ends: dict[np.uint64, int] = {}
+    distinct = sorted({" ".join("".join(chr(lower[ord(c)]) for c in word).split()) for word in words} - {""})
+    for number, word in enumerate(distinct):
+        key = np.uint64(0)
+        for character in word:
+            key = _extend(key, ord(character))
+            ends.setdefault(key, -1)
+        ends[key] = number
+    beginnings = sorted(ends)
+    return WordList(
+        np.array(beginnings, np.uint64), np.array([ends[key] for key in beginnings], np.int32), len(distinct)
+    )
+
+
+NO_WORDS = make_word_list([])
+
+
+@numba.njit(cache=True, nogil=True)
+def find_words(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    classes: npt.NDArray[np.uint8],
+    lower: npt.NDArray[np.int32],
+    listed: WordList,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Look for the words of a list, the longest at each place, one after the other.
+
+    A word in letters must begin and end where a word does; Chinese characters and kana stand by themselves.
+
+    Returns:
+        For each text, shape (texts,): how many different words are in it; how many of its letters they take, all
+        occurrences counted; its letters; its lines that are not blank.
+    """
+    texts = len(bounds) - 1
+    different, flagged = np.zeros(texts, np.int32), np.zeros(texts, np.int32)
+    letters, lines = np.zeros(texts, np.int32), np.zeros(texts, np.int32)
+    last_text = np.full(listed.words, -1, np.int64)  # in which each word was found last
+    for text in range(texts):
+        at, end = bounds[text], bounds[text + 1]
+        blank_line = True
+        in_word = False  # the character before is of a word in letters
+        skip_until = at
+        while at < end:
+            begin = at
+            code_point, at = decode(data, at)
+            flags = classes[code_point]
+            if code_point == 10:
+                blank_line = True
+            elif flags & SPACE == 0 and blank_line:
+                blank_line = False
+                lines[text] += 1
+            is_letter = flags & (LETTER | MARK) > 0
+            alone = flags & HAN > 0
+            letters[text] += is_letter
+            starts = begin >= skip_until and flags & SPACE == 0 and (alone or not in_word)
+            in_word = is_letter and not alone
+            if not starts:
+                continue
+            key = np.uint64(0)
+            found, found_end, found_letters = -1, begin, 0
+            ahead = begin
+            passed, after_blank = 0, False
+            while ahead < end:
+                code_point, following = decode(data, ahead)
+                flags = classes[code_point]
+                symbol = np.int64(32) if flags & SPACE > 0 else np.int64(lower[code_point])
+                ahead = following
+                if symbol == 32:
+                    if after_blank:
+                        continue
+                    after_blank = True
+                else:
+                    after_blank = False
+                key = _extend(key, symbol)
+                place = np.searchsorted(listed.beginnings, key)
+                if place == len(listed.beginnings) or listed.beginnings[place] != key:
+                    break
+                passed += flags & (LETTER | MARK) > 0
+                if listed.word[place] >= 0:
+                    whole = True
+                    if flags & (LETTER | MARK) > 0 and flags & HAN == 0 and ahead < end:
+                        code_point, _ = decode(data, ahead)
+                        whole = classes[code_point] & (LETTER | MARK) == 0 or classes[code_point] & HAN > 0
+                    if whole:
+                        found, found_end, found_letters = listed.word[place], ahead, passed
+            if found >= 0:
+                skip_until = found_end
+                flagged[text] += found_letters
+                if last_text[found] != text:
+                    last_text[found] = text
+                    different[text] += 1
+    return different, flagged, letters, lines

@@ -1,0 +1,3 @@
+from typing import Any
+
+def dict_to_struct(dict_obj: dict[str, Any]) -> Any: ...

@@ -1,0 +1,3 @@
+from apache_beam import Pipeline
+
+class TestPipeline(Pipeline): ...

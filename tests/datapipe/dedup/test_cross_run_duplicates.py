@@ -1,0 +1,99 @@
+"""A new corpus against the signatures of an earlier one: who is recognised, and by what."""
+
+import pathlib
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, new_and_earlier, unpack
+from datapipe.dedup.near_duplicates import MEMBER
+from datapipe.dedup.signatures import ComputeSignatures
+from datapipe.store import files
+from datapipe.store.corpus import Corpus, Part
+from tests.helpers import CorpusOf, add_columns, edited, processed, random_words, verdicts
+
+
+def text(seed: int, *changed: int) -> str:
+    return " ".join(edited(random_words(seed), *changed))
+
+
+def with_signatures(parts: list[Part], output: pathlib.Path) -> list[Part]:
+    """The parts after the stage `signatures` of a run into an output folder."""
+    stage = ComputeSignatures()
+    (output / "signatures").mkdir(parents=True)
+    stage.prepare(Corpus(str(output)), str(output / "signatures"))
+    return [processed(part, stage, output) for part in parts]
+
+
+@pytest.fixture
+def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
+    """A new corpus with its signatures, and the signatures of an earlier one."""
+    with_signatures(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
+    files.remove(str(tmp_path / "corpus"))  # the text is gone
+    new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
+    return with_signatures(new, tmp_path), str(tmp_path / "before" / "signatures")
+
+
+def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:
+    new, before = runs
+    found = verdicts(new, FindCrossRunDuplicates(before))
+    second_part = 1 << 32
+    assert set(found) == {1, 2}
+    assert found[2] == (second_part, 1.0, "seen_earlier")
+    assert found[1].of == second_part
+    assert found[1].similarity == pytest.approx(191 / 201, abs=0.1)
+
+
+def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
+    new, before = runs
+    assert set(verdicts(new, FindCrossRunDuplicates(before, threshold=1.0))) == {2}
+    assert set(verdicts(new, FindCrossRunDuplicates(before, bands=1, rows=128))) == {2}
+    assert verdicts(new, FindCrossRunDuplicates(before, partitions=1)) == verdicts(new, FindCrossRunDuplicates(before))
+
+
+def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+    new, before = runs
+    reasons = [pa.array([None, "spam", None]), pa.nulls(3, pa.string())]
+    new = [add_columns(part, tmp_path / "toy", toy_reason=reasons[part.number]) for part in new]
+    assert set(verdicts(new, FindCrossRunDuplicates(before))) == {2}
+
+
+def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+    _, before = runs
+    stage = FindCrossRunDuplicates(before)
+    assert stage.prepare(Corpus(str(tmp_path)), "") is stage
+    files.write_json(str(tmp_path / "signatures" / "signatures.json"), {"slots": 3})
+    with pytest.raises(ValueError, match=r"against holds signatures made with .*'slots': 128"):
+        stage.prepare(Corpus(str(tmp_path)), "")
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), max_size=30, unique=True))
+def test_pairs_are_of_the_new_with_the_first_earlier(rows: list[tuple[int, int, bool]]) -> None:
+    records = np.array(sorted((bucket, row + earlier * int(EARLIER)) for bucket, row, earlier in rows), MEMBER)
+    expected = []
+    for bucket, row, earlier in sorted(rows):
+        others = [other for key, other, old in rows if old and key == bucket]
+        if others and not earlier:
+            expected.append((row, min(others)))
+    assert [(int(pair["first"]), int(pair["second"])) for pair in new_and_earlier(records)] == expected
+
+
+def test_unpack_respects_slices() -> None:
+    column = pa.array([np.arange(at, at + 3, dtype="<u4").tobytes() for at in range(4)], pa.binary())
+    assert unpack(column.slice(1, 2)).tolist() == [[1, 2, 3], [2, 3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threshold": 1.1}, "threshold must be above 0 and at most 1, got 1.1"),
+        ({"rows": 0}, "rows must be at least 1, got 0"),
+    ],
+)
+def test_bad_options_are_named(options: dict, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        FindCrossRunDuplicates("before", **options)

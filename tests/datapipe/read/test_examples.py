@@ -1,0 +1,67 @@
+"""The user's own files are read whole, or the error says where one cannot be."""
+
+import json
+import pathlib
+from typing import Any
+
+import pytest
+
+from datapipe.read.examples import read_evaluation, read_examples, read_words
+from tests.helpers import write_lines
+
+
+def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.txt").write_text("one\n\ntwo\n")
+    (tmp_path / "b.jsonl").write_text('{"text": "three"}\n{"text": " "}\n')
+    assert read_examples([str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")]) == ["one", "two", "three"]
+    (tmp_path / "c.jsonl").write_text('{"body": "x"}\n')
+    (tmp_path / "s.jsonl").write_text('{"text": "\\ud800"}\n')
+    assert read_examples([str(tmp_path / "s.jsonl")]) == ["?"]
+    with pytest.raises(ValueError, match=r"c\.jsonl.* at 0: no field 'text'"):
+        read_examples([str(tmp_path / "c.jsonl")])
+    (tmp_path / "d.jsonl").write_text("{\n")
+    with pytest.raises(ValueError, match="malformed_json"):
+        read_examples([str(tmp_path / "d.jsonl")])
+    with pytest.raises(ValueError, match="neither JSON lines nor Parquet nor text"):
+        read_examples(["e.doc"])
+
+
+def test_words(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.txt").write_text("one\ntwo\n")
+    (tmp_path / "b.txt").write_text("Two\n")
+    paths = (str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))
+    assert read_words(paths).words == 2
+    assert read_words(paths) is read_words(paths)
+
+
+RECORDS: list[dict[str, Any]] = [
+    {"id": 1, "question": "What?", "choices": ["At three.", {"text": "At four."}]},
+    {"id": 2, "question": "Why?", "choices": []},
+]
+
+
+def test_evaluation_records_are_named_by_file_and_number(tmp_path: pathlib.Path) -> None:
+    write_lines(tmp_path / "b.jsonl", RECORDS)
+    (tmp_path / "a.json").write_text(json.dumps([{"question": "How?"}]))
+    (tmp_path / "notes.txt").write_text("no records")
+    every = [
+        ("a.json#0", "How?"),
+        ("b.jsonl#0", "What?"),
+        ("b.jsonl#0", "At three."),
+        ("b.jsonl#0", "At four."),
+        ("b.jsonl#1", "Why?"),
+    ]
+    assert list(read_evaluation(str(tmp_path), [])) == every
+    assert list(read_evaluation(f"{tmp_path}/*.jsonl", [])) == every[1:]
+    assert list(read_evaluation(str(tmp_path / "b.jsonl"), ["choices"])) == every[2:4]
+
+
+def test_an_evaluation_set_is_read_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "broken.jsonl"
+    path.write_text('{"question": "whole"}\n{"question": "cut')
+    with pytest.raises(ValueError, match=r"decontamination: .*broken\.jsonl at 22: malformed_json"):
+        list(read_evaluation(str(path), []))
+    with pytest.raises(ValueError, match=r"decontamination: .*broken\.jsonl at 0: no field 'query'"):
+        list(read_evaluation(str(path), ["query"]))
+    with pytest.raises(ValueError, match=r"decontamination: evaluation names no file of records, .*answers\.docx"):
+        list(read_evaluation(str(tmp_path / "answers.docx"), []))

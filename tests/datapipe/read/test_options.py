@@ -1,0 +1,31 @@
+"""The options that the functions of reading take are those of the stage, under the same names and defaults."""
+
+import dataclasses
+
+from datapipe.read.documents import ReadDocuments
+from datapipe.read.options import ReadOptions
+
+
+def test_the_defaults_are_those_of_the_stage() -> None:
+    assert ReadDocuments().read_options() == ReadOptions()
+
+
+def test_every_option_of_the_stage_arrives() -> None:
+    given = {
+        "format": "csv",
+        "text_unit": "line",
+        "main_content": False,
+        "encodings": ["big5"],
+        "repair_encoding": True,
+        "max_document_bytes": 7,
+        "max_expansion": 2.0,
+        "part_bytes": 8,
+        "rows_per_group": 9,
+        "fields": {"text": ["body"], "source": "site"},
+        "normalization": {"form": "NFKC"},
+    }
+    options = ReadDocuments(**given).read_options()  # type: ignore[arg-type]
+    unchanged = [name for name, value in dataclasses.asdict(ReadOptions()).items() if getattr(options, name) == value]
+    assert unchanged == ["reserved"]
+    assert (options.text_fields, options.renamed_fields) == (("body",), (("source", ("site",)),))
+    assert options.normalization.form == "NFKC"

@@ -1,0 +1,34 @@
+"""Pre-tokens are those of the encoder's own splitter."""
+
+import pathlib
+
+import polars
+import pytest
+from hypothesis import example, given, settings
+
+from tests.tokenizer_training.samples import SPLIT_TEXTS, pretokens
+from tokenizer_training.algorithms import ALGORITHMS, Algorithm
+from tokenizer_training.split import split
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
+@settings(max_examples=1500, deadline=None)
+@given(text=SPLIT_TEXTS)
+@example(text="'ſx 'LL're'VE 'l")
+@example(text=" \n \n  x")
+def test_split_equals_the_regular_expression(algorithm: Algorithm, text: str) -> None:
+    assert split(text, algorithm) == pretokens(text, algorithm)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
+def test_every_code_point_is_classed_as_the_regular_expression_does(algorithm: Algorithm) -> None:
+    assigned = [chr(point) for point in range(0x32400) if not 0xD800 <= point < 0xE000]
+    text = "a".join(assigned) + "\U000e0001\U000e0100\U000f0000\U0010ffff"
+    assert split(text, algorithm) == pretokens(text, algorithm)
+
+
+def test_the_whole_of_a_real_corpus_splits_alike(shared_data: pathlib.Path) -> None:
+    texts = polars.read_ndjson(shared_data / "corpora" / "multi-templated.jsonl.zst").get_column("text").to_list()
+    for algorithm in ALGORITHMS.values():
+        for text in texts[::40]:
+            assert split(text, algorithm) == pretokens(text, algorithm)

@@ -1,0 +1,184 @@
+"""Splits text into pre-tokens by an algorithm's pattern, as fast as a kernel can.
+
+It is the regular expression of `algorithms.py` written out by hand. The classes of characters are asked of the regular
+expression engine itself, so that what is counted is what will be encoded.
+"""
+
+import functools
+import sys
+from typing import NamedTuple
+
+import numba
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Regex, pre_tokenizers
+
+from datapipe.text.characters import decode
+from tokenizer_training.algorithms import CJK_RANGES, Algorithm, AlgorithmName
+
+Bytes = npt.NDArray[np.uint8]
+Int64 = npt.NDArray[np.int64]
+
+# Classes of characters; BREAK is "\r" and "\n", and for byte_fallback all white space but " ".
+OTHER, LETTER, CJK, NUMBER, SPACE, BREAK = range(6)
+
+
+class Splitter(NamedTuple):
+    """What the kernels need to know of an algorithm.
+
+    Attributes:
+        classes: the class of every code point, shape (0x110000,).
+        byte_level: whether it is the algorithm of that name.
+    """
+
+    classes: Bytes
+    byte_level: bool
+
+
+def splitter_of(algorithm: Algorithm) -> Splitter:
+    """The algorithm for kernels."""
+    return Splitter(_classes(algorithm.name), algorithm.name == "byte_level")
+
+
+@functools.cache
+def _classes(name: AlgorithmName) -> Bytes:
+    """The class of every code point for an algorithm's pattern, shape (0x110000,).
+
+    It is asked of the regular expression engine that will encode, whose Unicode tables differ from Python's at some 300
+    code points: so the counts are those of the encoder.
+    """
+    table = np.full(sys.maxunicode + 1, OTHER, np.uint8)
+    letter = r"[\p{L}\p{M}]+" if name == "byte_fallback" else r"\p{L}+"
+    for pattern, value in ((letter, LETTER), (r"\p{N}+", NUMBER), (r"\s+", SPACE)):
+        _mark(table, pattern, value)
+    if name == "byte_fallback":
+        for first, last in CJK_RANGES:
+            table[first : last + 1] = CJK
+        table[table == SPACE] = BREAK
+        table[ord(" ")] = SPACE
+    table[[ord("\r"), ord("\n")]] = BREAK
+    table.flags.writeable = False
+    return table
+
+
+def _mark(table: Bytes, pattern: str, value: int) -> None:
+    # Surrogates cannot be asked for, and planes 4 to 13 hold unassigned code points only.
+    asked = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x40000), np.arange(0xE0000, sys.maxunicode + 1)])
+    text = "".join(map(chr, asked.tolist()))
+    matched = np.ones(len(asked), bool)
+    for _, (start, stop) in pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(text):
+        matched[start:stop] = False
+    table[asked[matched]] = value
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _contraction(data: Bytes, at: int, stop: int) -> int:
+    """The end of `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, or -1."""
+    if at + 1 < stop:
+        first = data[at + 1] | 0x20
+        if first == ord("s") or first == ord("t") or first == ord("m") or first == ord("d"):
+            return at + 2
+        if at + 2 < stop:
+            second = data[at + 2] | 0x20
+            if (first == ord("r") or first == ord("v")) and second == ord("e"):
+                return at + 3
+            if first == ord("l") and second == ord("l"):
+                return at + 3
+            # Ignoring case, s is also U+017F, the long s.
+            if data[at + 1] == 0xC5 and data[at + 2] == 0xBF:
+                return at + 3
+    return -1
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, wanted: int) -> int:
+    while at < stop:
+        code_point, after = decode(data, at)
+        if table[code_point] != wanted:
+            break
+        at = after
+    return at
+
+
+@numba.njit(cache=True, nogil=True)
+def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
+    """Where the pre-token that starts at `at` ends, by `algorithms.QWEN_PATTERN`, alternative by alternative."""
+    code_point, after = decode(data, at)
+    first_class = table[code_point]
+    if code_point == ord("'"):
+        end = _contraction(data, at, stop)
+        if end >= 0:
+            return end
+    next_class = BREAK
+    if after < stop:
+        next_class = table[decode(data, after)[0]]
+    if first_class == LETTER or (next_class == LETTER and first_class in (OTHER, SPACE)):
+        return _end_of_run(data, after, stop, table, LETTER)
+    if first_class == NUMBER:
+        return after
+    if first_class == OTHER or (next_class == OTHER and code_point == ord(" ")):
+        return _end_of_run(data, _end_of_run(data, after, stop, table, OTHER), stop, table, BREAK)
+    # White space: up to its last line break; else all but its last character, which belongs to what follows.
+    end = last = line_end = at
+    while end < stop:
+        code_point, after = decode(data, end)
+        if table[code_point] != SPACE and table[code_point] != BREAK:
+            break
+        last = end
+        end = after
+        if table[code_point] == BREAK:
+            line_end = end
+    if line_end > at:
+        return line_end
+    if end < stop and last > at:
+        return last
+    return end
+
+
+@numba.njit(cache=True, nogil=True)
+def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
+    """Where the pre-token that starts at `at` ends, by `algorithms.SENTENCEPIECE_PATTERN`."""
+    code_point, after = decode(data, at)
+    run_class = table[code_point]
+    if run_class == NUMBER:
+        return after
+    if run_class == SPACE:
+        after = _end_of_run(data, after, stop, table, SPACE)
+        if after == stop:
+            return after
+        run_class = table[decode(data, after)[0]]
+        if run_class in (NUMBER, BREAK):
+            return after
+    return _end_of_run(data, after, stop, table, run_class)
+
+
+@numba.njit(cache=True, nogil=True, inline="always")
+def end_of_pretoken(data: Bytes, at: int, stop: int, splitter: Splitter) -> int:
+    """Where the pre-token that starts at byte `at` of a text ends, if the text ends at `stop`."""
+    if splitter.byte_level:
+        return _end_by_qwen(data, at, stop, splitter.classes)
+    return _end_by_sentencepiece(data, at, stop, splitter.classes)
+
+
+@numba.njit(cache=True, nogil=True)
+def _pretoken_ends(data: Bytes, splitter: Splitter) -> Int64:
+    ends = np.empty(len(data), np.int64)
+    size = 0
+    at = 0
+    while at < len(data):
+        at = end_of_pretoken(data, at, len(data), splitter)
+        ends[size] = at
+        size += 1
+    return ends[:size]
+
+
+def split(text: str, algorithm: Algorithm) -> list[str]:
+    """The pre-tokens of a text: together they are the text.
+
+    >>> from tokenizer_training.algorithms import ALGORITHMS
+    >>> split("It's 2024,  分词 works", ALGORITHMS["byte_level"])
+    ['It', "'s", ' ', '2', '0', '2', '4', ',', ' ', ' 分词', ' works']
+    """
+    data = np.frombuffer(text.encode(), np.uint8)
+    ends = _pretoken_ends(data, splitter_of(algorithm)).tolist()
+    return [data[start:stop].tobytes().decode() for start, stop in zip([0, *ends], ends, strict=False)]
