@@ -75,18 +75,21 @@ _UNREAD = {
     "hz-gb-2312": re.compile(rb"~\{[!-~]+"),
     "iso-2022-cn": re.compile(rb"\x1b\$"),
     "iso-2022-kr": re.compile(rb"\x1b\$"),
-    "utf-7": re.compile(rb"\+[A-Za-z0-9+/]{2,}-"),
+    "utf-7": re.compile(rb"\+[A-Za-z0-9/]{2,}-"),
 }
 
 _JAPANESE_ESCAPE = re.compile(rb"\x1b(?:\$[@B]|\([BIJ])")
 _NON_ASCII = re.compile("[^\0-\x7f]")
 
-# What can declare an encoding, and what can hold what looks like that.
-_PROLOGUE = re.compile(rb"<!--.*?-->|<(script|style)\b.*?</\1|<meta\b([^>]*)>", re.IGNORECASE | re.DOTALL)
+# What can declare an encoding, and what can hold what looks like that. Each piece ends somewhere, at the latest with
+# the page: to look for an end in vain takes quadratic time.
+_PROLOGUE = re.compile(
+    rb"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1|\Z)|<meta\b([^<>]{,1000})", re.IGNORECASE | re.DOTALL
+)
 _ATTRIBUTE = re.compile(rb"""([a-z-]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"'>]+)""", re.IGNORECASE)
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?\s*([^\s\"';,]+)", re.IGNORECASE)
 _XML_ENCODING = re.compile(rb"\s*<\?xml[^>]*\bencoding\s*=\s*[\"']([^\"']+)", re.IGNORECASE)
-_MARKUP = re.compile(rb"<!--.*?-->|<(script|style)\b.*?</\1|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(rb"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1|\Z)|<[^>]*(?:>|\Z)", re.IGNORECASE | re.DOTALL)
 
 # The 150 most frequent characters are half of Chinese text, the 60 most frequent syllables of Korean.
 _CHINESE = frozenset(

@@ -41,7 +41,7 @@ _WORDS = {
         widget""",
     _DETAIL: """avatar cat categories category cats copyright credit credits date dateline info legend meta metadata
         postmeta posted profile pubdate published source submitted time timestamp views writer""",
-    _COMMENTS: "discussion discussions replies reply respond",
+    _COMMENTS: "discussion discussions reactions replies reply respond",
     _EMBEDDED: "embed tweet twitter",
     _SUBJECT: """art article articulo artikel blog detail entry field markdown news post product recipe rich single
         story text topic wiki""",
@@ -53,7 +53,8 @@ _STEMS = {
         mailchimp mostpopular mostread navbar navigation newsletter outbrain pagination popup promo recommend related
         sharedaddy sharethis sharing sidebar signup social sponsor subscri taboola trending""",
     _NOTICE: "consent cookie gdpr onetrust",
-    _COMMENTS: "binhluan coment comment disqus koment komment livefyre pinglun reactie spotim yorum",
+    _COMMENTS: """binhluan coment comment diskus diskuz disqus giscus koment komment livefyre openweb otzyv pinglun
+        reactie spotim viafoura yorum""",
     _BOTH: """articlebody articlecontent articletext bodycopy bodytext entrycontent fulltext newsbody newscontent
         newstext postbody postcontent postentry richtext storybody storycontent storytext wysiwyg""",
 }
@@ -61,6 +62,7 @@ _NOT_STEMS = frozenset(("commentary", "recommended"))
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\s")  # white space parts one name from the next
 _NAMING_ATTRIBUTES = frozenset(("class", "id", "data-testid", "data-component"))
 MAX_WORDS_OF_ID = 4  # longer ones are made of a heading's text
+MAX_WORD = 40  # characters
 
 _BOILERPLATE_ELEMENTS = frozenset(("aside", "dialog", "figcaption", "footer", "menu", "nav"))
 _BOILERPLATE_ROLES = frozenset(("alert", "alertdialog", "banner", "complementary", "contentinfo", "dialog", "menu"))
@@ -70,7 +72,7 @@ _BOILERPLATE_ROLES |= {"menubar", "navigation", "search", "tablist", "toolbar"}
 _UNNAMED, _WHOLE, _NAMED, _DECLARED = range(4)
 _WEIGHTS = (1.0, 1.3, 2.0, 2.0)
 _WHOLE_NAMES = frozenset(("article", "content", "entry", "main", "post", "story", "text"))
-_DECLARATIONS = ("articleBody", "content:encoded")
+_ARTICLE, _ENCODED = _DECLARATIONS = "articleBody", "content:encoded"  # of schema.org and of RSS
 _CONTAINERS = frozenset(
     ("article", "body", "center", "details", "div", "fieldset", "figure", "form", "main", "section")
 )
@@ -114,7 +116,6 @@ def _signs(word: str) -> int:
     return signs
 
 
-@functools.lru_cache(1 << 14)
 def _name(element: str, attributes: str) -> _Name:
     """What the name and attributes of an element say of it."""
     signs = _BOILERPLATE if element in _BOILERPLATE_ELEMENTS else 0
@@ -128,7 +129,7 @@ def _name(element: str, attributes: str) -> _Name:
                 continue
             together = before = 0
             for word in words:
-                of_word = _signs(word.lower())
+                of_word = _signs(word[:MAX_WORD].lower())
                 if (before & _SUBJECT and of_word & _MATTER) or of_word & _BOTH:
                     certainty = max(certainty, _NAMED)
                 together |= of_word
@@ -182,7 +183,7 @@ class _Page:
             element.first
             for element in elements
             if element.stop > element.first
-            and (element.name == "h1" or any(value in element.attributes for value in _DECLARATIONS))
+            and (element.name == "h1" or _ARTICLE in element.attributes or _ENCODED in element.attributes)
         ]
 
     def text(self, element: Element) -> float:

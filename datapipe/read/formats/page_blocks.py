@@ -26,26 +26,14 @@ _BLOCKS = frozenset(
     footer form frameset h1 h2 h3 h4 h5 h6 header hgroup html legend li main menu nav ol p pre section summary table
     tbody td tfoot th thead tr ul""".split()  # noqa: SIM905 - a list of 44 short words
 )
-_VOID = frozenset(
-    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
-)
-_RAW = frozenset(("script", "style", "xmp", "iframe", "noembed", "noframes", "plaintext"))  # nothing in them is a tag
+_BLOCK_ENDS = frozenset("/" + name for name in _BLOCKS)
+_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())  # noqa: SIM905
+_RAW = frozenset("script style xmp iframe noembed noframes plaintext".split())  # noqa: SIM905 - nothing in them is a tag
 # Read by machines only, typed by readers, or said twice (the reading of a ruby): none of it is the page's text.
-_SKIPPED = _RAW | {
-    "audio",
-    "button",
-    "canvas",
-    "datalist",
-    "head",
-    "label",
-    "noscript",
-    "object",
-    "rp",
-    "rt",
-    "rtc",
-    "select",
-}
-_SKIPPED |= {"svg", "template", "textarea", "title", "video"}
+_SKIPPED = _RAW.union(
+    """audio button canvas datalist head label noscript object rp rt rtc select svg template textarea title
+    video""".split()  # noqa: SIM905
+)
 
 _HIDING_CLASSES = frozenset(("d-none", "hidden", "hide", "invisible", "is-hidden", "screen-reader-text", "sr-only"))
 _HIDING_CLASSES |= {"display-none", "visually-hidden", "visuallyhidden"}
@@ -131,14 +119,17 @@ def read_blocks(tree: HTMLTree, hidden: bool, noscript: bool = False) -> tuple[l
     skipped = _SKIPPED - {"noscript"} if noscript else _SKIPPED
     for name, attributes, text in _tags(tree.body.html if tree.body else "", skipped, hidden):
         if name in _BLOCKS:
+            if runs:
+                page.end_block()
             page.open(name, attributes)
-        elif name[:1] == "/":
-            if name == "/a":
-                links -= 1
-            elif name[1:] in _BLOCKS:
-                page.close(name[1:])
+        elif name in _BLOCK_ENDS:
+            if runs:
+                page.end_block()
+            page.close(name[1:])
         elif name == "a":
             links += 1
+        elif name == "/a":
+            links -= 1
         elif name == "br" or name == "hr":
             page.break_line(name)
         if text and (runs or not text.isspace()) and not (len(text) == 1 and _is_icon(text, links > 0)):
@@ -154,6 +145,9 @@ def _tags(html: str, skipped: frozenset[str], hidden: bool) -> Iterator[tuple[st
     within, depth = "", 0  # the element that is passed over, and how many of its name are open
     for piece in html.split("<"):
         tag, _, text = piece.partition(">")
+        if not within and tag[:1] == "/":
+            yield tag, "", text
+            continue
         name, _, attributes = tag.partition(" ")
         if within:
             if within == "!--":
@@ -207,7 +201,6 @@ class _Page:
         self._cell_starts: list[int] = []  # the first block of each open cell; -1 if there is a table in the cell
 
     def open(self, name: str, attributes: str) -> None:
-        self.end_block()
         if len(self._open) == MAX_DEPTH:
             raise Damage("html_bomb", f"more than {MAX_DEPTH} levels of elements")
         self.elements.append(Element(name, attributes, self._open[-1] if self._open else -1, len(self.blocks)))
@@ -233,13 +226,12 @@ class _Page:
             self._preformatted += 1
 
     def close(self, name: str) -> None:
-        self.end_block()
         element = self.elements[self._open.pop()]
         element.stop, element.end = len(self.blocks), len(self.elements)
         if name in _CELLS:
             self._begun = False
             start = self._cell_starts.pop()
-            if 0 <= len(self.blocks) - start <= 1 and start >= 0:
+            if start >= 0 and len(self.blocks) - start <= 1:
                 self._breaks = 0
                 self._cells += 1
             return
@@ -265,11 +257,11 @@ class _Page:
             self._breaks = lines
 
     def end_block(self) -> None:
-        if not self.runs:
-            return
         text = self._displayed(self.runs)
         if text:
-            linked = min(len(text), len(self._displayed(self.linked))) if self.linked else 0
+            linked = len(text)
+            if len(self.linked) < len(self.runs):
+                linked = min(linked, len(self._displayed(self.linked))) if self.linked else 0
             element = self._open[-1] if self._open else -1
             block = Block(text, element, linked, self._breaks, self._cells, len(self._lists), self._marker)
             self.blocks.append(block)

@@ -88,7 +88,7 @@ class Source:
         stop: the byte after the range; None reads to the end.
         max_document_bytes: a record of more bytes is rejected without being held in memory.
         max_expansion: decompressed bytes per compressed byte, above which a file counts as a decompression bomb.
-        encodings: tried in order where the bytes of a record are no UTF-8.
+        encodings: where the bytes of a record are no UTF-8, that one of them in which they make most sense.
         repair: replace the invalid bytes of a record with U+FFFD when they are few.
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of an HTML page, leave out navigation, advertisements and the like.

@@ -25,10 +25,11 @@ _INNER_RECORD = re.compile(rb"(?:\r?\n){1,2}WARC/1\.[01]\r?\n(?=[\w-]+:)")
 LOOK_AHEAD_BYTES = 32
 
 _STATUS_LINE = re.compile(rb"HTTP/\S+ +(\d{3})\b[^\n]*\n?")
+MAX_INTERIM_RESPONSES = 8
 _SUCCESS = range(200, 204)  # also created, accepted, changed by a proxy: with all of the page, unlike 206
 _HTML_TYPES = frozenset(("text/html", "application/xhtml+xml"))
 _HTML = re.compile(
-    rb"\s*(?:<\?xml[^>]*>\s*|<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
+    rb"\s*+(?:(?><\?xml[^>]*>|<!--.*?-->)\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL
 )
 _CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)")
 
@@ -256,7 +257,10 @@ def _http_head(content: bytes) -> tuple[int, dict[str, str], bytes]:
     Raises:
         Damage: `malformed_http`.
     """
-    while match := _STATUS_LINE.match(content):
+    for _ in range(MAX_INTERIM_RESPONSES):
+        match = _STATUS_LINE.match(content)
+        if not match:
+            break
         rest = content[match.end() :]
         end = re.search(rb"\A\r?\n|\r?\n\r?\n", rest)
         head, body = (rest[: end.start()], rest[end.end() :]) if end else (rest, b"")

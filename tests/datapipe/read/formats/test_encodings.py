@@ -1,5 +1,7 @@
 """Encodings by the names that people give them, by none, and by a wrong one."""
 
+import contextlib
+
 import pytest
 
 from datapipe.read.formats.encodings import _CODECS, decode_as, decode_page, decode_text, wide_encoding
@@ -139,6 +141,27 @@ def test_of_several_encodings_that_one_is_chosen_in_which_text_makes_sense() -> 
             decode_text(raw, ["gb18030", "big5"])
     # Who names one encoding is believed.
     assert decode_text(b"\x82\xb1\x82\xea\x82\xcd" * 9, ["gb18030"])
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        b"<!--",
+        b"<script>",
+        b"<",
+        b"<meta ",
+        b"<meta charset=",
+        b"a" * 10,
+        b"<?xml ",
+        b"+aaaaaaaa",
+        b"\x1b$B",
+        b"<!-- -->",
+    ],
+)
+def test_a_page_made_to_exhaust_the_search_for_its_encoding_takes_no_longer(part: bytes) -> None:
+    for page_ in (part * 200_000, part * 200_000 + b"\xff\xfe\xfd", b"<meta charset=utf-7>" + part * 200_000):
+        with contextlib.suppress(UnicodeError):
+            decode_page(page_)
 
 
 def test_bytes_of_no_encoding_are_no_text() -> None:

@@ -1,27 +1,17 @@
 """HTML pages: from bytes to text, and what is no page."""
 
-import pathlib
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from datapipe.read import formats
-from datapipe.read.formats import Reject, Row, Source
 from tests.datapipe.read.formats.pages import PAGES, Page
-
-Read = Callable[..., list[Any]]  # bytes and the fields of Source to rows and rejects
+from tests.helpers import Read
 
 
 @pytest.fixture
-def read(tmp_path: pathlib.Path) -> Read:
-    def make(page: bytes, **options: Any) -> list[Row | Reject]:
-        path = tmp_path / "file"
-        path.write_bytes(page)
-        return list(formats.read(Source(str(path), "file", **options), "html"))
-
-    return make
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("html")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])

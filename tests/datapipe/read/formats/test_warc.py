@@ -3,21 +3,17 @@
 import codecs
 import gzip
 import io
-import pathlib
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import pyarrow as pa
 import pytest
 import zstandard
 from fastwarc.warc import ArchiveIterator, WarcRecordType
 
-from datapipe.read import formats
-from datapipe.read.formats import Reject, Row, Source
-
-Read = Callable[..., list[Any]]  # bytes, format and the fields of Source to rows and rejects
+from datapipe.read.formats import Reject, Row
+from tests.helpers import Read
 
 
 def gzipped(data: bytes) -> bytes:
@@ -26,13 +22,8 @@ def gzipped(data: bytes) -> bytes:
 
 
 @pytest.fixture
-def read(tmp_path: pathlib.Path) -> Read:
-    def make(data: bytes, format_: str = "warc", **options: Any) -> list[Row | Reject]:
-        path = tmp_path / "file"
-        path.write_bytes(data)
-        return list(formats.read(Source(str(path), "file", **options), format_))
-
-    return make
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("warc")
 
 
 def record(body: bytes, type_: str = "response", content_type: str = "text/html", length: object = None) -> bytes:
