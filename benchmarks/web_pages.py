@@ -3,7 +3,7 @@
     python -m benchmarks.web_pages --data ../shared/data --peer PEER/bin/python
 
 PEER is a virtual environment of its own with `pip install trafilatura lxml_html_clean`. DATA holds good/article-pages,
-real pages with the text of their articles by hand (https://github.com/scrapinghub/article-extraction-benchmark, MIT);
+real pages with the text of their articles by hand (https://github.com/scrapinghub/article-extraction-benchmark, MIT).
 F1, precision and recall are that benchmark's, of runs of four words, means over pages. Sentences kept are those of
 tests/datapipe/read/formats/pages.py, pages written for this, each with sentences that are its content and others that
 are not. One thread, CPU time from bytes to text, median of the rounds; in a round one follows the other.

@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
+    stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
     tokenizer = commands.add_parser("tokenizer", help="train, extend, prune, compare and export tokenizers")
     _add_tokenizer_commands(tokenizer.add_subparsers(dest="action", required=True))
     return top

@@ -5,6 +5,9 @@ RENAMED_STAGES: dict[str, str] = {
     "earlier_duplicates": "cross_run_duplicates",
 }
 
+# What stands in braces in option values.
+RENAMED_VARIABLES: dict[str, str] = {"beside": "input_parent"}
+
 # By stage, as it is called now, and the option's earlier name.
 RENAMED_OPTIONS: dict[tuple[str, str], str] = {
     ("signatures", "sketch"): "scheme",

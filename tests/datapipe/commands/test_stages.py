@@ -1,13 +1,15 @@
 """Every stage is listed, and what is said of its options makes a recipe."""
 
+import json
 import pathlib
 import re
 
 import pytest
 import yaml
 
+from datapipe.cli import main
 from datapipe.commands.stages import list_stages
-from datapipe.engine.recipe import load_recipe
+from datapipe.engine.recipe import load_recipe, recipe_schema
 from datapipe.engine.stages import STAGES
 
 
@@ -41,3 +43,8 @@ def test_what_is_said_of_a_stage_can_be_copied_into_a_recipe(
 def test_an_unknown_stage_is_an_error_with_the_nearest_name() -> None:
     with pytest.raises(ValueError, match="unknown stage 'langage'; did you mean 'language'"):
         list_stages("langage")
+
+
+def test_the_schema_for_editors_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stages", "--json-schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == recipe_schema()

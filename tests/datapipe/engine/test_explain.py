@@ -36,7 +36,7 @@ def test_a_kept_document_says_so_and_long_text_is_cut(corpus_of: CorpusOf, tmp_p
 
 
 def test_the_first_stage_that_removed_it_is_named(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    (part,) = corpus_of(["x" * 500], first_removed=["one"], second_removed=["two"])
+    (part,) = corpus_of(["x" * 500], first_reason=["one"], second_reason=["two"])
     record = explain(Corpus(str(tmp_path), (part,)), "0-0")
     assert record["verdict"] == "removed by first: one"
     assert record["text"] == "x" * 500

@@ -84,14 +84,14 @@ def test_parts_add_up(rows_per_part: int, corpus_of: CorpusOf, tmp_path: pathlib
         [""] * 6,
         rows_per_part=rows_per_part,
         bytes=[1, 2, 3, 4, 5, 6],
-        one_removed=pa.array(["short", None, None, None, None, "short"]),
-        rules_removed=pa.array([None, "a", "a", None, None, None]),
+        one_reason=pa.array(["short", None, None, None, None, "short"]),
+        rules_reason=pa.array([None, "a", "a", None, None, None]),
         rules_failed=pa.array([["b"], ["a", "b"], ["a"], [], [], ["a"]]),
         masked_email=pa.array([1, 2, 0, 0, 1, None], pa.int32()),
         tokens=pa.array([10, 20, 30, 40, None, 60], pa.int32()),
         mixture_copies=pa.array([7, 7, 7, 2, 1, 7], pa.int32()),
     )
-    stages: Stages = {"one": done("one_removed"), "rules": done("rules_removed", "rules_failed")}
+    stages: Stages = {"one": done("one_reason"), "rules": done("rules_reason", "rules_failed")}
     funnel = count_funnel(Corpus(str(tmp_path), tuple(parts)), stages)
     assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, 70)}, {"a": Totals(2, 5, 50)}]
     assert funnel.kept == Totals(2, 9, 40)

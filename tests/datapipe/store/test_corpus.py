@@ -53,10 +53,10 @@ def test_removed_rows_are_not_read_unless_asked(corpus_of: CorpusOf, tmp_path: p
 
 
 def test_a_decision_written_again_is_one_decision(corpus_of: CorpusOf) -> None:
-    (part,) = corpus_of(["a"], toy_removed=["spam"])
-    again = part.with_stage(["toy_removed", "length"], "elsewhere")
-    assert again.decisions == ("toy_removed",)
-    assert again.columns["toy_removed"] == again.columns["length"] == "elsewhere"
+    (part,) = corpus_of(["a"], toy_reason=["spam"])
+    again = part.with_stage(["toy_reason", "length"], "elsewhere")
+    assert again.decisions == ("toy_reason",)
+    assert again.columns["toy_reason"] == again.columns["length"] == "elsewhere"
 
 
 def test_first_reasons_names_the_first_stage(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
