@@ -90,6 +90,11 @@ def identify(
 
     Returns:
         The columns of `SCHEMA`, n rows. Empty text, and text without a letter, is "und" with score 0.
+
+    >>> texts = pa.array(["The committee published its report last week.", "委员会上周发表了报告，公众可以阅读。", "?"])
+    >>> found = identify(texts)
+    >>> found.column("language").to_pylist(), found.column("language_script").to_pylist()
+    (['en', 'zh', 'und'], ['Latn', 'Hans', None])
     """
     data, bounds = text_buffers(texts)
     code, prose, code_lines = measure_code(data, bounds, class_table(), keyword_hashes())

@@ -36,6 +36,9 @@ def count_copies(
         epochs: how often a row should be taken on average, shape (rows,).
         draws: see `uniform_draw`, shape (rows,).
         max_epochs: no row is taken more often.
+
+    >>> count_copies(np.array([0.3, 1.2, 2.5]), np.array([0.5, 0.9, 0.6]), max_epochs=2).tolist()
+    [0, 2, 2]
     """
     return np.minimum(np.floor(epochs + draws), max_epochs).astype(np.int32)
 

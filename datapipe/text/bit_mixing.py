@@ -76,5 +76,9 @@ def fractions(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.float64]:
 
 
 def uniform_draw(keys: npt.NDArray[np.uint64], seed: int) -> npt.NDArray[np.float64]:
-    """A number in [0, 1) for each key, even over the keys, fixed by key and seed, shape (keys,)."""
+    """A number in [0, 1) for each key, even over the keys, fixed by key and seed, shape (keys,).
+
+    >>> uniform_draw(np.arange(3, dtype=np.uint64), seed=0).round(2).tolist()
+    [0.88, 0.57, 0.59]
+    """
     return fractions(seeded_hash(keys, seed))

@@ -400,6 +400,10 @@ def measure_text(
     Returns:
         The columns of `SCHEMA`, n rows: 0 for an empty text; null for stop words where none are known, and for the
         Chinese measures of other languages.
+
+    >>> measured = measure_text(pa.array(["The cat sat on the mat. It was happy."]), pa.array(["en"]))
+    >>> measured.select(["words", "stop_words", "sentences"]).to_pylist()
+    [{'words': 9, 'stop_words': 1, 'sentences': 2}]
     """
     system = DEFINITIONS[definition]
     if word_definition == "auto" and system in (DOLMA, DCLM):

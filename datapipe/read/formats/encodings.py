@@ -142,6 +142,9 @@ def decode_page(page: bytes, charset: str = "") -> str:
 
     Raises:
         UnicodeError: if it is no text in UTF-8, in what it declares or in what it looks like.
+
+    >>> decode_page("<meta charset=gb2312><p>朱镕基".encode("gbk"))
+    '<meta charset=gb2312><p>朱镕基'
     """
     wide = wide_encoding(page)
     if wide:

@@ -43,7 +43,7 @@ def test_edited_copy_is_removed_and_explained(corpus_of: CorpusOf) -> None:
     assert len(documents(original)[0]) > len(documents(copy)[0])
     similarity = pytest.approx(jaccard(original, copy))
     assert FindNearDuplicates.writes.names == [
-        f"near_duplicates_{name}" for name in ("cluster", "of", "similarity", "removed")
+        f"near_duplicates_{name}" for name in ("cluster", "of", "similarity", "reason")
     ]
     assert verdicts(parts, FindNearDuplicates()) == {
         0: (0, 1 << 32, similarity, None),
