@@ -129,7 +129,7 @@ def from_sentencepiece(content: bytes) -> TokenizerJson:
     if trainer.model_type != sentencepiece_model.BPE:
         raise ValueError("a SentencePiece model must be of the type BPE")
     if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces:
-        raise ValueError("a SentencePiece model must not normalization: its precompiled charsmap must be empty")
+        raise ValueError("a SentencePiece model must not normalize: its precompiled charsmap must be empty")
     vocabulary = {piece.piece: number for number, piece in enumerate(model.pieces)}
     normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == sentencepiece_model.NORMAL]
     normal.sort(key=lambda item: -item[1])

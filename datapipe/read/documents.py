@@ -44,7 +44,7 @@ class ReadDocuments(Source[Task]):
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
         normalization: the fields of `Normalization` that differ from its defaults.
-        encodings: tried in order for records that are no UTF-8, such as gb18030 or big5.
+        encodings: for records that are no UTF-8, such as gb18030 or big5: of several the one that makes most sense.
         repair_encoding: mend mis-decoded text ("schÃ¶n") by ftfy, and replace a few invalid bytes or lone surrogates.
         max_document_bytes: a larger record is rejected, unread.
         max_expansion: decompressed bytes per compressed byte, above which reading a file ends.
