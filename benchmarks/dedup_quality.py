@@ -26,7 +26,7 @@ import zstandard
 
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.shingle_sets import sorted_sets
-from datapipe.dedup.sketches import sketches
+from datapipe.dedup.signatures import signatures
 from datapipe.store.corpus import ROW_BITS, Part, part_path, write_columns
 from datapipe.text.characters import text_buffers
 from datapipe.text.minhash import band_hashes
@@ -101,8 +101,8 @@ def closure(pairs: Pairs, documents: int) -> tuple[Pairs, int]:
 
 def with_datapipe(texts: list[str], bands: int, rows: int, slots: int) -> tuple[Pairs, Pairs]:
     """Candidate pairs, and pairs in one cluster, of `FindNearDuplicates`."""
-    signatures, known = sketches(pa.array(texts), "fast", slots, SHINGLE_SIZE)
-    buckets = band_hashes(signatures, bands, rows)
+    found, known = signatures(pa.array(texts), "fast", slots, SHINGLE_SIZE)
+    buckets = band_hashes(found, bands, rows)
     buckets[~known] = np.arange((~known).sum(), dtype=np.uint64)[:, None]
     with tempfile.TemporaryDirectory() as folder:
         verdicts = corpus(texts, folder) | FindNearDuplicates(THRESHOLD, SHINGLE_SIZE, bands, rows, slots)
@@ -144,10 +144,10 @@ def with_datasketch(texts: list[str]) -> Pairs:
     index = MinHashLSH(THRESHOLD, 128)
     found = []
     for number, members in enumerate(string_sets(texts)):
-        sketch = MinHash(128)
-        sketch.update_batch([member.encode() for member in members])
-        found += [other * len(texts) + number for other in index.query(sketch)]
-        index.insert(number, sketch)
+        signature = MinHash(128)
+        signature.update_batch([member.encode() for member in members])
+        found += [other * len(texts) + number for other in index.query(signature)]
+        index.insert(number, signature)
     return np.sort(np.array(found, np.int64))
 
 
@@ -158,17 +158,17 @@ def with_rensa(texts: list[str]) -> Pairs:
     index = RMinHashLSH(THRESHOLD, 128, 16)
     found = []
     for number, members in enumerate(string_sets(texts)):
-        sketch = RMinHash(128, 1)
-        sketch.update(members)
-        found += [other * len(texts) + number for other in index.query(sketch)]
-        index.insert(number, sketch)
+        signature = RMinHash(128, 1)
+        signature.update(members)
+        found += [other * len(texts) + number for other in index.query(signature)]
+        index.insert(number, signature)
     return np.sort(np.array(found, np.int64))
 
 
 def with_datatrove_settings(texts: list[str]) -> Pairs:
     """The pairs of FineWeb's MinHash deduplication in datatrove: 14 bands of 8, no verification."""
-    signatures, _ = sketches(pa.array(texts), "datasketch_legacy", 112, SHINGLE_SIZE)
-    return pairs_of_buckets(band_hashes(signatures, 14, 8))
+    found, _ = signatures(pa.array(texts), "datasketch_legacy", 112, SHINGLE_SIZE)
+    return pairs_of_buckets(band_hashes(found, 14, 8))
 
 
 def share(part: int, whole: int) -> str:

@@ -152,7 +152,7 @@ def test_a_tokenizer_is_trained_and_exported(install: Install, output: pathlib.P
 
 @pytest.mark.parametrize(
     ("stage", "extra"),
-    [("embeddings: {model: some/model}", "models"), ("near_duplicates: {sketch: datasketch}", "datasketch")],
+    [("embeddings: {model: some/model}", "models"), ("near_duplicates: {scheme: datasketch}", "datasketch")],
 )
 def test_a_recipe_that_needs_an_extra_says_so(install: Install, stage: str, extra: str) -> None:
     (install.folder / "extra.yaml").write_text(f"description: extra\nstages:\n  - documents\n  - {stage}\n")

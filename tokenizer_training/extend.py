@@ -389,7 +389,7 @@ def word_runs(tokenizer: TokenizerJson, words: Mapping[str, int]) -> pa.Table:
 
 
 def read_words(content: str) -> dict[str, int]:
-    """A word list: a word, a tab and its frequency a line, as Qwen's; normalised to NFC.
+    """A word list: a word, a tab and its frequency a line, as Qwen's; normalized to NFC.
 
     Raises:
         ValueError: naming the first line that is not so.

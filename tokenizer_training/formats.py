@@ -109,7 +109,7 @@ def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping
 
 
 def from_sentencepiece(content: bytes) -> TokenizerJson:
-    """The `tokenizer.json` of a SentencePiece BPE model with the identity normaliser: the same ids for the same text.
+    """The `tokenizer.json` of a SentencePiece BPE model with the identity normalizer: the same ids for the same text.
 
     Raises:
         ValueError: if the model is no BPE, or changes the text before it encodes.
@@ -122,7 +122,7 @@ def from_sentencepiece(content: bytes) -> TokenizerJson:
     if trainer.model_type != trainer.BPE:
         raise ValueError("a SentencePiece model must be of the kind BPE")
     if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces:
-        raise ValueError("a SentencePiece model must not normalise: its precompiled charsmap must be empty")
+        raise ValueError("a SentencePiece model must not normalize: its precompiled charsmap must be empty")
     vocabulary = {piece.piece: number for number, piece in enumerate(model.pieces)}
     kinds = sentencepiece_model.ModelProto.SentencePiece
     normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == kinds.NORMAL]

@@ -23,8 +23,8 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.bit_mixing import GOLDEN, golden_multiple
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
-from datapipe.text.shingles import most_tokens, roll, token_hashes, token_table
+from datapipe.text.hashes import hash_spans, normalization_table
+from datapipe.text.shingles import max_tokens, roll, token_hashes, token_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
 Unit = Literal["line", "paragraph", "sentence", "span", "window"]
@@ -43,7 +43,7 @@ KEY = np.dtype([("key", "<u8")])
 _GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anchor, the least of several, are uneven
 # Windows that follow one another mostly share an anchor; grouped by it, they are still together when they are cut.
 PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
-SIGHTING = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
+KEY_COUNT = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
 
@@ -74,8 +74,8 @@ def split(
     >>> [text[start:end].decode() for start, end in zip(starts, ends)]
     ['One. ', 'Two!\\n', '三。', '四']
     """
-    most = bounds[-1] - bounds[0]
-    documents, starts, ends = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.int64)
+    size = bounds[-1] - bounds[0]
+    documents, starts, ends = np.empty(size, np.int64), np.empty(size, np.int64), np.empty(size, np.int64)
     pieces = 0
     for document in range(len(bounds) - 1):
         start, end = bounds[document], bounds[document + 1]
@@ -113,15 +113,15 @@ class Pieces:
 
     Attributes:
         units: names of `UNITS`.
-        normalise: for all units but windows, see `datapipe.text.hashes`.
-        min_characters: pieces of fewer, counted as the normalisation does, are left out; windows are not.
+        normalization: for all units but windows, see `datapipe.text.hashes`.
+        min_characters: pieces of fewer, counted as the normalization does, are left out; windows are not.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         salt: pieces hashed with another one never meet.
     """
 
     units: tuple[str, ...]
-    normalise: str
+    normalization: str
     min_characters: int
     span_sentences: int
     window_tokens: int
@@ -139,8 +139,8 @@ class Pieces:
         for unit in self.units:
             if unit == "window":
                 tokens, token_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
-                grams, places = self._anchors(tokens, token_bounds)
-                hashes = grams[places[group_starts(places)]]
+                grams, anchors = self._anchors(tokens, token_bounds)
+                hashes = grams[anchors[group_starts(anchors)]]
             else:
                 hashes = self._split(unit, data, bounds)[0]
             found.append(self._tagged(unit, hashes))
@@ -178,7 +178,7 @@ class Pieces:
 
     def _split(self, unit: str, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> tuple[npt.NDArray, ...]:
         documents, starts, ends = split(data, bounds, SENTENCE if unit == "span" else UNITS[unit])
-        pairs, counts = hash_spans(data, starts, ends, normalisation_table(self.normalise))
+        pairs, counts = hash_spans(data, starts, ends, normalization_table(self.normalization))
         known = counts > 0
         hashes, counts, documents, starts, ends = (
             column[known] for column in (pairs[:, 0], counts, documents, starts, ends)
@@ -193,15 +193,15 @@ class Pieces:
     def _anchors(
         self, tokens: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-        """The hashes of all runs of `anchor_tokens` tokens, and for each window the place of its anchor in them."""
+        """The hashes of all runs of `anchor_tokens` tokens, and for each window the index of its anchor in them."""
         grams, gram_bounds = roll(tokens.copy(), bounds, self.anchor_tokens)
-        return grams, least_places(grams, gram_bounds, self.window_tokens - self.anchor_tokens + 1)
+        return grams, minimum_indices(grams, gram_bounds, self.window_tokens - self.anchor_tokens + 1)
 
     def _windows(
         self, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]
     ) -> tuple[npt.NDArray, ...]:
-        places = np.empty((most_tokens(bounds), 2), np.int64)
-        tokens, token_bounds = token_hashes(data, bounds, token_table(), places)
+        token_spans = np.empty((max_tokens(bounds), 2), np.int64)
+        tokens, token_bounds = token_hashes(data, bounds, token_table(), token_spans)
         grams, anchors = self._anchors(tokens, token_bounds)
         starts = group_starts(anchors)
         sizes = np.diff(starts, append=len(anchors))
@@ -210,20 +210,20 @@ class Pieces:
         chosen = np.repeat(known, sizes)
         windows = np.maximum(np.diff(token_bounds) - self.window_tokens + 1, 0)
         documents = np.repeat(np.arange(len(windows)), windows)[chosen]
-        # The first token of each window, and the place of its hash: a document of fewer tokens has one hash, no window.
+        # The first token of each window, and the index of its hash: a document of fewer tokens has one hash, no window.
         first = np.flatnonzero(chosen) + (token_bounds[:-1] - np.cumsum(windows) + windows)[documents]
         hashes, hash_bounds = roll(tokens, token_bounds, self.window_tokens)
         hashes = hashes[first + (hash_bounds - token_bounds)[documents]]
-        ends = places[first + self.window_tokens - 1, 1]
-        return hashes, documents, places[first, 0], ends, np.repeat(tagged[known], sizes[known])
+        ends = token_spans[first + self.window_tokens - 1, 1]
+        return hashes, documents, token_spans[first, 0], ends, np.repeat(tagged[known], sizes[known])
 
 
 @numba.njit(cache=True, nogil=True)
-def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
-    """The place of the least of each `width` successive hashes of a document, of equal ones that of the last.
+def minimum_indices(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
+    """The index of the minimum of each `width` successive hashes of a document, of equal ones that of the last.
 
-    So two equal runs have their least hash at the same distance, and runs that follow one another mostly share it:
-    about 2 / (width + 1) of all places are the least of some run. This is winnowing (Schleimer et al. 2003).
+    So two equal runs have their minimum at the same distance, and runs that follow one another mostly share it:
+    about 2 / (width + 1) of all hashes are the minimum of some run. This is winnowing (Schleimer et al. 2003).
 
     Args:
         hashes: those of document i are `hashes[bounds[i]:bounds[i + 1]]`.
@@ -233,25 +233,25 @@ def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], 
     Returns:
         Shape (runs,), ascending; a document of fewer hashes has no run.
 
-    >>> least_places(np.array([5, 3, 4, 3, 9], np.uint64), np.array([0, 5]), 3).tolist()
+    >>> minimum_indices(np.array([5, 3, 4, 3, 9], np.uint64), np.array([0, 5]), 3).tolist()
     [1, 3, 3]
     """
-    places = np.empty(len(hashes), np.int64)
+    indices = np.empty(len(hashes), np.int64)
     filled = 0
     for document in range(len(bounds) - 1):
         first, end = bounds[document], bounds[document + 1]
-        least = first - 1
+        minimum = first - 1
         for last in range(first + width - 1, end):
-            if least <= last - width:
-                least = last - width + 1
-                for place in range(least + 1, last):
-                    if hashes[place] <= hashes[least]:
-                        least = place
-            if hashes[last] <= hashes[least]:
-                least = last
-            places[filled] = least
+            if minimum <= last - width:
+                minimum = last - width + 1
+                for index in range(minimum + 1, last):
+                    if hashes[index] <= hashes[minimum]:
+                        minimum = index
+            if hashes[last] <= hashes[minimum]:
+                minimum = last
+            indices[filled] = minimum
             filled += 1
-    return places[:filled]
+    return indices[:filled]
 
 
 def _spans(
@@ -265,19 +265,19 @@ def _spans(
     """Runs of `size` sentences within a document, one from each sentence on."""
     runs = max(0, len(hashes) - size + 1)
     joined, total = np.zeros(runs, np.uint64), np.zeros(runs, np.int64)
-    for place in range(size):
-        joined = joined * GOLDEN + hashes[place : place + runs]
+    for index in range(size):
+        joined = joined * GOLDEN + hashes[index : index + runs]
         joined ^= joined >> np.uint64(32)
-        total += counts[place : place + runs]
+        total += counts[index : index + runs]
     inside = documents[:runs] == documents[size - 1 :]
     return joined[inside], total[inside], documents[:runs][inside], starts[:runs][inside], ends[size - 1 :][inside]
 
 
 def frequent(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
-    """The `SIGHTING`s of those keys that more pieces may have than may stay.
+    """The `KEY_COUNT`s of those keys that more pieces may have than may stay.
 
     Args:
-        records: `SIGHTING` records, sorted.
+        records: `KEY_COUNT` records, sorted.
         keep_copies: how many copies of a piece stay, by unit.
     """
     starts = group_starts(records["key"])
@@ -292,9 +292,9 @@ def _among(values: npt.NDArray[np.uint64], keys: npt.NDArray[np.uint64]) -> npt.
     """Which values are one of `keys`, which are sorted."""
     order = np.argsort(values)  # a search for sorted values stays in the cache
     ordered = values[order]
-    places = np.searchsorted(keys, ordered)
-    known = places < len(keys)
-    known[known] = keys[places[known]] == ordered[known]
+    indices = np.searchsorted(keys, ordered)
+    known = indices < len(keys)
+    known[known] = keys[indices[known]] == ordered[known]
     among = np.empty(len(values), bool)
     among[order] = known
     return among
@@ -382,7 +382,7 @@ class FindRepeatedText(CorpusStage):
 
     The first copies, by document id and place, stay. Each later one is a span in `repeated_text_spans`: first byte, end
     byte (UTF-8), unit, and the id of the document with the first copy. Pieces of different units are found side by side
-    and may overlap. A piece of which the normalisation leaves nothing is no copy of any. Pieces are compared by 64-bit
+    and may overlap. A piece of which the normalization leaves nothing is no copy of any. Pieces are compared by 64-bit
     hashes: among 10^9 different ones less than one is expected to be taken for another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
@@ -390,16 +390,16 @@ class FindRepeatedText(CorpusStage):
 
     The text is read twice. First each part tells the hashes of its pieces, 16 bytes for each that is new in it, and
     learns which of them are frequent; then it sends on the places of the pieces that have these, 29 bytes each. Of
-    windows, of which there are as many as tokens, the first step looks at anchors alone (see `least_places`), one in
+    windows, of which there are as many as tokens, the first step looks at anchors alone (see `minimum_indices`), one in
     13 tokens for windows of 50: equal windows have equal anchors, so that none is missed. No worker holds more than a
     part's own pieces or one partition; in `datapipe run` the places wait in files, not in memory.
 
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
             (sentences in a row), `window` (tokens in a row).
-        normalise: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
-            `datapipe.text.hashes.NORMALISATIONS`; windows compare tokens (`datapipe.text.shingles`).
-        min_characters: lines, paragraphs, sentences and spans of fewer characters, normalised, are left alone.
+        normalization: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
+            `datapipe.text.hashes.NORMALIZATIONS`; windows compare tokens (`datapipe.text.shingles`).
+        min_characters: lines, paragraphs, sentences and spans of fewer characters, normalized, are left alone.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         parts_per_group: only copies within so many parts in a row count, as in CCNet; 0: all of the corpus.
@@ -408,7 +408,7 @@ class FindRepeatedText(CorpusStage):
 
     keep_copies: Annotated[dict[Unit, Count], MinLen(1)] = dataclasses.field(default_factory=lambda: {"span": 1})
     # Pieces carry the white space that ends them, so it cannot count.
-    normalise: Literal["whitespace", "text", "ccnet"] = "ccnet"
+    normalization: Literal["whitespace", "text", "ccnet"] = "ccnet"
     min_characters: Count = 1
     span_sentences: Count = 3
     window_tokens: Count = 50
@@ -433,20 +433,20 @@ class FindRepeatedText(CorpusStage):
         group = part.number // self.parts_per_group if self.parts_per_group else 0
         return Pieces(
             tuple(self.keep_copies),
-            self.normalise,
+            self.normalization,
             self.min_characters,
             self.span_sentences,
             self.window_tokens,
             salt=golden_multiple(group),
         )
 
-    def _sightings(self, part: Part) -> Iterator[np.ndarray]:
+    def _key_counts(self, part: Part) -> Iterator[np.ndarray]:
         pieces = self._pieces(part)
         keys = [pieces.keys(batch) for batch in part.read(self.requires())]
         if not keys:
             return
         distinct, counts = np.unique(np.concatenate(keys), return_counts=True)
-        records = np.empty(len(distinct), SIGHTING)
+        records = np.empty(len(distinct), KEY_COUNT)
         records["key"], records["part"], records["count"] = distinct, part.number, counts
         yield records
 
@@ -466,8 +466,8 @@ class FindRepeatedText(CorpusStage):
         parts = parts | "Spread" >> beam.Reshuffle()
         keys = (
             parts
-            | "Sight" >> beam.FlatMap(self._sightings).with_output_types(np.ndarray)
-            | "Count" >> GroupRecords(SIGHTING, "key", self.partitions)
+            | "Keys" >> beam.FlatMap(self._key_counts).with_output_types(np.ndarray)
+            | "Count" >> GroupRecords(KEY_COUNT, "key", self.partitions)
             | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])

@@ -29,15 +29,15 @@ NEAREST_CLUSTERS = 2
 # poems removed (of 58,001) shares at least .76 of its character pairs with its partner. A Chinese page with 5 % of its
 # characters changed has cosine .93, an English one with 30 % of its words changed .96. Pages of one template and tables
 # of one vocabulary lie above it too: a corpus of such wants .95.
-LEAST_THRESHOLD = 0.9
-MOST_THRESHOLD = 0.98  # a corpus with large families of copies would else calibrate itself out of reach
+MIN_THRESHOLD = 0.9
+MAX_THRESHOLD = 0.98  # a corpus with large families of copies would else calibrate itself out of reach
 DEVIATIONS = 7  # of a normal tail: less than one chance pair among 10^6 documents
 CALIBRATION_SAMPLE = 2000
-CALIBRATION_LEAST = 100  # vectors; of fewer, a percentile of their pairs says nothing
+CALIBRATION_MIN = 100  # vectors; of fewer, a percentile of their pairs says nothing
 BLOCK = 1024  # vectors compared at once: the table of their cosines takes 4 MB
 
-MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("loss", "<f4"), ("id", "<u8")])
-MATCH = np.dtype([("id", "<u8"), ("loss", "<f4"), ("of", "<u8")])
+MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("rank_key", "<f4"), ("id", "<u8")])
+MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f4"), ("of", "<u8")])
 
 
 def calibrate(vectors: npt.NDArray[np.float32]) -> float:
@@ -45,18 +45,18 @@ def calibrate(vectors: npt.NDArray[np.float32]) -> float:
 
     Nearly all pairs of a sample are unrelated. Their cosines, after Fisher's transformation, are taken for normal, with
     the median and the 99th percentile seen; the threshold lies `DEVIATIONS` above, rounded to 3 digits, within
-    `LEAST_THRESHOLD` and `MOST_THRESHOLD`. It finds the least for `hashed_ngrams`, .93 for all-MiniLM-L6-v2 on English
+    `MIN_THRESHOLD` and `MAX_THRESHOLD`. It finds the least for `hashed_ngrams`, .93 for all-MiniLM-L6-v2 on English
     pages, and .97 for multilingual-e5-small, whose unrelated pages have .87.
 
     Args:
         vectors: a sample, each of length 1, shape (n, dimensions).
     """
-    if len(vectors) < CALIBRATION_LEAST:
-        return LEAST_THRESHOLD
+    if len(vectors) < CALIBRATION_MIN:
+        return MIN_THRESHOLD
     cosines = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
     median, high = np.arctanh(np.clip(np.quantile(cosines, [0.5, 0.99]), -0.9999, 0.9999))
     deviation = (high - median) / 2.326  # the 99th percentile of the normal distribution
-    return round(float(np.clip(np.tanh(median + DEVIATIONS * deviation), LEAST_THRESHOLD, MOST_THRESHOLD)), 3)
+    return round(float(np.clip(np.tanh(median + DEVIATIONS * deviation), MIN_THRESHOLD, MAX_THRESHOLD)), 3)
 
 
 def members(
@@ -67,7 +67,7 @@ def members(
 ) -> np.ndarray:
     """A `MEMBER` record for each vector and each of its nearest clusters.
 
-    `vector` is a hash of the vector, `loss` its place under the rule `keep`: the lowest is kept.
+    `vector` is a hash of the vector, `rank_key` what the rule `keep` ranks by: the lowest is kept.
     """
     cosines, clusters = nearest(vectors, centres, NEAREST_CLUSTERS)
     records = np.empty(clusters.shape, MEMBER)
@@ -76,7 +76,7 @@ def members(
         [int.from_bytes(hashlib.blake2b(vector.tobytes(), digest_size=8).digest(), "little")] for vector in vectors
     ]
     sign = {"hard": 1, "easy": -1, "first": 0}[keep]
-    records["loss"] = sign * cosines[:, :1]
+    records["rank_key"] = sign * cosines[:, :1]
     records["id"] = ids[:, np.newaxis]
     return records.ravel()
 
@@ -105,16 +105,16 @@ def likest_kept(
     cosine = np.zeros(len(vectors), np.float32)
     below = np.nextafter(np.float32(threshold), np.float32(-2))
     kept = faiss.IndexFlatIP(vectors.shape[1])
-    kept_places = np.zeros(0, np.int64)
+    kept_rows = np.zeros(0, np.int64)
     with one_thread():
         for start in range(0, len(vectors), BLOCK):
             block = vectors[start : start + BLOCK]
             best = np.full(len(block), below)
             partner = np.full(len(block), -1, np.int64)
             if kept.ntotal:
-                found, place = (column[:, 0] for column in kept.search(block, 1))
+                found, index = (column[:, 0] for column in kept.search(block, 1))
                 hit = found > below
-                best[hit], partner[hit] = found[hit], kept_places[place[hit]]
+                best[hit], partner[hit] = found[hit], kept_rows[index[hit]]
             within = faiss.IndexFlatIP(vectors.shape[1])
             within.add(block)
             bounds, cosines, others = within.range_search(block, float(below))
@@ -129,7 +129,7 @@ def likest_kept(
             like[start : start + BLOCK] = partner
             cosine[start : start + BLOCK][removed] = best[removed]
             kept.add(block[~removed])
-            kept_places = np.concatenate([kept_places, start + np.flatnonzero(~removed)])
+            kept_rows = np.concatenate([kept_rows, start + np.flatnonzero(~removed)])
     return like, cosine
 
 
@@ -153,7 +153,7 @@ def matches(records: np.ndarray, parts: Sequence[Part], threshold: float) -> np.
     starts = group_starts(distinct["cluster"])
     for start, end in zip(starts, np.append(starts[1:], len(distinct)), strict=True):
         cluster = distinct[start:end]
-        cluster = cluster[np.lexsort([cluster["id"], cluster["loss"]])]
+        cluster = cluster[np.lexsort([cluster["id"], cluster["rank_key"]])]
         like, cosine = likest_kept(vectors[np.searchsorted(ids, cluster["id"])], threshold)
         hit = like >= 0
         found.append(_as_matches(cluster["id"][hit], cosine[hit], cluster["id"][like[hit]]))
@@ -166,7 +166,7 @@ def _changes(values: np.ndarray) -> npt.NDArray[np.bool_]:
 
 def _as_matches(ids: np.ndarray, cosines: np.ndarray, of: np.ndarray) -> np.ndarray:
     records = np.empty(len(ids), MATCH)
-    records["id"], records["loss"], records["of"] = ids, -cosines, of
+    records["id"], records["rank_key"], records["of"] = ids, -cosines, of
     return records
 
 
@@ -177,7 +177,7 @@ def verdicts(records: np.ndarray) -> pa.RecordBatch:
         records: `MATCH` records sorted by their fields.
     """
     best = records[group_starts(records["id"])]
-    similarity = np.minimum(-best["loss"], np.float32(1))
+    similarity = np.minimum(-best["rank_key"], np.float32(1))
     reason = pa.array(np.full(len(best), "semantic_duplicate"), pa.string())
     arrays = [pa.array(best["id"]), pa.array(best["of"]), pa.array(similarity), reason]
     return pa.record_batch(arrays, schema=_VERDICTS)
@@ -244,7 +244,7 @@ class FindSemanticDuplicates(CorpusStage):
                 yield from partition(records, (records["cluster"] % np.uint64(max(groups, 8))).astype(np.int64))
 
     def _match(self, group: tuple[int, Iterable[bytes]], parts: Sequence[Part]) -> Iterator[tuple[int, bytes]]:
-        found = matches(rejoin(group[1], MEMBER), parts, self.threshold or self.found_threshold or LEAST_THRESHOLD)
+        found = matches(rejoin(group[1], MEMBER), parts, self.threshold or self.found_threshold or MIN_THRESHOLD)
         yield from partition(found, (found["id"] >> np.uint64(32)).astype(np.int64))
 
     def _choose(self, group: tuple[int, Iterable[bytes]]) -> pa.RecordBatch:

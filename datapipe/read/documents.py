@@ -73,7 +73,7 @@ class ReadDocuments(Source[Task]):
     part_kind: ClassVar[PartKind] = "document"
 
     def check(self) -> None:
-        """The text has a field, and formats, encodings and normalisation are known."""
+        """The text has a field, and formats, encodings and normalization are known."""
         if "text" not in self.fields:
             raise ValueError(f"{self.name}: fields must say which field is the text, got {self.fields!r}")
         for ours in self.fields:

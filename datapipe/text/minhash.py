@@ -1,4 +1,4 @@
-"""MinHash sketches of shingle sets, and their bands: the numbers by which near duplicates find one another.
+"""MinHash signatures of shingle sets, and their bands: the numbers by which near duplicates find one another.
 
 Two kernels give signatures of the same shape. `fast_similarity_sketches` is the default: a third of the work and a
 smaller error; `datasketch_signatures` equals `datasketch.MinHash` slot for slot, so that both can be held in one index.
@@ -25,14 +25,14 @@ def fast_similarity_sketches(
 ) -> npt.NDArray[np.uint32]:
     """Fast Similarity Sketching (Dahlgaard, Knudsen, Thorup 2017) of each document's shingles.
 
-    Round i throws each shingle into one slot with the value i + a fraction; a slot keeps its least. Once every slot is
-    full no later round can change one, so large sets need a single round. Rounds from `slots` on fill the slot left.
+    Round i throws each shingle into one slot with the value i + a fraction; a slot keeps its minimum. Once every slot
+    is full no later round can change one, so large sets need a single round. Rounds from `slots` on fill the slot left.
     The share of equal slots estimates the Jaccard similarity, unbiased.
 
     Args:
         hashes: shingles, well-mixed.
         bounds: those of document i are `hashes[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
-        slots: length of a sketch.
+        slots: length of a signature.
 
     Returns:
         Shape (n, slots); all ones for a document without shingles.
@@ -45,12 +45,12 @@ def fast_similarity_sketches(
     """
     documents = len(bounds) - 1
     signatures = np.full((documents, slots), _LOW, np.uint32)
-    least = np.empty(slots, np.uint64)
+    minima = np.empty(slots, np.uint64)
     for document in range(documents):
         shingles = hashes[bounds[document] : bounds[document + 1]]
         if not len(shingles):
             continue
-        least[:] = _EMPTY
+        minima[:] = _EMPTY
         empty = slots
         number = 0
         while empty and number < 2 * slots:
@@ -59,12 +59,12 @@ def fast_similarity_sketches(
                 value = shingle if number == 0 else murmur64(shingle + np.uint64(number) * GOLDEN)
                 slot = np.int64((value & _LOW) * np.uint64(slots) >> _HALF) if number < slots else number - slots
                 candidate = high | value >> _HALF
-                if candidate < least[slot]:
-                    empty -= least[slot] == _EMPTY
-                    least[slot] = candidate
+                if candidate < minima[slot]:
+                    empty -= minima[slot] == _EMPTY
+                    minima[slot] = candidate
             number += 1
         for slot in range(slots):
-            signatures[document, slot] = np.uint32(least[slot] & _LOW)
+            signatures[document, slot] = np.uint32(minima[slot] & _LOW)
     return signatures
 
 
@@ -94,22 +94,22 @@ def datasketch_signatures(
     slots = permutations.shape[1]
     signatures = np.full((documents, slots), _LOW, np.uint32)
     for document in range(documents):
-        # A slice, not an index range: only so does the compiler vectorise the inner loops.
+        # A slice, not an index range: only so does the compiler vectorize the inner loops.
         shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
         if not legacy:
             shingles = murmur32(shingles)
         for slot in range(slots):
             multiplier = permutations[0, slot]
             addend = permutations[1, slot]
-            least = _LOW
+            minimum = _LOW
             if legacy:
                 for shingle in shingles:
                     product = multiplier * shingle + addend
-                    least = min(least, (product + (product >> _MERSENNE_BITS)) & _LOW)
+                    minimum = min(minimum, (product + (product >> _MERSENNE_BITS)) & _LOW)
             else:
                 for shingle in shingles:
-                    least = min(least, (multiplier * shingle + addend) & _LOW)
-            signatures[document, slot] = np.uint32(least)
+                    minimum = min(minimum, (multiplier * shingle + addend) & _LOW)
+            signatures[document, slot] = np.uint32(minimum)
     return signatures
 
 

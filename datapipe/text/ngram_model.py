@@ -15,9 +15,9 @@ from safetensors.numpy import load, save
 
 from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import BLANK, DROPPED, normalisation_table
+from datapipe.text.hashes import BLANK, DROPPED, normalization_table
 
-NORMALISATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
+NORMALIZATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
 ORDER = 5  # CCNet's order, there of SentencePiece tokens
 # From this length on, n-grams that occur once are left out: most of the model, and hardly any of its use.
 PRUNED_FROM = 3
@@ -52,7 +52,7 @@ def _extend(key: np.uint64, symbol: int) -> np.uint64:
 def _symbols(
     data: npt.NDArray[np.uint8], start: int, end: int, table: npt.NDArray[np.int32], out: npt.NDArray[np.int32]
 ) -> int:
-    """Write a text's symbols under a normalisation table into `out`, after one blank; returns how many there are."""
+    """Write a text's symbols under a normalization table into `out`, after one blank; returns how many there are."""
     out[0] = 32
     count = 1
     blank = False
@@ -103,7 +103,7 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
         order: symbols in the longest n-gram.
     """
     data, bounds = text_buffers(pa.array(texts, pa.large_string()))
-    columns = _ngram_keys(data, bounds, normalisation_table(NORMALISATION), order)
+    columns = _ngram_keys(data, bounds, normalization_table(NORMALIZATION), order)
     keys: list[npt.NDArray[np.uint64]] = []
     first: list[npt.NDArray[np.intp]] = []  # where each distinct n-gram ends for the first time
     occurrences: list[npt.NDArray[np.intp]] = []
@@ -114,8 +114,8 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
         first.append(ends[index])
         occurrences.append(counts)
 
-    def place(n: int, ends: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Which of the distinct n-grams of length n ends at each place."""
+    def index_of(n: int, ends: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Which of the distinct n-grams of length n ends at each symbol."""
         return np.searchsorted(keys[n], columns[n][ends])
 
     kept = [row > 1 if n >= PRUNED_FROM else row > 0 for n, row in enumerate(occurrences)]
@@ -124,9 +124,9 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
     backoffs: list[npt.NDArray[np.floating]] = []
     for n in range(1, order + 1):
         # The longest are counted; the others by the number of symbols they follow, as Kneser and Ney found better.
-        counts = np.bincount(place(n, first[n + 1]), minlength=len(keys[n])) if n < order else occurrences[n]
+        counts = np.bincount(index_of(n, first[n + 1]), minlength=len(keys[n])) if n < order else occurrences[n]
         weights = np.maximum(counts, 1).astype(np.float64)
-        context, suffix = place(n - 1, first[n] - 1), place(n - 1, first[n])
+        context, suffix = index_of(n - 1, first[n] - 1), index_of(n - 1, first[n])
         totals = np.bincount(context, weights, len(keys[n - 1]))
         share = (weights - _discounts(weights)) / totals[context] * kept[n]
         backoffs.append(1.0 - np.bincount(context, share, len(keys[n - 1])))
@@ -185,7 +185,7 @@ def log_probabilities(
     backoff weights of one symbol's n-grams are those that the next symbol needs.
     """
     keys = model.keys
-    most = np.uint64(len(keys) - 1)
+    mask = np.uint64(len(keys) - 1)
     sums = np.zeros(len(bounds) - 1)
     counts = np.zeros(len(bounds) - 1, np.int64)
     longest = 0
@@ -205,9 +205,9 @@ def log_probabilities(
             for n in range(min(order, i + 1) + 1):
                 if n > 0:
                     key = _extend(key, symbols[i - n + 1])
-                slot = np.int64(key & most)
+                slot = np.int64(key & mask)
                 while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + 1) & np.int64(most)
+                    slot = (slot + 1) & np.int64(mask)
                 if keys[slot] == 0:
                     break
                 found = n
@@ -227,7 +227,7 @@ def log_probabilities(
 def perplexities(texts: pa.Array, model: NgramModel, order: int = ORDER) -> npt.NDArray[np.float64]:
     """Perplexity per character of each text, shape (n,); NaN for text without a letter or digit."""
     data, bounds = text_buffers(texts)
-    sums, counts = log_probabilities(data, bounds, normalisation_table(NORMALISATION), model, order)
+    sums, counts = log_probabilities(data, bounds, normalization_table(NORMALIZATION), model, order)
     return np.exp(-sums / np.where(counts, counts, np.nan))
 
 

@@ -13,7 +13,7 @@ from datapipe.dedup.near_duplicates import (
     MEMBER,
     NODE,
     REACH,
-    TIE,
+    VERIFIED_PAIR,
     FindNearDuplicates,
     both_ends,
     bucket_pairs,
@@ -97,8 +97,8 @@ def test_shingle_size_and_bands_change_what_is_found(corpus_of: CorpusOf) -> Non
     assert not removed(parts, FindNearDuplicates(threshold=0.7, bands=1, rows=100))
 
 
-@pytest.mark.parametrize("sketch", ["fast", "datasketch", "datasketch_legacy"])
-def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, sketch: Any) -> None:
+@pytest.mark.parametrize("scheme", ["fast", "datasketch", "datasketch_legacy"])
+def test_every_scheme_agrees_with_brute_force(corpus_of: CorpusOf, scheme: Any) -> None:
     random = np.random.default_rng(5)
     texts = []
     for seed in range(30):
@@ -110,7 +110,7 @@ def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, sketch: Any) 
             keep, go = sorted((cluster[a], cluster[b]))
             cluster = [keep if c == go else c for c in cluster]
     parts = corpus_of(documents(*texts), rows_per_part=40)
-    found = verdicts(parts, FindNearDuplicates(sketch=sketch))
+    found = verdicts(parts, FindNearDuplicates(scheme=scheme))
     row = {(place // 40) << 32 | place % 40: place for place in range(len(texts))}
     groups: dict[int, set[int]] = {}
     for id_, verdict in found.items():
@@ -126,19 +126,19 @@ def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     assert verdicts(parts, FindNearDuplicates(partitions=1)) == verdicts(parts, FindNearDuplicates(partitions=5))
 
 
-TIES = st.lists(
+EDGES = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.8, 0.9, 1.0])).filter(lambda t: t[0] < t[1]),
     max_size=30,
-    unique_by=lambda tie: tie[:2],
+    unique_by=lambda edge: edge[:2],
 )
 
 
-@given(TIES, st.permutations(range(13)), st.integers(0, 30))
+@given(EDGES, st.permutations(range(13)), st.integers(0, 30))
 @settings(deadline=None)
 def test_partners_and_survivors_need_no_gathering(
     found: list[tuple[int, int, float]], rank: list[int], cut: int
 ) -> None:
-    edges = np.zeros(len(found), TIE)
+    edges = np.zeros(len(found), VERIFIED_PAIR)
     for place, (first, second, weight) in enumerate(found):
         edges[place] = first, second, weight, rank[first] // 3, rank[second] // 3, rank[first] % 2, rank[second] % 2
     _, ids, roots = spanning_forest(edges)
@@ -232,7 +232,7 @@ def test_chain_of_ten_thousand(corpus_of: CorpusOf) -> None:
         ({"bands": 0}, "bands must be at least 1, got 0"),
         ({"gather_edges": -1}, "gather_edges must be at least 0, got -1"),
         ({"rows": 7}, r"slots must be at least bands \* rows = 140, got 128"),
-        ({"sketch": "sha1"}, "sketch must be one of .*, got 'sha1'"),
+        ({"scheme": "sha1"}, "scheme must be one of .*, got 'sha1'"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:

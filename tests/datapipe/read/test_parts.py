@@ -83,7 +83,7 @@ def test_the_same_task_writes_the_same_bytes(write: Write, tmp_path: pathlib.Pat
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-def test_normalisation_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
+def test_normalization_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
     root = write("a.jsonl", {"text": "a\r\nb\x07"}, {"text": "\u200b \x01"}, {"text": "e\u0301"})
     options = ReadDocuments(normalization={"form": "none"}).read_options()
     documents, rejects = read_groups(plan([root], options)[0], options)

@@ -31,7 +31,7 @@ from datapipe.text.bit_mixing import (
     uniform_draw,
 )
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 from datapipe.text.minhash import band_hashes, datasketch_permutations, datasketch_signatures, fast_similarity_sketches
 from datapipe.text.ngram_model import train
 from datapipe.text.repetition import text_hash
@@ -59,7 +59,7 @@ def test_published_values() -> None:
     assert drawn.tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     assert drawn.tolist() == [int(seeded_hash(np.zeros(1, np.uint64), seed)[0]) for seed in range(3)]
     assert murmur64(np.ones(1, np.uint64))[0] == 0xB456BCFC34C2CB2C
-    # MurmurHash3_x86_32 of no bytes with seed 1 is its finaliser alone.
+    # MurmurHash3_x86_32 of no bytes with seed 1 is its finalizer alone.
     assert murmur32(np.ones(1, np.uint64))[0] == 0x514E28B7
 
 
@@ -161,7 +161,7 @@ def _sampled() -> npt.NDArray[np.int64]:
             lambda: [np.frombuffer("".join(map(scramble, TEXTS)).encode(), np.uint8)], "17dae007d4e4156d", id="scramble"
         ),
         pytest.param(
-            lambda: hash_spans(DATA, BOUNDS[:-1], BOUNDS[1:], normalisation_table("ccnet")),
+            lambda: hash_spans(DATA, BOUNDS[:-1], BOUNDS[1:], normalization_table("ccnet")),
             "9cb4e707b934c72b",
             id="hash_spans",
         ),
