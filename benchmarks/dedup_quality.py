@@ -26,7 +26,7 @@ import zstandard
 
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.shingle_sets import sorted_sets
-from datapipe.dedup.signatures import signatures
+from datapipe.dedup.signatures import compute_signatures
 from datapipe.store.corpus import ROW_BITS, Part, part_path, write_columns
 from datapipe.text.characters import text_buffers
 from datapipe.text.minhash import band_hashes
@@ -101,8 +101,8 @@ def closure(pairs: Pairs, documents: int) -> tuple[Pairs, int]:
 
 def with_datapipe(texts: list[str], bands: int, rows: int, slots: int) -> tuple[Pairs, Pairs]:
     """Candidate pairs, and pairs in one cluster, of `FindNearDuplicates`."""
-    found, known = signatures(pa.array(texts), "fast", slots, SHINGLE_SIZE)
-    buckets = band_hashes(found, bands, rows)
+    signatures, known = compute_signatures(pa.array(texts), "fast", slots, SHINGLE_SIZE)
+    buckets = band_hashes(signatures, bands, rows)
     buckets[~known] = np.arange((~known).sum(), dtype=np.uint64)[:, None]
     with tempfile.TemporaryDirectory() as folder:
         verdicts = corpus(texts, folder) | FindNearDuplicates(THRESHOLD, SHINGLE_SIZE, bands, rows, slots)
@@ -167,8 +167,8 @@ def with_rensa(texts: list[str]) -> Pairs:
 
 def with_datatrove_settings(texts: list[str]) -> Pairs:
     """The pairs of FineWeb's MinHash deduplication in datatrove: 14 bands of 8, no verification."""
-    found, _ = signatures(pa.array(texts), "datasketch_legacy", 112, SHINGLE_SIZE)
-    return pairs_of_buckets(band_hashes(found, 14, 8))
+    signatures, _ = compute_signatures(pa.array(texts), "datasketch_legacy", 112, SHINGLE_SIZE)
+    return pairs_of_buckets(band_hashes(signatures, 14, 8))
 
 
 def share(part: int, whole: int) -> str:

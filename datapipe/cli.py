@@ -4,28 +4,20 @@ Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe, 130 stopped by
 """
 
 import argparse
-import contextlib
-import glob
-import inspect
-import json
+import dataclasses
 import logging
 import os
-import pathlib
 import signal
 import sys
-import textwrap
-import time
-import traceback
+import typing
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import Any, NoReturn
 
-import tokenizer_training.cli
+from datapipe.commands.documentation import documented_options
+from tokenizer_training.options import TrainingOptions
 
-if TYPE_CHECKING:
-    from datapipe.store.corpus import Corpus
-
+DONE, FAILED, BAD_USE = 0, 1, 2
 STOPPED = 128 + signal.SIGINT  # what shells report of a command ended by Ctrl-C
-RECIPES = pathlib.Path(__file__).parent / "recipes"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -35,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a recipe over documents", allow_abbrev=False)
     run.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
-    run.add_argument("--input", nargs="+", required=True, help="files, folders or globs of documents")
+    run.add_argument("--input", dest="inputs", nargs="+", required=True, help="files, folders or globs of documents")
     run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
     run.add_argument("--workers", type=int, default=os.cpu_count(), help="local workers (default: one a core)")
     run.add_argument(
@@ -48,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
     explain = commands.add_parser("explain", help="why a document is in or out")
     explain.add_argument("output", help="the output folder of a run")
-    explain.add_argument("id", help="part-row, such as 0-17, or the document's own id")
+    explain.add_argument("document", metavar="id", help="part-row, such as 0-17, or the document's own id")
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
@@ -63,9 +55,82 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
+    stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
     tokenizer = commands.add_parser("tokenizer", help="train, extend, prune, compare and export tokenizers")
-    tokenizer_training.cli.add_commands(tokenizer.add_subparsers(dest="action", required=True))
+    _add_tokenizer_commands(tokenizer.add_subparsers(dest="action", required=True))
     return top
+
+
+def _add_tokenizer_commands(actions: Any) -> None:
+    train = actions.add_parser("train", help="train a tokenizer on documents")
+    _add_input(train, required=True)
+    train.add_argument("--output", required=True, help="the folder for tokenizer.json")
+    _add_options(train, TrainingOptions)
+
+    extend = actions.add_parser("extend", help="add Chinese tokens, or a word list's, to any tokenizer")
+    _add_base(extend)
+    _add_input(extend, required=False)
+    extend.add_argument("--output", required=True, help="the folder for tokenizer.json")
+    extend.add_argument("--size", type=int, required=True, help="how many tokens to add at most")
+    extend.add_argument("--words", help="a file of words and frequencies, a tab between them, instead of --input")
+    extend.add_argument(
+        "--rule", choices=["han", "punctuated"], default="han", help="whether punctuation may begin a token"
+    )
+    extend.add_argument("--single-digits", action="store_true", help="as Qwen: drop cl100k's tokens of several digits")
+    extend.add_argument(
+        "--min-frequency",
+        type=int,
+        default=TrainingOptions.min_frequency,
+        help=documented_options(TrainingOptions)["min_frequency"],
+    )
+
+    prune = actions.add_parser("prune", help="drop entries, and their rows of a model's embeddings")
+    _add_base(prune)
+    _add_input(prune, required=False)
+    prune.add_argument("--output", required=True, help="the folder for tokenizer.json and ids.parquet")
+    prune.add_argument("--ranges", nargs="*", default=[], help="ids to drop, such as 0-19999")
+    prune.add_argument("--weights", help="a safetensors file to cut")
+
+    compare = actions.add_parser("compare", help="compare tokenizers, language by language")
+    compare.add_argument("tokenizers", nargs="+", help="tokenizer.json, .tiktoken or SentencePiece .model")
+    _add_input(compare, required=True)
+    compare.add_argument("--output", required=True, help="the folder for the table and plots")
+    compare.add_argument("--reference", help="the tokenizer whose tokens are 1 (default: the first)")
+    compare.add_argument("--column", default="language", help="the column that says a document's language")
+
+    export = actions.add_parser("export", help="write a tokenizer for another program")
+    _add_base(export)
+    export.add_argument("--to", choices=["transformers", "json", "tiktoken", "sentencepiece", "gguf"], required=True)
+    export.add_argument("--output", required=True, help="the folder (transformers, json) or file to write")
+    export.add_argument("--chat-template", help="a file with a Jinja template (default: ChatML)")
+
+
+def _add_base(command: argparse.ArgumentParser) -> None:
+    command.add_argument("base", help="tokenizer.json, .tiktoken or SentencePiece .model")
+    command.add_argument("--pattern", help="the regular expression of a .tiktoken file of unknown name")
+
+
+def _add_input(command: argparse.ArgumentParser, *, required: bool) -> None:
+    command.add_argument(
+        "--input", dest="inputs", nargs="+", default=[], required=required, help="documents, or the output of a run"
+    )
+
+
+def _add_options(command: argparse.ArgumentParser, owner: type[Any]) -> None:
+    """Add a flag for each field of a dataclass of numbers, strings, lists of strings and choices."""
+    hints, documentation = typing.get_type_hints(owner), documented_options(owner)
+    for field in dataclasses.fields(owner):
+        default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+        hint, form = hints[field.name], dict[str, Any]()
+        if typing.get_origin(hint) is typing.Literal:
+            form["choices"] = typing.get_args(hint)
+        elif typing.get_origin(hint) is list:
+            form["nargs"] = "*"
+        else:
+            form["type"] = hint
+        shown = " ".join(default) if isinstance(default, list) else default
+        text = f"{documentation[field.name].removesuffix('.')} (default: {shown if shown != '' else 'none'})"
+        command.add_argument(f"--{field.name.replace('_', '-')}", default=default, help=text.replace("%", "%%"), **form)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,28 +138,84 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
     arguments, rest = parser().parse_known_args(argv)
-    if rest and arguments.command != "run":
+    is_run = arguments.command == "run"
+    if rest and not is_run:
         parser().error(f"unknown arguments: {' '.join(rest)}")
     try:
-        return _dispatch(arguments, rest)
+        _call(**vars(arguments), flags=rest)
     except BrokenPipeError:
-        return 1
+        return FAILED
     except KeyboardInterrupt:
-        again = "; the same command resumes" if arguments.command == "run" else ""
-        print(f"\ndatapipe: stopped{again}", file=sys.stderr)
+        print(f"\ndatapipe: stopped{'; the same command resumes' if is_run else ''}", file=sys.stderr)
         _leave(STOPPED)
+    except ValueError as error:
+        _complain(error)
+        return BAD_USE
+    except (OSError, RuntimeError) as error:
+        _complain(error)
+        if is_run:
+            _leave(FAILED)
+        return FAILED
+    return DONE
 
 
-def _dispatch(arguments: argparse.Namespace, rest: list[str]) -> int:
-    if arguments.command == "run":
-        return _run(arguments, rest)
-    if arguments.command == "recipes":
-        return _recipes()
-    if arguments.command == "stages":
-        return _stages(arguments.stage)
-    if arguments.command == "tokenizer":
-        return _tokenizer(arguments)
-    return _look(arguments)
+def _call(command: str, flags: Sequence[str], **values: Any) -> None:
+    """Run the command that was parsed.
+
+    Raises:
+        ValueError: if what the user asks for cannot be, in one line.
+        OSError, RuntimeError: if it fails.
+    """
+    # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
+    match command:
+        case "run":
+            from datapipe.commands.run import run
+
+            run(**values, flags=flags)
+        case "explain":
+            from datapipe.commands.inspection import explain_document
+
+            explain_document(**values)
+        case "report":
+            from datapipe.commands.inspection import report
+
+            report(**values)
+        case "thresholds":
+            from datapipe.commands.inspection import thresholds
+
+            thresholds(**values)
+        case "recipes":
+            from datapipe.commands.recipes import list_recipes
+
+            list_recipes()
+        case "stages":
+            from datapipe.commands.stages import list_stages
+
+            list_stages(**values)
+        case "tokenizer":
+            _call_tokenizer(**values)
+
+
+def _call_tokenizer(action: str, **values: Any) -> None:
+    from datapipe.commands import tokenizer
+
+    match action:
+        case "train":
+            options = {field.name: values.pop(field.name) for field in dataclasses.fields(TrainingOptions)}
+            tokenizer.train(**values, options=TrainingOptions(**options))
+        case "extend":
+            tokenizer.extend(**values)
+        case "prune":
+            tokenizer.prune(**values)
+        case "compare":
+            tokenizer.compare(**values)
+        case "export":
+            tokenizer.export(**values)
+
+
+def _complain(error: Exception) -> None:
+    for line in str(error).splitlines():
+        print(f"datapipe: {line}", file=sys.stderr)
 
 
 def _leave(status: int) -> NoReturn:
@@ -102,142 +223,6 @@ def _leave(status: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def _fail(status: int, error: object) -> int:
-    print(f"datapipe: {error}", file=sys.stderr)
-    return status
-
-
-def _run(arguments: argparse.Namespace, flags: list[str]) -> int:
-    # Imported here: these pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
-    from datapipe.engine.conservation import ConservationError
-    from datapipe.engine.funnel import render_funnel
-    from datapipe.engine.output import RunError
-    from datapipe.engine.recipe import RecipeError, load_recipe
-    from datapipe.engine.run import ERROR_LOG, NoDocumentsError, run
-    from datapipe.engine.runner import PipelineError, Runner, cause
-    from datapipe.engine.worker import give_memory_back
-    from datapipe.extras import MissingExtraError
-    from datapipe.read.documents import TooManyRejectsError
-    from datapipe.store import files
-
-    give_memory_back()
-    started = time.monotonic()
-    try:
-        variables = {"input_parent": _input_parent(arguments.input[0]), "output": arguments.output}
-        recipe = load_recipe(_recipe_path(arguments.recipe), variables)
-        runner = Runner(arguments.workers, tuple(flags), arguments.mode)
-    except (RecipeError, ValueError) as error:
-        return _fail(2, error)
-    try:
-        outcome = run(recipe, arguments.input, arguments.output, runner, print)
-    except (RunError, MissingExtraError) as error:
-        return _fail(2, error)
-    except (PipelineError, ConservationError, NoDocumentsError, TooManyRejectsError, OSError) as error:
-        status = _fail(1, cause(error))
-        log = files.join(arguments.output, ERROR_LOG)
-        with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the line above stands
-            sink.write("".join(traceback.format_exception(error)).encode())
-            print(f"datapipe: full traceback: {log}", file=sys.stderr)
-        _leave(status)
-    print(f"\n{render_funnel(outcome.funnel)}\n")
-    for product in ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html"):
-        path = files.join(arguments.output, product)
-        if files.exists(path):
-            print(f"{path}")
-    print(f"done in {time.monotonic() - started:.0f} s")
-    return 0
-
-
-def _input_parent(path: str) -> str:
-    """The folder that holds the input folder, or the folder of the input file's folder."""
-    from datapipe.store import files
-
-    if files.is_local(path):
-        path = os.path.abspath(path)  # noqa: PTH100 - joined as text with remote ones below
-        is_folder = pathlib.Path(path).is_dir()
-    else:
-        path = path.rstrip("/")
-        is_folder = "." not in path.rpartition("/")[2] and "*" not in path
-    folder = path if is_folder else path.rpartition("/")[0]
-    return folder.rpartition("/")[0]
-
-
-def _recipe_path(name: str) -> str:
-    return str(RECIPES / f"{name}.yaml") if "/" not in name and not name.endswith(".yaml") else name
-
-
-def _tokenizer(arguments: argparse.Namespace) -> int:
-    try:
-        tokenizer_training.cli.call(arguments)
-    except ValueError as error:
-        return _fail(2, error)
-    except OSError as error:
-        return _fail(1, error)
-    return 0
-
-
-def _recipes() -> int:
-    import yaml
-
-    for path in sorted(glob.glob(str(RECIPES / "*.yaml"))):  # noqa: PTH207
-        with open(path, encoding="utf-8") as source:  # noqa: PTH123
-            description = yaml.safe_load(source)["description"]
-        print(f"{pathlib.Path(path).stem:16} {' '.join(description.split())}")
-    return 0
-
-
-def _stages(name: str | None) -> int:
-    import yaml
-
-    from datapipe.engine.recipe import defaults
-    from datapipe.engine.stages import STAGES
-
-    for stage in STAGES:
-        documentation = inspect.getdoc(stage) or ""
-        if name is None:
-            summary = " ".join(documentation.split("\n\n")[0].split())
-            print(textwrap.fill(summary, 118, initial_indent=f"{stage.name:22}", subsequent_indent=" " * 22))
-        elif name == stage.name:
-            entry = yaml.safe_dump([{name: defaults(stage)}], sort_keys=False, allow_unicode=True)
-            print(f"{documentation}\n\nIn a recipe, with the defaults of all options:\n\n{entry}", end="")
-            return 0
-    return 0 if name is None else _fail(2, f"unknown stage {name!r}; `datapipe stages` lists them")
-
-
-def _look(arguments: argparse.Namespace) -> int:
-    from datapipe.engine.explain import UnknownDocumentError, explain
-    from datapipe.engine.funnel import count_funnel, render_funnel
-    from datapipe.engine.output import RunError
-    from datapipe.engine.report import write_report
-    from datapipe.engine.run import open_corpus
-
-    try:
-        corpus, record = open_corpus(arguments.output)
-        if arguments.command == "explain":
-            for name, value in explain(corpus, arguments.id).items():
-                print(f"{name:32} {json.dumps(value, ensure_ascii=False)}")
-        elif arguments.command == "thresholds":
-            print(_fit(corpus, arguments), end="")
-        else:
-            funnel = count_funnel(corpus, record.stages)
-            write_report(corpus, funnel, record)
-            print(render_funnel(funnel))
-    except (RunError, UnknownDocumentError, ValueError) as error:
-        return _fail(2, error)
-    return 0
-
-
-def _fit(corpus: "Corpus", arguments: argparse.Namespace) -> str:
-    from datapipe.filters.measurements import MeasureText
-    from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
-
-    columns = [*MeasureText.writes.names, "language"]
-    # All documents are trusted: what the rules of that run removed counts too.
-    batches = (b for part in corpus.of_kind(["document"]) for b in part.read(columns, kept_only=False))
-    fitted = fit_thresholds(batches, arguments.removed_share, min_documents=arguments.min_documents)
-    return thresholds_yaml(fitted)
 
 
 if __name__ == "__main__":

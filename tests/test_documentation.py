@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 import datapipe
-from datapipe.cli import RECIPES, main
+from datapipe.commands.recipes import RECIPES
 from datapipe.engine.stages import STAGES
 from tests.helpers import ROOT
 
@@ -67,10 +67,11 @@ def test_tests_mirror_the_files() -> None:
     assert untested == []
 
 
-def test_recipes_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["recipes"]) == 0
-    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == sorted(path.stem for path in RECIPES.glob("*.yaml"))
+def test_no_test_module_imports_another() -> None:
+    """What several share is in `tests/helpers.py`, a `conftest.py`, or a module of theirs that holds no tests."""
+    imports = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*(?:test_\w+|conftest)\b", re.MULTILINE)
+    importing = [path for path in (ROOT / "tests").rglob("*.py") if imports.search(path.read_text(encoding="utf-8"))]
+    assert importing == []
 
 
 def test_nothing_tracked_names_a_folder_of_one_machine() -> None:

@@ -6,11 +6,11 @@ What the other program cannot express is refused; what it does otherwise is said
 import base64
 import pathlib
 
-import gguf
-from transformers import PreTrainedTokenizerFast
-from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
+from tokenizers.processors import TemplateProcessing
 
+from datapipe.extras import load_extra
 from datapipe.store import files
+from tokenizer_training import sentencepiece_model
 from tokenizer_training.algorithms import CHATML, QWEN_PATTERN, SENTENCEPIECE_SPACE, TokenizerJson, byte_token, load
 from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
@@ -39,14 +39,27 @@ def export_transformers(tokenizer: TokenizerJson, folder: str, chat_template: st
     special = _special_tokens(tokenizer)
     if chat_template == CHATML_TEMPLATE and not set(CHATML) <= special.keys():
         raise ValueError(f"chat_template: ChatML needs the special tokens {', '.join(CHATML)}: give another template")
-    wrapped = PreTrainedTokenizerFast(
-        tokenizer_object=load(tokenizer),
-        eos_token=END_OF_TEXT if END_OF_TEXT in special else None,
-        pad_token=END_OF_TEXT if END_OF_TEXT in special else None,
-        clean_up_tokenization_spaces=False,
-        chat_template=chat_template,
-    )
-    wrapped.save_pretrained(folder)
+    end_of_text = END_OF_TEXT if END_OF_TEXT in special else None
+    # All three files are, byte by byte, what transformers 5 itself writes.
+    configuration = {
+        "backend": "tokenizers",
+        "clean_up_tokenization_spaces": False,
+        "eos_token": end_of_text,
+        "model_max_length": int(1e30),
+        "pad_token": end_of_text,
+        "tokenizer_class": "TokenizersBackend",
+    }
+    backend = load(tokenizer)
+    # Only a chat template puts tokens around a text.
+    backend.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
+    files.make_folder(folder)
+    files.write_json(files.join(folder, "tokenizer_config.json"), configuration)
+    for name, content in (
+        ("tokenizer.json", backend.to_str(pretty=True)),
+        ("chat_template.jinja", chat_template),
+    ):
+        with files.whole_file(files.join(folder, name)) as sink:
+            sink.write(content.encode())
 
 
 def _special_tokens(tokenizer: TokenizerJson) -> dict[str, int]:
@@ -87,14 +100,13 @@ def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
         ValueError: if the tokenizer has no byte fallback.
     """
     _check_sentencepiece(tokenizer)
-    model = sentencepiece_model.ModelProto()
-    kinds = sentencepiece_model.ModelProto.SentencePiece
+    model = sentencepiece_model.new_model()
     pieces = _pieces(tokenizer)
-    for name, kind, score in pieces:
-        model.pieces.add(piece=name, type=kind, score=score)
-    model.pieces.add(piece="<unk>", type=kinds.UNKNOWN)
+    for name, piece_type, score in pieces:
+        model.pieces.add(piece=name, type=piece_type, score=score)
+    model.pieces.add(piece="<unk>", type=sentencepiece_model.UNKNOWN)
     trainer, normalizer = model.trainer_spec, model.normalizer_spec
-    trainer.model_type = trainer.BPE
+    trainer.model_type = sentencepiece_model.BPE
     trainer.vocab_size = len(model.pieces)
     trainer.unk_id = len(pieces)
     trainer.bos_id = trainer.eos_id = trainer.pad_id = -1
@@ -114,17 +126,20 @@ def _check_sentencepiece(tokenizer: TokenizerJson) -> None:
 
 def _pieces(tokenizer: TokenizerJson) -> list[tuple[str, int, float]]:
     """Name, type and score of each id: of two pieces that could be merged the one of the lower rank scores more."""
-    kinds = sentencepiece_model.ModelProto.SentencePiece
     names, special = _names(tokenizer), _special_tokens(tokenizer).keys()
     ranks: dict[str, int] = {}
     for rank, (left, right) in enumerate(tokenizer["model"]["merges"]):
         ranks.setdefault(left + right, rank)
-    bytes_ = {byte_token(byte) for byte in range(256)}
-    pieces = []
-    for name in names:
-        kind = kinds.CONTROL if name in special else kinds.BYTE if name in bytes_ else kinds.NORMAL
-        pieces.append((name.replace(" ", SENTENCEPIECE_SPACE), kind, -float(ranks.get(name, len(ranks)))))
-    return pieces
+    types = {byte_token(byte): sentencepiece_model.BYTE for byte in range(256)}
+    types |= dict.fromkeys(special, sentencepiece_model.CONTROL)
+    return [
+        (
+            name.replace(" ", SENTENCEPIECE_SPACE),
+            types.get(name, sentencepiece_model.NORMAL),
+            -float(ranks.get(name, len(ranks))),
+        )
+        for name in names
+    ]
 
 
 def _names(tokenizer: TokenizerJson) -> list[str]:
@@ -140,20 +155,30 @@ def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML
     `export_sentencepiece` for what that reads otherwise.
 
     Raises:
-        ValueError: if a byte-level tokenizer has another pattern than Qwen's, whose name GGUF needs to know.
+        ValueError: if a byte-level tokenizer has another pattern than Qwen's, whose name GGUF needs to know; or if the
+            package gguf is not installed.
     """
-    byte_level = is_byte_level(tokenizer)
-    writer = gguf.GGUFWriter(path, "qwen2" if byte_level else "llama")
-    special = _special_tokens(tokenizer)
-    if byte_level:
-        _add_byte_level(writer, tokenizer, special)
-    else:
+    gguf = load_extra("gguf", "export", "the export to GGUF")
+    byte_level, special = is_byte_level(tokenizer), _special_tokens(tokenizer)
+    if byte_level and pattern_of(tokenizer) != QWEN_PATTERN:
+        raise ValueError("GGUF knows a byte-level tokenizer by the name of its pattern, and that is not Qwen's")
+    if not byte_level:
         _check_sentencepiece(tokenizer)
+    writer = gguf.GGUFWriter(path, "qwen2" if byte_level else "llama")
+    if byte_level:
+        names, vocabulary = _names(tokenizer), tokenizer["model"]["vocab"]
+        types = dict.fromkeys(vocabulary, gguf.TokenType.NORMAL) | dict.fromkeys(special, gguf.TokenType.CONTROL)
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre("qwen2")
+        writer.add_token_list(names)
+        writer.add_token_types([types.get(name, gguf.TokenType.UNUSED) for name in names])
+        writer.add_token_merges([f"{left} {right}" for left, right in tokenizer["model"]["merges"]])
+    else:
         pieces = _pieces(tokenizer)
         writer.add_tokenizer_model("llama")
         writer.add_token_list([name for name, _, _ in pieces])
         writer.add_token_scores([score for _, _, score in pieces])
-        writer.add_token_types([kind for _, kind, _ in pieces])
+        writer.add_token_types([piece_type for _, piece_type, _ in pieces])
         writer.add_add_space_prefix(False)
     if END_OF_TEXT in special:
         writer.add_eos_token_id(special[END_OF_TEXT])
@@ -165,22 +190,3 @@ def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.close()
-
-
-def _add_byte_level(writer: gguf.GGUFWriter, tokenizer: TokenizerJson, special: dict[str, int]) -> None:
-    if pattern_of(tokenizer) != QWEN_PATTERN:
-        raise ValueError("GGUF knows a byte-level tokenizer by the name of its pattern, and that is not Qwen's")
-    names, vocabulary = _names(tokenizer), tokenizer["model"]["vocab"]
-    types = [
-        gguf.TokenType.CONTROL
-        if name in special
-        else gguf.TokenType.NORMAL
-        if name in vocabulary
-        else gguf.TokenType.UNUSED
-        for name in names
-    ]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre("qwen2")
-    writer.add_token_list(names)
-    writer.add_token_types(types)
-    writer.add_token_merges([f"{left} {right}" for left, right in tokenizer["model"]["merges"]])

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from datapipe.store import files
+from tokenizer_training import sentencepiece_model
 from tokenizer_training.algorithms import (
     BYTE_LEVEL,
     QWEN_PATTERN,
@@ -55,7 +56,7 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
         pattern: the regular expression of a `.tiktoken` file whose name is not in `PATTERNS`.
 
     Raises:
-        ValueError: if the file is of none of these kinds, or needs a pattern.
+        ValueError: if the file is none of these, or needs a pattern.
     """
     name = pathlib.PurePath(path)
     if name.suffix == ".tiktoken":
@@ -75,13 +76,22 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
 
 
 def read_ranks(content: bytes) -> dict[bytes, int]:
-    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank."""
+    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank.
+
+    >>> read_ranks(b"dGhl 7\\n5Lit 8\\n") == {b"the": 7, "中".encode(): 8}
+    True
+    """
     pairs = (line.split() for line in content.splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 
 def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]:
-    """For each token in order, the ways to split it into two entries, by their ids."""
+    """For each token in order, the ways to split it into two entries, by their ids.
+
+    >>> ids = {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}
+    >>> all_merges(ids, ids)
+    [['a', 'b'], ['b', 'a'], ['a', 'ba'], ['ab', 'a']]
+    """
     merges = []
     for token in tokens:
         lefts = (token[:cut] for cut in range(1, len(token)) if token[:cut] in ids)
@@ -112,27 +122,24 @@ def from_sentencepiece(content: bytes) -> TokenizerJson:
     """The `tokenizer.json` of a SentencePiece BPE model with the identity normalizer: the same ids for the same text.
 
     Raises:
-        ValueError: if the model is no BPE, or changes the text before it encodes.
+        ValueError: if it is no model, or no BPE, or changes the text before it encodes.
     """
-    # Imported here: a second that only readers of such files need to spend.
-    from transformers.utils import sentencepiece_model_pb2_new as sentencepiece_model
-
-    model = sentencepiece_model.ModelProto.FromString(content)
+    model = sentencepiece_model.parse_model(content)
     trainer, normalizer = model.trainer_spec, model.normalizer_spec
-    if trainer.model_type != trainer.BPE:
-        raise ValueError("a SentencePiece model must be of the kind BPE")
+    if trainer.model_type != sentencepiece_model.BPE:
+        raise ValueError("a SentencePiece model must be of the type BPE")
     if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces:
         raise ValueError("a SentencePiece model must not normalize: its precompiled charsmap must be empty")
     vocabulary = {piece.piece: number for number, piece in enumerate(model.pieces)}
-    kinds = sentencepiece_model.ModelProto.SentencePiece
-    normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == kinds.NORMAL]
+    normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == sentencepiece_model.NORMAL]
     normal.sort(key=lambda item: -item[1])
     merges = all_merges({piece: vocabulary[piece] for piece, _ in normal}, [piece for piece, _ in normal])
-    unknown = next(piece.piece for piece in model.pieces if piece.type == kinds.UNKNOWN)
+    unknown = next((piece.piece for piece in model.pieces if piece.type == sentencepiece_model.UNKNOWN), None)
+    user_defined = sentencepiece_model.USER_DEFINED
     added = [
-        added_token(piece.piece, number, special=piece.type != kinds.USER_DEFINED)
+        added_token(piece.piece, number, special=piece.type != user_defined)
         for number, piece in enumerate(model.pieces)
-        if piece.type in (kinds.CONTROL, kinds.UNKNOWN, kinds.USER_DEFINED)
+        if piece.type in (sentencepiece_model.CONTROL, sentencepiece_model.UNKNOWN, user_defined)
     ]
     space = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
     prefix = [{"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}] if normalizer.add_dummy_prefix else []

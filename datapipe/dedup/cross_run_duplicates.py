@@ -93,7 +93,7 @@ class FindCrossRunDuplicates(CorpusStage):
         [
             ("cross_run_duplicates_of", pa.uint64()),
             ("cross_run_duplicates_similarity", pa.float32()),
-            ("cross_run_duplicates_removed", pa.string()),
+            ("cross_run_duplicates_reason", pa.string()),
         ]
     )
 

@@ -48,7 +48,7 @@ def repeats(records: np.ndarray, reason: str | None) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=_VERDICTS)
 
 
-_WRITES = pa.schema([("duplicate_ids_of", pa.uint64()), ("duplicate_ids_removed", pa.string())])
+_WRITES = pa.schema([("duplicate_ids_of", pa.uint64()), ("duplicate_ids_reason", pa.string())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
@@ -59,7 +59,7 @@ class FindDuplicateIds(CorpusStage):
     Attributes:
         column: where the user's ids stand. A column `id` of the input is `input_id` in the corpus. Parts without it,
             and documents in which it is null, have no id.
-        action: "flag" names the first with it in `duplicate_ids_of`; "remove" also removes all others.
+        action: "flag" names the first document with it in `duplicate_ids_of`; "remove" also removes all others.
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
     """
 

@@ -24,7 +24,7 @@ COPY = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("rank_key", "<f8"), ("id",
 
 
 def copies(batch: pa.RecordBatch, normalization: str, quality: str | None) -> np.ndarray:
-    """One `COPY` record for each document that has any text: its hash, its rank key, its id."""
+    """One `COPY` record for each document that has any text: its hash, minus its quality, its id."""
     data, bounds = text_buffers(batch.column("text"))
     hashes, counts = hash_spans(data, bounds[:-1], bounds[1:], normalization_table(normalization))
     records = np.empty(len(batch), COPY)
@@ -52,7 +52,7 @@ def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
     return pa.record_batch([ids, pa.array(survivor[other]), reason], schema=_VERDICTS)
 
 
-_WRITES = pa.schema([("exact_duplicates_of", pa.uint64()), ("exact_duplicates_removed", pa.string())])
+_WRITES = pa.schema([("exact_duplicates_of", pa.uint64()), ("exact_duplicates_reason", pa.string())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 

@@ -19,7 +19,7 @@ from apache_beam.io.filesystems import FileSystems
 
 from datapipe.checks import ColumnOption, Count, PositiveShare
 from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
-from datapipe.dedup.signatures import check_scheme, signatures
+from datapipe.dedup.signatures import check_scheme, compute_signatures
 from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
 from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
@@ -82,7 +82,7 @@ def bucket_pairs(records: np.ndarray) -> np.ndarray:
 
 
 def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarray:
-    """The `VERIFIED_PAIR`s of exact Jaccard similarity at or above the threshold, as a maximum spanning forest.
+    """The `VERIFIED_PAIR`s whose exact Jaccard similarity reaches the threshold, as a maximum spanning forest.
 
     Args:
         pairs: `PAIR` records sorted by parts.
@@ -103,8 +103,7 @@ def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -
         edges = np.empty(verified.sum(), VERIFIED_PAIR)
         edges["weight"] = similarity[verified]
         for end, side in (("first", left[verified]), ("second", right[verified])):
-            edges[end] = side["id"]
-            edges[f"{end}_rank_key"], edges[f"{end}_bytes"] = side["rank_key"], side["bytes"]
+            edges[end], edges[f"{end}_rank_key"], edges[f"{end}_bytes"] = side["id"], side["rank_key"], side["bytes"]
         found.append(edges)
     return spanning_forest(np.concatenate(found))[0]
 
@@ -171,7 +170,7 @@ _WRITES = pa.schema(
         ("near_duplicates_cluster", pa.uint64()),
         ("near_duplicates_of", pa.uint64()),
         ("near_duplicates_similarity", pa.float32()),
-        ("near_duplicates_removed", pa.string()),
+        ("near_duplicates_reason", pa.string()),
     ]
 )
 
@@ -194,8 +193,8 @@ class FindNearDuplicates(CorpusStage):
         bands: groups of slots that are compared as one.
         rows: slots a band.
         slots: length of a signature, at least bands * rows.
-        scheme: of signatures: `fast` (Fast Similarity Sketching), or `datasketch` and `datasketch_legacy`, equal to
-            datasketch since 2.0 and before; see `datapipe.text.minhash`.
+        scheme: `fast` (Fast Similarity Sketching), or `datasketch` and `datasketch_legacy`, equal to datasketch since
+            2.0 and before; see `datapipe.text.minhash`.
         quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
             document without it comes last. None: the longest survives.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
@@ -259,7 +258,7 @@ class FindNearDuplicates(CorpusStage):
 
     def _members(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(["text"]):
-            found, known = signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
+            found, known = compute_signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
             yield members(found[known], batch.column("id").to_numpy()[known], self.bands, self.rows)
 
     def _write_sets(self, group: tuple[int, dict[str, Iterable]], scratch: str) -> Iterator[tuple[int, str]]:
@@ -352,7 +351,7 @@ def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str]) -> Iterator
 class _JudgeStars(beam.PTransform):
     """Files of `VERIFIED_PAIR`s, and of the stars that they come to, into verdicts; the parts are not read."""
 
-    pairs: list[str]
+    verified_pairs: list[str]
     stars: list[str]
     partitions: int
 
@@ -360,7 +359,7 @@ class _JudgeStars(beam.PTransform):
         super().__init__()
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        pairs = parts.pipeline | "Pairs" >> beam.Create(self.pairs) | "Spread pairs" >> beam.Reshuffle()
+        pairs = parts.pipeline | "Pairs" >> beam.Create(self.verified_pairs) | "Spread pairs" >> beam.Reshuffle()
         stars = parts.pipeline | "Stars" >> beam.Create(self.stars) | "Spread stars" >> beam.Reshuffle()
         return (
             (

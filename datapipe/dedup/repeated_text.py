@@ -466,7 +466,7 @@ class FindRepeatedText(CorpusStage):
         parts = parts | "Spread" >> beam.Reshuffle()
         keys = (
             parts
-            | "Keys" >> beam.FlatMap(self._key_counts).with_output_types(np.ndarray)
+            | "Sight" >> beam.FlatMap(self._key_counts).with_output_types(np.ndarray)
             | "Count" >> GroupRecords(KEY_COUNT, "key", self.partitions)
             | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])
         )

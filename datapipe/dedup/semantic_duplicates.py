@@ -45,7 +45,7 @@ def calibrate(vectors: npt.NDArray[np.float32]) -> float:
 
     Nearly all pairs of a sample are unrelated. Their cosines, after Fisher's transformation, are taken for normal, with
     the median and the 99th percentile seen; the threshold lies `DEVIATIONS` above, rounded to 3 digits, within
-    `MIN_THRESHOLD` and `MAX_THRESHOLD`. It finds the least for `hashed_ngrams`, .93 for all-MiniLM-L6-v2 on English
+    `MIN_THRESHOLD` and `MAX_THRESHOLD`. It finds the minimum for `hashed_ngrams`, .93 for all-MiniLM-L6-v2 on English
     pages, and .97 for multilingual-e5-small, whose unrelated pages have .87.
 
     Args:
@@ -93,7 +93,7 @@ def likest_kept(
         threshold: vectors of at least this cosine are alike.
 
     Returns:
-        The place of the most similar vector kept before it, shape (n,), -1 for those kept; and that cosine, 0 there.
+        The index of the most similar vector kept before it, shape (n,), -1 for those kept; and that cosine, 0 there.
 
     >>> angles = np.radians([0, 10, 20, 30, 40])  # 18 degrees are a cosine of .95
     >>> vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -187,7 +187,7 @@ _WRITES = pa.schema(
     [
         ("semantic_duplicates_of", pa.uint64()),
         ("semantic_duplicates_similarity", pa.float32()),
-        ("semantic_duplicates_removed", pa.string()),
+        ("semantic_duplicates_reason", pa.string()),
     ]
 )
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])

@@ -50,13 +50,13 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
 
     Args:
         path: the file; what it holds is described in another, `<path>.entries`.
-        batches: batches with `id` and `text`, ids ascending, each with the rank keys of its documents.
+        batches: batches with `id` and `text`, ids ascending, each with the rank_key of its documents.
         size: tokens a shingle.
     """
     all_entries = []
     start = 0
     with files.whole_file(path) as sink:
-        for batch, rank_keys in batches:
+        for batch, rank_key in batches:
             data, bounds = text_buffers(batch.column("text"))
             hashes, hash_bounds = shingle_hashes(data, bounds, size)
             members, member_bounds = sorted_sets(hashes, hash_bounds)
@@ -65,7 +65,7 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
             entries["start"] = start + member_bounds[:-1]
             entries["count"] = np.diff(member_bounds)
             entries["bytes"] = np.diff(bounds)
-            entries["rank_key"] = rank_keys
+            entries["rank_key"] = rank_key
             start += len(members)
             sink.write(pa.py_buffer(members))
             all_entries.append(entries)

@@ -1,11 +1,11 @@
-"""A MinHash signature of each document as a column: what a later run needs of this one to recognize its documents.
+"""A MinHash signature of each document as a column: what a later run needs of this one to recognise its documents.
 
-`near_duplicates.py` computes them anew and keeps nothing; this stage is for corpora that grow, see
+`near_duplicates.py` signatures documents anew and keeps nothing; this stage is for corpora that grow, see
 `cross_run_duplicates.py`.
 """
 
 import dataclasses
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ SCHEMES = ("fast", *DATASKETCH_SCHEMES)
 OPTIONS_FILE = "signatures.json"
 
 
-def signatures(
+def compute_signatures(
     texts: pa.Array, scheme: str, slots: int, shingle_size: int
 ) -> tuple[npt.NDArray[np.uint32], npt.NDArray[np.bool_]]:
     """The signature of each text, shape (n, slots), and whether it has any shingle, shape (n,).
@@ -40,13 +40,15 @@ def signatures(
     if scheme == "fast":
         found = fast_similarity_sketches(hashes, bounds, slots)
     else:
-        permutations = datasketch_permutations(slots, DATASKETCH_SCHEMES[scheme])
-        found = datasketch_signatures(hashes, bounds, permutations, scheme == "datasketch_legacy")
+        permutations = DATASKETCH_SCHEMES[scheme]
+        found = datasketch_signatures(
+            hashes, bounds, datasketch_permutations(slots, permutations), permutations == "legacy"
+        )
     return found, np.diff(bounds) > 0
 
 
 def check_scheme(stage: str, scheme: str) -> None:
-    """Check that what a scheme needs is installed.
+    """Check that what makes signatures of a scheme is installed.
 
     Raises:
         MissingExtraError: if it is not.
@@ -55,9 +57,14 @@ def check_scheme(stage: str, scheme: str) -> None:
         check_extra("datasketch", "datasketch", f"{stage}: scheme {scheme!r}")
 
 
+def signature_options(scheme: str, slots: int, shingle_size: int) -> dict[str, Any]:
+    """What two signatures must share to be compared."""
+    return {"scheme": scheme, "slots": slots, "shingle_size": shingle_size}
+
+
 @dataclasses.dataclass(eq=False)
 class ComputeSignatures(DocumentStage):
-    """Write the signature of each document in a binary column: its slots as 32-bit numbers, unsigned, little-endian.
+    """Write the signature of each document: its slots as unsigned 32-bit numbers, lowest byte first, as binary.
 
     Null where a document has no shingle. With `scheme: datasketch` a value `s` is
     `datasketch.MinHash(hashvalues=numpy.frombuffer(s, "<u4"), scheme="affine32")` of the upper halves of
@@ -77,7 +84,7 @@ class ComputeSignatures(DocumentStage):
     writes: ClassVar[pa.Schema] = pa.schema([("signature", pa.binary())])
 
     def check(self) -> None:
-        """What the scheme needs is here."""
+        """The signature can be made here."""
         check_scheme(self.name, self.scheme)
 
     def requires(self) -> tuple[str, ...]:
@@ -85,13 +92,15 @@ class ComputeSignatures(DocumentStage):
         return ("text",)
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
-        """Write down beside the signatures how they were made: what two must share to be compared."""
-        files.write_json(files.join(folder, OPTIONS_FILE), self.options())
+        """Write down beside the signatures how they were made."""
+        files.write_json(
+            files.join(folder, OPTIONS_FILE), signature_options(self.scheme, self.slots, self.shingle_size)
+        )
         return self
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The signature of each text."""
-        found, known = signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
+        found, known = compute_signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
         offsets = np.arange(len(found) + 1, dtype=np.int32) * np.int32(found.shape[1] * found.itemsize)
         column = pa.Array.from_buffers(
             pa.binary(),

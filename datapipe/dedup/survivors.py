@@ -1,10 +1,6 @@
-"""Which of several like documents stays: the better one, by a column of quality that a recipe may name.
-
-What `exact_duplicates.py`, `near_duplicates.py` and, for its weights, `datapipe.mix.upsampling` share.
-"""
+"""Which of several copies stays: the one of highest quality, by a numeric column that an option names."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,7 +9,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus
 
 
-def rank_keys(batch: pa.RecordBatch, quality: str | None) -> npt.NDArray[np.float64]:
+def rank_keys(batch: pa.RecordBatch, quality: str | None) -> np.ndarray:
     """Minus the quality of each document, so that an ascending sort puts the best first; one without any comes last."""
     if quality is None or quality not in batch.schema.names:
         return np.full(len(batch), np.inf)
@@ -32,8 +28,8 @@ def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) 
     having = [part for part in corpus.of_kind(("document",)) if quality in part.columns]
     for part in having:
         with files.open_input(part.columns[quality]) as source:
-            held = pq.read_schema(source).field(quality).type
-        if not (pa.types.is_integer(held) or pa.types.is_floating(held) or pa.types.is_null(held)):
-            raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {held}")
+            kind = pq.read_schema(source).field(quality).type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {kind}")
     if not having:
         write_notes(folder, [f"no document has a column {quality!r}: done without quality"])

@@ -18,7 +18,7 @@ from typing import Any, cast
 import yaml
 
 from datapipe.checks import adapter, check_value, option_types, suggest
-from datapipe.engine.renamed import RENAMED_OPTIONS, RENAMED_STAGES
+from datapipe.engine.renamed import RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import Source, Stage
@@ -138,7 +138,11 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
             raise _error(path, option_node, f"{name}: {option!r} is set by datapipe itself, not by a recipe")
         if option not in types:
             raise _error(path, option_node, f"{name}: unknown option {option!r}{suggest(option, list(types))}")
-        values[option] = _fill(_plain(path, value_node), variables)
+        plain = _plain(path, value_node)
+        for old, new in RENAMED_VARIABLES.items():
+            if "{" + old + "}" in str(plain):
+                raise _error(path, value_node, f"{name}: {option}: {{{old}}} is now called {{{new}}}")
+        values[option] = _fill(plain, variables)
         try:
             check_value(f"{name}: {option}", types[option], values[option])
         except ValueError as error:
@@ -207,7 +211,7 @@ def _product(file: str, output: str) -> str:
     return inside.partition("/")[0] if inside != file else ""
 
 
-def json_schema() -> dict[str, Any]:
+def recipe_schema() -> dict[str, Any]:
     """The JSON schema of recipes, with which editors complete and check them as they are written."""
     stages: list[dict[str, Any]] = []
     for stage in STAGES:

@@ -1,15 +1,20 @@
 """Names that recipes had before: they are refused with the new one, never taken silently."""
 
 RENAMED_STAGES: dict[str, str] = {
-    "earlier_duplicates": "cross_run_duplicates",
     "sketches": "signatures",
+    "earlier_duplicates": "cross_run_duplicates",
 }
+
+# What stands in braces in option values.
+RENAMED_VARIABLES: dict[str, str] = {"beside": "input_parent"}
 
 # By stage, as it is called now, and the option's earlier name.
 RENAMED_OPTIONS: dict[tuple[str, str], str] = {
-    ("decontamination", "kinds"): "parts",
-    ("exact_duplicates", "normalise"): "normalization",
-    ("near_duplicates", "sketch"): "scheme",
-    ("repeated_text", "normalise"): "normalization",
     ("signatures", "sketch"): "scheme",
+    ("near_duplicates", "sketch"): "scheme",
+    ("exact_duplicates", "normalise"): "normalization",
+    ("repeated_text", "normalise"): "normalization",
+    ("decontamination", "kinds"): "parts",
+    ("tokenizer", "form"): "algorithm",
+    ("tokenizer", "weight"): "weight_column",
 }

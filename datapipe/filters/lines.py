@@ -332,7 +332,7 @@ class RemoveLines(DocumentStage):
     """Writes the text without the lines that a rule of the document's language removes.
 
     `lines_removed_count` and `lines_removed_characters` say how many lines and code points went. A document that has
-    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_removed`: "nothing_left" or
+    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_reason`: "nothing_left" or
     "too_much_removed".
 
     Attributes:
@@ -361,7 +361,7 @@ class RemoveLines(DocumentStage):
             ("text", pa.string()),
             ("lines_removed_count", pa.int32()),
             ("lines_removed_characters", pa.int32()),
-            ("lines_removed", pa.string()),
+            ("lines_reason", pa.string()),
         ]
     )
 

@@ -107,7 +107,7 @@ class FilterQuality(DocumentStage):
     name: ClassVar[str] = "quality_filter"
     kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("quality_filter_score", pa.float32()), ("quality_filter_removed", pa.string())]
+        [("quality_filter_score", pa.float32()), ("quality_filter_reason", pa.string())]
     )
 
     def check(self) -> None:

@@ -12,13 +12,19 @@ import sentencepiece
 import tiktoken
 from hypothesis import given, settings
 from tiktoken.load import load_tiktoken_bpe
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from tests.tokenizer_training.samples import CORPUS, TEXTS, sample, trained, with_chinese
-from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, TokenizerJson
+from tests.tokenizer_training.samples import BASES, CORPUS, TEXTS, sample, trained, with_chinese
+from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, TokenizerJson, load
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import encoder_of
-from tokenizer_training.export import export_gguf, export_ranks, export_sentencepiece, export_transformers
+from tokenizer_training.export import (
+    CHATML_TEMPLATE,
+    export_gguf,
+    export_ranks,
+    export_sentencepiece,
+    export_transformers,
+)
 from tokenizer_training.formats import from_sentencepiece
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
@@ -42,6 +48,26 @@ def test_a_transformers_folder_loads_with_its_template(algorithm: AlgorithmName,
     ids = tokenizer.apply_chat_template(MESSAGES)["input_ids"]
     assert [number for number in ids if number < 3] == [1, 2, 1, 2]
     assert tokenizer.eos_token == tokenizer.pad_token == "<|endoftext|>"
+
+
+@pytest.mark.parametrize("name", ["byte_level", "byte_fallback", "ranks"])
+def test_a_transformers_folder_is_what_transformers_writes(name: str, tmp_path: pathlib.Path) -> None:
+    tokenizer = BASES[name]()
+    template = CHATML_TEMPLATE if name != "ranks" else "{{ messages }}"
+    end = "<|endoftext|>" if name != "ranks" else None
+    export_transformers(tokenizer, str(tmp_path / "ours"), template)
+    theirs = PreTrainedTokenizerFast(
+        tokenizer_object=load(tokenizer),
+        eos_token=end,
+        pad_token=end,
+        clean_up_tokenization_spaces=False,
+        chat_template=template,
+    )
+    theirs.save_pretrained(str(tmp_path / "theirs"))
+    names = sorted(path.name for path in (tmp_path / "theirs").iterdir())
+    assert sorted(path.name for path in (tmp_path / "ours").iterdir()) == names
+    for name in names:
+        assert (tmp_path / "ours" / name).read_bytes() == (tmp_path / "theirs" / name).read_bytes()
 
 
 def test_another_template_needs_no_chatml(tmp_path: pathlib.Path) -> None:

@@ -53,7 +53,7 @@ def test_models_give_the_ids_of_sentencepiece(prefix: bool, text: str) -> None:
 
 
 def test_other_models_are_refused() -> None:
-    with pytest.raises(ValueError, match="must be of the kind BPE"):
+    with pytest.raises(ValueError, match="must be of the type BPE"):
         unigram = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(CORPUS * 20), model_writer=unigram, hard_vocab_limit=False, minloglevel=2

@@ -1,4 +1,4 @@
-"""A new corpus against the signatures of an earlier one: who is recognized, and by what."""
+"""A new corpus against the signatures of an earlier one: who is recognised, and by what."""
 
 import pathlib
 
@@ -20,7 +20,7 @@ def text(seed: int, *changed: int) -> str:
     return " ".join(edited(random_words(seed), *changed))
 
 
-def signed(parts: list[Part], output: pathlib.Path) -> list[Part]:
+def with_signatures(parts: list[Part], output: pathlib.Path) -> list[Part]:
     """The parts after the stage `signatures` of a run into an output folder."""
     stage = ComputeSignatures()
     (output / "signatures").mkdir(parents=True)
@@ -31,10 +31,10 @@ def signed(parts: list[Part], output: pathlib.Path) -> list[Part]:
 @pytest.fixture
 def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
     """A new corpus with its signatures, and the signatures of an earlier one."""
-    signed(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
+    with_signatures(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
     files.remove(str(tmp_path / "corpus"))  # the text is gone
     new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
-    return signed(new, tmp_path), str(tmp_path / "before" / "signatures")
+    return with_signatures(new, tmp_path), str(tmp_path / "before" / "signatures")
 
 
 def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:
@@ -57,11 +57,11 @@ def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
 def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     new, before = runs
     reasons = [pa.array([None, "spam", None]), pa.nulls(3, pa.string())]
-    new = [add_columns(part, tmp_path / "toy", toy_removed=reasons[part.number]) for part in new]
+    new = [add_columns(part, tmp_path / "toy", toy_reason=reasons[part.number]) for part in new]
     assert set(verdicts(new, FindCrossRunDuplicates(before))) == {2}
 
 
-def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+def test_signatures_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     _, before = runs
     stage = FindCrossRunDuplicates(before)
     assert stage.prepare(Corpus(str(tmp_path)), "") is stage

@@ -57,7 +57,7 @@ def test_empty_documents_are_no_copies(corpus_of: CorpusOf) -> None:
 def test_texts_of_which_one_half_of_the_hash_differs_are_no_copies() -> None:
     records = np.array([(7, 1, 0.0, 0), (7, 1, 0.0, 1), (7, 2, 0.0, 2), (8, 2, 0.0, 3)], COPY)
     assert duplicates(records, 1).to_pylist() == [
-        {"id": 1, "exact_duplicates_of": 0, "exact_duplicates_removed": REMOVED}
+        {"id": 1, "exact_duplicates_of": 0, "exact_duplicates_reason": REMOVED}
     ]
 
 

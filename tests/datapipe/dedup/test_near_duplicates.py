@@ -29,7 +29,7 @@ REMOVED = "near_duplicate"
 
 
 def removed(parts: list[Part], stage: FindNearDuplicates | None = None) -> set[int]:
-    return {row for row, verdict in verdicts(parts, stage or FindNearDuplicates()).items() if verdict.removed}
+    return {row for row, verdict in verdicts(parts, stage or FindNearDuplicates()).items() if verdict.reason}
 
 
 def documents(*texts: list[str]) -> list[str]:
@@ -43,7 +43,7 @@ def test_edited_copy_is_removed_and_explained(corpus_of: CorpusOf) -> None:
     assert len(documents(original)[0]) > len(documents(copy)[0])
     similarity = pytest.approx(jaccard(original, copy))
     assert FindNearDuplicates.writes.names == [
-        f"near_duplicates_{name}" for name in ("cluster", "of", "similarity", "removed")
+        f"near_duplicates_{name}" for name in ("cluster", "of", "similarity", "reason")
     ]
     assert verdicts(parts, FindNearDuplicates()) == {
         0: (0, 1 << 32, similarity, None),
@@ -192,7 +192,7 @@ def test_hundred_thousand_identical_documents(corpus_of: CorpusOf) -> None:
     with at_most(HOSTILE_SECONDS):
         found = verdicts(parts, stage)
     assert len(found) == 100_000
-    assert [row for row, verdict in found.items() if not verdict.removed] == [0]
+    assert [row for row, verdict in found.items() if not verdict.reason] == [0]
 
 
 def test_all_empty_and_all_one_character(corpus_of: CorpusOf) -> None:

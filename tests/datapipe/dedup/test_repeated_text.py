@@ -91,6 +91,11 @@ def test_spans_are_sentences_in_a_row(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"span": 1}, span_sentences=2)[2] == [(0, 18, "span", 0)]
 
 
+def test_spans_end_with_their_document(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["甲一。乙二。", "丙三。丁四。", "甲一。乙二。", "丙三。丁四。"])
+    assert found(parts, keep_copies={"span": 1}) == {}
+
+
 def test_windows_are_tokens_in_a_row(corpus_of: CorpusOf) -> None:
     words = [f"word{number}" for number in range(60)]
     shared = " ".join(words)
@@ -213,7 +218,7 @@ def test_keep_copies_by_unit(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"line": 2})[2] == [(0, 10, "line", 0)]
 
 
-def test_normalize_and_min_characters(corpus_of: CorpusOf) -> None:
+def test_normalization_and_min_characters(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["Page 12\n}", "page 13\n}"])
     assert set(found(parts, keep_copies={"line": 1})) == {1}
     assert found(parts, keep_copies={"line": 1}, normalization="whitespace") == {1: [(8, 9, "line", 0)]}

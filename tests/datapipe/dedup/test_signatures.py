@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from datapipe.dedup.signatures import SCHEMES, ComputeSignatures, signatures
+from datapipe.dedup.signatures import SCHEMES, ComputeSignatures, compute_signatures
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import text_buffers
@@ -21,7 +21,7 @@ TEXTS = pa.array(["the cat sat on the mat and slept", None, "今天天气很好�
 def test_column_holds_the_signatures(scheme: Any) -> None:
     batch = pa.record_batch({"text": TEXTS}).slice(0)
     column = ComputeSignatures(scheme=scheme, slots=16).process(batch).column("signature")
-    found, known = signatures(TEXTS, scheme, 16, 5)
+    found, known = compute_signatures(TEXTS, scheme, 16, 5)
     assert known.tolist() == column.is_valid().to_pylist() == [True, False, True, False, False]
     assert [np.frombuffer(value, "<u4").tolist() for value in column.drop_null().to_pylist()] == found[known].tolist()
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from datapipe.cli import RECIPES
-from datapipe.engine.recipe import RecipeError, json_schema, load_recipe
+from datapipe.commands.recipes import RECIPES
+from datapipe.engine.recipe import RecipeError, load_recipe, recipe_schema
 from datapipe.engine.stages import STAGES
 from datapipe.read.parts import read_groups
 
@@ -61,6 +61,12 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
             "stages:\n  - documents\n  - language\n  - measurements\n  - rules: {thresholds: {english: {}}}\n",
             5,
             "got 'english'",
+        ),
+        ("stages:\n  - documents\n  - sketches\n", 3, "'sketches' is now called 'signatures'"),
+        (
+            "stages:\n  - documents\n  - instructions: {paths: ['{beside}/instructions']}\n",
+            3,
+            "{beside} is now called {input_parent}",
         ),
         ("stages:\n  - documents\n  - shards: {folder: /nowhere}\n", 3, "'folder' is set by datapipe itself"),
         ("stages:\n  - documents\n  - decontamination: {kinds: [document]}\n", 3, "'kinds' is now called 'parts'"),
@@ -134,7 +140,7 @@ def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path
         ("mixture: {by: stars}", "stars"),
         ("quality_filter: {scores: {stars: 1.0}}", "stars"),
         ("shards: {columns: [stars]}", "stars"),
-        ("tokenizer: {weight: stars}", "stars"),
+        ("tokenizer: {weight_column: stars}", "stars"),
         ("duplicate_ids: {column: stars}", "stars"),
     ],
 )
@@ -150,7 +156,7 @@ def test_languages_of_the_model_are_no_error(tmp_path: pathlib.Path) -> None:
 
 
 def test_the_schema_for_editors_knows_every_stage_and_option() -> None:
-    schema = json_schema()
+    schema = recipe_schema()
     items = schema["properties"]["stages"]["items"]["oneOf"]
     assert [item["const"] for item in items if "const" in item] == [stage.name for stage in STAGES]
     near = next(item for item in items if "near_duplicates" in item.get("properties", {}))

@@ -140,6 +140,18 @@ def test_a_new_threshold_runs_only_what_depends_on_it(tmp_path: pathlib.Path, in
     assert ran() == {"language_filter", "exact_duplicates", "shards"}
 
 
+def test_a_stage_of_another_version_runs_again(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    do(tmp_path, [inputs])
+    before = digests(tmp_path / "out")
+    monkeypatch.setattr(FindExactDuplicates, "version", 99)
+    LINES.clear()
+    do(tmp_path, [inputs])
+    assert ran() == {"exact_duplicates", "shards"}
+    assert digests(tmp_path / "out") == before
+
+
 def test_a_changed_input_is_read_again(tmp_path: pathlib.Path, inputs: str) -> None:
     do(tmp_path, [inputs])
     write_lines(pathlib.Path(inputs) / "3.jsonl", [{"text": prose(7000)}])
@@ -161,9 +173,11 @@ def test_a_lost_column_file_is_made_again(tmp_path: pathlib.Path, inputs: str) -
 def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Path, inputs: str) -> None:
     paths = sorted(str(path) for path in pathlib.Path(inputs).iterdir())
     do(tmp_path, paths, "one", text=RECIPE, mode="in_memory")
-    do(tmp_path, paths[::-1], "two", text=RECIPE, workers=2, mode="multi_processing")
-    assert len(digests(tmp_path / "one")) > 20
-    assert digests(tmp_path / "one") == digests(tmp_path / "two")
+    one = digests(tmp_path / "one")
+    assert len(one) > 20
+    for mode in ("multi_threading", "multi_processing"):
+        do(tmp_path, paths[::-1], mode, text=RECIPE, workers=2, mode=mode)
+        assert digests(tmp_path / mode) == one
 
 
 KILLS = int(os.environ.get("KILLS", "6"))  # of 200, all went on to the same bytes
@@ -483,7 +497,7 @@ def test_options_name_columns_of_the_users_own(tmp_path: pathlib.Path) -> None:
 stages:
   - documents: {part_bytes: 10000}
   - quality_filter: {scores: {stars: 1.0}, min_score: 1}
-  - tokenizer: {vocabulary: 400, chinese: 0, weight: stars}
+  - tokenizer: {vocabulary: 400, chinese: 0, weight_column: stars}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
   - mixture: {by: shelf, shares: {a: 0.0}}
   - shards: {columns: [stars]}

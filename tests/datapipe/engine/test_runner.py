@@ -9,7 +9,7 @@ import time
 import apache_beam as beam
 import pytest
 
-from datapipe.engine.runner import MODES, PipelineError, Runner, WorkerDiedError, cause
+from datapipe.engine.runner import MODES, PipelineError, Runner, WorkerDiedError, _death_notice, cause
 
 
 def nothing() -> None:
@@ -58,6 +58,12 @@ def test_a_killed_worker_is_an_error_and_no_hang() -> None:
 
     with pytest.raises(WorkerDiedError, match="out of memory"):
         Runner(2, (), "multi_processing").run(build, 0, nothing)
+
+
+def test_a_worker_that_ended_otherwise_leaves_its_last_line(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "log").write_text("Traceback\nMemoryError\n\n")
+    notice = _death_notice("Worker subprocess exited with return code 3", str(tmp_path / "log"))
+    assert notice == "a worker process died with exit status 3: MemoryError"
 
 
 def test_several_threads_are_for_much_text() -> None:

@@ -1,17 +1,17 @@
-"""What `datapipe tokenizer train | extend | prune | compare | export` do, as functions from files to files.
+"""`datapipe tokenizer train | extend | prune | compare | export`, as functions from files to files.
 
 They read text wherever `datapipe run` does: from files, folders and globs, or the output folder of a run, whose kept
 documents they take. One process reads them; to count a corpus with many workers, put the stage `tokenizer` into a
-recipe. `cli.py` only parses the command line.
+recipe. Defaults are those of the command line.
 """
 
 import pathlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
 from tqdm import tqdm
 
-from datapipe.engine.run import open_corpus
+from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import is_rejects, read_groups
@@ -30,7 +30,6 @@ from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
 
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
-FORMATS = ("transformers", "json", "tiktoken", "sentencepiece", "gguf")
 
 
 def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
@@ -39,29 +38,25 @@ def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.
     Raises:
         ValueError: if there is no document, or some have no such column.
     """
-    wanted = ["text"] if column is None else ["text", column]
-    none = True
-    for batch in _batches(inputs, wanted):
-        none = False
-        yield batch
-    if none:
+    empty = True
+    for source, batch in _batches(inputs, [column] if column else []):
+        empty = False
+        if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
+            raise ValueError(f"documents of {source} have no column {column!r}")
+        yield batch.select(["text", column] if column else ["text"])
+    if empty:
         raise ValueError(f"no documents in {' '.join(inputs)}")
 
 
-def _batches(inputs: Sequence[str], wanted: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(inputs: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Batches of documents with their text, and these columns if they have them, each after where it comes from."""
     if len(inputs) == 1 and files.exists(files.join(inputs[0], RUN_FILE)):
-        corpus, _ = open_corpus(inputs[0])
-        yield from (batch.select(wanted) for batch in corpus.read(wanted))
+        corpus, _ = open_run(inputs[0])
+        yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=columns))
         return
     options = ReadOptions()
     for task in plan(inputs, options):
-        for batch in read_groups(task, options):
-            if is_rejects(batch):
-                continue
-            missing = [name for name in wanted if name not in batch.schema.names]
-            if missing:
-                raise ValueError(f"documents of {task.slices[0].path} have no column {missing[0]!r}")
-            yield batch.select(wanted)
+        yield from ((task.slices[0].path, batch) for batch in read_groups(task, options) if not is_rejects(batch))
 
 
 def train(inputs: Sequence[str], output: str, options: TrainingOptions) -> TokenizerJson:
@@ -81,12 +76,12 @@ def extend(
     output: str,
     size: int,
     *,
-    inputs: Sequence[str] = (),
-    words: str | None = None,
-    rule: str = "han",
-    single_digits: bool = False,
-    pattern: str | None = None,
-    min_frequency: int = 2,
+    inputs: Sequence[str],
+    words: str | None,
+    rule: str,
+    single_digits: bool,
+    pattern: str | None,
+    min_frequency: int,
 ) -> TokenizerJson:
     """Add tokens to a base, learnt from texts or from a word list, and write `tokenizer.json`.
 
@@ -113,8 +108,9 @@ def extend(
         if words:
             with files.open_input(words) as source:
                 runs = extension.word_runs(tokenizer, extension.read_words(source.read().decode()))
-            whole = extension.is_whole
-            extended = extension.extend(tokenizer, runs, size, allowed=whole, min_frequency=min_frequency, progress=bar)
+            extended = extension.extend(
+                tokenizer, runs, size, allowed=extension.is_whole, min_frequency=min_frequency, progress=bar
+            )
         else:
             texts = (batch.column("text") for batch in read_texts(inputs))
             extended = extension.learn_from(
@@ -128,10 +124,10 @@ def prune(
     base: str,
     output: str,
     *,
-    ranges: Iterable[str] = (),
-    inputs: Sequence[str] = (),
-    weights: str | None = None,
-    pattern: str | None = None,
+    ranges: Sequence[str],
+    inputs: Sequence[str],
+    weights: str | None,
+    pattern: str | None,
 ) -> TokenizerJson:
     """Drop entries, write `tokenizer.json` and `ids.parquet`, and cut a model's embeddings.
 
@@ -166,6 +162,9 @@ def parse_range(text: str) -> range:
 
     Raises:
         ValueError: if the text is neither.
+
+    >>> parse_range("3-5"), parse_range("7")
+    (range(3, 6), range(7, 8))
     """
     first, _, last = text.partition("-")
     if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):
@@ -178,8 +177,8 @@ def compare(
     inputs: Sequence[str],
     output: str,
     *,
-    reference: str | None = None,
-    column: str = "language",
+    reference: str | None,
+    column: str,
 ) -> pa.Table:
     """Compare tokenizers by the language of the texts, and write `comparison.md`, `.parquet` and a plot.
 
@@ -221,13 +220,13 @@ def _name(path: str) -> str:
     return pure.parent.name if pure.name == "tokenizer.json" and pure.parent.name else pure.stem
 
 
-def export(base: str, output: str, to: str, *, chat_template: str | None = None, pattern: str | None = None) -> None:
+def export(base: str, output: str, to: str, *, chat_template: str | None, pattern: str | None) -> None:
     """Write a tokenizer for another program.
 
     Args:
         base: see `read_tokenizer`.
         output: the folder (transformers, json) or file (tiktoken, sentencepiece, gguf) to write.
-        to: one of `FORMATS`.
+        to: the program's name, or json.
         chat_template: a file with a Jinja template, for transformers and GGUF; ChatML's without.
         pattern: for a base of tiktoken ranks without a known name.
 
@@ -250,7 +249,7 @@ def export(base: str, output: str, to: str, *, chat_template: str | None = None,
     elif to == "gguf":
         exports.export_gguf(tokenizer, output, template)
     else:
-        raise ValueError(f"to must be one of {', '.join(FORMATS)}, got {to!r}")
+        raise ValueError(f"--to must name a program or json, got {to!r}")
 
 
 def _write(tokenizer: TokenizerJson, output: str) -> None:

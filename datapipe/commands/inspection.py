@@ -1,0 +1,74 @@
+"""`datapipe explain | report | thresholds`: what can be learnt from a finished run."""
+
+import json
+
+from datapipe.engine.explain import UnknownDocumentError, explain
+from datapipe.engine.funnel import count_funnel, render_funnel
+from datapipe.engine.output import RunError
+from datapipe.engine.report import write_report
+from datapipe.engine.run import open_corpus
+from datapipe.filters.measurements import MeasureText
+from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
+from datapipe.store.corpus import Corpus
+from datapipe.store.record import RunRecord
+
+
+def open_run(output: str) -> tuple[Corpus, RunRecord]:
+    """The corpus of a finished run, with its record.
+
+    Raises:
+        ValueError: if the folder holds no finished run.
+    """
+    try:
+        return open_corpus(output)
+    except RunError as error:
+        raise ValueError(str(error)) from error
+
+
+def explain_document(output: str, document: str) -> None:
+    """Print everything that the stages of a run wrote down about a document.
+
+    Args:
+        output: the folder of the run.
+        document: part-row, such as 0-17, or the document's own id.
+
+    Raises:
+        ValueError: if there is no such run or document.
+    """
+    corpus, _ = open_run(output)
+    try:
+        columns = explain(corpus, document)
+    except UnknownDocumentError as error:
+        raise ValueError(str(error)) from error
+    for name, value in columns.items():
+        print(f"{name:32} {json.dumps(value, ensure_ascii=False)}")
+
+
+def report(output: str) -> None:
+    """Print the funnel of a run, and write its `report.html` again.
+
+    Raises:
+        ValueError: if the folder holds no finished run.
+    """
+    corpus, record = open_run(output)
+    funnel = count_funnel(corpus, record.stages)
+    write_report(corpus, funnel, record)
+    print(render_funnel(funnel))
+
+
+def thresholds(output: str, *, removed_share: float, min_documents: int) -> None:
+    """Print thresholds of the rules, fitted to the languages of a run over trusted documents.
+
+    Args:
+        output: the folder of a run with the stages `language` and `measurements`.
+        removed_share: of a language's documents, by each rule.
+        min_documents: a language with fewer is left out.
+
+    Raises:
+        ValueError: if the run does not have what it takes.
+    """
+    corpus, _ = open_run(output)
+    columns = [*MeasureText.writes.names, "language"]
+    # All documents are trusted: what the rules of that run removed counts too.
+    batches = (batch for part in corpus.of_kind(["document"]) for batch in part.read(columns, kept_only=False))
+    print(thresholds_yaml(fit_thresholds(batches, removed_share, min_documents=min_documents)), end="")

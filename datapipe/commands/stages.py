@@ -1,0 +1,43 @@
+"""`datapipe stages`: the stages that a recipe can name, and the options of each."""
+
+import inspect
+import json
+import textwrap
+
+import yaml
+
+from datapipe.checks import check_known
+from datapipe.commands.documentation import attributes_section
+from datapipe.engine.recipe import defaults, recipe_schema
+from datapipe.engine.stages import BY_NAME
+from datapipe.stage import Stage
+
+
+def list_stages(stage: str | None, json_schema: bool = False) -> None:
+    """Print what each stage does; or of one stage also all its options, and how it stands in a recipe.
+
+    Args:
+        stage: its name.
+        json_schema: print the schema of recipes instead.
+
+    Raises:
+        ValueError: if there is no stage of that name.
+    """
+    if json_schema:
+        print(json.dumps(recipe_schema(), indent=2))
+        return
+    if stage is not None:
+        check_known("unknown stage", stage, BY_NAME)
+        print(_describe(BY_NAME[stage]), end="")
+        return
+    for name, found in BY_NAME.items():
+        summary = " ".join((inspect.getdoc(found) or "").split("\n\n")[0].split())
+        print(textwrap.fill(summary, 118, initial_indent=f"{name:22}", subsequent_indent=" " * 22))
+
+
+def _describe(stage: type[Stage]) -> str:
+    # What a stage has from another stage, or from a class of options, is documented there.
+    sections = [inspect.getdoc(stage) or "", *map(attributes_section, stage.__mro__[1:])]
+    entry = yaml.safe_dump([{stage.name: defaults(stage)}], sort_keys=False, allow_unicode=True)
+    documentation = "\n".join(section for section in sections if section)
+    return f"{documentation}\n\nIn a recipe, with the defaults of all options:\n\n{entry}"

@@ -1,0 +1,49 @@
+"""A finished run can be asked why, how many, and what thresholds it suggests."""
+
+import pathlib
+
+import pytest
+import yaml
+
+from datapipe.commands.inspection import explain_document, open_run, report, thresholds
+from tests.helpers import run_recipe, write_lines
+
+PROSE = "The harbour lies where the river meets the sea, and the boats come back to it with the tide of the evening."
+
+
+@pytest.fixture
+def finished(tmp_path: pathlib.Path) -> str:
+    records = [{"id": f"n{number}", "text": f"{PROSE} {number}"} for number in range(120)]
+    write_lines(tmp_path / "a.jsonl", records)
+    run_recipe("stages: [documents, language, measurements]", tmp_path, [str(tmp_path / "a.jsonl")])
+    return str(tmp_path / "out")
+
+
+def test_a_document_is_explained(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
+    explain_document(finished, "n1")
+    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert (said["document"], said["verdict"], said["text"]) == ('"0-1"', '"kept"', f'"{PROSE} 1"')
+    with pytest.raises(ValueError, match="no document 'n999'"):
+        explain_document(finished, "n999")
+
+
+def test_a_report_is_written_again(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
+    page = pathlib.Path(finished, "report.html")
+    before = page.read_bytes()
+    page.unlink()
+    report(finished)
+    assert "120" in capsys.readouterr().out
+    assert page.read_bytes() == before
+
+
+def test_thresholds_are_fitted_as_yaml(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
+    thresholds(finished, removed_share=0.01, min_documents=100)
+    fitted = yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]
+    assert 20 < fitted["gopher_min_words"] <= 23
+    with pytest.raises(ValueError, match="no language has 121 documents"):
+        thresholds(finished, removed_share=0.01, min_documents=121)
+
+
+def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match=r"no run\.json here"):
+        open_run(str(tmp_path))

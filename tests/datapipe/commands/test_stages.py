@@ -1,0 +1,50 @@
+"""Every stage is listed, and what is said of its options makes a recipe."""
+
+import json
+import pathlib
+import re
+
+import pytest
+import yaml
+
+from datapipe.cli import main
+from datapipe.commands.stages import list_stages
+from datapipe.engine.recipe import load_recipe, recipe_schema
+from datapipe.engine.stages import STAGES
+
+
+def test_stages_are_listed_in_the_order_of_the_data(capsys: pytest.CaptureFixture[str]) -> None:
+    list_stages(None)
+    listed = [line.split()[0] for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert listed == [stage.name for stage in STAGES]
+
+
+@pytest.mark.parametrize("name", [stage.name for stage in STAGES])
+def test_every_option_of_a_stage_is_explained(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    list_stages(name)
+    explained, _, recipe = capsys.readouterr().out.partition("In a recipe")
+    (entry,) = yaml.safe_load(recipe.partition("all options:")[2])
+    for option in entry[name]:
+        assert re.search(rf"^ {{4}}{option}: ", explained, re.MULTILINE), f"{name}: {option} is not explained"
+
+
+def test_what_is_said_of_a_stage_can_be_copied_into_a_recipe(
+    tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entries = []
+    for name in ("documents", "tokenizer"):
+        list_stages(name)
+        entries += yaml.safe_load(capsys.readouterr().out.partition("all options:")[2])
+    recipe = tmp_path / "copied.yaml"
+    recipe.write_text(yaml.safe_dump({"stages": entries}))
+    assert [{stage.name: stage.options()} for stage in load_recipe(str(recipe), {}).stages] == entries
+
+
+def test_an_unknown_stage_is_an_error_with_the_nearest_name() -> None:
+    with pytest.raises(ValueError, match="unknown stage 'langage'; did you mean 'language'"):
+        list_stages("langage")
+
+
+def test_the_schema_for_editors_is_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["stages", "--json-schema"]) == 0
+    assert json.loads(capsys.readouterr().out) == recipe_schema()
