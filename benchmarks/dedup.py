@@ -71,35 +71,35 @@ def shingles(text: str) -> set[str]:
     return {" ".join(tokens[at : at + SHINGLE_SIZE]) for at in range(max(1, len(tokens) - SHINGLE_SIZE + 1))}
 
 
-def datapipe_sketches(texts: list[str], scheme: str) -> None:
+def datapipe_signatures(texts: list[str], scheme: str) -> None:
     for start in range(0, len(texts), ROWS_PER_BATCH):
         compute_signatures(pa.array(texts[start : start + ROWS_PER_BATCH]), scheme, PERMUTATIONS, SHINGLE_SIZE)
 
 
-def datasketch_sketches(texts: list[str]) -> list:
+def datasketch_signatures(texts: list[str]) -> list:
     from datasketch import MinHash
 
     made = []
     for text in texts:
-        sketch = MinHash(PERMUTATIONS)
-        sketch.update_batch([shingle.encode() for shingle in shingles(text)])
-        made.append(sketch)
+        signature = MinHash(PERMUTATIONS)
+        signature.update_batch([shingle.encode() for shingle in shingles(text)])
+        made.append(signature)
     return made
 
 
-def rensa_sketches(texts: list[str]) -> object:
+def rensa_signatures(texts: list[str]) -> object:
     from rensa import RMinHash  # type: ignore[import-not-found]
 
     return RMinHash.digest_matrix_from_token_sets([list(shingles(text)) for text in texts], PERMUTATIONS, 1)
 
 
-def rensa_rho_sketches(texts: list[str]) -> object:
+def rensa_rho_signatures(texts: list[str]) -> object:
     from rensa import RMinHash
 
     return RMinHash.digest_matrix_from_token_sets_rho([list(shingles(text)) for text in texts], PERMUTATIONS, 1)
 
 
-def datatrove_sketches(texts: list[str]) -> None:
+def datatrove_signatures(texts: list[str]) -> None:
     from datatrove.data import Document  # type: ignore[import-not-found]
     from datatrove.pipeline.dedup.minhash import MinhashDedupSignature  # type: ignore[import-not-found]
 
@@ -125,9 +125,9 @@ def datasketch_near(texts: list[str]) -> Survivors:
 
     index = MinHashLSH(THRESHOLD, PERMUTATIONS)
     kept = 0
-    for number, sketch in enumerate(datasketch_sketches(texts)):
-        if not index.query(sketch):
-            index.insert(number, sketch)
+    for number, signature in enumerate(datasketch_signatures(texts)):
+        if not index.query(signature):
+            index.insert(number, signature)
             kept += 1
     return kept
 
@@ -247,12 +247,12 @@ def main() -> None:
     texts = documents(options.data, options.documents)
     some, few = texts[: len(texts) // 20], texts[: len(texts) // 100]
     print("| signatures from text | documents/s | datapipe is | documents |\n|---|---|---|---|")
-    fast = timed("datapipe, fast", texts, functools.partial(datapipe_sketches, scheme="fast"))
-    timed("datapipe, as datasketch", texts, functools.partial(datapipe_sketches, scheme="datasketch"))
-    timed("datasketch update_batch", some, datasketch_sketches, fast)
-    timed("rensa R", some, rensa_sketches, fast)
-    timed("rensa rho", some, rensa_rho_sketches, fast)
-    timed("datatrove, 14 x 8", few, datatrove_sketches, fast)
+    fast = timed("datapipe, fast", texts, functools.partial(datapipe_signatures, scheme="fast"))
+    timed("datapipe, as datasketch", texts, functools.partial(datapipe_signatures, scheme="datasketch"))
+    timed("datasketch update_batch", some, datasketch_signatures, fast)
+    timed("rensa R", some, rensa_signatures, fast)
+    timed("rensa rho", some, rensa_rho_signatures, fast)
+    timed("datatrove, 14 x 8", few, datatrove_signatures, fast)
     with tempfile.TemporaryDirectory() as folder:
         parts = corpus(texts, folder)
         print("\n| near-deduplication | documents/s | datapipe is | documents, survivors |\n|---|---|---|---|")

@@ -144,10 +144,10 @@ def with_datasketch(texts: list[str]) -> Pairs:
     index = MinHashLSH(THRESHOLD, 128)
     found = []
     for number, members in enumerate(string_sets(texts)):
-        sketch = MinHash(128)
-        sketch.update_batch([member.encode() for member in members])
-        found += [other * len(texts) + number for other in index.query(sketch)]
-        index.insert(number, sketch)
+        signature = MinHash(128)
+        signature.update_batch([member.encode() for member in members])
+        found += [other * len(texts) + number for other in index.query(signature)]
+        index.insert(number, signature)
     return np.sort(np.array(found, np.int64))
 
 
@@ -158,10 +158,10 @@ def with_rensa(texts: list[str]) -> Pairs:
     index = RMinHashLSH(THRESHOLD, 128, 16)
     found = []
     for number, members in enumerate(string_sets(texts)):
-        sketch = RMinHash(128, 1)
-        sketch.update(members)
-        found += [other * len(texts) + number for other in index.query(sketch)]
-        index.insert(number, sketch)
+        signature = RMinHash(128, 1)
+        signature.update(members)
+        found += [other * len(texts) + number for other in index.query(signature)]
+        index.insert(number, signature)
     return np.sort(np.array(found, np.int64))
 
 

@@ -25,7 +25,7 @@ import zstandard
 
 from datapipe.dedup.clusters import learn_centres, nearest
 from datapipe.dedup.embeddings import HASHED_NGRAMS, EmbedDocuments, read_vectors
-from datapipe.dedup.semantic_duplicates import LEAST_THRESHOLD, NEAREST_CLUSTERS, calibrate
+from datapipe.dedup.semantic_duplicates import MIN_THRESHOLD, NEAREST_CLUSTERS, calibrate
 from datapipe.store.corpus import Corpus, Part, part_path, write_columns
 
 EDIT_RATES = (0.01, 0.05, 0.1, 0.2, 0.3)
@@ -137,7 +137,7 @@ def measure_search(rows: int, dimensions: int) -> None:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     index = faiss.IndexFlatIP(dimensions)
     index.add(vectors)
-    bounds, _, others = index.range_search(vectors, LEAST_THRESHOLD)
+    bounds, _, others = index.range_search(vectors, MIN_THRESHOLD)
     rows_of = np.repeat(np.arange(rows), np.diff(bounds).astype(np.int64))
     pairs = rows_of < others
     start = time.process_time()

@@ -76,7 +76,7 @@ class FindCrossRunDuplicates(CorpusStage):
 
     Attributes:
         against: the folder `signatures` of the earlier run.
-        threshold: least share of equal slots.
+        threshold: minimum share of equal slots.
         bands: groups of slots that are compared as one.
         rows: slots a band.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
@@ -108,7 +108,7 @@ class FindCrossRunDuplicates(CorpusStage):
             ValueError: if they were made with different options.
         """
         here, there = (
-            files.read_json(files.join(place, OPTIONS_FILE)) for place in (corpus.folder("signatures"), self.against)
+            files.read_json(files.join(of_run, OPTIONS_FILE)) for of_run in (corpus.folder("signatures"), self.against)
         )
         if here != there:
             raise ValueError(f"cross_run_duplicates: against holds signatures made with {there}, this run has {here}")

@@ -67,15 +67,15 @@ class CutRepeatedText(DocumentStage):
         """The text that stays, how many characters went, and the reason where the document goes."""
         texts, spans = batch.column("text"), batch.column("repeated_text_spans")
         touched = np.flatnonzero(spans.is_valid().to_numpy(zero_copy_only=False))
-        places = pa.array(touched)
+        rows = pa.array(touched)
         cut = [
             without(
                 text.encode(),
                 [(span["start"], span["end"]) for span in found if self.units is None or span["unit"] in self.units],
             ).decode()
-            for text, found in zip(texts.take(places).to_pylist(), spans.take(places).to_pylist(), strict=True)
+            for text, found in zip(texts.take(rows).to_pylist(), spans.take(rows).to_pylist(), strict=True)
         ]
-        before = pc.utf8_length(texts.take(places)).to_numpy()
+        before = pc.utf8_length(texts.take(rows)).to_numpy()
         left = np.array([len(text) for text in cut], np.int64)
         lost = np.zeros(len(batch), np.uint32)
         lost[touched] = before - left

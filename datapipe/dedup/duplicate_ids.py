@@ -54,12 +54,12 @@ _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 @dataclasses.dataclass(eq=False)
 class FindDuplicateIds(CorpusStage):
-    """Find documents that bear the id of an earlier one: parts in, verdicts on all bearers of an id but the first out.
+    """Find documents that bear the id of an earlier one: parts in, verdicts on all with an id but the first out.
 
     Attributes:
         column: where the user's ids stand. A column `id` of the input is `input_id` in the corpus. Parts without it,
             and documents in which it is null, have no id.
-        action: "flag" names the first bearer in `duplicate_ids_of`; "remove" also removes all others.
+        action: "flag" names the first document with it in `duplicate_ids_of`; "remove" also removes all others.
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
     """
 

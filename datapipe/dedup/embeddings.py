@@ -153,11 +153,11 @@ def sample_rows(parts: Sequence[Part], columns: Sequence[str], rows: int, seed: 
     numbers = np.array([part.number for part in parts], np.uint64)
     chosen: list[Part] = []
     available = 0
-    for place in np.argsort(seeded_hash(numbers, seed)):
+    for index in np.argsort(seeded_hash(numbers, seed)):
         if available >= 4 * rows:
             break
-        chosen.append(parts[place])
-        available += int(parts[place].kept().sum())
+        chosen.append(parts[index])
+        available += int(parts[index].kept().sum())
     share = rows / max(available, 1)
     for part in sorted(chosen, key=lambda part: part.number):
         for batch in part.read(columns):

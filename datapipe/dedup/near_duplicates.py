@@ -61,15 +61,15 @@ def members(signatures: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], ban
 def bucket_pairs(records: np.ndarray) -> np.ndarray:
     """The `PAIR`s of a bucket that are worth a look: a number linear in its size, however large it is.
 
-    Each member is paired with the least id, and with those `REACH` places before it.
+    Each member is paired with the least id, and with those `REACH` before it.
 
     Args:
         records: `MEMBER` records sorted by bucket, then id.
     """
     starts = group_starts(records["bucket"])
     starts = np.repeat(starts, np.diff(starts, append=len(records)))
-    places = np.arange(len(records))
-    others = [np.flatnonzero(places - starts >= distance) for distance in (1, *(d + 1 for d in REACH))]
+    indices = np.arange(len(records))
+    others = [np.flatnonzero(indices - starts >= distance) for distance in (1, *(d + 1 for d in REACH))]
     partners = [starts[others[0]], *(other - distance for other, distance in zip(others[1:], REACH, strict=True))]
     first, second = records["id"][np.concatenate(partners)], records["id"][np.concatenate(others)]
     # Documents that meet in one bucket meet in others: keep one of their pairs. By a hash, as sorting records is slow.
@@ -87,7 +87,7 @@ def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -
     Args:
         pairs: `PAIR` records sorted by parts.
         paths: the file of shingle sets of each part in them.
-        threshold: least similarity.
+        threshold: minimum similarity.
     """
     found = [np.zeros(0, VERIFIED_PAIR)]
     for group in np.split(pairs, group_starts(pairs["parts"])[1:]):
@@ -109,14 +109,14 @@ def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -
 
 
 def both_ends(edges: np.ndarray) -> np.ndarray:
-    """The `NODE`s at both ends of `VERIFIED_PAIR`s, shape (2 m,), those of one tie in sequence, each its own root."""
+    """The `NODE`s at both ends of `VERIFIED_PAIR`s, shape (2 m,), those of one pair in sequence, each its own root."""
     nodes = np.empty((len(edges), 2), NODE)
-    for place, (end, other) in enumerate((("first", "second"), ("second", "first"))):
-        nodes["id"][:, place] = nodes["root"][:, place] = edges[end]
-        nodes["partner"][:, place] = edges[other]
-        nodes["weight"][:, place] = edges["weight"]
-        nodes["rank_key"][:, place] = edges[f"{end}_rank_key"]
-        nodes["bytes"][:, place] = edges[f"{end}_bytes"]
+    for column, (end, other) in enumerate((("first", "second"), ("second", "first"))):
+        nodes["id"][:, column] = nodes["root"][:, column] = edges[end]
+        nodes["partner"][:, column] = edges[other]
+        nodes["weight"][:, column] = edges["weight"]
+        nodes["rank_key"][:, column] = edges[f"{end}_rank_key"]
+        nodes["bytes"][:, column] = edges[f"{end}_bytes"]
     return nodes.ravel()
 
 
@@ -127,7 +127,7 @@ def clusters(edges: np.ndarray) -> pa.RecordBatch:
         edges: `VERIFIED_PAIR` records, all.
     """
     forest, ids, roots = spanning_forest(edges)
-    # The ends of the strongest edges come first, so the first place of a document gives its strongest tie.
+    # The ends of the strongest edges come first, so a document's first is that of its strongest edge.
     ends = both_ends(forest)
     nodes = ends[np.unique(ends["id"], return_index=True)[1]]
     nodes["root"] = ids[roots]
@@ -135,7 +135,7 @@ def clusters(edges: np.ndarray) -> pa.RecordBatch:
 
 
 def strongest(ends: np.ndarray) -> np.ndarray:
-    """One `NODE` for each id, with its least root and its strongest tie.
+    """One `NODE` for each id, with its least root and its strongest edge.
 
     Args:
         ends: `NODE`s, all of each id; one of weight 0 tells a root and nothing else.
@@ -188,7 +188,7 @@ class FindNearDuplicates(CorpusStage):
     1 - (1 - s^rows)^bands: 20 x 6 finds 99.8 % at 0.8 from the signature alone. FineWeb takes 14 x 8.
 
     Attributes:
-        threshold: least Jaccard similarity of near duplicates.
+        threshold: minimum Jaccard similarity of near duplicates.
         shingle_size: tokens a shingle.
         bands: groups of slots that are compared as one.
         rows: slots a band.
@@ -250,9 +250,9 @@ class FindNearDuplicates(CorpusStage):
         """
         if self.edges is None or not files.exists(self.edges):
             return
-        ties_found = files.list_folder(self.edges)
-        stars = star_components(ties_found, VERIFIED_PAIR, f"{self.edges}-rounds", self.partitions, run)
-        yield _JudgeStars(ties_found, stars, self.partitions)
+        pair_files = files.list_folder(self.edges)
+        stars = star_components(pair_files, VERIFIED_PAIR, f"{self.edges}-rounds", self.partitions, run)
+        yield _JudgeStars(pair_files, stars, self.partitions)
         files.remove(f"{self.edges}-rounds")
         files.remove(self.edges)
 
@@ -284,7 +284,7 @@ class FindNearDuplicates(CorpusStage):
         parts = parts | "Spread" >> beam.Reshuffle()
         pairs = (
             parts
-            | "Sketch" >> beam.FlatMap(self._members).with_output_types(np.ndarray)
+            | "Sign" >> beam.FlatMap(self._members).with_output_types(np.ndarray)
             | "Buckets" >> GroupRecords(MEMBER, "bucket", self.partitions)
             | "Pair" >> beam.Map(bucket_pairs).with_output_types(np.ndarray)
             | "Pairs of parts" >> GroupRecords(PAIR, "parts", self.partitions)

@@ -16,7 +16,7 @@ from datapipe.flow.shuffle import group_starts
 from datapipe.text.bit_mixing import GOLDEN
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.hashes import hash_spans, normalization_table
-from datapipe.text.shingles import most_tokens, roll, token_hashes, token_table
+from datapipe.text.shingles import max_tokens, roll, token_hashes, token_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
 Unit = Literal["line", "paragraph", "sentence", "span", "window"]
@@ -190,7 +190,7 @@ class Pieces:
     def _windows(
         self, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], keys: npt.NDArray[np.uint64]
     ) -> tuple[npt.NDArray, ...]:
-        places = np.empty((most_tokens(bounds), 2), np.int64)
+        places = np.empty((max_tokens(bounds), 2), np.int64)
         tokens, token_bounds = token_hashes(data, bounds, token_table(), places)
         grams, anchors = self._anchors(tokens, token_bounds)
         starts = group_starts(anchors)

@@ -29,11 +29,11 @@ NEAREST_CLUSTERS = 2
 # poems removed (of 58,001) shares at least .76 of its character pairs with its partner. A Chinese page with 5 % of its
 # characters changed has cosine .93, an English one with 30 % of its words changed .96. Pages of one template and tables
 # of one vocabulary lie above it too: a corpus of such wants .95.
-LEAST_THRESHOLD = 0.9
-MOST_THRESHOLD = 0.98  # a corpus with large families of copies would else calibrate itself out of reach
+MIN_THRESHOLD = 0.9
+MAX_THRESHOLD = 0.98  # a corpus with large families of copies would else calibrate itself out of reach
 DEVIATIONS = 7  # of a normal tail: less than one chance pair among 10^6 documents
 CALIBRATION_SAMPLE = 2000
-CALIBRATION_LEAST = 100  # vectors; of fewer, a percentile of their pairs says nothing
+CALIBRATION_MIN = 100  # vectors; of fewer, a percentile of their pairs says nothing
 BLOCK = 1024  # vectors compared at once: the table of their cosines takes 4 MB
 
 MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("rank_key", "<f4"), ("id", "<u8")])
@@ -45,18 +45,18 @@ def calibrate(vectors: npt.NDArray[np.float32]) -> float:
 
     Nearly all pairs of a sample are unrelated. Their cosines, after Fisher's transformation, are taken for normal, with
     the median and the 99th percentile seen; the threshold lies `DEVIATIONS` above, rounded to 3 digits, within
-    `LEAST_THRESHOLD` and `MOST_THRESHOLD`. It finds the least for `hashed_ngrams`, .93 for all-MiniLM-L6-v2 on English
+    `MIN_THRESHOLD` and `MAX_THRESHOLD`. It finds the minimum for `hashed_ngrams`, .93 for all-MiniLM-L6-v2 on English
     pages, and .97 for multilingual-e5-small, whose unrelated pages have .87.
 
     Args:
         vectors: a sample, each of length 1, shape (n, dimensions).
     """
-    if len(vectors) < CALIBRATION_LEAST:
-        return LEAST_THRESHOLD
+    if len(vectors) < CALIBRATION_MIN:
+        return MIN_THRESHOLD
     cosines = (vectors @ vectors.T)[np.triu_indices(len(vectors), 1)]
     median, high = np.arctanh(np.clip(np.quantile(cosines, [0.5, 0.99]), -0.9999, 0.9999))
     deviation = (high - median) / 2.326  # the 99th percentile of the normal distribution
-    return round(float(np.clip(np.tanh(median + DEVIATIONS * deviation), LEAST_THRESHOLD, MOST_THRESHOLD)), 3)
+    return round(float(np.clip(np.tanh(median + DEVIATIONS * deviation), MIN_THRESHOLD, MAX_THRESHOLD)), 3)
 
 
 def members(
@@ -67,7 +67,7 @@ def members(
 ) -> np.ndarray:
     """A `MEMBER` record for each vector and each of its nearest clusters.
 
-    `vector` is a hash of the vector, `rank_key` its place under the rule `keep`: the lowest is kept.
+    `vector` is a hash of the vector, `rank_key` what the rule `keep` ranks by: the lowest is kept.
     """
     cosines, clusters = nearest(vectors, centres, NEAREST_CLUSTERS)
     records = np.empty(clusters.shape, MEMBER)
@@ -93,7 +93,7 @@ def likest_kept(
         threshold: vectors of at least this cosine are alike.
 
     Returns:
-        The place of the most similar vector kept before it, shape (n,), -1 for those kept; and that cosine, 0 there.
+        The index of the most similar vector kept before it, shape (n,), -1 for those kept; and that cosine, 0 there.
 
     >>> angles = np.radians([0, 10, 20, 30, 40])  # 18 degrees are a cosine of .95
     >>> vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
@@ -105,16 +105,16 @@ def likest_kept(
     cosine = np.zeros(len(vectors), np.float32)
     below = np.nextafter(np.float32(threshold), np.float32(-2))
     kept = faiss.IndexFlatIP(vectors.shape[1])
-    kept_places = np.zeros(0, np.int64)
+    kept_rows = np.zeros(0, np.int64)
     with one_thread():
         for start in range(0, len(vectors), BLOCK):
             block = vectors[start : start + BLOCK]
             best = np.full(len(block), below)
             partner = np.full(len(block), -1, np.int64)
             if kept.ntotal:
-                found, place = (column[:, 0] for column in kept.search(block, 1))
+                found, index = (column[:, 0] for column in kept.search(block, 1))
                 hit = found > below
-                best[hit], partner[hit] = found[hit], kept_places[place[hit]]
+                best[hit], partner[hit] = found[hit], kept_rows[index[hit]]
             within = faiss.IndexFlatIP(vectors.shape[1])
             within.add(block)
             bounds, cosines, others = within.range_search(block, float(below))
@@ -129,7 +129,7 @@ def likest_kept(
             like[start : start + BLOCK] = partner
             cosine[start : start + BLOCK][removed] = best[removed]
             kept.add(block[~removed])
-            kept_places = np.concatenate([kept_places, start + np.flatnonzero(~removed)])
+            kept_rows = np.concatenate([kept_rows, start + np.flatnonzero(~removed)])
     return like, cosine
 
 
@@ -244,7 +244,7 @@ class FindSemanticDuplicates(CorpusStage):
                 yield from partition(records, (records["cluster"] % np.uint64(max(groups, 8))).astype(np.int64))
 
     def _match(self, group: tuple[int, Iterable[bytes]], parts: Sequence[Part]) -> Iterator[tuple[int, bytes]]:
-        found = matches(rejoin(group[1], MEMBER), parts, self.threshold or self.found_threshold or LEAST_THRESHOLD)
+        found = matches(rejoin(group[1], MEMBER), parts, self.threshold or self.found_threshold or MIN_THRESHOLD)
         yield from partition(found, (found["id"] >> np.uint64(32)).astype(np.int64))
 
     def _choose(self, group: tuple[int, Iterable[bytes]]) -> pa.RecordBatch:

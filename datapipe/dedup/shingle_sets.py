@@ -138,9 +138,9 @@ def similarities(
     for chunk in np.split(np.arange(len(left)), 1 + np.flatnonzero(np.diff(members // MEMBERS_AT_ONCE))):
         sides = []
         for path, entries in ((left_path, left[chunk]), (right_path, right[chunk])):
-            _, kept, places = np.unique(entries["id"], return_index=True, return_inverse=True)
+            _, kept, indices = np.unique(entries["id"], return_index=True, return_inverse=True)
             flat, starts = read_sets(path, entries[kept])
-            sides += [flat, starts[places], np.ascontiguousarray(entries["count"])]
+            sides += [flat, starts[indices], np.ascontiguousarray(entries["count"])]
         shared = shared_members(*sides)
         result[chunk] = shared / (left["count"][chunk] + right["count"][chunk] - shared)
     return result

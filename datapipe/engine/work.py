@@ -115,7 +115,7 @@ def _path(root: str, stage: Stage, part: Part) -> str:
 
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """A batch of verdicts, cut by part and serialised as an Arrow stream."""
+    """A batch of verdicts, cut by part and serialized as an Arrow stream."""
     numbers = verdicts.column("id").to_numpy() >> ROW_BITS
     for number in sorted(set(numbers.tolist())):
         batch = verdicts.filter(pa.array(numbers == number))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from datapipe.checks import Language, check_known
 from datapipe.stage import DocumentStage
 from datapipe.text import words
-from datapipe.text.measures import DEFINITIONS, MOST_STOP_WORDS, SCHEMA
+from datapipe.text.measures import DEFINITIONS, MAX_STOP_WORDS, SCHEMA
 from datapipe.text.measuring import measure_text
 
 
@@ -46,9 +46,9 @@ class MeasureText(DocumentStage):
         for option, known in (("words", ("auto", *words.DEFINITIONS)), ("definition", tuple(DEFINITIONS))):
             check_known(f"measurements: unknown {option}", getattr(self, option), known)
         for language, listed in self.stop_words.items():
-            if not 0 < len(set(listed)) <= MOST_STOP_WORDS:
+            if not 0 < len(set(listed)) <= MAX_STOP_WORDS:
                 raise ValueError(
-                    f"measurements: stop_words.{language} must list 1 to {MOST_STOP_WORDS} words, got {listed!r}"
+                    f"measurements: stop_words.{language} must list 1 to {MAX_STOP_WORDS} words, got {listed!r}"
                 )
 
     def requires(self) -> tuple[str, ...]:

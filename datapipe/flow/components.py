@@ -1,4 +1,4 @@
-"""Connected components of a graph of pairs, and the strongest tie of each node: from verified pairs to clusters.
+"""Connected components of a graph of pairs, and the strongest edge of each node: from verified pairs to clusters.
 
 Any part of the pairs may first be cut down to its maximum spanning forest, since the forest of all forests is the
 forest of all pairs. So each worker sends at most one edge a node, and one worker joins them. Where that is too much for
@@ -54,7 +54,7 @@ def spanning_forest(
         edges: a structured array with the fields of `EDGE`, shape (m,).
 
     Returns:
-        The edges of the forest, strongest first; the nodes, ascending, shape (n,); for each node the place in that
+        The edges of the forest, strongest first; the nodes, ascending, shape (n,); for each node the index in that
         array of the least node of its component, shape (n,).
 
     >>> edges = np.array([(1, 2, 0.5), (2, 3, 0.9), (1, 3, 0.7), (7, 8, 1.0)], EDGE)
@@ -65,8 +65,8 @@ def spanning_forest(
     {1: 1, 2: 1, 3: 1, 7: 7, 8: 7}
     """
     edges = edges[np.lexsort([edges["second"], edges["first"], -edges["weight"]])]
-    nodes, places = np.unique(np.concatenate([edges["first"], edges["second"]]), return_inverse=True)
-    joined, roots = _join(len(nodes), places[: len(edges)], places[len(edges) :])
+    nodes, ends = np.unique(np.concatenate([edges["first"], edges["second"]]), return_inverse=True)
+    joined, roots = _join(len(nodes), ends[: len(edges)], ends[len(edges) :])
     return edges[joined], nodes, roots
 
 
@@ -82,10 +82,10 @@ def large_star(links: np.ndarray) -> tuple[np.ndarray, int]:
     Args:
         links: `LINK` records sorted by node, then other, each edge both ways round; all of each node in them.
     """
-    links, least = _least(links)
-    least = np.minimum(least, links["node"])
+    links, minima = _with_minima(links)
+    minima = np.minimum(minima, links["node"])
     greater = links["other"] > links["node"]
-    return _links(links["other"][greater], least[greater]), int((greater & (least != links["node"])).sum())
+    return _links(links["other"][greater], minima[greater]), int((greater & (minima != links["node"])).sum())
 
 
 def small_star(links: np.ndarray) -> tuple[np.ndarray, int]:
@@ -94,12 +94,12 @@ def small_star(links: np.ndarray) -> tuple[np.ndarray, int]:
     Args:
         links: `LINK` records sorted by node, then other, the node greater than the other; all of each node in them.
     """
-    links, least = _least(links)
-    rest = links["other"] != least
-    return _links(np.where(rest, links["other"], links["node"]), least), int(rest.sum())
+    links, minima = _with_minima(links)
+    rest = links["other"] != minima
+    return _links(np.where(rest, links["other"], links["node"]), minima), int(rest.sum())
 
 
-def _least(links: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _with_minima(links: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Distinct links, and for each the least neighbour of its node."""
     links = links[np.r_[True, links[1:] != links[:-1]]]
     starts = group_starts(links["node"])

@@ -6,6 +6,7 @@ numpy inside a partition. Only hashes, row ids and numbers travel this way, neve
 """
 
 import dataclasses
+import itertools
 import uuid
 from collections.abc import Iterable, Iterator
 
@@ -84,7 +85,7 @@ def _ascending(records: npt.NDArray[np.void]) -> bool:
 def ordered_groups(key: npt.NDArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """The stable order that sorts some keys, shape (n,), and where in it each run of equal ones begins, shape (runs,).
 
-    By two unstable sorts, of the keys and of (run, place) in one number, a third of the time of a stable one.
+    By two unstable sorts, of the keys and of (run, index) in one number, a third of the time of a stable one.
 
     >>> order, starts = ordered_groups(np.array([5, 1, 5, 2], np.uint64))
     >>> order.tolist(), starts.tolist()
@@ -139,27 +140,27 @@ class GroupRecords(beam.PTransform):
         folder = self.folder or ""
         files.make_folder(folder)
         path = files.join(folder, uuid.uuid4().hex)
-        places = []
+        blocks = []
         at = 0
         with files.whole_file(path) as sink:
             for number, block in self._partition(records):
                 sink.write(block)
-                places.append((number, (path, at, len(block))))
+                blocks.append((number, (path, at, len(block))))
                 at += len(block)
-        yield from places
+        yield from blocks
 
     def _rejoin(self, group: tuple[int, Iterable[bytes]]) -> np.ndarray:
         return rejoin(group[1], self.dtype)
 
     def _rejoin_spilt(self, group: tuple[int, Iterable[tuple[str, int, int]]]) -> np.ndarray:
-        return rejoin((_read_block(*place) for place in group[1]), self.dtype)
+        return rejoin(itertools.starmap(_read_block, group[1]), self.dtype)
 
     def expand(self, records: beam.PCollection[np.ndarray]) -> beam.PCollection[np.ndarray]:
         if self.folder is not None:
             return (
                 records
                 | "Spill" >> beam.FlatMap(self._spill).with_output_types(tuple[int, tuple[str, int, int]])
-                | "Group places" >> beam.GroupByKey()
+                | "Group blocks" >> beam.GroupByKey()
                 | "Read" >> beam.Map(self._rejoin_spilt).with_output_types(np.ndarray)
             )
         return (

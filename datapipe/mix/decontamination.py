@@ -144,8 +144,8 @@ def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: 
         shortest: tokens of the shortest text that is looked for.
     """
     names = list(dict.fromkeys(records))
-    place = {name: number for number, name in enumerate(names)}
-    record = np.array([place[name] for name in records], np.int64)
+    numbers = {name: number for number, name in enumerate(names)}
+    record = np.array([numbers[name] for name in records], np.int64)
     unknown = np.ones(len(names), bool)
     found = [(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64))]
     for length in range(n, shortest - 1, -1):
@@ -179,12 +179,12 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
     matches: list[str | None] = [None] * len(texts)
     for n in np.unique(index.column("tokens").to_numpy())[::-1]:
         grams = ngrams(texts, int(n))
-        place = np.minimum(np.searchsorted(known, grams.hashes), len(known) - 1)
-        hits = np.flatnonzero(known[place] == grams.hashes)
+        rows = np.minimum(np.searchsorted(known, grams.hashes), len(known) - 1)
+        hits = np.flatnonzero(known[rows] == grams.hashes)
         documents, first = np.unique(grams.documents[hits], return_index=True)
         for document, gram in zip(documents, hits[first], strict=True):
             if matches[document] is None:
-                matches[document] = f"{index.column('evaluation')[int(place[gram])]}: {grams.text(gram)}"
+                matches[document] = f"{index.column('evaluation')[int(rows[gram])]}: {grams.text(gram)}"
     return pa.array(matches, pa.string())
 
 

@@ -43,40 +43,39 @@ def count_copies(
     return np.minimum(np.floor(epochs + draws), max_epochs).astype(np.int32)
 
 
-def token_gains(
+def token_curve(
     tokens: npt.NDArray[np.int64],
     weights: npt.NDArray[np.float64],
     draws: npt.NDArray[np.float64],
     max_epochs: int,
 ) -> npt.NDArray[np.int64]:
-    """The tokens that rows add at each step of their group's epochs.
+    """The tokens that rows give at each step of their group's epochs; the sum of two parts' curves is that of both.
 
     A row of weight w and draw d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
-    w * epoch reaches k. So the running sum of the gains is what the group has at each number of epochs, and the sum of
-    the gains of two parts is the gains of both.
+    w * epoch reaches k.
 
     Args:
         tokens: of the rows, shape (rows,).
         weights: how many epochs a row runs in one epoch of its group, shape (rows,).
         draws: see `uniform_draw`, shape (rows,).
-        max_epochs: the epochs of the last step, and the most copies of a row.
+        max_epochs: the epochs of the last step, and the maximum copies of a row.
 
     Returns:
         Tokens, shape (max_epochs * STEPS + 1,).
     """
     last = max_epochs * STEPS
-    gains = np.zeros(last + 1, np.int64)
+    added = np.zeros(last + 1, np.int64)
     for copy in range(1, max_epochs + 1):
         with np.errstate(divide="ignore"):
             step = np.ceil((copy - draws) / weights * STEPS)
         reached = step <= last
         # Whole numbers below 2^53 are exact in floating point, whatever the order of addition.
-        gains += np.bincount(step[reached].astype(np.int64), tokens[reached], last + 1).astype(np.int64)
-    return gains
+        added += np.bincount(step[reached].astype(np.int64), tokens[reached], last + 1).astype(np.int64)
+    return np.cumsum(added)
 
 
 def plan_epochs(
-    gains: Mapping[str, npt.NDArray[np.int64]], shares: Mapping[str, float], total: int | None = None
+    curves: Mapping[str, npt.NDArray[np.int64]], shares: Mapping[str, float], total: int | None = None
 ) -> tuple[dict[str, float], list[str]]:
     """How many epochs each group runs, so that it takes its share of the tokens.
 
@@ -86,14 +85,13 @@ def plan_epochs(
     proportions.
 
     Args:
-        gains: see `token_gains`, of each group.
+        curves: the `token_curve` of each group.
         shares: share of the tokens of each group, from 0 to 1, together at most 1.
         total: tokens that the mixture should have.
 
     Returns:
         The epochs of each group, and a line for each share that could not be met.
     """
-    curves = {group: np.cumsum(gain) for group, gain in gains.items()}
     asked = {**shares, REST: max(0.0, 1 - sum(shares.values()))}
     asked = {group: share for group, share in asked.items() if share > 1e-9}
     present = {group: share for group, share in asked.items() if group in curves and curves[group][-1] > 0}
@@ -104,35 +102,35 @@ def plan_epochs(
     ]
     if not present:
         return dict.fromkeys(curves, 0.0), notes
-    most = {group: int(curves[group][-1]) for group in present}
+    max_tokens = {group: int(curves[group][-1]) for group in present}
     if total is None and REST in present:
-        level = curves[REST][STEPS] / present[REST]
+        scale = curves[REST][STEPS] / present[REST]
     else:
-        level = _level(present, most, total or sum(int(curves[group][STEPS]) for group in present))
-    wanted = {group: level * share for group, share in present.items()}
+        scale = _scale(present, max_tokens, total or sum(int(curves[group][STEPS]) for group in present))
+    wanted = {group: scale * share for group, share in present.items()}
     epochs = {
-        group: _nearest_step(curve, min(wanted[group], most[group])) / STEPS if group in present else 0.0
+        group: _nearest_step(curve, min(wanted[group], max_tokens[group])) / STEPS if group in present else 0.0
         for group, curve in curves.items()
     }
     taken = {group: int(curves[group][round(epochs[group] * STEPS)]) for group in present}
     for group in present:
-        if most[group] < wanted[group]:
+        if max_tokens[group] < wanted[group]:
             name = group or "the rest"
             got = taken[group] / sum(taken.values())
-            most_allowed = f"{epochs[group]:g} epochs, the most allowed"
-            notes.append(f"{name}: {most_allowed}, give {got:.1%} of the tokens, not {asked[group]:.1%}")
+            limit = f"{epochs[group]:g} epochs, the most allowed"
+            notes.append(f"{name}: {limit}, give {got:.1%} of the tokens, not {asked[group]:.1%}")
     return epochs, notes
 
 
-def _level(shares: Mapping[str, float], most: Mapping[str, int], total: int) -> float:
-    """The level at which `sum(min(most, level * share))` is the total; infinite where the groups have less."""
+def _scale(shares: Mapping[str, float], max_tokens: Mapping[str, int], total: int) -> float:
+    """The scale at which `sum(min(max_tokens, scale * share))` is the total; infinite where the groups have less."""
     free = set(shares)
     while free:
-        left = total - sum(most[group] for group in shares.keys() - free)
-        level = left / sum(shares[group] for group in sorted(free))
-        full = {group for group in free if most[group] < level * shares[group]}
+        left = total - sum(max_tokens[group] for group in shares.keys() - free)
+        scale = left / sum(shares[group] for group in sorted(free))
+        full = {group for group in free if max_tokens[group] < scale * shares[group]}
         if not full:
-            return level
+            return scale
         free -= full
     return np.inf
 
@@ -145,9 +143,9 @@ def _nearest_step(curve: npt.NDArray[np.int64], tokens: float) -> int:
     return below
 
 
-def _sum(gains: Iterable[bytes]) -> bytes:
-    """The sum of packed gains, packed."""
-    first, *others = (np.frombuffer(packed, np.int64) for packed in gains)
+def _sum(curves: Iterable[bytes]) -> bytes:
+    """The sum of packed curves, packed."""
+    first, *others = (np.frombuffer(packed, np.int64) for packed in curves)
     return sum(others, start=first).tobytes()
 
 
@@ -204,7 +202,7 @@ class MixSources(CorpusStage):
         return self.ready(folder=folder)
 
     def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
-        """The kept rows of a part, once, if there are any: table, place in `_groups`, weight and draw of each."""
+        """The kept rows of a part, once, if there are any: table, index in `_groups`, weight and draw of each."""
         batches = list(part.read(["tokens"], optional=[self.by, *self.optional()]))
         if not batches:
             return
@@ -213,49 +211,49 @@ class MixSources(CorpusStage):
             group = table.column(self.by).cast(pa.string()).fill_null(NONE)
         else:
             group = pa.repeat(part.kind if self.by == PART_KIND else NONE, len(table))
-        place = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
+        indices = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
         weights = np.ones(len(table))
         if "upsampling_weight" in part.columns:
             weights = table.column("upsampling_weight").fill_null(1).to_numpy().astype(np.float64)
-        yield table, place, weights, uniform_draw(table.column("id").to_numpy(), self.seed)
+        yield table, indices, weights, uniform_draw(table.column("id").to_numpy(), self.seed)
 
     @property
     def _groups(self) -> list[str]:
         return [REST, *self.shares]
 
-    def _gains(self, part: Part) -> Iterator[tuple[str, bytes]]:
-        for table, place, weights, draws in self._rows(part):
+    def _curves(self, part: Part) -> Iterator[tuple[str, bytes]]:
+        for table, indices, weights, draws in self._rows(part):
             tokens = table.column("tokens").fill_null(0).to_numpy()
             for number, group in enumerate(self._groups):
-                of = place == number
+                of = indices == number
                 if of.any():
-                    yield group, token_gains(tokens[of], weights[of], draws[of], self.max_epochs).tobytes()
+                    yield group, token_curve(tokens[of], weights[of], draws[of], self.max_epochs).tobytes()
 
     def _plan(self, _: None, packed: Mapping[str, bytes]) -> dict[str, float]:
-        gains = {group: np.frombuffer(packed[group], np.int64) for group in sorted(packed)}
-        epochs, notes = plan_epochs(gains, self.shares, self.tokens)
+        curves = {group: np.frombuffer(packed[group], np.int64) for group in sorted(packed)}
+        epochs, notes = plan_epochs(curves, self.shares, self.tokens)
         if self.folder:
             write_notes(self.folder, notes)
         return epochs
 
     def _verdicts(self, part: Part, epochs: Mapping[str, float]) -> Iterator[pa.RecordBatch]:
-        for table, place, weights, draws in self._rows(part):
-            of_row = np.array([epochs.get(group, 0.0) for group in self._groups])[place]
+        for table, indices, weights, draws in self._rows(part):
+            of_row = np.array([epochs.get(group, 0.0) for group in self._groups])[indices]
             copies = count_copies(of_row * weights, draws, self.max_epochs)
             reasons = pc.if_else(pa.array(copies == 0), "sampled_out", pa.scalar(None, pa.string()))
             yield pa.record_batch([table.column("id").combine_chunks(), copies, reasons], schema=VERDICTS)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         spread = parts | "Spread" >> beam.Reshuffle()
-        gains = (
+        curves = (
             spread
-            | "Gains" >> beam.FlatMap(self._gains).with_output_types(tuple[str, bytes])
+            | "Curves" >> beam.FlatMap(self._curves).with_output_types(tuple[str, bytes])
             | "Sum" >> beam.CombinePerKey(_sum)
         )
         epochs = (
             parts.pipeline
             | "Once" >> beam.Create([None])
-            | "Plan" >> beam.Map(self._plan, beam.pvalue.AsDict(gains)).with_output_types(dict[str, float])
+            | "Plan" >> beam.Map(self._plan, beam.pvalue.AsDict(curves)).with_output_types(dict[str, float])
         )
         return spread | "Copies" >> beam.FlatMap(self._verdicts, beam.pvalue.AsSingleton(epochs)).with_output_types(
             pa.RecordBatch

@@ -31,14 +31,14 @@ SPILL = "spill"  # the folder of the spilled parts, gone when all is written
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
 # Where a document comes from, and its length in UTF-8: columns of every corpus that has been read.
 ORIGIN = ("path", "position", "bytes")
-# What a spilled row has besides its columns: its place in the shuffle, and the row it is a copy of.
-SPILLED = (pa.field("place", pa.uint64()), pa.field("id", pa.uint64()))
+# What a spilled row has before its columns: its position in the shuffle, and the row it is a copy of.
+SPILLED = (pa.field("shuffle_position", pa.uint64()), pa.field("id", pa.uint64()))
 
 
-def place_copies(
+def shuffle_copies(
     ids: npt.NDArray[np.uint64], copies: npt.NDArray[np.int32], seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
-    """The rows to write, each as often as it has copies, in the order of their places in the global shuffle.
+    """The rows to write, each as often as it has copies, in the order of their positions in the global shuffle.
 
     Args:
         ids: of the rows, shape (rows,).
@@ -46,23 +46,23 @@ def place_copies(
         seed: of the shuffle.
 
     Returns:
-        Row numbers and places, both of shape (sum of copies,). Places ascend and are even over the range of 64 bits.
+        Row numbers and positions, both of shape (sum of copies,). Positions ascend, even over the range of 64 bits.
     """
     rows = np.repeat(np.arange(len(ids)), copies)
     copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
-    places = seeded_hash(seeded_hash(ids[rows], seed) + copy.astype(np.uint64), seed)
-    order = np.lexsort((ids[rows], places))
-    return rows[order], places[order]
+    positions = seeded_hash(seeded_hash(ids[rows], seed) + copy.astype(np.uint64), seed)
+    order = np.lexsort((ids[rows], positions))
+    return rows[order], positions[order]
 
 
-def shard_bounds(places: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.int64]:
-    """Where each of `shards` equal ranges of 64 bits begins in sorted places, and the last ends: (shards + 1,).
+def shard_bounds(positions: npt.NDArray[np.uint64], shards: int) -> npt.NDArray[np.int64]:
+    """Where each of `shards` equal ranges of 64 bits begins in sorted positions, and the last ends: (shards + 1,).
 
     >>> shard_bounds(np.array([0, 5, 1 << 63, (1 << 64) - 1], np.uint64), 2).tolist()
     [0, 2, 4]
     """
     edges = np.array([(shard << 64) // shards for shard in range(1, shards)], np.uint64)
-    return np.r_[0, np.searchsorted(places, edges), len(places)]
+    return np.r_[0, np.searchsorted(positions, edges), len(positions)]
 
 
 def row_ids(ids: pa.Array) -> pa.Array:
@@ -163,15 +163,15 @@ class WriteShards(ProductStage):
         return max(1, math.ceil(amount.size / self.shard_bytes))
 
     def _spill(self, part: Part, amount: Amount) -> Iterator[str]:
-        """Write the part's copies in the order of their places, a record batch for each shard."""
+        """Write the part's copies in the order of their positions, a record batch for each shard."""
         batches = list(part.read(self._columns(part)))
         if not batches:
             return
         table = pa.Table.from_batches(batches).combine_chunks()
         ids = table.column("id").to_numpy()
-        rows, places = place_copies(ids, self._copies(part), self.seed)
+        rows, positions = shuffle_copies(ids, self._copies(part), self.seed)
         columns = [_column(table, field) for field in amount.schema]
-        bounds = shard_bounds(places, self._shards(amount))
+        bounds = shard_bounds(positions, self._shards(amount))
         folder = files.join(self.folder, SPILL)
         files.make_folder(folder)
         path = files.join(folder, f"part-{part.number:05d}.arrow")
@@ -181,7 +181,7 @@ class WriteShards(ProductStage):
             for begin, end in itertools.pairwise(bounds):
                 taken = rows[begin:end]
                 arrays = [column.take(pa.array(taken)) for column in columns]
-                writer.write_batch(pa.record_batch([places[begin:end], ids[taken], *arrays], schema=schema))
+                writer.write_batch(pa.record_batch([positions[begin:end], ids[taken], *arrays], schema=schema))
         yield path
 
     def _write(self, shard: int, amount: Amount, spilled: Iterable[str]) -> dict[str, Any]:
@@ -192,8 +192,9 @@ class WriteShards(ProductStage):
                 batches.append(pa.ipc.open_file(source).get_batch(shard))
         table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema])).combine_chunks()
         del batches  # the shard lies in memory once from here on
-        order = np.lexsort([table.column(name).to_numpy() for name in ("id", "place")])
-        table = table.drop_columns("place")
+        # By index: a column of the user's may have any name.
+        order = np.lexsort([table.column(index).to_numpy() for index in (1, 0)])
+        table = table.remove_column(0)
         name = f"train-{shard:05d}.parquet"
         size = 0
         with (
@@ -216,8 +217,8 @@ class WriteShards(ProductStage):
         if rows != amount.rows:
             raise ValueError(f"shards: {amount.rows:,} rows to write, {rows:,} written")
         tokens = [shard["tokens"] for shard in shards if shard["tokens"] is not None]
-        whole = {"rows": rows, "bytes": sum(s["bytes"] for s in shards), "tokens": sum(tokens) if tokens else None}
-        files.write_json(files.join(self.folder, MANIFEST), {**whole, "files": shards})
+        totals = {"rows": rows, "bytes": sum(s["bytes"] for s in shards), "tokens": sum(tokens) if tokens else None}
+        files.write_json(files.join(self.folder, MANIFEST), {**totals, "files": shards})
         files.remove(files.join(self.folder, SPILL))
         return shards
 

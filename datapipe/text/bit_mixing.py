@@ -34,21 +34,21 @@ def golden_fold(value: Bits) -> Bits:
 
 @register_jitable(inline="always")
 def splitmix64(value: Bits) -> Bits:
-    """The finaliser of splitmix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output."""
+    """The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output."""
     value = multiply_fold(value ^ (value >> np.uint64(30)), _STAFFORD[0], 27)
     return multiply_fold(value, _STAFFORD[1], 31)
 
 
 @register_jitable(inline="always")
 def murmur64(value: Bits) -> Bits:
-    """The 64-bit finaliser of MurmurHash3: a bijection in which every input bit moves every output bit."""
+    """The 64-bit finalizer of MurmurHash3: a bijection in which every input bit moves every output bit."""
     value = multiply_fold(value ^ (value >> np.uint64(33)), np.uint64(0xFF51AFD7ED558CCD), 33)
     return multiply_fold(value, np.uint64(0xC4CEB9FE1A85EC53), 33)
 
 
 @register_jitable(inline="always")
 def murmur32(value: Bits) -> Bits:
-    """The 32-bit finaliser of MurmurHash3, of numbers below 2^32."""
+    """The 32-bit finalizer of MurmurHash3, of numbers below 2^32."""
     low = np.uint64(0xFFFFFFFF)
     value = ((value ^ (value >> np.uint64(16))) * np.uint64(0x85EBCA6B)) & low
     value = ((value ^ (value >> np.uint64(13))) * np.uint64(0xC2B2AE35)) & low

@@ -1,4 +1,4 @@
-"""The file of a fastText classifier: whatever the library can train or quantise becomes a `FastTextModel`.
+"""The file of a fastText classifier: whatever the library can train or quantize becomes a `FastTextModel`.
 
 Every number in it is checked before it is used: a damaged file is an error, never a crash or a wrong label.
 """
@@ -26,7 +26,7 @@ from datapipe.text.fasttext_model import (
 
 _MAGIC, _VERSIONS = 793712314, (11, 12)
 _SUPERVISED = 3
-_CENTROIDS = 256  # of each part of a row, in a quantised model
+_CENTROIDS = 256  # of each part of a row, in a quantized model
 _UNKNOWN_COUNT = 10**15  # of a node of the tree that is not built yet
 
 
@@ -93,7 +93,7 @@ class _ModelFile:
         self._check_shape(rows, dimensions)
         return self.take("<f4", rows, dimensions)
 
-    def quantised(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
+    def quantized(self, rows: int, dimensions: int) -> npt.NDArray[np.float32]:
         """A matrix that is stored as the nearest of 256 centroids of each part of a row, unpacked."""
         has_lengths = bool(self.take("u1", 1)[0])
         self._check_shape(rows, dimensions)
@@ -102,7 +102,7 @@ class _ModelFile:
         codes = self.take("u1", rows, size // max(1, rows))
         of, parts, longest, last = self.take("<i4", 4).tolist()
         fits = parts == codes.shape[1] and of == dimensions == (parts - 1) * longest + last and 0 < last <= longest
-        self.check(fits, f"it is quantised in {parts} parts of {longest}, the last of {last}")
+        self.check(fits, f"it is quantized in {parts} parts of {longest}, the last of {last}")
         unpacked = np.empty((rows, dimensions), np.float32)
         for part in range(parts):
             width = last if part == parts - 1 else longest
@@ -158,22 +158,22 @@ def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
     rows = np.zeros(0, np.int32)
     pairs = file.take("<i4", max(0, pruned), 2)
     if pruned >= 0 and has_ngrams:
-        buckets_kept, places = pairs.T
-        in_range = (pairs >= 0).all() and (buckets_kept < buckets).all() and (places < pruned).all()
+        buckets_kept, kept_rows = pairs.T
+        in_range = (pairs >= 0).all() and (buckets_kept < buckets).all() and (kept_rows < pruned).all()
         file.check(bool(in_range), "it keeps buckets that it does not have")
         rows = np.zeros(words + buckets, np.int32)
         rows[:words] = np.arange(words)
-        rows[words + buckets_kept] = words + places
+        rows[words + buckets_kept] = words + kept_rows
         is_used = np.zeros(buckets, np.bool_)
         is_used[buckets_kept] = True
     height = words + (pruned if pruned >= 0 else buckets)
-    is_quantised = bool(file.take("u1", 1)[0])
-    file.check(is_quantised or pruned < 0, "it is pruned, but not quantised")
-    vectors = (file.quantised if is_quantised else file.dense)(height, dimensions)
+    is_quantized = bool(file.take("u1", 1)[0])
+    file.check(is_quantized or pruned < 0, "it is pruned, but not quantized")
+    vectors = (file.quantized if is_quantized else file.dense)(height, dimensions)
     if pruned < 0:
         is_used = (vectors[words:] != 0).any(axis=1)
-    is_all_quantised = bool(file.take("u1", 1)[0]) and is_quantised
-    outputs = (file.quantised if is_all_quantised else file.dense)(labels, dimensions)
+    is_all_quantized = bool(file.take("u1", 1)[0]) and is_quantized
+    outputs = (file.quantized if is_all_quantized else file.dense)(labels, dimensions)
     children = np.zeros((0, 2), np.int32)
     if loss == HIERARCHICAL_SOFTMAX:
         seen = counts[words:].tolist()

@@ -129,17 +129,17 @@ def find_token(
 ) -> int:
     """The number of the word or label that stands in `data` and has the hash `h`; -1 if there is none."""
     mask = len(table) - 1
-    place = h & mask
-    while table[place, 1] >= 0:
-        if table[place, 0] == h:
-            number = table[place, 1]
+    slot = h & mask
+    while table[slot, 1] >= 0:
+        if table[slot, 0] == h:
+            number = table[slot, 1]
             at, other = start, bounds[number]
             while at < end and other < bounds[number + 1] and data[at] == names[other]:
                 at += 1
                 other += 1
             if at == end and other == bounds[number + 1]:
                 return number
-        place = (place + 1) & mask
+        slot = (slot + 1) & mask
     return -1
 
 
@@ -149,10 +149,10 @@ def fill_table(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], tabl
     mask = len(table) - 1
     for number in range(len(bounds) - 1):
         h = hash_token(names[bounds[number] : bounds[number + 1]])
-        place = h & mask
-        while table[place, 1] >= 0:
-            place = (place + 1) & mask
-        table[place, 0], table[place, 1] = h, number
+        slot = h & mask
+        while table[slot, 1] >= 0:
+            slot = (slot + 1) & mask
+        table[slot, 0], table[slot, 1] = h, number
 
 
 @numba.njit(cache=True, nogil=True)
@@ -307,13 +307,13 @@ def _sum(weights: Weights, row: int, mean: npt.NDArray[np.float32]) -> np.float3
 @numba.njit(cache=True, nogil=True)
 def _offer(score: np.float32, label: int, labels: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> None:
     """Take a label among the likeliest if it is one of them; the first one wins a tie."""
-    place = len(labels)
-    while place > 0 and (labels[place - 1] < 0 or score > scores[place - 1]):
-        place -= 1
-    if place < len(labels):
-        for i in range(len(labels) - 1, place, -1):
+    rank = len(labels)
+    while rank > 0 and (labels[rank - 1] < 0 or score > scores[rank - 1]):
+        rank -= 1
+    if rank < len(labels):
+        for i in range(len(labels) - 1, rank, -1):
             labels[i], scores[i] = labels[i - 1], scores[i - 1]
-        labels[place], scores[place] = label, score
+        labels[rank], scores[rank] = label, score
 
 
 @numba.njit(cache=True, nogil=True)

@@ -132,7 +132,7 @@ def row_type() -> np.dtype[Any]:
 
 SHORT_LINE = 30  # code points; FineWeb
 LONG_LINE = 200  # code points; mC4
-MOST_STOP_WORDS = 64  # a language: they are bits of one number
+MAX_STOP_WORDS = 64  # a language: they are bits of one number
 _BULLETS = {DATAPIPE: "•‣▶◀◦■□▪▫●○·*-", DATATROVE: "•-", DOLMA: "*-", DCLM: "●•*-"}
 # What datatrove takes for punctuation besides what ends a sentence (`PUNCTUATION` in its utils/text.py).
 _DATATROVE_PUNCTUATION = (

@@ -240,14 +240,14 @@ def _count_phrases(t: Text, length: int, phrases: npt.NDArray[np.int32], row: An
 
 
 @numba.njit(cache=True, nogil=True)
-def _repeated(t: Text, m: Memory, pieces: int, whole: int, definition: int) -> tuple[float, float]:
-    """The share of pieces that repeat another, and that of their code points in `whole` (dclm: in all pieces)."""
+def _repeated(t: Text, m: Memory, pieces: int, total: int, definition: int) -> tuple[float, float]:
+    """The share of pieces that repeat another, and that of their code points in `total` (dclm: in all pieces)."""
     repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
     if definition == DCLM:
-        whole = 0
+        total = 0
         for i in range(pieces):
-            whole += t.ends[i] - t.starts[i]
-    return repeated / max(pieces, 1), characters / max(whole, 1)
+            total += t.ends[i] - t.starts[i]
+    return repeated / max(pieces, 1), characters / max(total, 1)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -258,8 +258,8 @@ def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: i
         pieces = drop_blank(t, pieces, True)
     if definition == DATAPIPE:
         pieces = drop_symbols(t, pieces)
-    whole = visible if definition == DOLMA else length
-    row.duplicate_line_share, row.duplicate_line_character_share = _repeated(t, m, pieces, whole, definition)
+    total = visible if definition == DOLMA else length
+    row.duplicate_line_share, row.duplicate_line_character_share = _repeated(t, m, pieces, total, definition)
     if definition == DOLMA:
         return
     start, end = strip(t, 0, length)
@@ -268,7 +268,7 @@ def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: i
         pieces = drop_blank(t, pieces, True)
     if definition == DATAPIPE:
         pieces = drop_symbols(t, pieces)
-    row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, whole, definition)
+    row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, total, definition)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -395,7 +395,7 @@ def measure_text(
         languages: their codes, shape (n,); "code" is source code, null or "und" unknown.
         word_definition: "auto", or one of `words.DEFINITIONS`. With dolma and dclm "auto" is "whitespace", as theirs.
         definition: one of `DEFINITIONS`.
-        stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most MOST_STOP_WORDS each.
+        stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most MAX_STOP_WORDS each.
 
     Returns:
         The columns of `SCHEMA`, n rows: 0 for an empty text; null for stop words where none are known, and for the

@@ -25,8 +25,8 @@ def fast_similarity_sketches(
 ) -> npt.NDArray[np.uint32]:
     """Fast Similarity Sketching (Dahlgaard, Knudsen, Thorup 2017) of each document's shingles.
 
-    Round i throws each shingle into one slot with the value i + a fraction; a slot keeps its least. Once every slot is
-    full no later round can change one, so large sets need a single round. Rounds from `slots` on fill the slot left.
+    Round i throws each shingle into one slot with the value i + a fraction; a slot keeps its minimum. Once every slot
+    is full no later round can change one, so large sets need a single round. Rounds from `slots` on fill the slot left.
     The share of equal slots estimates the Jaccard similarity, unbiased.
 
     Args:
@@ -45,12 +45,12 @@ def fast_similarity_sketches(
     """
     documents = len(bounds) - 1
     signatures = np.full((documents, slots), _LOW, np.uint32)
-    least = np.empty(slots, np.uint64)
+    minima = np.empty(slots, np.uint64)
     for document in range(documents):
         shingles = hashes[bounds[document] : bounds[document + 1]]
         if not len(shingles):
             continue
-        least[:] = _EMPTY
+        minima[:] = _EMPTY
         empty = slots
         number = 0
         while empty and number < 2 * slots:
@@ -59,12 +59,12 @@ def fast_similarity_sketches(
                 value = shingle if number == 0 else murmur64(shingle + np.uint64(number) * GOLDEN)
                 slot = np.int64((value & _LOW) * np.uint64(slots) >> _HALF) if number < slots else number - slots
                 candidate = high | value >> _HALF
-                if candidate < least[slot]:
-                    empty -= least[slot] == _EMPTY
-                    least[slot] = candidate
+                if candidate < minima[slot]:
+                    empty -= minima[slot] == _EMPTY
+                    minima[slot] = candidate
             number += 1
         for slot in range(slots):
-            signatures[document, slot] = np.uint32(least[slot] & _LOW)
+            signatures[document, slot] = np.uint32(minima[slot] & _LOW)
     return signatures
 
 
@@ -94,22 +94,22 @@ def datasketch_signatures(
     slots = permutations.shape[1]
     signatures = np.full((documents, slots), _LOW, np.uint32)
     for document in range(documents):
-        # A slice, not an index range: only so does the compiler vectorise the inner loops.
+        # A slice, not an index range: only so does the compiler vectorize the inner loops.
         shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
         if not legacy:
             shingles = murmur32(shingles)
         for slot in range(slots):
             multiplier = permutations[0, slot]
             addend = permutations[1, slot]
-            least = _LOW
+            minimum = _LOW
             if legacy:
                 for shingle in shingles:
                     product = multiplier * shingle + addend
-                    least = min(least, (product + (product >> _MERSENNE_BITS)) & _LOW)
+                    minimum = min(minimum, (product + (product >> _MERSENNE_BITS)) & _LOW)
             else:
                 for shingle in shingles:
-                    least = min(least, (multiplier * shingle + addend) & _LOW)
-            signatures[document, slot] = np.uint32(least)
+                    minimum = min(minimum, (multiplier * shingle + addend) & _LOW)
+            signatures[document, slot] = np.uint32(minimum)
     return signatures
 
 

@@ -114,8 +114,8 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
         first.append(ends[index])
         occurrences.append(counts)
 
-    def place(n: int, ends: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-        """Which of the distinct n-grams of length n ends at each place."""
+    def index_of(n: int, ends: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """Which of the distinct n-grams of length n ends at each symbol."""
         return np.searchsorted(keys[n], columns[n][ends])
 
     kept = [row > 1 if n >= PRUNED_FROM else row > 0 for n, row in enumerate(occurrences)]
@@ -124,9 +124,9 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
     backoffs: list[npt.NDArray[np.floating]] = []
     for n in range(1, order + 1):
         # The longest are counted; the others by the number of symbols they follow, as Kneser and Ney found better.
-        counts = np.bincount(place(n, first[n + 1]), minlength=len(keys[n])) if n < order else occurrences[n]
+        counts = np.bincount(index_of(n, first[n + 1]), minlength=len(keys[n])) if n < order else occurrences[n]
         weights = np.maximum(counts, 1).astype(np.float64)
-        context, suffix = place(n - 1, first[n] - 1), place(n - 1, first[n])
+        context, suffix = index_of(n - 1, first[n] - 1), index_of(n - 1, first[n])
         totals = np.bincount(context, weights, len(keys[n - 1]))
         share = (weights - _discounts(weights)) / totals[context] * kept[n]
         backoffs.append(1.0 - np.bincount(context, share, len(keys[n - 1])))
@@ -185,7 +185,7 @@ def log_probabilities(
     backoff weights of one symbol's n-grams are those that the next symbol needs.
     """
     keys = model.keys
-    most = np.uint64(len(keys) - 1)
+    mask = np.uint64(len(keys) - 1)
     sums = np.zeros(len(bounds) - 1)
     counts = np.zeros(len(bounds) - 1, np.int64)
     longest = 0
@@ -205,9 +205,9 @@ def log_probabilities(
             for n in range(min(order, i + 1) + 1):
                 if n > 0:
                     key = _extend(key, symbols[i - n + 1])
-                slot = np.int64(key & most)
+                slot = np.int64(key & mask)
                 while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + 1) & np.int64(most)
+                    slot = (slot + 1) & np.int64(mask)
                 if keys[slot] == 0:
                     break
                 found = n

@@ -46,16 +46,16 @@ def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, def
             elif definition in (DATAPIPE, DATATROVE):
                 characters += space * (n - 1)
             characters *= seen
-            whole = length if definition in (DATAPIPE, DATATROVE) else m.before[tokens]
+            total = length if definition in (DATAPIPE, DATATROVE) else m.before[tokens]
         elif definition == DOLMA:
             characters = all_copies(m, positions, n)
-            whole = 0
+            total = 0
             for i in range(tokens - n + 1):
-                whole += m.before[i + n] - m.before[i]
+                total += m.before[i + n] - m.before[i]
         elif definition == DCLM:
-            characters, whole = covered_by_copies(m, positions, n), m.before[tokens]
+            characters, total = covered_by_copies(m, positions, n), m.before[tokens]
         else:
-            characters, whole = later_copies(m, positions, n), length
-        shares[n - 2] = characters / whole
+            characters, total = later_copies(m, positions, n), length
+        shares[n - 2] = characters / total
         positions = keep_repeated(m, positions)
     return positions

@@ -41,7 +41,7 @@ _SPACES = re.compile(r"[^\S\n\t ]")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
 # Japanese has more kana than Han; Chinese has the odd の in a name.
-MOST_KANA_OF_CHINESE = 0.05
+MAX_KANA_OF_CHINESE = 0.05
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -120,7 +120,7 @@ def simplify(text: str) -> str:
     >>> simplify("千山萬山如火發"), simplify("東京の國")
     ('千山万山如火发', '東京の國')
     """
-    if text.isascii() or len(_KANA.findall(text)) > MOST_KANA_OF_CHINESE * len(_HAN.findall(text)):
+    if text.isascii() or len(_KANA.findall(text)) > MAX_KANA_OF_CHINESE * len(_HAN.findall(text)):
         return text
     simplified = _converter("t2s").convert(text)
     traditional = _converter("s2t").convert(text)

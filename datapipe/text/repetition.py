@@ -17,7 +17,7 @@ from datapipe.text.bit_mixing import DEGSKI, multiply_fold
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
 _SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
-_LEAST_SLOTS = 16
+_MIN_SLOTS = 16
 
 
 class Memory(NamedTuple):
@@ -34,7 +34,7 @@ class Memory(NamedTuple):
 
 def new_memory(longest: int) -> Memory:
     """Memory for documents of at most `longest` code points."""
-    slots = _LEAST_SLOTS
+    slots = _MIN_SLOTS
     while slots < 2 * longest:
         slots *= 2
     powers = np.full(2 * longest + 1, BASE)
@@ -73,7 +73,7 @@ def span_hash(prefix: npt.NDArray[np.uint64], start: int, end: int, m: Memory) -
 @numba.njit(cache=True, nogil=True)
 def clear_table(m: Memory, entries: int) -> int:
     """Empty as much of the hash table as so many entries need; returns the mask to index it with."""
-    slots = _LEAST_SLOTS
+    slots = _MIN_SLOTS
     while slots < 2 * entries:
         slots *= 2
     m.counts[:slots] = 0
@@ -167,13 +167,13 @@ def keep_repeated(m: Memory, positions: int) -> int:
 @numba.njit(cache=True, nogil=True)
 def top_ngram(m: Memory, positions: int, n: int, longest_of_ties: bool) -> tuple[int, int]:
     """Occurrences of the commonest n-gram and its code points without spaces; of ties the first, or the longest."""
-    most, length = 1, m.before[n]
+    max_count, length = 1, m.before[n]
     for k in range(positions):
         i, seen = m.positions[k], m.counts[m.slots[k]]
         own = m.before[i + n] - m.before[i]
-        if seen > most or (seen == most and longest_of_ties and own > length):
-            most, length = seen, own
-    return most, length
+        if seen > max_count or (seen == max_count and longest_of_ties and own > length):
+            max_count, length = seen, own
+    return max_count, length
 
 
 @numba.njit(cache=True, nogil=True)

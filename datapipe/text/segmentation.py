@@ -44,7 +44,7 @@ _PERCENT, _HYPHEN, _POINT, _UNDERSCORE = b"%-._"
 _MODEL_FIRST, _MODEL_LAST = 0x4E00, 0x9FD5  # the characters that the hidden Markov model is asked about
 _STATES = _BEGIN, _END, _MIDDLE, _SINGLE = range(4)  # of a character: where in a word it stands
 _STATE_NAMES, _PROBABILITIES = "BEMS", ("start", "trans", "emit")  # as the files call them
-_LEAST = -3.14e100  # the logarithm of the probability of what was never seen
+_NEVER_SEEN = -3.14e100  # the logarithm of the probability of what was never seen
 _DIGITS = 6  # to which jieba-rs rounds the probabilities of characters; near-ties depend on it
 # An entry of the dictionary: two bits, 16 of the number of a frequency and, in the hash table, 39 of a key and 4 of a
 # filter: which of 4 groups the keys belong to whose place is here. It tells most of the keys that are missing.
@@ -138,7 +138,7 @@ def _key(node: int, point: int) -> int:
 
 
 @numba.njit(cache=True, nogil=True, inline="always")
-def _place(key: int, mask: int) -> int:
+def _slot(key: int, mask: int) -> int:
     return ((key * _HASH_FACTOR) >> 40) & mask
 
 
@@ -179,18 +179,18 @@ def _fill(
             point, at = decode(data, at)
             length += 1
             key = _key(node, point)
-            place = _place(key, mask)
-            home = place
-            while table[place] and (table[place] >> _KEY) & _KEYS != key:
-                place = (place + 1) & mask
-            if not table[place]:
-                table[place] = key << _KEY
+            slot = _slot(key, mask)
+            home = slot
+            while table[slot] and (table[slot] >> _KEY) & _KEYS != key:
+                slot = (slot + 1) & mask
+            if not table[slot]:
+                table[slot] = key << _KEY
                 table[home] |= 1 << _group(key)
             if at < end:
-                table[place] |= _HAS_CHILDREN
+                table[slot] |= _HAS_CHILDREN
             else:
-                table[place] |= frequencies[word] << _FREQUENCY
-            node = _POINTS + place
+                table[slot] |= frequencies[word] << _FREQUENCY
+            node = _POINTS + slot
         longest = max(longest, length)
     return longest
 
@@ -221,8 +221,8 @@ def load_model() -> Model:
     table = np.zeros(1 << (2 * len(listed)).bit_length(), np.int64)
     longest = _fill(*text_buffers(listed.column("word")), numbers + 1, first, table)
     starts, transitions, emissions = (_probabilities(folder / f"finalseg/prob_{name}.py") for name in _PROBABILITIES)
-    transition = np.full((4, 4), _LEAST)
-    emission = np.full((_MODEL_LAST + 1 - _MODEL_FIRST, 4), _LEAST)
+    transition = np.full((4, 4), _NEVER_SEEN)
+    emission = np.full((_MODEL_LAST + 1 - _MODEL_FIRST, 4), _NEVER_SEEN)
     for state, name in enumerate(_STATE_NAMES):
         for following, logarithm in transitions[name].items():
             transition[state, _STATE_NAMES.index(following)] = logarithm
@@ -252,7 +252,7 @@ def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, 
         reaches[i - begin] = entry & _IN_BLOCK
         if entry & _HAS_CHILDREN and i + 1 < end:
             key = _key(points[i], points[i + 1])
-            indices[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+            indices[number], keys[number], entries[number] = i, key, table[_slot(key, mask)]
             number += 1
     length = 1
     while number:
@@ -265,18 +265,18 @@ def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, 
         number = 0
         for j in range(left):
             i, key, entry = indices[j], keys[j], entries[j]
-            place = _place(key, mask)
+            slot = _slot(key, mask)
             while entry and (entry >> _KEY) & _KEYS != key:
-                place = (place + 1) & mask
-                entry = table[place]
+                slot = (slot + 1) & mask
+                entry = table[slot]
             if entry == 0:
                 continue
             found[i - begin, length] = (entry >> _FREQUENCY) & _FREQUENCIES
             reaches[i - begin] = length + 1
             if entry & _HAS_CHILDREN and i + length + 1 < end:
                 # Load now what the next round asks for.
-                key = _key(_POINTS + place, points[i + length + 1])
-                indices[number], keys[number], entries[number] = i, key, table[_place(key, mask)]
+                key = _key(_POINTS + slot, points[i + length + 1])
+                indices[number], keys[number], entries[number] = i, key, table[_slot(key, mask)]
                 number += 1
         length += 1
 

@@ -50,7 +50,7 @@ def token_hashes(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
     table: npt.NDArray[np.int32],
-    places: npt.NDArray[np.int64],
+    spans: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
     """The tokens of each document, in the order of the text.
 
@@ -58,14 +58,14 @@ def token_hashes(
         data: UTF-8 bytes.
         bounds: document i is `data[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
         table: `token_table()`.
-        places: filled with the first byte of each token and the one after its last, shape (`most_tokens(bounds)`, 2);
+        spans: filled with the first byte of each token and the one after its last, shape (`max_tokens(bounds)`, 2);
             or of shape (0, 2) where nobody wants to know.
 
     Returns:
         The hashes of all documents' tokens, and bounds as above into them, shape (n + 1,).
     """
     documents = len(bounds) - 1
-    hashes = np.empty(most_tokens(bounds), np.uint64)
+    hashes = np.empty(max_tokens(bounds), np.uint64)
     hash_bounds = np.zeros(documents + 1, np.int64)
     filled = 0
     for document in range(documents):
@@ -84,12 +84,12 @@ def token_hashes(
                     filled += 1
                 token = np.uint64(0)
                 state = IN_WORD if kind == MODIFIER else kind
-                if kind != SEPARATOR and len(places):
-                    places[filled, 0] = here
+                if kind != SEPARATOR and len(spans):
+                    spans[filled, 0] = here
             if kind != SEPARATOR:
                 token = extend_token(token, entry)
-                if len(places):
-                    places[filled, 1] = at
+                if len(spans):
+                    spans[filled, 1] = at
         if state != SEPARATOR:
             hashes[filled] = murmur64(token)
             filled += 1
@@ -98,8 +98,8 @@ def token_hashes(
 
 
 @numba.njit(cache=True, nogil=True)
-def most_tokens(bounds: npt.NDArray[np.int64]) -> int:
-    """The most tokens that documents of these bounds can have, rounded up."""
+def max_tokens(bounds: npt.NDArray[np.int64]) -> int:
+    """How many tokens documents of these bounds can have at most, rounded up."""
     # A token takes at least two bytes: one and a separator, or a character of three.
     return (bounds[-1] - bounds[0]) // 2 + len(bounds)
 
@@ -129,13 +129,13 @@ def roll(
         first, end = bounds[document], bounds[document + 1]
         width = min(end - first, size)
         window = np.uint64(0)
-        for place in range(first, first + width):
-            window = window * BASE + hashes[place]
-        for place in range(first, end - width):
-            leaving = hashes[place]
+        for index in range(first, first + width):
+            window = window * BASE + hashes[index]
+        for index in range(first, end - width):
+            leaving = hashes[index]
             hashes[filled] = murmur64(window)
             filled += 1
-            window = window * BASE + hashes[place + width] - leaving * outgoing
+            window = window * BASE + hashes[index + width] - leaving * outgoing
         if width:
             hashes[filled] = murmur64(window)
             filled += 1

@@ -179,8 +179,8 @@ def _is_comment(line: _Line) -> bool:
 @numba.njit(cache=True, nogil=True)
 def _is_code(line: _Line, keywords: npt.NDArray[np.int64]) -> bool:
     """Whether it bears enough signs of code; see `measure_code`."""
-    place = np.searchsorted(keywords, line.word)
-    keyword = bool(place < len(keywords) and keywords[place] == line.word)
+    index = np.searchsorted(keywords, line.word)
+    keyword = bool(index < len(keywords) and keywords[index] == line.word)
     begin, end = _meaning(line.first), _meaning(line.last)
     # A line that begins with a quote and ends with one, or with a comma, may as well be dialogue.
     quotation = begin & _QUOTE > 0 and (end & _QUOTE > 0 or line.last == _COMMA)

@@ -101,14 +101,14 @@ def strip(t: Text, start: int, end: int) -> tuple[int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def split_at_breaks(t: Text, start: int, end: int, least: int, most: int) -> int:
-    """Fill `starts` and `ends` with the pieces between runs of `least` to `most` line feeds; returns their number."""
+def split_at_breaks(t: Text, start: int, end: int, min_breaks: int, max_breaks: int) -> int:
+    """Fill `starts` and `ends` with the pieces between runs of so many line feeds; returns their number."""
     pieces, at = 0, start
     while at < end:
         run = at
-        while run < end and t.points[run] == 10 and run - at < most:
+        while run < end and t.points[run] == 10 and run - at < max_breaks:
             run += 1
-        if run - at >= least:
+        if run - at >= min_breaks:
             t.starts[pieces], t.ends[pieces] = start, at
             pieces += 1
             start = run

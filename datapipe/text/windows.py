@@ -16,14 +16,14 @@ NO_SENTENCE_HAS = np.isin(np.arange(128), list(b"/\\_=<>{}|@#*`"))
 
 
 @numba.njit(cache=True, nogil=True)
-def _window_edges(length: int, window: int, most: int) -> npt.NDArray[np.int64]:
+def _window_edges(length: int, window: int, max_windows: int) -> npt.NDArray[np.int64]:
     """Where the windows of a text of `length` characters begin and end, shape (windows, 2); see `cut_windows`."""
     pieces = -(-length // window)
-    spread = most > 0 and pieces > most
-    edges = np.empty((most if spread else pieces, 2), np.int64)
+    spread = max_windows > 0 and pieces > max_windows
+    edges = np.empty((max_windows if spread else pieces, 2), np.int64)
     for i in range(len(edges)):
         if spread:
-            edges[i, 0] = int((i + 0.5) * (length / most) - window / 2)
+            edges[i, 0] = int((i + 0.5) * (length / max_windows) - window / 2)
             edges[i, 1] = edges[i, 0] + window
         else:
             edges[i, 0], edges[i, 1] = length * i // pieces, length * (i + 1) // pieces
@@ -108,18 +108,19 @@ def cut_windows(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
     window: int,
-    most: int,
+    max_windows: int,
     signs: npt.NDArray[np.bool_],
     scripts: npt.NDArray[np.uint8],
     width: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """The pieces of each text that are judged, as single lines.
 
-    At most `most` windows of at most `window` characters, evenly spread over the text. A text that `most` windows can
-    hold is taken whole, in equal windows; with `most` = 0 every text is. Of a longer one, each window is the middle of
-    an equal part, so that head and foot of a page weigh no more than the rest. In a window, a blank stands for each run
-    of ASCII that holds a sign of `signs`. A window with lines mostly in an East Asian script and others becomes two
-    pieces, first the others: bilingual text is two texts in one language each. Line breaks become blanks.
+    At most `max_windows` windows of at most `window` characters, evenly spread over the text. A text that so many
+    windows can hold is taken whole, in equal windows; with `max_windows` = 0 every text is. Of a longer one, each
+    window is the middle of an equal part, so that head and foot of a page weigh no more than the rest. In a window, a
+    blank stands for each run of ASCII that holds a sign of `signs`. A window with lines mostly in an East Asian script
+    and others becomes two pieces, first the others: bilingual text is two texts in one language each. Line breaks
+    become blanks.
 
     Returns:
         The pieces as UTF-8, a line feed after each; their bounds, shape (pieces + 1,); the first piece of each text,
@@ -131,7 +132,7 @@ def cut_windows(
         size = bounds[text + 1] - bounds[text]
         longest = max(longest, size)
         pieces = -(-size // window)
-        windows += min(pieces, most) if most else pieces
+        windows += min(pieces, max_windows) if max_windows else pieces
     starts = np.empty(longest + 1, np.int64)  # of the characters of a text
     clean = np.empty(4 * window, np.uint8)
     kinds = np.empty(4 * window + 1, np.uint8)
@@ -148,7 +149,7 @@ def cut_windows(
             byte = data[at]
             at += 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
         starts[length] = end
-        edges = _window_edges(length, window, most)
+        edges = _window_edges(length, window, max_windows)
         for i in range(len(edges)):
             size = _blank_markup(data, starts[edges[i, 0]], starts[edges[i, 1]], signs, clean)
             both = _split_by_script(clean, size, kinds)

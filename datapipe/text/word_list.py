@@ -110,17 +110,17 @@ def find_words(
                 else:
                     after_blank = False
                 key = _extend(key, symbol)
-                place = np.searchsorted(listed.beginnings, key)
-                if place == len(listed.beginnings) or listed.beginnings[place] != key:
+                index = np.searchsorted(listed.beginnings, key)
+                if index == len(listed.beginnings) or listed.beginnings[index] != key:
                     break
                 passed += flags & (LETTER | MARK) > 0
-                if listed.word[place] >= 0:
-                    whole = True
+                if listed.word[index] >= 0:
+                    is_whole = True
                     if flags & (LETTER | MARK) > 0 and flags & HAN == 0 and ahead < end:
                         code_point, _ = decode(data, ahead)
-                        whole = classes[code_point] & (LETTER | MARK) == 0 or classes[code_point] & HAN > 0
-                    if whole:
-                        found, found_end, found_letters = listed.word[place], ahead, passed
+                        is_whole = classes[code_point] & (LETTER | MARK) == 0 or classes[code_point] & HAN > 0
+                    if is_whole:
+                        found, found_end, found_letters = listed.word[index], ahead, passed
             if found >= 0:
                 skip_until = found_end
                 flagged[text] += found_letters

@@ -61,7 +61,7 @@ def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_p
     assert set(verdicts(new, FindCrossRunDuplicates(before))) == {2}
 
 
-def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+def test_signatures_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     _, before = runs
     stage = FindCrossRunDuplicates(before)
     assert stage.prepare(Corpus(str(tmp_path)), "") is stage

@@ -98,7 +98,7 @@ def test_shingle_size_and_bands_change_what_is_found(corpus_of: CorpusOf) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["fast", "datasketch", "datasketch_legacy"])
-def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, scheme: Any) -> None:
+def test_every_scheme_agrees_with_brute_force(corpus_of: CorpusOf, scheme: Any) -> None:
     random = np.random.default_rng(5)
     texts = []
     for seed in range(30):
@@ -126,14 +126,14 @@ def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     assert verdicts(parts, FindNearDuplicates(partitions=1)) == verdicts(parts, FindNearDuplicates(partitions=5))
 
 
-TIES = st.lists(
+EDGES = st.lists(
     st.tuples(st.integers(0, 12), st.integers(0, 12), st.sampled_from([0.8, 0.9, 1.0])).filter(lambda t: t[0] < t[1]),
     max_size=30,
-    unique_by=lambda tie: tie[:2],
+    unique_by=lambda edge: edge[:2],
 )
 
 
-@given(TIES, st.permutations(range(13)), st.integers(0, 30))
+@given(EDGES, st.permutations(range(13)), st.integers(0, 30))
 @settings(deadline=None)
 def test_partners_and_survivors_need_no_gathering(
     found: list[tuple[int, int, float]], rank: list[int], cut: int

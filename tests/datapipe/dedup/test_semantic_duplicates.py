@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.dedup.embeddings import vector_column
-from datapipe.dedup.semantic_duplicates import BLOCK, LEAST_THRESHOLD, FindSemanticDuplicates, calibrate, likest_kept
+from datapipe.dedup.semantic_duplicates import BLOCK, MIN_THRESHOLD, FindSemanticDuplicates, calibrate, likest_kept
 from datapipe.store.corpus import Corpus, Part
 from tests.helpers import CorpusOf, at_most, unit_vectors, verdicts
 
@@ -154,7 +154,7 @@ def test_calibration_follows_the_model() -> None:
     cosines = np.sort((crowded @ crowded.T)[np.triu_indices(500, 1)])
     assert cosines[len(cosines) // 2] > 0.75
     assert cosines[-1] < calibrate(crowded) < 0.98
-    assert calibrate(unit_vectors(500, 64)) == calibrate(crowded[:99]) == calibrate(crowded[:0]) == LEAST_THRESHOLD
+    assert calibrate(unit_vectors(500, 64)) == calibrate(crowded[:99]) == calibrate(crowded[:0]) == MIN_THRESHOLD
     copies = np.concatenate([crowded, crowded + 1e-3 * unit_vectors(500, 64, seed=1)])
     assert calibrate(copies / np.linalg.norm(copies, axis=1, keepdims=True)) == pytest.approx(
         calibrate(crowded), abs=0.01

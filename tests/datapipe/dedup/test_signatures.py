@@ -18,7 +18,7 @@ TEXTS = pa.array(["the cat sat on the mat and slept", None, "今天天气很好�
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
-def test_column_holds_the_sketches(scheme: Any) -> None:
+def test_column_holds_the_signatures(scheme: Any) -> None:
     batch = pa.record_batch({"text": TEXTS}).slice(0)
     column = ComputeSignatures(scheme=scheme, slots=16).process(batch).column("signature")
     found, known = compute_signatures(TEXTS, scheme, 16, 5)
@@ -36,7 +36,7 @@ def test_datasketch_reads_the_column() -> None:
     assert mine.jaccard(reference) == 1.0
 
 
-def test_options_change_the_sketch() -> None:
+def test_options_change_the_signature() -> None:
     batch = pa.record_batch({"text": TEXTS})
     made = [
         ComputeSignatures(**options).process(batch).column("signature")[0].as_py()

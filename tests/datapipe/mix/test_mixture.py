@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, plan_epochs, token_gains
+from datapipe.mix.mixture import REST, STEPS, MixSources, count_copies, plan_epochs, token_curve
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.bit_mixing import uniform_draw
 from tests.helpers import CorpusOf
@@ -150,11 +150,11 @@ def test_rows_without_tokens_take_none(corpus_of: CorpusOf) -> None:
 
 
 def test_of_two_steps_as_near_the_lower_is_taken() -> None:
-    gains = np.zeros(STEPS + 1, np.int64)
-    gains[1:3] = 10
-    assert plan_epochs({"a": gains}, {"a": 1.0}, 15) == ({"a": 1 / STEPS}, [])
-    assert plan_epochs({"a": gains}, {"a": 1.0}, 16) == ({"a": 2 / STEPS}, [])
-    assert plan_epochs({"a": gains}, {"a": 1.0}, 20) == ({"a": 1.0}, [])  # the last step of as many tokens
+    curve = np.full(STEPS + 1, 20)
+    curve[:2] = 0, 10
+    assert plan_epochs({"a": curve}, {"a": 1.0}, 15) == ({"a": 1 / STEPS}, [])
+    assert plan_epochs({"a": curve}, {"a": 1.0}, 16) == ({"a": 2 / STEPS}, [])
+    assert plan_epochs({"a": curve}, {"a": 1.0}, 20) == ({"a": 1.0}, [])  # the last step of as many tokens
 
 
 def test_removed_rows_take_no_part(corpus_of: CorpusOf) -> None:
@@ -182,12 +182,12 @@ def test_prepare_only_tells_it_where_to_write(corpus_of: CorpusOf, tmp_path: pat
     st.integers(0, 4 * STEPS),
     st.integers(0, 5),
 )
-def test_gains_are_what_the_copies_add(rows: list[tuple[int, float]], max_epochs: int, step: int, seed: int) -> None:
+def test_the_curve_is_what_copies_have(rows: list[tuple[int, float]], max_epochs: int, step: int, seed: int) -> None:
     tokens = np.array([row[0] for row in rows], np.int64)
     weights = np.array([row[1] for row in rows])
     draws = uniform_draw(np.arange(len(rows), dtype=np.uint64), seed)
     step = min(step, max_epochs * STEPS)
-    curve = np.cumsum(token_gains(tokens, weights, draws, max_epochs))
+    curve = token_curve(tokens, weights, draws, max_epochs)
     assert curve[step] == tokens @ count_copies(step / STEPS * weights, draws, max_epochs).astype(np.int64)
 
 
@@ -201,19 +201,19 @@ def test_plans_keep_within_what_there_is(
     magnitudes: dict[str, int], percents: dict[str, int], total: int | None
 ) -> None:
     shares = {group: percent / 100 for group, percent in percents.items()}
-    gains = {}
+    curves = {}
     for number, (group, magnitude) in enumerate(magnitudes.items()):
         rows = 10**magnitude if magnitude else 0
         draws = uniform_draw(np.arange(rows, dtype=np.uint64), number)
-        gains[group] = token_gains(np.full(rows, 10, np.int64), np.ones(rows), draws, 3)
-    gains = {group: gain for group, gain in gains.items() if group == REST or group in shares}
-    epochs, notes = plan_epochs(gains, shares, total)
-    assert epochs.keys() == gains.keys()
+        curves[group] = token_curve(np.full(rows, 10, np.int64), np.ones(rows), draws, 3)
+    curves = {group: curve for group, curve in curves.items() if group == REST or group in shares}
+    epochs, notes = plan_epochs(curves, shares, total)
+    assert epochs.keys() == curves.keys()
     assert all(0 <= epoch <= 3 for epoch in epochs.values())
-    taken = {group: int(np.cumsum(gain)[round(epochs[group] * STEPS)]) for group, gain in gains.items()}
+    taken = {group: int(curve[round(epochs[group] * STEPS)]) for group, curve in curves.items()}
     rest = 1 - sum(shares.values())
-    asked = {group: shares.get(group, rest) for group in gains}
-    if total is not None and all(asked.values()) and sum(int(gain.sum()) for gain in gains.values()) >= total:
+    asked = {group: shares.get(group, rest) for group in curves}
+    if total is not None and all(asked.values()) and sum(int(curve[-1]) for curve in curves.values()) >= total:
         assert abs(sum(taken.values()) - total) <= 10 * len(taken)
     if not notes and sum(taken.values()) >= 2000:
         for group, amount in taken.items():

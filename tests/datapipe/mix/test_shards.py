@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.mix.shards import Amount, WriteShards, place_copies, row_ids, shard_bounds, total
+from datapipe.mix.shards import Amount, WriteShards, row_ids, shard_bounds, shuffle_copies, total
 from datapipe.store.corpus import Part
 from tests.helpers import CorpusOf, digests
 
@@ -58,21 +58,32 @@ def test_columns_of_the_user_and_of_the_option_are_written(corpus_of: CorpusOf, 
         source=["s", "s"],
         url=["x", "y"],
         year=[1999, 2001],
+        shuffle_position=[2, 1],
         language=["en", "zh"],
-        user_columns=["url", "year"],
+        user_columns=["url", "year", "shuffle_position"],
     )
     scores = tmp_path / "scores.parquet"
     pq.write_table(pa.table({"score": [0.5, 0.25], "hidden": [1, 2]}), scores)
     documents = [documents[0].with_stage(["score", "hidden"], str(scores))]
     instructions = corpus_of(["c"], source=["i"], year=["unknown"], user_columns=["year"], kind="instruction", first=1)
     table, _ = write(documents + instructions, tmp_path / "shards", columns=["score"])
-    assert table.column_names == ["text", "source", "language", "tokens", "id", "score", "url", "year"]
+    assert table.column_names == [
+        "text",
+        "source",
+        "language",
+        "tokens",
+        "id",
+        "score",
+        "shuffle_position",
+        "url",
+        "year",
+    ]
     assert sorted(table.to_pylist(), key=lambda row: row["text"]) == [
         dict(zip(table.column_names, row, strict=True))
         for row in (
-            ("a", "s", "en", None, "0-0", 0.5, "x", "1999"),
-            ("b", "s", "zh", None, "0-1", 0.25, "y", "2001"),
-            ("c", "i", None, None, "1-0", None, None, "unknown"),
+            ("a", "s", "en", None, "0-0", 0.5, 2, "x", "1999"),
+            ("b", "s", "zh", None, "0-1", 0.25, 1, "y", "2001"),
+            ("c", "i", None, None, "1-0", None, None, None, "unknown"),
         )
     ]
 
@@ -163,15 +174,15 @@ IDS = st.lists(st.integers(0, 2**64 - 1), max_size=30, unique=True)
 
 @settings(deadline=None)
 @given(IDS, st.data(), st.integers(0, 3), st.integers(1, 7))
-def test_places_and_bounds(ids: list[int], data: st.DataObject, seed: int, shards: int) -> None:
+def test_positions_and_bounds(ids: list[int], data: st.DataObject, seed: int, shards: int) -> None:
     copies = [data.draw(st.integers(0, 4)) for _ in ids]
-    rows, places = place_copies(np.array(ids, np.uint64), np.array(copies, np.int32), seed)
+    rows, positions = shuffle_copies(np.array(ids, np.uint64), np.array(copies, np.int32), seed)
     assert np.bincount(rows, minlength=len(ids)).tolist() == copies
-    assert (places[1:] >= places[:-1]).all()
-    assert len(set(places.tolist())) == len(places)
-    bounds = shard_bounds(places, shards)
+    assert (positions[1:] >= positions[:-1]).all()
+    assert len(set(positions.tolist())) == len(positions)
+    bounds = shard_bounds(positions, shards)
     assert len(bounds) == shards + 1
-    expected = [place * shards >> 64 for place in places.tolist()]
+    expected = [position * shards >> 64 for position in positions.tolist()]
     assert np.repeat(np.arange(shards), np.diff(bounds)).tolist() == expected
 
 

@@ -47,9 +47,9 @@ MODELS: dict[str, tuple[dict[str, Any], dict[str, Any] | None]] = {
     "one_vs_all": ({"loss": "ova", "wordNgrams": 2, "minn": 1, "maxn": 3}, None),
     "one_label": ({"loss": "softmax", "labels": 1}, None),
     "tree_of_one": ({"loss": "hs", "labels": 1}, None),
-    "quantised": ({"loss": "softmax", "wordNgrams": 2}, {}),
+    "quantized": ({"loss": "softmax", "wordNgrams": 2}, {}),
     "pruned": ({"loss": "hs", "minn": 2, "maxn": 3, "wordNgrams": 2}, {"cutoff": 300, "qnorm": True}),
-    "all_quantised": ({"loss": "softmax", "minn": 1, "maxn": 2, "labels": 300}, {"qout": True, "dsub": 3}),
+    "all_quantized": ({"loss": "softmax", "minn": 1, "maxn": 2, "labels": 300}, {"qout": True, "dsub": 3}),
 }
 
 
@@ -65,7 +65,7 @@ def lines(labels: int) -> list[str]:
 
 def train_model(name: str, folder: pathlib.Path) -> str:
     """The path of one of MODELS, trained in a folder."""
-    options, quantised = MODELS[name]
+    options, quantized = MODELS[name]
     labels = options.get("labels", len(WORDS))
     (folder / "train.txt").write_text("\n".join(lines(labels)) + "\n", encoding="utf-8")
     settings_ = {"dim": 10, "epoch": 10, "lr": 0.5, "bucket": 5000} | {
@@ -73,8 +73,8 @@ def train_model(name: str, folder: pathlib.Path) -> str:
     }
     trained = train_fasttext(str(folder / "train.txt"), **settings_)
     path = str(folder / "model.bin")
-    if quantised is not None:
-        trained.quantize(**quantised)
+    if quantized is not None:
+        trained.quantize(**quantized)
     trained.save_model(path)
     return path
 

@@ -59,7 +59,7 @@ def test_published_values() -> None:
     assert drawn.tolist() == [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F]
     assert drawn.tolist() == [int(seeded_hash(np.zeros(1, np.uint64), seed)[0]) for seed in range(3)]
     assert murmur64(np.ones(1, np.uint64))[0] == 0xB456BCFC34C2CB2C
-    # MurmurHash3_x86_32 of no bytes with seed 1 is its finaliser alone.
+    # MurmurHash3_x86_32 of no bytes with seed 1 is its finalizer alone.
     assert murmur32(np.ones(1, np.uint64))[0] == 0x514E28B7
 
 

@@ -17,7 +17,7 @@ from tests.datapipe.text.fasttext_models import TEXTS, predictions, train_model
 
 @pytest.fixture(scope="module")
 def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """The file of the model that has every section: a pruned dictionary, quantised vectors, norms, a tree."""
+    """The file of the model that has every section: a pruned dictionary, quantized vectors, norms, a tree."""
     return pathlib.Path(train_model("pruned", tmp_path_factory.mktemp("content"))).read_bytes()
 
 
