@@ -145,8 +145,10 @@ def test_decodes_by_the_encodings_given(source: MakeSource) -> None:
 
 
 def test_repairs_little_damage_only(source: MakeSource) -> None:
-    damaged = b"a" * 200 + b"\xff"
-    assert source(b"", repair=True).decode(damaged) == "a" * 200 + "\ufffd"
+    damaged = b"a" * 99 + b"\xff"
+    assert source(b"", repair=True).decode(damaged) == "a" * 99 + "\ufffd"
+    with pytest.raises(UnicodeDecodeError):
+        source(b"", repair=True).decode(damaged[1:])
     with pytest.raises(UnicodeDecodeError):
         source(b"").decode(damaged)
     with pytest.raises(UnicodeDecodeError):
