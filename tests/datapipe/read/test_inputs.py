@@ -1,5 +1,6 @@
 """Planning: the same tasks whatever the order of the inputs, and nothing that is not data."""
 
+import dataclasses
 import os
 import pathlib
 
@@ -68,6 +69,30 @@ def test_large_files_are_split_and_small_ones_packed(write: Write) -> None:
     assert len(whole) == 103
     assert read(root, part_bytes=30_000) == whole
     assert len(plan([root], ReadOptions())) == 1
+
+
+def test_compressed_bytes_are_more_text(write: Write, tmp_path: pathlib.Path) -> None:
+    for ending, tasks in ((".jsonl", 1), (".jsonl.zst", 2)):
+        for name in ("a", "b"):
+            root = write(f"{ending}/{name}{ending}")
+            (tmp_path / "input" / ending / f"{name}{ending}").write_bytes(bytes(8000))
+        assert len(plan([f"{root}/{ending}"], ReadOptions(part_bytes=20_000))) == tasks
+
+
+def test_a_text_is_split_where_its_lines_are_documents(write: Write) -> None:
+    root = write("a.txt", *[b"x" * 999] * 100)
+    options = ReadOptions(part_bytes=30_000)
+    assert len(plan([root], options)) == 1
+    assert len(plan([root], dataclasses.replace(options, text_unit="line"))) == 4
+    assert read(root, part_bytes=30_000, text_unit="line") == read(root, text_unit="line")
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_file_is_read_if_either_input_says_so(write: Write, turn: int) -> None:
+    root = write("README.md", b"Read me.")
+    write("a.jsonl", {"text": "a"})
+    (task,) = plan([root, f"{root}/README.md"][::turn], ReadOptions())
+    assert [(piece.name, piece.format) for piece in task.slices] == [("README.md", "markdown"), ("a.jsonl", "jsonl")]
 
 
 def test_a_file_weighs_what_opening_it_costs(write: Write) -> None:
