@@ -1,4 +1,4 @@
-"""Speed of deduplication, one thread: sketches from text, and near-deduplication from text to the list of survivors.
+"""Speed of deduplication, one thread: signatures from text, and near-deduplication from text to the list of survivors.
 
     python -m benchmarks.dedup --data ../shared/data
     python -m benchmarks.dedup --data ../shared/data --sizes 50000 100000 200000
@@ -30,7 +30,7 @@ from benchmarks.dedup_quality import ROWS_PER_BATCH, ROWS_PER_PART, SHINGLE_SIZE
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
-from datapipe.dedup.sketches import sketches
+from datapipe.dedup.signatures import compute_signatures
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 
@@ -71,9 +71,9 @@ def shingles(text: str) -> set[str]:
     return {" ".join(tokens[at : at + SHINGLE_SIZE]) for at in range(max(1, len(tokens) - SHINGLE_SIZE + 1))}
 
 
-def datapipe_sketches(texts: list[str], sketch: str) -> None:
+def datapipe_sketches(texts: list[str], scheme: str) -> None:
     for start in range(0, len(texts), ROWS_PER_BATCH):
-        sketches(pa.array(texts[start : start + ROWS_PER_BATCH]), sketch, PERMUTATIONS, SHINGLE_SIZE)
+        compute_signatures(pa.array(texts[start : start + ROWS_PER_BATCH]), scheme, PERMUTATIONS, SHINGLE_SIZE)
 
 
 def datasketch_sketches(texts: list[str]) -> list:
@@ -113,7 +113,7 @@ def datatrove_sketches(texts: list[str]) -> None:
 def datapipe_near(texts: list[str], parts: list[Part]) -> Survivors:
     """From the texts on disk, where datapipe has them; peers take them from memory."""
     verdicts = parts[: -(-len(texts) // ROWS_PER_PART)] | FindNearDuplicates(THRESHOLD, SHINGLE_SIZE)
-    return len(texts) - sum(len(batch) - batch.column("near_duplicates_removed").null_count for batch in verdicts)
+    return len(texts) - sum(len(batch) - batch.column("near_duplicates_reason").null_count for batch in verdicts)
 
 
 def datapipe_level(texts: list[str], parts: list[Part], stage: beam.PTransform) -> None:
@@ -212,7 +212,7 @@ def one_size(folder: pathlib.Path, number: int, window: bool) -> None:
     verdicts = parts | stage
     seconds = time.process_time() - start
     grown = peak_bytes() - before
-    column = "repeated_text_spans" if window else "near_duplicates_removed"
+    column = "repeated_text_spans" if window else "near_duplicates_reason"
     removed = sum(len(batch) - batch.column(column).null_count for batch in verdicts)
     speed, memory = number / seconds, grown / (number - ROWS_PER_PART)
     print(f"| {number:,} | {seconds:.2f} | {speed:,.0f} | {memory:,.0f} | {removed:,} |", flush=True)
@@ -246,9 +246,9 @@ def main() -> None:
         return
     texts = documents(options.data, options.documents)
     some, few = texts[: len(texts) // 20], texts[: len(texts) // 100]
-    print("| sketches from text | documents/s | datapipe is | documents |\n|---|---|---|---|")
-    fast = timed("datapipe, fast", texts, functools.partial(datapipe_sketches, sketch="fast"))
-    timed("datapipe, as datasketch", texts, functools.partial(datapipe_sketches, sketch="datasketch"))
+    print("| signatures from text | documents/s | datapipe is | documents |\n|---|---|---|---|")
+    fast = timed("datapipe, fast", texts, functools.partial(datapipe_sketches, scheme="fast"))
+    timed("datapipe, as datasketch", texts, functools.partial(datapipe_sketches, scheme="datasketch"))
     timed("datasketch update_batch", some, datasketch_sketches, fast)
     timed("rensa R", some, rensa_sketches, fast)
     timed("rensa rho", some, rensa_rho_sketches, fast)

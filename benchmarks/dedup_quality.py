@@ -26,7 +26,7 @@ import zstandard
 
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.shingle_sets import sorted_sets
-from datapipe.dedup.sketches import sketches
+from datapipe.dedup.signatures import compute_signatures
 from datapipe.store.corpus import ROW_BITS, Part, part_path, write_columns
 from datapipe.text.characters import text_buffers
 from datapipe.text.minhash import band_hashes
@@ -101,7 +101,7 @@ def closure(pairs: Pairs, documents: int) -> tuple[Pairs, int]:
 
 def with_datapipe(texts: list[str], bands: int, rows: int, slots: int) -> tuple[Pairs, Pairs]:
     """Candidate pairs, and pairs in one cluster, of `FindNearDuplicates`."""
-    signatures, known = sketches(pa.array(texts), "fast", slots, SHINGLE_SIZE)
+    signatures, known = compute_signatures(pa.array(texts), "fast", slots, SHINGLE_SIZE)
     buckets = band_hashes(signatures, bands, rows)
     buckets[~known] = np.arange((~known).sum(), dtype=np.uint64)[:, None]
     with tempfile.TemporaryDirectory() as folder:
@@ -167,7 +167,7 @@ def with_rensa(texts: list[str]) -> Pairs:
 
 def with_datatrove_settings(texts: list[str]) -> Pairs:
     """The pairs of FineWeb's MinHash deduplication in datatrove: 14 bands of 8, no verification."""
-    signatures, _ = sketches(pa.array(texts), "datasketch_legacy", 112, SHINGLE_SIZE)
+    signatures, _ = compute_signatures(pa.array(texts), "datasketch_legacy", 112, SHINGLE_SIZE)
     return pairs_of_buckets(band_hashes(signatures, 14, 8))
 
 

@@ -17,7 +17,7 @@ STAGES = {
     "language": "from datapipe.filters.language import IdentifyLanguage as Stage",
     "lines": "from datapipe.filters.lines import RemoveLines as Stage",
     "measurements": "from datapipe.filters.measurements import MeasureText as Stage",
-    "sketches": "from datapipe.dedup.sketches import SketchDocuments as Stage",
+    "signatures": "from datapipe.dedup.signatures import ComputeSignatures as Stage",
 }
 IMPORT = "import pyarrow as pa, datapipe.store.corpus"
 RUN = """

@@ -1,65 +1,109 @@
-"""Text of web pages: what is kept of the content, and at what speed, beside Trafilatura.
+"""Text of web pages: what is kept of the content, and at what speed, beside Trafilatura and Resiliparse.
 
-    python -m benchmarks.web_pages --peer PEER/bin/python
+    python -m benchmarks.web_pages --data ../shared/data --peer PEER/bin/python
 
-PEER is a virtual environment of its own with `pip install trafilatura lxml_html_clean`. The pages are those of
-tests/datapipe/formats/pages.py, written for this, each with sentences that are its content and others that are not.
-One thread, CPU time, median of the rounds; the peer reads the same pages from a file of JSON.
+PEER is a virtual environment of its own with `pip install trafilatura lxml_html_clean`. DATA holds good/article-pages,
+real pages with the text of their articles by hand (https://github.com/scrapinghub/article-extraction-benchmark, MIT); F1,
+precision and recall are that benchmark's, of runs of four words, means over pages. Sentences kept are those of
+tests/datapipe/read/formats/pages.py, pages written for this, each with sentences that are its content and others that
+are not. One thread, CPU time from bytes to text, median of the rounds; in a round one follows the other.
 """
 
 import argparse
 import json
+import pathlib
 import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-REPEATS = 20  # of all pages in a round
+import pyarrow as pa
 
-# What the peer's Python runs: pages in, texts and seconds a page out.
+WORDS = re.compile(r"\w+")
+RUN = 4  # words
+
+# What the peer's Python runs: pages in, texts and seconds of each way to call it out.
 PEER = """
 import json, sys, time, trafilatura
-pages, rounds, repeats = json.load(open(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
-extract = lambda page: trafilatura.extract(page, include_comments=True, deduplicate=False) or ""
-seconds = []
-for _ in range(rounds):
+pages = [page.encode() for page in json.load(open(sys.argv[1]))]
+ways = {"": {}, ", no comments": {"include_comments": False}}
+results = {}
+for way, options in ways.items():
+    trafilatura.extract(pages[0], **options)
     begin = time.process_time()
-    texts = [[extract(page) for page in pages] for _ in range(repeats)][0]
-    seconds.append((time.process_time() - begin) / repeats / len(pages))
-print(json.dumps([trafilatura.__version__, texts, seconds]))
+    texts = [trafilatura.extract(page, **options) or "" for page in pages]
+    results[f"trafilatura {trafilatura.__version__}{way}"] = texts, time.process_time() - begin
+print(json.dumps(results))
 """
 
+Results = dict[str, tuple[list[str], float]]  # texts and seconds by name
 
-def extract_here(pages: list[str], rounds: int) -> tuple[list[str], list[float]]:
-    """Texts, and seconds a page in each round, of the reader of this project."""
-    from datapipe.read.formats import Source, web
+
+class Scores(NamedTuple):
+    """Means over pages."""
+
+    f1: float
+    precision: float
+    recall: float
+
+
+def extract_here(pages: Sequence[bytes]) -> Results:
+    """Texts of this project, and of Resiliparse by itself."""
+    from resiliparse.extract.html2text import extract_plain_text
+
+    from datapipe.read.formats import Source
+    from datapipe.read.formats.page import page_text
 
     source = Source("", "")
-    encoded = [page.encode() for page in pages]
-    extract: Callable[[bytes], str] = lambda page: web._page_text(source, page, "")  # noqa: E731
-    seconds = []
-    for _ in range(rounds):
+    ways: dict[str, Callable[[bytes], str]] = {
+        "this project": lambda page: page_text(source, page),
+        "resiliparse": lambda page: extract_plain_text(page.decode(), main_content=True, alt_texts=False),
+        "resiliparse, no comments": lambda page: extract_plain_text(
+            page.decode(), main_content=True, alt_texts=False, comments=False
+        ),
+    }
+    results = {}
+    for name, extract in ways.items():
+        extract(pages[0])
         begin = time.process_time()
-        for _ in range(REPEATS):
-            texts = [extract(page) for page in encoded]
-        seconds.append((time.process_time() - begin) / REPEATS / len(pages))
-    return texts, seconds
+        texts = [extract(page) for page in pages]
+        results[name] = texts, time.process_time() - begin
+    return results
 
 
-def extract_there(peer: str, pages: list[str], rounds: int) -> tuple[str, list[str], list[float]]:
-    """Version, texts and seconds of Trafilatura."""
+def extract_there(peer: str, pages: Sequence[bytes]) -> Results:
+    """Texts of Trafilatura."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(pages, file)
+        json.dump([page.decode() for page in pages], file)
         file.flush()
-        command = [peer, "-c", PEER, file.name, str(rounds), str(REPEATS)]
-        version, texts, seconds = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-    return version, texts, seconds
+        return json.loads(subprocess.run([peer, "-c", PEER, file.name], check=True, stdout=subprocess.PIPE).stdout)
 
 
-def kept(texts: list[str], sentences: list[tuple[str, ...]]) -> str:
+def score(texts: Sequence[str], articles: Sequence[str]) -> Scores:
+    """How much of the articles is in the texts, and the other way round, by runs of four words."""
+    precisions, recalls = [], []
+    for text, article in zip(texts, articles, strict=True):
+        found, right = _runs(text), _runs(article)
+        common = (found & right).total()
+        if found:
+            precisions.append(common / found.total())
+        if right:
+            recalls.append(common / right.total())
+    precision, recall = statistics.mean(precisions), statistics.mean(recalls)
+    return Scores(2 * precision * recall / (precision + recall), precision, recall)
+
+
+def _runs(text: str) -> Counter[tuple[str, ...]]:
+    words = WORDS.findall(text)
+    return Counter(tuple(words[at : at + RUN]) for at in range(max(1, len(words) - RUN + 1)) if words)
+
+
+def kept(texts: Sequence[str], sentences: Sequence[Sequence[str]]) -> str:
     """How many of the sentences stand in the texts of their pages, and of how many."""
     found = [
         re.sub(r"\s+", " ", sentence) in re.sub(r"\s+", " ", text)
@@ -70,24 +114,34 @@ def kept(texts: list[str], sentences: list[tuple[str, ...]]) -> str:
 
 
 def main() -> None:
-    """Print both sides."""
+    """Print every side."""
     from tests.datapipe.read.formats.pages import PAGES
 
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--data", type=pathlib.Path, required=True, help="the folder with good/article-pages")
     arguments.add_argument("--peer", help="the Python of an environment with Trafilatura")
     arguments.add_argument("--rounds", type=int, default=5)
     given = arguments.parse_args()
-    pages = [page.html for page in PAGES]
-    wanted, unwanted = [page.wanted for page in PAGES], [page.unwanted for page in PAGES]
-    extract_here(pages, 1)
-    rows = [("this project", *extract_here(pages, given.rounds))]
-    if given.peer:
-        version, texts, seconds = extract_there(given.peer, pages, given.rounds)
-        rows.append((f"trafilatura {version}", texts, seconds))
-    sys.stdout.write(f"{'':20} {'content kept':>14} {'other kept':>12} {'pages/s':>9}\n")
-    for name, texts, seconds in rows:
-        speed = 1 / statistics.median(seconds)
-        sys.stdout.write(f"{name:20} {kept(texts, wanted):>14} {kept(texts, unwanted):>12} {speed:9,.0f}\n")
+
+    def extract(pages: Sequence[bytes]) -> Results:
+        return extract_here(pages) | (extract_there(given.peer, pages) if given.peer else {})
+
+    written = extract([page.html.encode() for page in PAGES])
+    with pa.input_stream(str(given.data / "good/article-pages.jsonl.zst"), compression="zstd") as file:
+        rows = [json.loads(line) for line in file.read().splitlines()]
+    pages, articles = [row["html"].encode() for row in rows], [row["article"] for row in rows]
+    rounds = [extract(pages) for _ in range(given.rounds)]
+    seconds = {name: statistics.median(results[name][1] for results in rounds) for name in rounds[0]}
+    sys.stdout.write(f"{'':34}{'F1':>6}{'prec.':>7}{'recall':>7}{'ms/page':>9}{'content kept':>14}{'other kept':>12}\n")
+    for name, (texts, _) in rounds[0].items():
+        wanted = kept(written[name][0], [page.wanted for page in PAGES])
+        unwanted = kept(written[name][0], [page.unwanted for page in PAGES])
+        measures = "".join(f"{measure:7.3f}" for measure in score(texts, articles))
+        milliseconds = 1000 * seconds[name] / len(pages)
+        sys.stdout.write(f"{name:33}{measures}{milliseconds:9.2f}{wanted:>14}{unwanted:>12}\n")
+    for name in seconds:
+        if name.startswith("trafilatura"):
+            sys.stdout.write(f"time beside {name}: {seconds['this project'] / seconds[name]:.3f}\n")
 
 
 if __name__ == "__main__":

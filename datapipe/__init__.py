@@ -8,15 +8,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from datapipe.dedup.cross_run_duplicates import FindCrossRunDuplicates
     from datapipe.dedup.cut_repeated_text import CutRepeatedText
     from datapipe.dedup.duplicate_ids import FindDuplicateIds
-    from datapipe.dedup.earlier_duplicates import FindEarlierDuplicates
     from datapipe.dedup.embeddings import EmbedDocuments
     from datapipe.dedup.exact_duplicates import FindExactDuplicates
     from datapipe.dedup.near_duplicates import FindNearDuplicates
     from datapipe.dedup.repeated_text import FindRepeatedText
     from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
-    from datapipe.dedup.sketches import SketchDocuments
+    from datapipe.dedup.signatures import ComputeSignatures
     from datapipe.filters.language import IdentifyLanguage
     from datapipe.filters.language_filter import FilterLanguage
     from datapipe.filters.lines import RemoveLines
@@ -53,8 +53,8 @@ _MODULES = {
     "FilterSafety": "datapipe.filters.safety_filter",
     "FilterQuality": "datapipe.filters.quality_filter",
     "FindExactDuplicates": "datapipe.dedup.exact_duplicates",
-    "SketchDocuments": "datapipe.dedup.sketches",
-    "FindEarlierDuplicates": "datapipe.dedup.earlier_duplicates",
+    "ComputeSignatures": "datapipe.dedup.signatures",
+    "FindCrossRunDuplicates": "datapipe.dedup.cross_run_duplicates",
     "FindNearDuplicates": "datapipe.dedup.near_duplicates",
     "FindRepeatedText": "datapipe.dedup.repeated_text",
     "CutRepeatedText": "datapipe.dedup.cut_repeated_text",
@@ -85,8 +85,8 @@ __all__ = [  # noqa: RUF022
     "FilterSafety",
     "FilterQuality",
     "FindExactDuplicates",
-    "SketchDocuments",
-    "FindEarlierDuplicates",
+    "ComputeSignatures",
+    "FindCrossRunDuplicates",
     "FindNearDuplicates",
     "FindRepeatedText",
     "CutRepeatedText",

@@ -30,8 +30,8 @@ def as_batch(texts: list[str]) -> pa.RecordBatch:
 
 def decided(batch: pa.RecordBatch) -> Iterator[beam.pvalue.TaggedOutput]:
     """The rows of a judged batch, each as a JSON line under its fate."""
-    for row in batch.select(["text", "language", "rules_removed"]).to_pylist():
-        reason = row.pop("rules_removed")
+    for row in batch.select(["text", "language", "rules_reason"]).to_pylist():
+        reason = row.pop("rules_reason")
         line = json.dumps(row if reason is None else {**row, "reason": reason}, ensure_ascii=False)
         yield beam.pvalue.TaggedOutput(KEPT if reason is None else REMOVED, line)
 

@@ -67,6 +67,13 @@ def test_tests_mirror_the_files() -> None:
     assert untested == []
 
 
+def test_no_test_module_imports_another() -> None:
+    """What several share is in `tests/helpers.py`, a `conftest.py`, or a module of theirs that holds no tests."""
+    imports = re.compile(r"^\s*(?:from|import) tests\.(?:\w+\.)*(?:test_\w+|conftest)\b", re.MULTILINE)
+    importing = [path for path in (ROOT / "tests").rglob("*.py") if imports.search(path.read_text(encoding="utf-8"))]
+    assert importing == []
+
+
 def test_nothing_tracked_names_a_folder_of_one_machine() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     pattern = re.compile(r"(^|[^A-Za-z0-9_./-])/(work|root|home/\w+)/")

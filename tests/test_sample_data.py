@@ -16,6 +16,7 @@ from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
 from tests.helpers import SAMPLE
 
+pytestmark = pytest.mark.xdist_group("sample_data")  # of several processes each would make the fixtures anew
 CASES: list[dict[str, Any]] = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
 
@@ -94,7 +95,7 @@ def test_there_is_enough_of_each_kind(batches: list[pa.RecordBatch]) -> None:
 @pytest.mark.parametrize("case", cases_of("exact_duplicates"))
 def test_exact_copies_differ_in_form_alone(case: dict[str, Any]) -> None:
     first, *others = (shingles(text_of(record).replace("\u200b", "")) for record in case["records"])
-    if "normalisation" not in case["case"]:
+    if "normalization" not in case["case"]:
         assert all(other == first for other in others)
     assert len(case["records"]) == 3
 

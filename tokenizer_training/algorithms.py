@@ -1,6 +1,6 @@
 """The two algorithms of tokenizers: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
 
-Both are lossless: no normaliser, no dummy prefix, no symbol that text could spell by accident. Digits stand alone by
+Both are lossless: no normalizer, no dummy prefix, no symbol that text could spell by accident. Digits stand alone by
 the pattern itself (`\\p{N}`: also full-width digits and those of other scripts); the separate `Digits` splitter would
 change how white space splits.
 """

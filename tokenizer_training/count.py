@@ -164,6 +164,9 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algor
 
     Returns:
         A table of `SCHEMA`: distinct words, in the order of their first occurrence.
+
+    >>> count_pretokens([pa.array(["one two", "two two"])], ALGORITHMS["byte_level"]).to_pydict()
+    {'word': ['one', ' two', 'two'], 'count': [1, 2, 1]}
     """
     words = _Words(
         np.full(2 * _CAPACITY, -1, np.int32),

@@ -119,7 +119,7 @@ def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
 
 def _check_sentencepiece(tokenizer: TokenizerJson) -> None:
     if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"] or tokenizer["normalizer"]:
-        raise ValueError("SentencePiece needs a tokenizer with byte fallback and without a normaliser")
+        raise ValueError("SentencePiece needs a tokenizer with byte fallback and without a normalizer")
     if any(SENTENCEPIECE_SPACE in token for token in tokenizer["model"]["vocab"]):
         raise ValueError(f"SentencePiece needs a tokenizer without {SENTENCEPIECE_SPACE} (U+2581) in its tokens")
 

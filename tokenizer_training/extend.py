@@ -62,7 +62,11 @@ def _han_prefixes() -> frozenset[bytes]:
 
 @functools.cache
 def is_chinese(token: bytes) -> bool:
-    """Whether a token is whole Han characters, or the first bytes of what can only be one."""
+    """Whether a token is whole Han characters, or the first bytes of what can only be one.
+
+    >>> is_chinese("中国".encode()), is_chinese("中a".encode()), is_chinese("中".encode()[:2])
+    (True, False, True)
+    """
     try:
         text = token.decode()
     except UnicodeDecodeError:
@@ -389,10 +393,13 @@ def word_runs(tokenizer: TokenizerJson, words: Mapping[str, int]) -> pa.Table:
 
 
 def read_words(content: str) -> dict[str, int]:
-    """A word list: a word, a tab and its frequency a line, as Qwen's; normalised to NFC.
+    """A word list: a word, a tab and its frequency a line, as Qwen's; normalized to NFC.
 
     Raises:
         ValueError: naming the first line that is not so.
+
+    >>> read_words("机器学习\\t9\\ncafe\\u0301\\t2\\n")
+    {'机器学习': 9, 'café': 2}
     """
     words: dict[str, int] = {}
     for number, line in enumerate(content.splitlines(), 1):

@@ -76,13 +76,22 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
 
 
 def read_ranks(content: bytes) -> dict[bytes, int]:
-    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank."""
+    """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank.
+
+    >>> read_ranks(b"dGhl 7\\n5Lit 8\\n") == {b"the": 7, "中".encode(): 8}
+    True
+    """
     pairs = (line.split() for line in content.splitlines() if line)
     return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
 
 def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]:
-    """For each token in order, the ways to split it into two entries, by their ids."""
+    """For each token in order, the ways to split it into two entries, by their ids.
+
+    >>> ids = {"a": 0, "b": 1, "ab": 2, "ba": 3, "aba": 4}
+    >>> all_merges(ids, ids)
+    [['a', 'b'], ['b', 'a'], ['a', 'ba'], ['ab', 'a']]
+    """
     merges = []
     for token in tokens:
         lefts = (token[:cut] for cut in range(1, len(token)) if token[:cut] in ids)
@@ -110,7 +119,7 @@ def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping
 
 
 def from_sentencepiece(content: bytes) -> TokenizerJson:
-    """The `tokenizer.json` of a SentencePiece BPE model with the identity normaliser: the same ids for the same text.
+    """The `tokenizer.json` of a SentencePiece BPE model with the identity normalizer: the same ids for the same text.
 
     Raises:
         ValueError: if it is no model, or no BPE, or changes the text before it encodes.
@@ -120,7 +129,7 @@ def from_sentencepiece(content: bytes) -> TokenizerJson:
     if trainer.model_type != sentencepiece_model.BPE:
         raise ValueError("a SentencePiece model must be of the type BPE")
     if normalizer.precompiled_charsmap or normalizer.remove_extra_whitespaces:
-        raise ValueError("a SentencePiece model must not normalise: its precompiled charsmap must be empty")
+        raise ValueError("a SentencePiece model must not normalization: its precompiled charsmap must be empty")
     vocabulary = {piece.piece: number for number, piece in enumerate(model.pieces)}
     normal = [(piece.piece, piece.score) for piece in model.pieces if piece.type == sentencepiece_model.NORMAL]
     normal.sort(key=lambda item: -item[1])

@@ -96,7 +96,12 @@ def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson,
 
 
 def ancestors(name: str, ranks: Mapping[tuple[str, str], int]) -> set[str]:
-    """The symbols of an entry, and the entries merged on the way to it; none if merges do not lead to it."""
+    """The symbols of an entry, and the entries merged on the way to it; none if merges do not lead to it.
+
+    >>> ranks = {("b", "c"): 0, ("a", "b"): 1, ("a", "bc"): 2}
+    >>> sorted(ancestors("abc", ranks)), sorted(ancestors("abd", ranks))
+    (['a', 'abc', 'b', 'bc', 'c'], [])
+    """
     parts = list(name)
     made = set(parts)
     while len(parts) > 1:

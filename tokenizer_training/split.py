@@ -173,7 +173,12 @@ def _pretoken_ends(data: Bytes, splitter: Splitter) -> Int64:
 
 
 def split(text: str, algorithm: Algorithm) -> list[str]:
-    """The pre-tokens of a text: together they are the text."""
+    """The pre-tokens of a text: together they are the text.
+
+    >>> from tokenizer_training.algorithms import ALGORITHMS
+    >>> split("It's 2024,  分词 works", ALGORITHMS["byte_level"])
+    ['It', "'s", ' ', '2', '0', '2', '4', ',', ' ', ' 分词', ' works']
+    """
     data = np.frombuffer(text.encode(), np.uint8)
     ends = _pretoken_ends(data, splitter_of(algorithm)).tolist()
     return [data[start:stop].tobytes().decode() for start, stop in zip([0, *ends], ends, strict=False)]

@@ -162,6 +162,9 @@ def parse_range(text: str) -> range:
 
     Raises:
         ValueError: if the text is neither.
+
+    >>> parse_range("3-5"), parse_range("7")
+    (range(3, 6), range(7, 8))
     """
     first, _, last = text.partition("-")
     if not first.isdecimal() or not (last or first).isdecimal() or int(last or first) < int(first):

@@ -55,7 +55,7 @@ class CutRepeatedText(DocumentStage):
         [
             ("text", pa.string()),
             ("cut_repeated_text_characters", pa.uint32()),
-            ("cut_repeated_text_removed", pa.string()),
+            ("cut_repeated_text_reason", pa.string()),
         ]
     )
 

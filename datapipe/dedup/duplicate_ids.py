@@ -16,18 +16,18 @@ from datapipe.flow.shuffle import GroupRecords
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Part
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 
-BEARER = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("id", "<u8")])
+ID_RECORD = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("id", "<u8")])
 ACTIONS = ("flag", "remove")
 
 
-def bearers(batch: pa.RecordBatch, column: str) -> np.ndarray:
-    """One `BEARER` record for each document that has an id: the hash of the id, and the row's own id."""
+def id_records(batch: pa.RecordBatch, column: str) -> np.ndarray:
+    """One `ID_RECORD` record for each document that has an id: the hash of the id, and the row's own id."""
     names = batch.column(column).cast(pa.large_string())
     data, bounds = text_buffers(names)
-    hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table("none"))
-    records = np.empty(len(batch), BEARER)
+    hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalization_table("none"))
+    records = np.empty(len(batch), ID_RECORD)
     records["hash"], records["hash_2"] = hashes.T
     records["id"] = batch.column("id").to_numpy()
     return records[names.is_valid().to_numpy(zero_copy_only=False)]
@@ -37,7 +37,7 @@ def repeats(records: np.ndarray, reason: str | None) -> pa.RecordBatch:
     """The verdicts on the documents of one partition whose id has been seen.
 
     Args:
-        records: `BEARER` records sorted by their fields.
+        records: `ID_RECORD` records sorted by their fields.
         reason: why they are removed; None removes none.
     """
     again = (records["hash"][1:] == records["hash"][:-1]) & (records["hash_2"][1:] == records["hash_2"][:-1])
@@ -48,7 +48,7 @@ def repeats(records: np.ndarray, reason: str | None) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=_VERDICTS)
 
 
-_WRITES = pa.schema([("duplicate_ids_of", pa.uint64()), ("duplicate_ids_removed", pa.string())])
+_WRITES = pa.schema([("duplicate_ids_of", pa.uint64()), ("duplicate_ids_reason", pa.string())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
@@ -78,7 +78,7 @@ class FindDuplicateIds(CorpusStage):
     def _read(self, part: Part) -> Iterator[np.ndarray]:
         if self.column in part.columns:
             for batch in part.read([self.column]):
-                yield bearers(batch, self.column)
+                yield id_records(batch, self.column)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         reason = "duplicate_id" if self.action == "remove" else None
@@ -86,6 +86,6 @@ class FindDuplicateIds(CorpusStage):
             parts
             | "Spread" >> beam.Reshuffle()
             | "Hash" >> beam.FlatMap(self._read).with_output_types(np.ndarray)
-            | "Shuffle" >> GroupRecords(BEARER, "hash", self.partitions)
+            | "Shuffle" >> GroupRecords(ID_RECORD, "hash", self.partitions)
             | "Compare" >> beam.Map(repeats, reason).with_output_types(pa.RecordBatch)
         )

@@ -1,4 +1,4 @@
-"""Documents whose whole text is the same, after a stated normalisation.
+"""Documents whose whole text is the same, after a stated normalization.
 
 The cheapest level and the first to run: one pass over the text, 32 bytes a document through the shuffle. Near
 duplicates (`near_duplicates.py`) share most of their text, repeated text (`repeated_text.py`) a piece of it.
@@ -11,54 +11,27 @@ from typing import ClassVar, Literal, Self
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from datapipe.checks import ColumnOption, Count
+from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.shuffle import GroupRecords, group_starts
-from datapipe.stage import CorpusStage, write_notes
-from datapipe.store import files
+from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 
-COPY = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("loss", "<f8"), ("id", "<u8")])
+COPY = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("rank_key", "<f8"), ("id", "<u8")])
 
 
-def copies(batch: pa.RecordBatch, normalise: str, quality: str | None) -> np.ndarray:
+def copies(batch: pa.RecordBatch, normalization: str, quality: str | None) -> np.ndarray:
     """One `COPY` record for each document that has any text: its hash, minus its quality, its id."""
     data, bounds = text_buffers(batch.column("text"))
-    hashes, counts = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table(normalise))
+    hashes, counts = hash_spans(data, bounds[:-1], bounds[1:], normalization_table(normalization))
     records = np.empty(len(batch), COPY)
     records["hash"], records["hash_2"] = hashes.T
-    records["loss"] = losses(batch, quality)
+    records["rank_key"] = rank_keys(batch, quality)
     records["id"] = batch.column("id").to_numpy()
     return records[counts > 0]
-
-
-def losses(batch: pa.RecordBatch, quality: str | None) -> np.ndarray:
-    """Minus the quality of each document, so that an ascending sort puts the best first; one without any comes last."""
-    if quality is None or quality not in batch.schema.names:
-        return np.full(len(batch), np.inf)
-    values = batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return np.nan_to_num(-values, nan=np.inf)
-
-
-def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) -> None:
-    """Check the column of quality that an option names, and leave a note in `folder` where no document has it.
-
-    Raises:
-        ValueError: if it does not hold numbers.
-    """
-    if quality is None:
-        return
-    having = [part for part in corpus.of_kind(("document",)) if quality in part.columns]
-    for part in having:
-        with files.open_input(part.columns[quality]) as source:
-            kind = pq.read_schema(source).field(quality).type
-        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
-            raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {kind}")
-    if not having:
-        write_notes(folder, [f"no document has a column {quality!r}: done without quality"])
 
 
 def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
@@ -79,7 +52,7 @@ def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
     return pa.record_batch([ids, pa.array(survivor[other]), reason], schema=_VERDICTS)
 
 
-_WRITES = pa.schema([("exact_duplicates_of", pa.uint64()), ("exact_duplicates_removed", pa.string())])
+_WRITES = pa.schema([("exact_duplicates_of", pa.uint64()), ("exact_duplicates_reason", pa.string())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
@@ -87,19 +60,19 @@ _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 class FindExactDuplicates(CorpusStage):
     """Remove all but one of the documents whose text is the same: parts in, verdicts on all copies but the first out.
 
-    The survivor is the copy of highest quality, then of lowest id. A document of which the normalisation leaves nothing
+    The survivor is the copy of highest quality, then of lowest id. A document of which the normalization leaves nothing
     is no copy of any.
 
     Attributes:
-        normalise: what counts as the same text: `none`, `whitespace`, `text` or `ccnet`, see
-            `datapipe.text.hashes.NORMALISATIONS`.
+        normalization: what counts as the same text: `none`, `whitespace`, `text` or `ccnet`, see
+            `datapipe.text.hashes.NORMALIZATIONS`.
         quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
             document without it comes last. None: the lowest id survives.
         keep_copies: how many copies stay, the survivor counted; all past the first name it in `exact_duplicates_of`.
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
     """
 
-    normalise: Literal["none", "whitespace", "text", "ccnet"] = "none"
+    normalization: Literal["none", "whitespace", "text", "ccnet"] = "none"
     quality: ColumnOption | None = None
     keep_copies: Count = 1
     partitions: Count = 64
@@ -122,7 +95,7 @@ class FindExactDuplicates(CorpusStage):
 
     def _read(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(self.requires(), optional=self.optional()):
-            yield copies(batch, self.normalise, self.quality)
+            yield copies(batch, self.normalization, self.quality)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         return (

@@ -18,9 +18,9 @@ from annotated_types import Ge
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe.checks import ColumnOption, Count, PositiveShare
-from datapipe.dedup.exact_duplicates import check_quality, losses
 from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
-from datapipe.dedup.sketches import check_sketch, sketches
+from datapipe.dedup.signatures import check_scheme, compute_signatures
+from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
 from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
 from datapipe.stage import CorpusStage, RunPipeline
@@ -35,17 +35,23 @@ REACH = (1, 2, 4, 8)
 MEMBER = np.dtype([("bucket", "<u8"), ("id", "<u8")])
 PAIR = np.dtype([("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
 ROW = np.dtype([("id", "<u8")])
-TIE = np.dtype(
-    [*EDGE.descr, ("first_loss", "<f8"), ("second_loss", "<f8"), ("first_bytes", "<i8"), ("second_bytes", "<i8")]
+VERIFIED_PAIR = np.dtype(
+    [
+        *EDGE.descr,
+        ("first_rank_key", "<f8"),
+        ("second_rank_key", "<f8"),
+        ("first_bytes", "<i8"),
+        ("second_bytes", "<i8"),
+    ]
 )
 # A document, the least id of its cluster, and its most similar partner: of equally similar ones that of least id.
 NODE = np.dtype(
-    [("id", "<u8"), ("root", "<u8"), ("partner", "<u8"), ("weight", "<f4"), ("loss", "<f8"), ("bytes", "<i8")]
+    [("id", "<u8"), ("root", "<u8"), ("partner", "<u8"), ("weight", "<f4"), ("rank_key", "<f8"), ("bytes", "<i8")]
 )
 
 
 def members(signatures: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], bands: int, rows: int) -> np.ndarray:
-    """A `MEMBER` record for each band of each sketch; `signatures` has shape (n, slots), `ids` (n,)."""
+    """A `MEMBER` record for each band of each signature; `signatures` has shape (n, slots), `ids` (n,)."""
     records = np.empty(len(ids) * bands, MEMBER)
     records["bucket"] = band_hashes(signatures, bands, rows).ravel()
     records["id"] = np.repeat(ids, bands)
@@ -75,15 +81,15 @@ def bucket_pairs(records: np.ndarray) -> np.ndarray:
     return pairs
 
 
-def ties(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarray:
-    """The `TIE` of each pair whose exact Jaccard similarity reaches the threshold, as a maximum spanning forest.
+def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarray:
+    """The `VERIFIED_PAIR`s whose exact Jaccard similarity reaches the threshold, as a maximum spanning forest.
 
     Args:
         pairs: `PAIR` records sorted by parts.
         paths: the file of shingle sets of each part in them.
         threshold: least similarity.
     """
-    found = [np.zeros(0, TIE)]
+    found = [np.zeros(0, VERIFIED_PAIR)]
     for group in np.split(pairs, group_starts(pairs["parts"])[1:]):
         left_path, right_path = (paths[int(group[end][0]) >> ROW_BITS] for end in ("first", "second"))
         left, right = read_entries(left_path), read_entries(right_path)
@@ -94,22 +100,22 @@ def ties(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarr
         left, right = left[possible], right[possible]
         similarity = similarities(left_path, right_path, left, right)
         verified = similarity >= threshold
-        edges = np.empty(verified.sum(), TIE)
+        edges = np.empty(verified.sum(), VERIFIED_PAIR)
         edges["weight"] = similarity[verified]
         for end, side in (("first", left[verified]), ("second", right[verified])):
-            edges[end], edges[f"{end}_loss"], edges[f"{end}_bytes"] = side["id"], side["loss"], side["bytes"]
+            edges[end], edges[f"{end}_rank_key"], edges[f"{end}_bytes"] = side["id"], side["rank_key"], side["bytes"]
         found.append(edges)
     return spanning_forest(np.concatenate(found))[0]
 
 
 def both_ends(edges: np.ndarray) -> np.ndarray:
-    """The `NODE`s at both ends of `TIE`s, shape (2 m,), those of one tie in sequence, each its own root."""
+    """The `NODE`s at both ends of `VERIFIED_PAIR`s, shape (2 m,), those of one tie in sequence, each its own root."""
     nodes = np.empty((len(edges), 2), NODE)
     for place, (end, other) in enumerate((("first", "second"), ("second", "first"))):
         nodes["id"][:, place] = nodes["root"][:, place] = edges[end]
         nodes["partner"][:, place] = edges[other]
         nodes["weight"][:, place] = edges["weight"]
-        nodes["loss"][:, place] = edges[f"{end}_loss"]
+        nodes["rank_key"][:, place] = edges[f"{end}_rank_key"]
         nodes["bytes"][:, place] = edges[f"{end}_bytes"]
     return nodes.ravel()
 
@@ -118,7 +124,7 @@ def clusters(edges: np.ndarray) -> pa.RecordBatch:
     """The verdict on each document that has a near duplicate, by id.
 
     Args:
-        edges: `TIE` records, all.
+        edges: `VERIFIED_PAIR` records, all.
     """
     forest, ids, roots = spanning_forest(edges)
     # The ends of the strongest edges come first, so the first place of a document gives its strongest tie.
@@ -143,7 +149,7 @@ def strongest(ends: np.ndarray) -> np.ndarray:
 
 def verdicts(nodes: np.ndarray) -> pa.RecordBatch:
     """The verdicts on whole clusters, from one `NODE` for each document."""
-    order = np.lexsort([nodes["id"], -nodes["bytes"], nodes["loss"], nodes["root"]])
+    order = np.lexsort([nodes["id"], -nodes["bytes"], nodes["rank_key"], nodes["root"]])
     starts = group_starts(nodes["root"][order])
     survivor = np.empty(len(nodes), np.uint64)
     survivor[order] = np.repeat(nodes["id"][order[starts]], np.diff(starts, append=len(nodes)))
@@ -164,7 +170,7 @@ _WRITES = pa.schema(
         ("near_duplicates_cluster", pa.uint64()),
         ("near_duplicates_of", pa.uint64()),
         ("near_duplicates_similarity", pa.float32()),
-        ("near_duplicates_removed", pa.string()),
+        ("near_duplicates_reason", pa.string()),
     ]
 )
 
@@ -179,15 +185,15 @@ class FindNearDuplicates(CorpusStage):
     verified partner (`near_duplicates_of`) and how similar that is. Tokens and shingles: see `datapipe.text.shingles`.
 
     Candidates are pairs that agree in all rows of some band; a pair of similarity s is one with a probability of
-    1 - (1 - s^rows)^bands: 20 x 6 finds 99.8 % at 0.8 from the sketch alone. FineWeb takes 14 x 8.
+    1 - (1 - s^rows)^bands: 20 x 6 finds 99.8 % at 0.8 from the signature alone. FineWeb takes 14 x 8.
 
     Attributes:
         threshold: least Jaccard similarity of near duplicates.
         shingle_size: tokens a shingle.
         bands: groups of slots that are compared as one.
         rows: slots a band.
-        slots: length of a sketch, at least bands * rows.
-        sketch: `fast` (Fast Similarity Sketching), or `datasketch` and `datasketch_legacy`, equal to datasketch since
+        slots: length of a signature, at least bands * rows.
+        scheme: `fast` (Fast Similarity Sketching), or `datasketch` and `datasketch_legacy`, equal to datasketch since
             2.0 and before; see `datapipe.text.minhash`.
         quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
             document without it comes last. None: the longest survives.
@@ -202,7 +208,7 @@ class FindNearDuplicates(CorpusStage):
     bands: Count = 20
     rows: Count = 6
     slots: Count = 128
-    sketch: Literal["fast", "datasketch", "datasketch_legacy"] = "fast"
+    scheme: Literal["fast", "datasketch", "datasketch_legacy"] = "fast"
     quality: ColumnOption | None = None
     partitions: Count = 64
     gather_edges: Annotated[int, Ge(0)] = 50_000_000
@@ -218,7 +224,7 @@ class FindNearDuplicates(CorpusStage):
             raise ValueError(
                 f"near_duplicates: slots must be at least bands * rows = {self.bands * self.rows}, got {self.slots!r}"
             )
-        check_sketch(self.name, self.sketch)
+        check_scheme(self.name, self.scheme)
 
     def optional(self) -> tuple[str, ...]:
         """The quality, where documents have it."""
@@ -245,14 +251,14 @@ class FindNearDuplicates(CorpusStage):
         if self.edges is None or not files.exists(self.edges):
             return
         ties_found = files.list_folder(self.edges)
-        stars = star_components(ties_found, TIE, f"{self.edges}-rounds", self.partitions, run)
+        stars = star_components(ties_found, VERIFIED_PAIR, f"{self.edges}-rounds", self.partitions, run)
         yield _JudgeStars(ties_found, stars, self.partitions)
         files.remove(f"{self.edges}-rounds")
         files.remove(self.edges)
 
     def _members(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(["text"]):
-            found, known = sketches(batch.column("text"), self.sketch, self.slots, self.shingle_size)
+            found, known = compute_signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
             yield members(found[known], batch.column("id").to_numpy()[known], self.bands, self.rows)
 
     def _write_sets(self, group: tuple[int, dict[str, Iterable]], scratch: str) -> Iterator[tuple[int, str]]:
@@ -268,7 +274,7 @@ class FindNearDuplicates(CorpusStage):
         def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]]:
             for batch in part.read(self.requires(), optional=self.optional()):
                 batch = batch.filter(pa.array(np.isin(batch.column("id").to_numpy(), wanted)))
-                yield batch, losses(batch, self.quality)
+                yield batch, rank_keys(batch, self.quality)
 
         write_sets(path, chosen(), self.shingle_size)
         yield number, path
@@ -296,7 +302,7 @@ class FindNearDuplicates(CorpusStage):
         if self.edges is not None:
             total = (
                 edges
-                | "Lengths" >> beam.Map(lambda block: len(block) // TIE.itemsize).with_output_types(int)
+                | "Lengths" >> beam.Map(lambda block: len(block) // VERIFIED_PAIR.itemsize).with_output_types(int)
                 | "Total" >> beam.CombineGlobally(sum)
             )
             edges = edges | "Spill" >> beam.FlatMap(
@@ -320,7 +326,7 @@ def _rows(pairs: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _verify(pairs: bytes, paths: dict[int, str], threshold: float) -> Iterator[bytes]:
-    found = ties(np.frombuffer(pairs, PAIR), paths, threshold)
+    found = verified_pairs(np.frombuffer(pairs, PAIR), paths, threshold)
     return (block for _, block in partition(found, np.zeros(len(found), np.int64)))
 
 
@@ -330,22 +336,22 @@ def _spill(block: bytes, total: int, gather_edges: int, folder: str) -> Iterator
         yield block
         return
     files.make_folder(folder)
-    first, second = np.frombuffer(block, TIE)[0].tolist()[:2]  # no other block holds this pair
+    first, second = np.frombuffer(block, VERIFIED_PAIR)[0].tolist()[:2]  # no other block holds this pair
     with files.whole_file(files.join(folder, f"{first:016x}-{second:016x}")) as sink:
         sink.write(block)
 
 
 def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str]) -> Iterator[pa.RecordBatch]:
-    yield clusters(rejoin(edges, TIE))
+    yield clusters(rejoin(edges, VERIFIED_PAIR))
     for folder in {FileSystems.split(path)[0] for path in paths.values()}:
         files.remove(folder)
 
 
 @dataclasses.dataclass(eq=False)
 class _JudgeStars(beam.PTransform):
-    """Files of `TIE`s, and of the stars that they come to, into verdicts; the parts are not read."""
+    """Files of `VERIFIED_PAIR`s, and of the stars that they come to, into verdicts; the parts are not read."""
 
-    ties: list[str]
+    verified_pairs: list[str]
     stars: list[str]
     partitions: int
 
@@ -353,11 +359,11 @@ class _JudgeStars(beam.PTransform):
         super().__init__()
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        ties = parts.pipeline | "Ties" >> beam.Create(self.ties) | "Spread ties" >> beam.Reshuffle()
+        pairs = parts.pipeline | "Pairs" >> beam.Create(self.verified_pairs) | "Spread pairs" >> beam.Reshuffle()
         stars = parts.pipeline | "Stars" >> beam.Create(self.stars) | "Spread stars" >> beam.Reshuffle()
         return (
             (
-                ties | "Ends" >> beam.Map(_ends).with_output_types(np.ndarray),
+                pairs | "Ends" >> beam.Map(_ends).with_output_types(np.ndarray),
                 stars | "Roots" >> beam.Map(_roots).with_output_types(np.ndarray),
             )
             | "Both" >> beam.Flatten()
@@ -369,7 +375,7 @@ class _JudgeStars(beam.PTransform):
 
 
 def _ends(path: str) -> np.ndarray:
-    return both_ends(read_records(path, TIE))
+    return both_ends(read_records(path, VERIFIED_PAIR))
 
 
 def _roots(path: str) -> np.ndarray:

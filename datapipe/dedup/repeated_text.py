@@ -23,7 +23,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.bit_mixing import GOLDEN, golden_multiple
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 from datapipe.text.shingles import most_tokens, roll, token_hashes, token_table
 
 LINE, PARAGRAPH, SENTENCE, SPAN, WINDOW = range(5)
@@ -43,7 +43,7 @@ KEY = np.dtype([("key", "<u8")])
 _GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anchor, the least of several, are uneven
 # Windows that follow one another mostly share an anchor; grouped by it, they are still together when they are cut.
 PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
-SIGHTING = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
+KEY_COUNT = np.dtype([*KEY.descr, ("part", "<u4"), ("count", "<u4")])
 CUT = np.dtype([("id", "<u8"), ("unit", "u1"), ("start", "<u4"), ("end", "<u4"), ("of", "<u8")])
 
 
@@ -113,15 +113,15 @@ class Pieces:
 
     Attributes:
         units: names of `UNITS`.
-        normalise: for all units but windows, see `datapipe.text.hashes`.
-        min_characters: pieces of fewer, counted as the normalisation does, are left out; windows are not.
+        normalization: for all units but windows, see `datapipe.text.hashes`.
+        min_characters: pieces of fewer, counted as the normalization does, are left out; windows are not.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         salt: pieces hashed with another one never meet.
     """
 
     units: tuple[str, ...]
-    normalise: str
+    normalization: str
     min_characters: int
     span_sentences: int
     window_tokens: int
@@ -178,7 +178,7 @@ class Pieces:
 
     def _split(self, unit: str, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64]) -> tuple[npt.NDArray, ...]:
         documents, starts, ends = split(data, bounds, SENTENCE if unit == "span" else UNITS[unit])
-        pairs, counts = hash_spans(data, starts, ends, normalisation_table(self.normalise))
+        pairs, counts = hash_spans(data, starts, ends, normalization_table(self.normalization))
         known = counts > 0
         hashes, counts, documents, starts, ends = (
             column[known] for column in (pairs[:, 0], counts, documents, starts, ends)
@@ -274,10 +274,10 @@ def _spans(
 
 
 def frequent(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
-    """The `SIGHTING`s of those keys that more pieces may have than may stay.
+    """The `KEY_COUNT`s of those keys that more pieces may have than may stay.
 
     Args:
-        records: `SIGHTING` records, sorted.
+        records: `KEY_COUNT` records, sorted.
         keep_copies: how many copies of a piece stay, by unit.
     """
     starts = group_starts(records["key"])
@@ -382,7 +382,7 @@ class FindRepeatedText(CorpusStage):
 
     The first copies, by document id and place, stay. Each later one is a span in `repeated_text_spans`: first byte, end
     byte (UTF-8), unit, and the id of the document with the first copy. Pieces of different units are found side by side
-    and may overlap. A piece of which the normalisation leaves nothing is no copy of any. Pieces are compared by 64-bit
+    and may overlap. A piece of which the normalization leaves nothing is no copy of any. Pieces are compared by 64-bit
     hashes: among 10^9 different ones less than one is expected to be taken for another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
@@ -397,9 +397,9 @@ class FindRepeatedText(CorpusStage):
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
             (sentences in a row), `window` (tokens in a row).
-        normalise: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
-            `datapipe.text.hashes.NORMALISATIONS`; windows compare tokens (`datapipe.text.shingles`).
-        min_characters: lines, paragraphs, sentences and spans of fewer characters, normalised, are left alone.
+        normalization: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
+            `datapipe.text.hashes.NORMALIZATIONS`; windows compare tokens (`datapipe.text.shingles`).
+        min_characters: lines, paragraphs, sentences and spans of fewer characters, normalized, are left alone.
         span_sentences: sentences a span.
         window_tokens: tokens a window.
         parts_per_group: only copies within so many parts in a row count, as in CCNet; 0: all of the corpus.
@@ -408,7 +408,7 @@ class FindRepeatedText(CorpusStage):
 
     keep_copies: Annotated[dict[Unit, Count], MinLen(1)] = dataclasses.field(default_factory=lambda: {"span": 1})
     # Pieces carry the white space that ends them, so it cannot count.
-    normalise: Literal["whitespace", "text", "ccnet"] = "ccnet"
+    normalization: Literal["whitespace", "text", "ccnet"] = "ccnet"
     min_characters: Count = 1
     span_sentences: Count = 3
     window_tokens: Count = 50
@@ -433,20 +433,20 @@ class FindRepeatedText(CorpusStage):
         group = part.number // self.parts_per_group if self.parts_per_group else 0
         return Pieces(
             tuple(self.keep_copies),
-            self.normalise,
+            self.normalization,
             self.min_characters,
             self.span_sentences,
             self.window_tokens,
             salt=golden_multiple(group),
         )
 
-    def _sightings(self, part: Part) -> Iterator[np.ndarray]:
+    def _key_counts(self, part: Part) -> Iterator[np.ndarray]:
         pieces = self._pieces(part)
         keys = [pieces.keys(batch) for batch in part.read(self.requires())]
         if not keys:
             return
         distinct, counts = np.unique(np.concatenate(keys), return_counts=True)
-        records = np.empty(len(distinct), SIGHTING)
+        records = np.empty(len(distinct), KEY_COUNT)
         records["key"], records["part"], records["count"] = distinct, part.number, counts
         yield records
 
@@ -466,8 +466,8 @@ class FindRepeatedText(CorpusStage):
         parts = parts | "Spread" >> beam.Reshuffle()
         keys = (
             parts
-            | "Sight" >> beam.FlatMap(self._sightings).with_output_types(np.ndarray)
-            | "Count" >> GroupRecords(SIGHTING, "key", self.partitions)
+            | "Sight" >> beam.FlatMap(self._key_counts).with_output_types(np.ndarray)
+            | "Count" >> GroupRecords(KEY_COUNT, "key", self.partitions)
             | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])

@@ -36,8 +36,8 @@ CALIBRATION_SAMPLE = 2000
 CALIBRATION_LEAST = 100  # vectors; of fewer, a percentile of their pairs says nothing
 BLOCK = 1024  # vectors compared at once: the table of their cosines takes 4 MB
 
-MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("loss", "<f4"), ("id", "<u8")])
-MATCH = np.dtype([("id", "<u8"), ("loss", "<f4"), ("of", "<u8")])
+MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("rank_key", "<f4"), ("id", "<u8")])
+MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f4"), ("of", "<u8")])
 
 
 def calibrate(vectors: npt.NDArray[np.float32]) -> float:
@@ -67,7 +67,7 @@ def members(
 ) -> np.ndarray:
     """A `MEMBER` record for each vector and each of its nearest clusters.
 
-    `vector` is a hash of the vector, `loss` its place under the rule `keep`: the lowest is kept.
+    `vector` is a hash of the vector, `rank_key` its place under the rule `keep`: the lowest is kept.
     """
     cosines, clusters = nearest(vectors, centres, NEAREST_CLUSTERS)
     records = np.empty(clusters.shape, MEMBER)
@@ -76,7 +76,7 @@ def members(
         [int.from_bytes(hashlib.blake2b(vector.tobytes(), digest_size=8).digest(), "little")] for vector in vectors
     ]
     sign = {"hard": 1, "easy": -1, "first": 0}[keep]
-    records["loss"] = sign * cosines[:, :1]
+    records["rank_key"] = sign * cosines[:, :1]
     records["id"] = ids[:, np.newaxis]
     return records.ravel()
 
@@ -153,7 +153,7 @@ def matches(records: np.ndarray, parts: Sequence[Part], threshold: float) -> np.
     starts = group_starts(distinct["cluster"])
     for start, end in zip(starts, np.append(starts[1:], len(distinct)), strict=True):
         cluster = distinct[start:end]
-        cluster = cluster[np.lexsort([cluster["id"], cluster["loss"]])]
+        cluster = cluster[np.lexsort([cluster["id"], cluster["rank_key"]])]
         like, cosine = likest_kept(vectors[np.searchsorted(ids, cluster["id"])], threshold)
         hit = like >= 0
         found.append(_as_matches(cluster["id"][hit], cosine[hit], cluster["id"][like[hit]]))
@@ -166,7 +166,7 @@ def _changes(values: np.ndarray) -> npt.NDArray[np.bool_]:
 
 def _as_matches(ids: np.ndarray, cosines: np.ndarray, of: np.ndarray) -> np.ndarray:
     records = np.empty(len(ids), MATCH)
-    records["id"], records["loss"], records["of"] = ids, -cosines, of
+    records["id"], records["rank_key"], records["of"] = ids, -cosines, of
     return records
 
 
@@ -177,7 +177,7 @@ def verdicts(records: np.ndarray) -> pa.RecordBatch:
         records: `MATCH` records sorted by their fields.
     """
     best = records[group_starts(records["id"])]
-    similarity = np.minimum(-best["loss"], np.float32(1))
+    similarity = np.minimum(-best["rank_key"], np.float32(1))
     reason = pa.array(np.full(len(best), "semantic_duplicate"), pa.string())
     arrays = [pa.array(best["id"]), pa.array(best["of"]), pa.array(similarity), reason]
     return pa.record_batch(arrays, schema=_VERDICTS)
@@ -187,7 +187,7 @@ _WRITES = pa.schema(
     [
         ("semantic_duplicates_of", pa.uint64()),
         ("semantic_duplicates_similarity", pa.float32()),
-        ("semantic_duplicates_removed", pa.string()),
+        ("semantic_duplicates_reason", pa.string()),
     ]
 )
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])

@@ -17,7 +17,7 @@ from datapipe.text.characters import text_buffers
 from datapipe.text.shingles import shingle_hashes
 
 # Where a document's set lies in the file, in members, and what else the choice of survivors wants to know.
-ENTRY = np.dtype([("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "<i8"), ("loss", "<f8")])
+ENTRY = np.dtype([("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "<i8"), ("rank_key", "<f8")])
 # Members of all sets that are in memory at once: 128 MB for each side of a comparison.
 MEMBERS_AT_ONCE = 1 << 24
 
@@ -50,13 +50,13 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
 
     Args:
         path: the file; what it holds is described in another, `<path>.entries`.
-        batches: batches with `id` and `text`, ids ascending, each with the loss of its documents.
+        batches: batches with `id` and `text`, ids ascending, each with the rank_key of its documents.
         size: tokens a shingle.
     """
     all_entries = []
     start = 0
     with files.whole_file(path) as sink:
-        for batch, loss in batches:
+        for batch, rank_key in batches:
             data, bounds = text_buffers(batch.column("text"))
             hashes, hash_bounds = shingle_hashes(data, bounds, size)
             members, member_bounds = sorted_sets(hashes, hash_bounds)
@@ -65,7 +65,7 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
             entries["start"] = start + member_bounds[:-1]
             entries["count"] = np.diff(member_bounds)
             entries["bytes"] = np.diff(bounds)
-            entries["loss"] = loss
+            entries["rank_key"] = rank_key
             start += len(members)
             sink.write(pa.py_buffer(members))
             all_entries.append(entries)

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.store.corpus import REMOVED, ROW_BITS, Corpus, Part
+from datapipe.store.corpus import REASON, ROW_BITS, Corpus, Part
 
 _TEXT_SHOWN = 500
 _ITEMS_SHOWN = 20
@@ -51,9 +51,7 @@ def explain(corpus: Corpus, name: str) -> dict[str, Any]:
     part, row = find(corpus, name)
     record: dict[str, Any] = {"document": f"{part.number}-{row}", "part_kind": part.kind}
     verdict = next((d for d in part.decisions if part.column(d)[row].is_valid), None)
-    record["verdict"] = (
-        f"removed by {verdict.removesuffix(REMOVED)}: {part.column(verdict)[row]}" if verdict else "kept"
-    )
+    record["verdict"] = f"removed by {verdict.removesuffix(REASON)}: {part.column(verdict)[row]}" if verdict else "kept"
     record.update(_columns(part, row))
     return record
 

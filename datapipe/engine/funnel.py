@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from datapipe.filters.personal_data import COUNTS
 from datapipe.filters.rules import ApplyRules, count_rules
-from datapipe.store.corpus import REMOVED, Corpus, Part, first_reasons
+from datapipe.store.corpus import REASON, Corpus, Part, first_reasons
 from datapipe.store.record import Done, Skipped
 
 RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
@@ -91,11 +91,11 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         stages: the stages' entries in `run.json`, in the order in which they ran.
     """
     removed: dict[str, dict[str, Totals]] = {
-        name.removesuffix(REMOVED): {}
+        name.removesuffix(REASON): {}
         for stage in stages.values()
         if isinstance(stage, Done)
         for name in stage.columns
-        if name.endswith(REMOVED)
+        if name.endswith(REASON)
     }
     read = kept = copies = Totals()
     rules: dict[str, RuleCount] = {}
@@ -109,7 +109,7 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         copies += _copies(part, alive, sizes, tokens)
         for place, decision in enumerate(part.decisions):
             here = stage_of == place
-            by_reason = removed[decision.removesuffix(REMOVED)]
+            by_reason = removed[decision.removesuffix(REASON)]
             for reason in sorted(set(reasons.filter(pa.array(here)).to_pylist())):
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
                 amount = _totals(sizes[rows], None if tokens is None else tokens[rows])

@@ -10,7 +10,7 @@ import jinja2
 
 from datapipe.engine.funnel import Funnel
 from datapipe.store import files
-from datapipe.store.corpus import REMOVED, Corpus, first_reasons
+from datapipe.store.corpus import REASON, Corpus, first_reasons
 from datapipe.store.record import RunRecord
 
 _SAMPLES_PER_REASON = 3
@@ -37,7 +37,7 @@ def _samples(corpus: Corpus) -> Iterator[dict[str, str]]:
         stages, reasons = first_reasons(part)
         wanted: dict[int, tuple[str, str]] = {}
         for row in (stages >= 0).nonzero()[0].tolist():
-            key = (part.decisions[stages[row]].removesuffix(REMOVED), reasons[row].as_py())
+            key = (part.decisions[stages[row]].removesuffix(REASON), reasons[row].as_py())
             if seen.get(key, 0) < _SAMPLES_PER_REASON:
                 seen[key] = seen.get(key, 0) + 1
                 wanted[row] = key

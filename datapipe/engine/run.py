@@ -29,7 +29,7 @@ from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import REMOVED, Corpus, part_path
+from datapipe.store.corpus import REASON, Corpus, part_path
 from datapipe.store.record import FORMAT, RUN_FILE, Done, RunRecord, Skipped, SourceResult, with_stage
 
 ERROR_LOG = "error.log"
@@ -189,7 +189,7 @@ class _Driver:
             self._run_alone(stage)
         for column in stage.writes.names:
             self.writers.setdefault(column, set()).add(stage.name)
-        if isinstance(stage, Source) or any(column.endswith(REMOVED) for column in stage.writes.names):
+        if isinstance(stage, Source) or any(column.endswith(REASON) for column in stage.writes.names):
             self.deciders.append(stage.name)
 
     def _take_source(self, stage: Stage, source: SourceResult) -> None:

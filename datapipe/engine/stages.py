@@ -1,14 +1,14 @@
 """The stages that a recipe can name, in the order in which data flows. To add one, see CONTRIBUTING.md."""
 
+from datapipe.dedup.cross_run_duplicates import FindCrossRunDuplicates
 from datapipe.dedup.cut_repeated_text import CutRepeatedText
 from datapipe.dedup.duplicate_ids import FindDuplicateIds
-from datapipe.dedup.earlier_duplicates import FindEarlierDuplicates
 from datapipe.dedup.embeddings import EmbedDocuments
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
-from datapipe.dedup.sketches import SketchDocuments
+from datapipe.dedup.signatures import ComputeSignatures
 from datapipe.filters.language import IdentifyLanguage
 from datapipe.filters.language_filter import FilterLanguage
 from datapipe.filters.lines import RemoveLines
@@ -47,8 +47,8 @@ STAGES: tuple[type[Stage], ...] = (
     FilterSafety,
     FilterQuality,
     FindExactDuplicates,
-    SketchDocuments,
-    FindEarlierDuplicates,
+    ComputeSignatures,
+    FindCrossRunDuplicates,
     FindNearDuplicates,
     FindRepeatedText,
     CutRepeatedText,

@@ -15,7 +15,7 @@ import pyarrow as pa
 from datapipe.engine.progress import tick
 from datapipe.stage import DocumentStage, Source, Stage
 from datapipe.store import files
-from datapipe.store.corpus import REMOVED, ROW_BITS, Part, column_writer, part_path, scatter, write_verdicts
+from datapipe.store.corpus import REASON, ROW_BITS, Part, column_writer, part_path, scatter, write_verdicts
 
 # The name of a file of CPU seconds, there until the driver has read it.
 SECONDS = "seconds"
@@ -60,7 +60,7 @@ def process(part: Part, stages: Sequence[DocumentStage], root: str, times: str) 
                 new = _process_batch(stage, columns, len(batch), alive)
                 columns.update(zip(new.schema.names, new.columns, strict=True))
                 for name in new.schema.names:
-                    if name.endswith(REMOVED):
+                    if name.endswith(REASON):
                         alive = alive & new.column(name).is_null().to_numpy(zero_copy_only=False)
                 write_batch(new)
                 seconds[stage.name] += time.thread_time() - started

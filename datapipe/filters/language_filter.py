@@ -37,7 +37,7 @@ class FilterLanguage(DocumentStage):
     drop_mixed: bool = False
 
     name: ClassVar[str] = "language_filter"
-    writes: ClassVar[pa.Schema] = pa.schema([("language_filter_removed", pa.string())])
+    writes: ClassVar[pa.Schema] = pa.schema([("language_filter_reason", pa.string())])
 
     def check(self) -> None:
         """No threshold is given for a language that goes anyway."""

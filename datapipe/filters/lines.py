@@ -286,8 +286,7 @@ def _remove_lines(
     at = 0
     for document in range(len(offsets) - 1):
         length = read_text(t, data, offsets[document], offsets[document + 1])
-        definition, word_ends = segmented.definitions[document], words.ends_of(segmented, document)
-        tokens = split_words(t.points, length, t.classes, definition, word_ends, False, t.starts, t.ends)
+        tokens = split_words(t, length, segmented, document, False)
         word_starts[:length] = False
         for i in range(tokens):
             for j in range(t.starts[i], t.ends[i]):
@@ -333,7 +332,7 @@ class RemoveLines(DocumentStage):
     """Writes the text without the lines that a rule of the document's language removes.
 
     `lines_removed_count` and `lines_removed_characters` say how many lines and code points went. A document that has
-    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_removed`: "nothing_left" or
+    nothing left, or lost more than it may, keeps its text and bears the reason in `lines_reason`: "nothing_left" or
     "too_much_removed".
 
     Attributes:
@@ -362,7 +361,7 @@ class RemoveLines(DocumentStage):
             ("text", pa.string()),
             ("lines_removed_count", pa.int32()),
             ("lines_removed_characters", pa.int32()),
-            ("lines_removed", pa.string()),
+            ("lines_reason", pa.string()),
         ]
     )
 
@@ -441,6 +440,6 @@ def remove_lines(
     phrases = _Phrases(padded(_CITATIONS), padded(_STRIPPED), padded(("javascript", *POLICY_PHRASES)), padded(_COUNTED))
     rules = _Rules(limits, *_bad_lines(data, offsets, bad_words), phrases)
     t = new_text(int(np.diff(offsets).max(initial=0)), _end_marks())
-    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segmented(texts, definitions), rules, t)
+    new_data, new_offsets, removed = _remove_lines(data, offsets, words.segment(texts, definitions), rules, t)
     buffers = [None, pa.py_buffer(new_offsets), pa.py_buffer(new_data)]
     return pa.Array.from_buffers(pa.large_string(), len(texts), buffers), removed

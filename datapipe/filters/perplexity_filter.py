@@ -42,7 +42,7 @@ class FilterPerplexity(DocumentStage):
     name: ClassVar[str] = "perplexity_filter"
     kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("perplexity_bucket", pa.string()), ("perplexity_filter_removed", pa.string())]
+        [("perplexity_bucket", pa.string()), ("perplexity_filter_reason", pa.string())]
     )
 
     def check(self) -> None:

@@ -21,7 +21,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.text.bit_mixing import fractions, golden_multiple, splitmix64
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 
 LOW_QUALITY = "low_quality"
 RESULT_FILE = "threshold.json"
@@ -33,7 +33,7 @@ Edges = dict[str, dict[str, list[float]]]
 def uniform(texts: pa.Array, seed: int) -> npt.NDArray[np.float64]:
     """A number in (0, 1] for each text, shape (n,): the same for the same text and seed, wherever it stands."""
     data, bounds = text_buffers(texts)
-    hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table("none"))
+    hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalization_table("none"))
     return fractions(splitmix64(hashes[:, 0] ^ golden_multiple(seed))) + 2.0**-53
 
 
@@ -107,7 +107,7 @@ class FilterQuality(DocumentStage):
     name: ClassVar[str] = "quality_filter"
     kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("quality_filter_score", pa.float32()), ("quality_filter_removed", pa.string())]
+        [("quality_filter_score", pa.float32()), ("quality_filter_reason", pa.string())]
     )
 
     def check(self) -> None:

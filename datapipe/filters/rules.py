@@ -34,7 +34,7 @@ _BY_LANGUAGE = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRES
 class ApplyRules(DocumentStage):
     """Names the first rule that a document fails, and all of them.
 
-    `rules_removed` is the first failed rule's name, null for a document that passes; `rules_failed` lists every failed
+    `rules_reason` is the first failed rule's name, null for a document that passes; `rules_failed` lists every failed
     rule, so that what a rule alone removes can be counted (`count_rules`).
 
     Attributes:
@@ -52,7 +52,7 @@ class ApplyRules(DocumentStage):
     thresholds: Thresholds = dataclasses.field(default_factory=dict)
     name: ClassVar[str] = "rules"
     version: ClassVar[int] = 2
-    writes: ClassVar[pa.Schema] = pa.schema([("rules_removed", pa.string()), ("rules_failed", pa.list_(pa.string()))])
+    writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
     def check(self) -> None:
         """Check how the options go together."""
@@ -76,7 +76,7 @@ class ApplyRules(DocumentStage):
                 for row in rows[_fails(rule, batch.column(rule.measurement))[rows]]:
                     failures[row].append(name)
         removed = [failed[0] if failed else None for failed in failures]
-        return pa.RecordBatch.from_pydict({"rules_removed": removed, "rules_failed": failures}, schema=self.writes)
+        return pa.RecordBatch.from_pydict({"rules_reason": removed, "rules_failed": failures}, schema=self.writes)
 
 
 def _fails(rule: Rule, measured: pa.Array) -> npt.NDArray[np.bool_]:

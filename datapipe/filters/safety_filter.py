@@ -31,7 +31,7 @@ class FilterSafety(DocumentStage):
     max_score: Share = 0.5
 
     name: ClassVar[str] = "safety_filter"
-    writes: ClassVar[pa.Schema] = pa.schema([("safety_filter_removed", pa.string())])
+    writes: ClassVar[pa.Schema] = pa.schema([("safety_filter_reason", pa.string())])
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

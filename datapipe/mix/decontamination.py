@@ -281,7 +281,7 @@ class Decontaminate(DocumentStage):
 
     name: ClassVar[str] = "decontamination"
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("decontamination_removed", pa.string()), ("decontamination_match", pa.string())]
+        [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
 
     def check(self) -> None:

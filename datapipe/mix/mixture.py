@@ -23,7 +23,7 @@ from datapipe.text.bit_mixing import uniform_draw
 REST = ""  # the pooled group of all documents whose group has no share of its own
 PART_KIND = "part_kind"  # groups by what a part holds, which is no column
 NONE = "none"  # the group of documents that have no value in the column
-VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_removed", pa.string())])
+VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_reason", pa.string())])
 STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within 0.006 % of its tokens
 
 

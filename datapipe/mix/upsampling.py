@@ -18,7 +18,7 @@ from annotated_types import Ge
 from datapipe.checks import ColumnOption, Count, NotNegative, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
 from datapipe.dedup.embeddings import read_vectors
-from datapipe.dedup.exact_duplicates import check_quality
+from datapipe.dedup.survivors import check_quality
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 

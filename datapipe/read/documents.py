@@ -22,7 +22,7 @@ from datapipe.read.records import Compose
 from datapipe.read.user_columns import RESERVED_NAMES
 from datapipe.stage import Source
 from datapipe.store import files
-from datapipe.store.corpus import REMOVED, Corpus, PartKind
+from datapipe.store.corpus import Corpus, PartKind
 from datapipe.store.record import SourceResult
 from datapipe.store.schemas import DOCUMENT_SCHEMA
 from datapipe.text.normalization import Normalization
@@ -73,11 +73,11 @@ class ReadDocuments(Source[Task]):
     part_kind: ClassVar[PartKind] = "document"
 
     def check(self) -> None:
-        """The text has a field, and formats, encodings and normalisation are known."""
+        """The text has a field, and formats, encodings and normalization are known."""
         if "text" not in self.fields:
             raise ValueError(f"{self.name}: fields must say which field is the text, got {self.fields!r}")
         for ours in self.fields:
-            if ours in RESERVED_NAMES - {"text", "source"} or ours.endswith(REMOVED):
+            if ours in RESERVED_NAMES - {"text", "source"}:
                 raise ValueError(f"{self.name}: fields cannot give {ours!r}, which is a name of the corpus itself")
         if self.format:
             check_known(f"{self.name}: format: unknown format", self.format, FORMATS)

@@ -241,7 +241,7 @@ def render_record(row: Row, source: Source, options: ReadOptions, system: str | 
     """A record with its dialogue as text, or the reason why it holds none."""
     messages = parse_instruction(row.columns)
     if not isinstance(messages, str):
-        # Normalised first: a control token may lie hidden behind an invisible character.
+        # Normalized first: a control token may lie hidden behind an invisible character.
         messages = [Message(m.role, normalize_one(m.content, options.normalization)) for m in messages]
         messages = _fault(messages) or messages
     if isinstance(messages, str):

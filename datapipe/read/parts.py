@@ -61,7 +61,7 @@ class TaskManifest:
 
 
 def read_groups(task: Task, options: ReadOptions, compose: Compose | None = None) -> Iterator[pa.RecordBatch]:
-    """The task's documents, normalised, and its rejects, each in batches of at most a row group.
+    """The task's documents, normalized, and its rejects, each in batches of at most a row group.
 
     The schema tells which: REJECT_SCHEMA, or DOCUMENT_SCHEMA followed by the user's columns.
     """
@@ -96,12 +96,12 @@ def is_rejects(batch: pa.RecordBatch) -> bool:
 
 
 def _document_batch(documents: list[Document], rejects: list[Reject], options: ReadOptions) -> pa.RecordBatch:
-    """The documents as a batch; what normalisation leaves empty is appended to the rejects."""
+    """The documents as a batch; what normalization leaves empty is appended to the rejects."""
     texts = normalize(_texts([document.text for document in documents]), options.normalization)
     kept = pc.invert(pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts)))
     if not pc.all(kept).as_py():
         flags = kept.to_pylist()
-        detail = "no character other than spaces after normalisation"
+        detail = "no character other than spaces after normalization"
         rejects += [
             Reject(document.path, document.position, "empty_text", detail, document.text[: formats.RAW_BYTES])
             for document, keep in zip(documents, flags, strict=True)

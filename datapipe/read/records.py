@@ -26,7 +26,7 @@ class Document(NamedTuple):
 
 
 def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) -> Iterator[Document | Reject]:
-    """Every record of a task's slices, in order, as a document or a reject; before normalisation.
+    """Every record of a task's slices, in order, as a document or a reject; before normalization.
 
     Raises:
         OSError: if a file cannot be opened. What a file holds never raises.

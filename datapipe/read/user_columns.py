@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from datapipe.store.corpus import REMOVED
 from datapipe.store.schemas import DOCUMENT_SCHEMA
 
 # More fields than this in a part are keys of data, not columns: they go into one.
@@ -48,7 +47,7 @@ def user_columns(rows: list[dict[str, Any]], reserved: frozenset[str]) -> dict[s
 
 def _free_name(name: str, taken: set[str], reserved: frozenset[str]) -> str:
     name = name.encode(errors="replace").decode()  # lone surrogates
-    if name in RESERVED_NAMES or name in reserved or name.endswith(REMOVED):
+    if name in RESERVED_NAMES or name in reserved:
         name = f"input_{name}"
     while name in taken:
         name = f"input_{name}"

@@ -3,7 +3,7 @@
     out/documents/part-00000.parquet    text, source, ...
     out/language/part-00000.parquet     language, language_score, ...: the same rows in the same order
 
-A removed document is a reason in a column `<stage>_removed`, never a missing row. A row's id is `part << 32 | row`.
+A removed document is a reason in a column `<stage>_reason`, never a missing row. A row's id is `part << 32 | row`.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from datapipe.store import files
 
 ROW_BITS = 32
-REMOVED = "_removed"
+REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
 
 
 PartKind = Literal["document", "instruction"]
@@ -36,7 +36,7 @@ class Part:
         rows: how many rows each of its column files holds.
         columns: the file of each column. A later stage that writes a column again (`text`) takes its place.
         user_columns: those of the columns that came with the input and are the user's own.
-        decisions: the `<stage>_removed` columns written so far, in order.
+        decisions: the `<stage>_reason` columns written so far, in order.
     """
 
     number: int
@@ -53,7 +53,7 @@ class Part:
 
     def with_stage(self, columns: Sequence[str], path: str) -> "Part":
         """The part after a stage wrote some columns into the file `path`."""
-        decisions = tuple(name for name in columns if name.endswith(REMOVED) and name not in self.decisions)
+        decisions = tuple(name for name in columns if name.endswith(REASON) and name not in self.decisions)
         return dataclasses.replace(
             self, columns=self.columns | dict.fromkeys(columns, path), decisions=self.decisions + decisions
         )

@@ -1,6 +1,6 @@
-"""Hashes of pieces of text after a stated normalisation, so that exact comparison needs neither the text nor its copy.
+"""Hashes of pieces of text after a stated normalization, so that exact comparison needs neither the text nor its copy.
 
-The kernel reads UTF-8 and a table that says what each code point counts as; a normalised copy is never made. Shingles
+The kernel reads UTF-8 and a table that says what each code point counts as; a normalized copy is never made. Shingles
 (`shingles.py`) hash overlapping windows of words instead.
 """
 
@@ -17,7 +17,7 @@ from datapipe.text.characters import DIGIT, LETTER, MARK, PUNCTUATION, SPACE, cl
 DROPPED = -1
 BLANK = -2  # a run of these counts as one space, and as nothing at either end
 
-NORMALISATIONS = {
+NORMALIZATIONS = {
     "none": "the text as it is",
     "whitespace": "runs of white space as one space, none at the ends",
     "text": "lower case, letters, digits and marks only",
@@ -30,8 +30,8 @@ _SECOND = np.uint64(0xA4093822299F31D1)
 
 
 @functools.cache
-def normalisation_table(name: str) -> npt.NDArray[np.int32]:
-    """What each code point counts as under a normalisation, shape (0x110000,): a code point, `DROPPED` or `BLANK`.
+def normalization_table(name: str) -> npt.NDArray[np.int32]:
+    """What each code point counts as under a normalization, shape (0x110000,): a code point, `DROPPED` or `BLANK`.
 
     The rules map one code point to one. CCNet: Wenzek et al. 2020, `cc_net/text_normalizer.py`; unlike there, symbols
     (category S*) count as punctuation.
@@ -72,13 +72,13 @@ def hash_spans(
     Args:
         data: UTF-8 bytes.
         starts, ends: the bytes of each piece, shape (n,).
-        table: see `normalisation_table`.
+        table: see `normalization_table`.
 
     Returns:
         The hashes, shape (n, 2), and how many code points each piece counts, shape (n,); 0 = nothing is left of it.
 
     >>> data = np.frombuffer(b"Call 12! call 34? caller", np.uint8)
-    >>> hashes, counts = hash_spans(data, np.array([0, 9, 18]), np.array([8, 17, 24]), normalisation_table("ccnet"))
+    >>> hashes, counts = hash_spans(data, np.array([0, 9, 18]), np.array([8, 17, 24]), normalization_table("ccnet"))
     >>> (hashes == hashes[0]).all(axis=1).tolist(), counts.tolist()
     ([True, True, False], [7, 7, 6])
     """

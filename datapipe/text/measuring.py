@@ -335,17 +335,14 @@ class _Documents(NamedTuple):
 
     Attributes:
         data, offsets: see `text_buffers`.
-        word_definitions: each one's, of `words.DEFINITIONS`, shape (documents,).
-        segments, segment_bounds: their words where these are given, see `words.segment`.
+        segmented: how they are cut into words, see `words.segment`.
         stop_words: where those of its language lie among all, shape (documents, 2).
         chinese: whether the Chinese measures are taken, shape (documents,).
     """
 
     data: npt.NDArray[np.uint8]
     offsets: npt.NDArray[np.int64]
-    word_definitions: npt.NDArray[np.int8]
-    segments: npt.NDArray[np.int32]
-    segment_bounds: npt.NDArray[np.int64]
+    segmented: words.Segmented
     stop_words: npt.NDArray[np.int64]
     chinese: npt.NDArray[np.bool_]
 
@@ -366,17 +363,15 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         length = read_text(t, documents.data, documents.offsets[i], documents.offsets[i + 1])
         if not length:
             continue
-        segments = documents.segments[documents.segment_bounds[i] : documents.segment_bounds[i + 1]]
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
-        word_definition, with_symbols = documents.word_definitions[i], definition == DATATROVE
-        tokens = split_words(t.points, length, t.classes, word_definition, segments, with_symbols, t.starts, t.ends)
+        tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         _measure_words(t, m, tokens, stop_words, definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, row)
         _count_phrases(t, length, tables.phrases, row)
         ngram_tokens = tokens
         if definition == DCLM:
-            ngram_tokens = split_uax29_words(t.points, length, t.classes, tables.word_breaks, t.starts, t.ends)
+            ngram_tokens = split_uax29_words(t, length, tables.word_breaks)
             row.words = ngram_tokens
         measure_ngrams(t, m, ngram_tokens, length, 1, definition, row.gram_shares)
         _measure_pieces(t, m, length, visible, definition, row)
@@ -416,8 +411,7 @@ def measure_text(
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
     documents = _Documents(
         *text_buffers(texts),
-        word_definitions,
-        *words.segment(texts, word_definitions == words.GIVEN),
+        words.segment(texts, word_definitions),
         stop_words=np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2),
         chinese=np.array([code == "zh" for code in codes], bool),
     )

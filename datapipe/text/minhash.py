@@ -1,4 +1,4 @@
-"""MinHash sketches of shingle sets, and their bands: the numbers by which near duplicates find one another.
+"""MinHash signatures of shingle sets, and their bands: the numbers by which near duplicates find one another.
 
 Two kernels give signatures of the same shape. `fast_similarity_sketches` is the default: a third of the work and a
 smaller error; `datasketch_signatures` equals `datasketch.MinHash` slot for slot, so that both can be held in one index.
@@ -32,7 +32,7 @@ def fast_similarity_sketches(
     Args:
         hashes: shingles, well-mixed.
         bounds: those of document i are `hashes[bounds[i]:bounds[i + 1]]`, shape (n + 1,).
-        slots: length of a sketch.
+        slots: length of a signature.
 
     Returns:
         Shape (n, slots); all ones for a document without shingles.

@@ -13,17 +13,17 @@ import numpy.typing as npt
 import pyarrow as pa
 from safetensors.numpy import load, save
 
+from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import decode, text_buffers
-from datapipe.text.hashes import BLANK, DROPPED, normalisation_table
+from datapipe.text.hashes import BLANK, DROPPED, normalization_table
 
-NORMALISATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
+NORMALIZATION = "ccnet"  # lower case, no accents or punctuation, digits as 0: what CCNet's models see
 ORDER = 5  # CCNet's order, there of SentencePiece tokens
 # From this length on, n-grams that occur once are left out: most of the model, and hardly any of its use.
 PRUNED_FROM = 3
 
 _SEED = np.uint64(0x452821E638D01377)  # digits of pi, as is the multiplier
 _FACTOR = np.uint64(0xBE5466CF34E90C6D)
-_SHIFT = np.uint64(29)
 # KenLM's discounts for n-grams seen once, twice and more often, where the data are too few to estimate them.
 _FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
@@ -45,15 +45,14 @@ class NgramModel(NamedTuple):
 @numba.njit(cache=True, nogil=True, inline="always")
 def _extend(key: np.uint64, symbol: int) -> np.uint64:
     """The key of an n-gram from the key of its last n - 1 symbols and the symbol before them."""
-    mixed = (key ^ np.uint64(symbol + 1)) * _FACTOR
-    return mixed ^ (mixed >> _SHIFT)
+    return multiply_fold(key ^ np.uint64(symbol + 1), _FACTOR, 29)
 
 
 @numba.njit(cache=True, nogil=True)
 def _symbols(
     data: npt.NDArray[np.uint8], start: int, end: int, table: npt.NDArray[np.int32], out: npt.NDArray[np.int32]
 ) -> int:
-    """Write a text's symbols under a normalisation table into `out`, after one blank; returns how many there are."""
+    """Write a text's symbols under a normalization table into `out`, after one blank; returns how many there are."""
     out[0] = 32
     count = 1
     blank = False
@@ -104,7 +103,7 @@ def train(texts: Sequence[str], order: int = ORDER) -> NgramModel:
         order: symbols in the longest n-gram.
     """
     data, bounds = text_buffers(pa.array(texts, pa.large_string()))
-    columns = _ngram_keys(data, bounds, normalisation_table(NORMALISATION), order)
+    columns = _ngram_keys(data, bounds, normalization_table(NORMALIZATION), order)
     keys: list[npt.NDArray[np.uint64]] = []
     first: list[npt.NDArray[np.intp]] = []  # where each distinct n-gram ends for the first time
     occurrences: list[npt.NDArray[np.intp]] = []
@@ -228,7 +227,7 @@ def log_probabilities(
 def perplexities(texts: pa.Array, model: NgramModel, order: int = ORDER) -> npt.NDArray[np.float64]:
     """Perplexity per character of each text, shape (n,); NaN for text without a letter or digit."""
     data, bounds = text_buffers(texts)
-    sums, counts = log_probabilities(data, bounds, normalisation_table(NORMALISATION), model, order)
+    sums, counts = log_probabilities(data, bounds, normalization_table(NORMALIZATION), model, order)
     return np.exp(-sums / np.where(counts, counts, np.nan))
 
 

@@ -1,4 +1,4 @@
-"""Unicode normalisation and cleaning of characters, before anything looks at the text.
+"""Unicode normalization and cleaning of characters, before anything looks at the text.
 
 Unlike the filters, it changes documents and removes none. One kernel pass tells which documents hold a character that
 any of the options could touch: few in a clean corpus, and the others cost only that pass.
@@ -47,7 +47,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 @dataclasses.dataclass(frozen=True)
 class Normalization:
-    """What to normalise, in this order: the form after what is dropped, or the rest would not be in it.
+    """What to normalize, in this order: the form after what is dropped, or the rest would not be in it.
 
     Attributes:
         newlines: CR LF, CR, vertical tab, form feed, NEL and the Unicode line and paragraph separators become LF.
@@ -74,7 +74,7 @@ class Normalization:
 
 
 def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
-    """The texts normalised; nulls stay null.
+    """The texts normalized; nulls stay null.
 
     Args:
         texts: strings, shape (documents,).
@@ -96,7 +96,7 @@ def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
 
 
 def normalize_one(text: str, options: Normalization) -> str:
-    """One text normalised: the rules themselves, without the shortcut."""
+    """One text normalized: the rules themselves, without the shortcut."""
     if options.newlines:
         text = _NEWLINES.sub("\n", text)
     if options.controls:
@@ -175,7 +175,7 @@ def _needs(
 def need_table() -> npt.NDArray[np.uint8]:
     """What each code point could need, shape (0x110000,).
 
-    A text is normalised when each of its characters is so alone, is no second half of a composition, and has combining
+    A text is normalized when each of its characters is so alone, is no second half of a composition, and has combining
     class 0 (the quick check of UAX 15, with "maybe" read as "could need").
     """
     table = np.zeros(sys.maxunicode + 1, np.uint8)

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numba
 import numpy as np
 import numpy.typing as npt
+from numba.extending import register_jitable
 
+from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from datapipe.text.characters import HAN, LETTER, MARK, SPACE, decode, lower_table
-
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
-_SHIFT = np.uint64(29)
 
 
 class WordList(NamedTuple):
@@ -27,16 +26,22 @@ class WordList(NamedTuple):
     words: int
 
 
+@register_jitable(inline="always")
+def _extend(key: np.uint64, code_point: int) -> np.uint64:
+    """The hash of a beginning and one more character."""
+    return multiply_fold(key ^ np.uint64(code_point + 1), GOLDEN, 29)
+
+
+@np.errstate(over="ignore")
 def make_word_list(words: Sequence[str]) -> WordList:
     """The trie of some words; case, and how white space is written, do not matter."""
     lower = lower_table()
-    ends: dict[int, int] = {}
+    ends: dict[np.uint64, int] = {}
     distinct = sorted({" ".join("".join(chr(lower[ord(c)]) for c in word).split()) for word in words} - {""})
     for number, word in enumerate(distinct):
-        key = 0
+        key = np.uint64(0)
         for character in word:
-            mixed = (key ^ (ord(character) + 1)) * int(_FACTOR) % 2**64
-            key = mixed ^ (mixed >> int(_SHIFT))
+            key = _extend(key, ord(character))
             ends.setdefault(key, -1)
         ends[key] = number
     beginnings = sorted(ends)
@@ -104,8 +109,7 @@ def find_words(
                     after_blank = True
                 else:
                     after_blank = False
-                mixed = (key ^ np.uint64(symbol + 1)) * _FACTOR
-                key = mixed ^ (mixed >> _SHIFT)
+                key = _extend(key, symbol)
                 place = np.searchsorted(listed.beginnings, key)
                 if place == len(listed.beginnings) or listed.beginnings[place] != key:
                     break

@@ -28,6 +28,7 @@ import regex
 
 from datapipe.text import segmentation as chinese_words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, SPACE, text_buffers
+from datapipe.text.spans import Text
 
 # Word_Break classes of UAX 29, as `word_break_table` numbers them. Any other stands alone.
 (
@@ -121,24 +122,13 @@ def definition_of(definition: str, language: str) -> int:
     return CHARACTERS if language in UNSEGMENTED else UNICODE
 
 
-def segment(texts: pa.Array, wanted: npt.NDArray[np.bool_]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-    """Word ends as rjieba's, in code points: `ends[bounds[i]:bounds[i + 1]]` for document i, none if unwanted.
-
-    >>> ends, bounds = segment(pa.array(["中文分词", "no", "天气真好"]), np.array([True, False, True]))
-    >>> ends.tolist(), bounds.tolist()  # 中文|分词, and 天气|真|好
-    ([2, 4, 2, 3, 4], [0, 2, 2, 5])
-    """
-    if not wanted.any():
-        return np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64)
-    return chinese_words.word_ends(*text_buffers(texts), wanted)
-
-
 class Segmented(NamedTuple):
     """How each of some documents is cut into words.
 
     Attributes:
         definitions: its word definition, of `DEFINITIONS`, shape (documents,).
-        ends, bounds: see `segment`, for those of the definition GIVEN.
+        ends: the word ends of those of the definition GIVEN, in code points, one document after the other.
+        bounds: those of document i are `ends[bounds[i]:bounds[i + 1]]`, none of other definitions; (documents + 1,).
     """
 
     definitions: npt.NDArray[np.int8]
@@ -146,35 +136,31 @@ class Segmented(NamedTuple):
     bounds: npt.NDArray[np.int64]
 
 
-def segmented(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
-    """The texts by the word definitions of each, those of the definition GIVEN segmented."""
-    return Segmented(definitions, *segment(texts, definitions == GIVEN))
+def segment(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
+    """Segment, as rjieba does, the texts of the definition GIVEN.
 
-
-@numba.njit(cache=True, nogil=True)
-def ends_of(segmented: Segmented, document: int) -> npt.NDArray[np.int32]:
-    """The word ends of one document."""
-    return segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]
-
-
-@numba.njit(cache=True, nogil=True)
-def split_words(
-    points: npt.NDArray[np.int32],
-    length: int,
-    classes: npt.NDArray[np.uint8],
-    definition: int,
-    segments: npt.NDArray[np.int32],
-    with_symbols: bool,
-    starts: npt.NDArray[np.int32],
-    ends: npt.NDArray[np.int32],
-) -> int:
-    """Fill `starts` and `ends` with the tokens of a text of `length` code points; returns their number.
-
-    `segments` are the word ends of the definition GIVEN; segments of symbols only are dropped unless `with_symbols`.
+    >>> texts = pa.array(["中文分词", "no", "天气真好"])
+    >>> found = segment(texts, np.array([GIVEN, UNICODE, GIVEN], np.int8))
+    >>> found.ends.tolist(), found.bounds.tolist()  # 中文|分词, and 天气|真|好
+    ([2, 4, 2, 3, 4], [0, 2, 2, 5])
     """
+    given = definitions == GIVEN
+    if not given.any():
+        return Segmented(definitions, np.zeros(0, np.int32), np.zeros(len(texts) + 1, np.int64))
+    return Segmented(definitions, *chinese_words.word_ends(*text_buffers(texts), given))
+
+
+@numba.njit(cache=True, nogil=True)
+def split_words(t: Text, length: int, segmented: Segmented, document: int, with_symbols: bool) -> int:
+    """Fill `starts` and `ends` with the tokens of the document, of `length` code points; returns their number.
+
+    Where words are given, those of symbols only are dropped unless `with_symbols`.
+    """
+    points, classes, starts, ends = t.points, t.classes, t.starts, t.ends
+    definition = segmented.definitions[document]
     tokens, at, word = 0, 0, LETTER | DIGIT | MARK
     if definition == GIVEN:
-        for end in segments:
+        for end in segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]:
             flags = np.uint8(0)
             for i in range(at, end):
                 flags |= classes[points[i]]
@@ -251,18 +237,12 @@ def _after_extenders(points: npt.NDArray[np.int32], at: int, length: int, breaks
 
 
 @numba.njit(cache=True, nogil=True)
-def split_uax29_words(
-    points: npt.NDArray[np.int32],
-    length: int,
-    classes: npt.NDArray[np.uint8],
-    breaks: npt.NDArray[np.uint8],
-    starts: npt.NDArray[np.int32],
-    ends: npt.NDArray[np.int32],
-) -> int:
+def split_uax29_words(t: Text, length: int, breaks: npt.NDArray[np.uint8]) -> int:
     """As `split_words`, by the default word boundaries of UAX 29 (rules WB4 to WB13b); returns the number of tokens.
 
     Only those that begin with a letter or digit are tokens, as DCLM counts words. `breaks` is `word_break_table()`.
     """
+    points, classes, starts, ends = t.points, t.classes, t.starts, t.ends
     tokens, at = 0, 0
     while at < length:
         start = at

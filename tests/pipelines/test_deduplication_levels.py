@@ -1,4 +1,4 @@
-"""Levels of deduplication in recipes: in any order, explained, and against a run of which only sketches are left."""
+"""Levels of deduplication in recipes: in any order, explained, and against a run of which only signatures are left."""
 
 import pathlib
 import shutil
@@ -100,22 +100,22 @@ def test_a_corpus_grows_by_what_is_new_though_the_earlier_text_is_gone(
     tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     earlier = {name: TEXTS[name] for name in ("original", "statement", "first with the paragraph")}
-    first = pathlib.Path(run(tmp_path, "first", "- sketches: {sketch: datasketch}", earlier))
+    first = pathlib.Path(run(tmp_path, "first", "- signatures: {scheme: datasketch}", earlier))
     for path in first.iterdir():
-        if path.name != "sketches":
+        if path.name != "signatures":
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    against = "- earlier_duplicates: {against: '{input_parent}/first/sketches'}"
-    stages = f"- sketches: {{sketch: datasketch}}\n  {against}\n  - near_duplicates"
+    against = "- cross_run_duplicates: {against: '{input_parent}/first/signatures'}"
+    stages = f"- signatures: {{scheme: datasketch}}\n  {against}\n  - near_duplicates"
     output = run(tmp_path, "second", stages, TEXTS | {"alone again": page([*random_words(5), "end"])})
     corpus, _ = open_corpus(output)
     found = {name: explain(corpus, name) for name in [*NAMES, "alone again"]}
     seen = {
-        name: record["earlier_duplicates_of"] for name, record in found.items() if "seen_earlier" in record["verdict"]
+        name: record["cross_run_duplicates_of"] for name, record in found.items() if "seen_earlier" in record["verdict"]
     }
     expected = {"original": "0-0", "copy": "0-0", "near": "0-0", "statement": "0-1", "first with the paragraph": "0-2"}
     assert seen == expected
-    assert found["copy"]["earlier_duplicates_similarity"] == 1
-    assert 0.8 <= found["near"]["earlier_duplicates_similarity"] < 1
+    assert found["copy"]["cross_run_duplicates_similarity"] == 1
+    assert 0.8 <= found["near"]["cross_run_duplicates_similarity"] < 1
     assert found["alone"]["verdict"] == "removed by near_duplicates: near_duplicate"
     assert found["alone again"]["verdict"] == "kept"
     capsys.readouterr()
@@ -123,4 +123,4 @@ def test_a_corpus_grows_by_what_is_new_though_the_earlier_text_is_gone(
     (tmp_path / "in").mkdir()
     write_lines(tmp_path / "in" / "a.jsonl", [{"text": TEXTS["alone"]}])
     assert main(["run", str(tmp_path / "second.yaml"), "--input", str(tmp_path / "in"), "--output", output]) == 2
-    assert "earlier_duplicates: against holds sketches made with {'sketch': 'datasketch'" in capsys.readouterr().err
+    assert "cross_run_duplicates: against holds signatures made with {'scheme': 'datasketch'" in capsys.readouterr().err

@@ -16,11 +16,12 @@ from transformers import PreTrainedTokenizerFast
 from datapipe.cli import main
 from datapipe.engine.explain import explain
 from datapipe.engine.run import open_corpus
-from datapipe.store.corpus import REMOVED, Corpus, first_reasons
+from datapipe.store.corpus import REASON, Corpus, first_reasons
 from tests.helpers import ROOT, SAMPLE, rows_of
 
 CASES = json.loads((SAMPLE / "planted.json").read_text(encoding="utf-8"))
 
+pytestmark = pytest.mark.xdist_group("default_recipe")  # of several processes each would make the fixtures anew
 Fate = tuple[str, str] | None
 
 
@@ -49,7 +50,7 @@ def fates(output: pathlib.Path, corpus: Corpus) -> dict[tuple[str, int | None], 
         folder = "documents" if part.kind == "document" else "instructions"
         paths, positions = part.column("path").to_pylist(), part.column("position").to_pylist()
         for row, reason in enumerate(reasons.to_pylist()):
-            stage = part.decisions[stages[row]].removesuffix(REMOVED)
+            stage = part.decisions[stages[row]].removesuffix(REASON)
             found[f"{folder}/{paths[row]}", positions[row]] = (stage, reason) if reason else None
     for path in (output / "rejects").iterdir():
         stage = path.name.split("-")[0]
@@ -71,7 +72,7 @@ def test_nothing_is_lost(output: pathlib.Path, corpus: Corpus) -> None:
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
     rejects = sum(len(pq.read_table(path)) for path in (output / "rejects").iterdir())
     rows = sum(part.rows for part in corpus.parts)
-    assert sum(record["stages"][name]["records"] for name in ("documents", "instructions")) == rows + rejects
+    assert sum(record["stages"][name]["source"]["records"] for name in ("documents", "instructions")) == rows + rejects
     kept = {f"{part.number}-{row}" for part in corpus.parts for row in part.kept().nonzero()[0]}
     shards = ds.dataset(output / "shards", format="parquet").to_table()
     assert set(shards.column("id").to_pylist()) == kept
@@ -123,11 +124,11 @@ def test_a_removed_copy_names_its_partner(corpus: Corpus) -> None:
     seen: defaultdict[str, int] = defaultdict(int)
     for part in corpus.of_kind(["document"]):
         for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates"):
-            reasons = part.column(f"{stage}_removed")
+            reasons = part.column(f"{stage}_reason")
             for row in reasons.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
                 record = explain(corpus, f"{part.number}-{row}")
                 partner = explain(corpus, record[f"{stage}_of"])
-                assert partner["kind"] == "document"
+                assert partner["part_kind"] == "document"
                 assert record["verdict"].startswith("removed by ")
                 seen[stage] += 1
     assert min(seen[stage] for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates")) >= 2

@@ -59,7 +59,7 @@ def test_other_models_are_refused() -> None:
             sentence_iterator=iter(CORPUS * 20), model_writer=unigram, hard_vocab_limit=False, minloglevel=2
         )
         from_sentencepiece(unigram.getvalue())
-    with pytest.raises(ValueError, match="must not normalise"):
+    with pytest.raises(ValueError, match="must not normalize"):
         model = io.BytesIO()
         sentencepiece.SentencePieceTrainer.train(
             sentence_iterator=iter(CORPUS * 20), model_writer=model, model_type="bpe", vocab_size=60, minloglevel=2

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from datapipe.read.formats.encodings import HEAD_BYTES, MAX_REPLACED_SHARE, decode_text, wide_encoding
 from datapipe.store import files
 
 RAW_BYTES = 4096  # of a reject's raw bytes, kept to look at
@@ -23,8 +24,6 @@ BLOCK_BYTES = 1 << 20
 DECOMPRESSED_READ_BYTES = 1 << 14
 # Below this a file does no harm whatever its ratio; highly repetitive small files are common.
 EXPANSION_FLOOR_BYTES = 64 << 20
-# Damage, unlike another encoding, touches few characters.
-MAX_REPLACED_SHARE = 0.01
 
 # xz -9 needs 65 MiB to decompress; zstd windows end at 128 MiB, Arrow's limit.
 XZ_MEMORY_BYTES = 256 << 20
@@ -34,13 +33,6 @@ COMPRESSIONS = (".gz", ".zst", ".bz2", ".xz")
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bz2", b"\xfd7zXZ\0": "xz"}
 # Parallel compressors (pzstd) begin with a frame that decoders skip.
 _MAGIC |= {bytes((0x50 + variant,)) + b"\x2a\x4d\x18": "zstd" for variant in range(16)}
-# UTF-32 first: its little-endian mark begins with that of UTF-16.
-_BYTE_ORDER_MARKS = {
-    codecs.BOM_UTF32_LE: "utf-32-le",
-    codecs.BOM_UTF32_BE: "utf-32-be",
-    codecs.BOM_UTF16_LE: "utf-16-le",
-    codecs.BOM_UTF16_BE: "utf-16-be",
-}
 
 
 class Row(NamedTuple):
@@ -121,20 +113,15 @@ class Source:
         """Whether so many bytes, of so many in the file, are a decompression bomb; a little file may expand freely."""
         return size > max(EXPANSION_FLOOR_BYTES, self.max_expansion * compressed)
 
-    def decode(self, raw: bytes) -> str:
-        """The text of a record's bytes.
+    def decode(self, raw: bytes, charset: str = "") -> str:
+        """The text of a record's bytes; `charset` is the encoding that an HTTP header declares.
 
         Raises:
             UnicodeDecodeError: if they are text in none of the encodings, nor UTF-8 with little damage when repairing.
         """
         try:
-            return raw.decode()
+            return decode_text(raw, self.encodings, charset)
         except UnicodeDecodeError:
-            for encoding in self.encodings:
-                try:
-                    return raw.decode(encoding)
-                except UnicodeError:  # not all codecs raise UnicodeDecodeError
-                    continue
             text = raw.decode(errors="replace")
             if self.repair and text.count("\ufffd") <= MAX_REPLACED_SHARE * len(text):
                 return text
@@ -289,22 +276,18 @@ def _plain_blocks(file: pa.NativeFile) -> Iterator[bytes]:
 
 
 def _sniff(file: pa.NativeFile) -> tuple[str | None, str | None]:
-    """What a file is compressed with, and which encoding its byte order mark names; a compressed one's is not known."""
-    head = file.read(6)
-    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None), _marked_encoding(head)
-
-
-def _marked_encoding(head: bytes) -> str | None:
-    return next((name for mark, name in _BYTE_ORDER_MARKS.items() if head.startswith(mark)), None)
+    """What a file is compressed with, and whether it is UTF-16 or UTF-32; a compressed one's encoding is not known."""
+    head = file.read(HEAD_BYTES)
+    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None), wide_encoding(head)
 
 
 def _as_utf8(blocks: Iterator[bytes]) -> Iterator[bytes]:
-    """Blocks as they are, unless a byte order mark names another encoding than UTF-8: then in UTF-8, without the mark.
+    """Blocks as they are, unless they are UTF-16 or UTF-32: then in UTF-8, without the byte order mark.
 
     Lone surrogates pass, as bytes that are no UTF-8: the one record that holds them is rejected, not the file.
     """
     head = next(blocks, b"")
-    encoding = _marked_encoding(head)
+    encoding = wide_encoding(head)
     if encoding is None:
         yield head
         yield from blocks

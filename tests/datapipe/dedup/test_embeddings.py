@@ -157,7 +157,7 @@ def test_small_corpora(texts: list[str | None], tmp_path: pathlib.Path, corpus_o
 
 
 def test_removed_documents_are_skipped(tmp_path: pathlib.Path, corpus_of: Callable[..., list[Part]]) -> None:
-    part = corpus_of(["one", "two", "three"], language_removed=pa.array([None, "fr", None]))[0]
+    part = corpus_of(["one", "two", "three"], language_reason=pa.array([None, "fr", None]))[0]
     stage = EmbedDocuments()
     column = processed(part, stage, tmp_path / "out").column("embeddings_vector")
     assert column.is_valid().to_pylist() == [True, False, True]
@@ -165,7 +165,7 @@ def test_removed_documents_are_skipped(tmp_path: pathlib.Path, corpus_of: Callab
 
 def test_sample_is_seeded_and_skips_the_removed(corpus_of: Callable[..., list[Part]]) -> None:
     removed = pa.array(["x" if row < 100 else None for row in range(400)])
-    parts = corpus_of([str(row) for row in range(400)], rows_per_part=50, language_removed=removed)
+    parts = corpus_of([str(row) for row in range(400)], rows_per_part=50, language_reason=removed)
 
     def ids(rows: int, seed: int) -> list[int]:
         return [row for batch in sample_rows(parts, ["text"], rows, seed) for row in batch.column("id").to_pylist()]

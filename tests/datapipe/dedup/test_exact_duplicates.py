@@ -1,7 +1,5 @@
 """Exact duplicates: who is removed, who survives, and who is named as the survivor."""
 
-import pathlib
-from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -9,8 +7,7 @@ import numpy as np
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from datapipe.dedup.exact_duplicates import COPY, FindExactDuplicates, check_quality, duplicates
-from datapipe.store.corpus import Corpus
+from datapipe.dedup.exact_duplicates import COPY, FindExactDuplicates, duplicates
 from tests.helpers import CorpusOf, at_most, local_pipeline, verdicts
 
 REMOVED = "exact_duplicate"
@@ -27,12 +24,12 @@ def test_all_but_the_first_copy_go(corpus_of: CorpusOf) -> None:
 
 
 @pytest.mark.parametrize(
-    ("normalise", "removed"),
+    ("normalization", "removed"),
     [("none", {1}), ("whitespace", {1, 2}), ("text", {1, 2, 3}), ("ccnet", {1, 2, 3, 4})],
 )
-def test_normalisation_says_what_is_the_same(corpus_of: CorpusOf, normalise: Any, removed: set[int]) -> None:
+def test_normalization_says_what_is_the_same(corpus_of: CorpusOf, normalization: Any, removed: set[int]) -> None:
     parts = corpus_of(["Call 12 now", "Call 12 now", " Call 12\nnow", "call 12 now!", "Call 34 now!"])
-    assert set(verdicts(parts, FindExactDuplicates(normalise=normalise))) == removed
+    assert set(verdicts(parts, FindExactDuplicates(normalization=normalization))) == removed
 
 
 def test_best_quality_survives(corpus_of: CorpusOf) -> None:
@@ -48,31 +45,19 @@ def test_parts_without_the_column_of_quality_come_last(corpus_of: CorpusOf) -> N
     assert set(verdicts(parts, FindExactDuplicates(quality="absent"))) == {1 << 32, 1 << 32 | 1}
 
 
-def test_a_column_of_quality_holds_numbers_or_is_missed_in_a_note(
-    corpus_on_disk: Callable[..., Corpus], tmp_path: pathlib.Path
-) -> None:
-    corpus = corpus_on_disk(["a"], score=[1], name=["a"])
-    for quality, notes in ((None, 0), ("score", 0), ("absent", 1)):
-        check_quality("toy", quality, corpus, str(tmp_path))
-        assert (tmp_path / "notes.json").exists() == notes
-    assert "no document has a column 'absent'" in (tmp_path / "notes.json").read_text()
-    with pytest.raises(ValueError, match="toy: quality must name a column of numbers, got 'name', which holds string"):
-        check_quality("toy", "name", corpus, str(tmp_path))
-
-
 def test_keep_copies_keeps_the_first_ones(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["a"] * 4)
     assert verdicts(parts, FindExactDuplicates(keep_copies=2)) == {1: (0, None), 2: (0, REMOVED), 3: (0, REMOVED)}
 
 
 def test_empty_documents_are_no_copies(corpus_of: CorpusOf) -> None:
-    assert verdicts(corpus_of(["", "", None, "!", "?"]), FindExactDuplicates(normalise="text")) == {}
+    assert verdicts(corpus_of(["", "", None, "!", "?"]), FindExactDuplicates(normalization="text")) == {}
 
 
 def test_texts_of_which_one_half_of_the_hash_differs_are_no_copies() -> None:
     records = np.array([(7, 1, 0.0, 0), (7, 1, 0.0, 1), (7, 2, 0.0, 2), (8, 2, 0.0, 3)], COPY)
     assert duplicates(records, 1).to_pylist() == [
-        {"id": 1, "exact_duplicates_of": 0, "exact_duplicates_removed": REMOVED}
+        {"id": 1, "exact_duplicates_of": 0, "exact_duplicates_reason": REMOVED}
     ]
 
 
@@ -99,7 +84,7 @@ def test_runs_in_a_pipeline_of_ones_own(corpus_of: CorpusOf) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"normalise": "lower"}, "normalise must be one of .*, got 'lower'"),
+        ({"normalization": "lower"}, "normalization must be one of .*, got 'lower'"),
         ({"keep_copies": 0}, "keep_copies must be at least 1, got 0"),
         ({"partitions": 0}, "partitions must be at least 1, got 0"),
     ],

@@ -13,7 +13,7 @@ from datapipe.dedup.near_duplicates import (
     MEMBER,
     NODE,
     REACH,
-    TIE,
+    VERIFIED_PAIR,
     FindNearDuplicates,
     both_ends,
     bucket_pairs,
@@ -29,7 +29,7 @@ REMOVED = "near_duplicate"
 
 
 def removed(parts: list[Part], stage: FindNearDuplicates | None = None) -> set[int]:
-    return {row for row, verdict in verdicts(parts, stage or FindNearDuplicates()).items() if verdict.removed}
+    return {row for row, verdict in verdicts(parts, stage or FindNearDuplicates()).items() if verdict.reason}
 
 
 def documents(*texts: list[str]) -> list[str]:
@@ -97,8 +97,8 @@ def test_shingle_size_and_bands_change_what_is_found(corpus_of: CorpusOf) -> Non
     assert not removed(parts, FindNearDuplicates(threshold=0.7, bands=1, rows=100))
 
 
-@pytest.mark.parametrize("sketch", ["fast", "datasketch", "datasketch_legacy"])
-def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, sketch: Any) -> None:
+@pytest.mark.parametrize("scheme", ["fast", "datasketch", "datasketch_legacy"])
+def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, scheme: Any) -> None:
     random = np.random.default_rng(5)
     texts = []
     for seed in range(30):
@@ -110,7 +110,7 @@ def test_every_sketch_agrees_with_brute_force(corpus_of: CorpusOf, sketch: Any) 
             keep, go = sorted((cluster[a], cluster[b]))
             cluster = [keep if c == go else c for c in cluster]
     parts = corpus_of(documents(*texts), rows_per_part=40)
-    found = verdicts(parts, FindNearDuplicates(sketch=sketch))
+    found = verdicts(parts, FindNearDuplicates(scheme=scheme))
     row = {(place // 40) << 32 | place % 40: place for place in range(len(texts))}
     groups: dict[int, set[int]] = {}
     for id_, verdict in found.items():
@@ -138,7 +138,7 @@ TIES = st.lists(
 def test_partners_and_survivors_need_no_gathering(
     found: list[tuple[int, int, float]], rank: list[int], cut: int
 ) -> None:
-    edges = np.zeros(len(found), TIE)
+    edges = np.zeros(len(found), VERIFIED_PAIR)
     for place, (first, second, weight) in enumerate(found):
         edges[place] = first, second, weight, rank[first] // 3, rank[second] // 3, rank[first] % 2, rank[second] % 2
     _, ids, roots = spanning_forest(edges)
@@ -192,7 +192,7 @@ def test_hundred_thousand_identical_documents(corpus_of: CorpusOf) -> None:
     with at_most(HOSTILE_SECONDS):
         found = verdicts(parts, stage)
     assert len(found) == 100_000
-    assert [row for row, verdict in found.items() if not verdict.removed] == [0]
+    assert [row for row, verdict in found.items() if not verdict.reason] == [0]
 
 
 def test_all_empty_and_all_one_character(corpus_of: CorpusOf) -> None:
@@ -232,7 +232,7 @@ def test_chain_of_ten_thousand(corpus_of: CorpusOf) -> None:
         ({"bands": 0}, "bands must be at least 1, got 0"),
         ({"gather_edges": -1}, "gather_edges must be at least 0, got -1"),
         ({"rows": 7}, r"slots must be at least bands \* rows = 140, got 128"),
-        ({"sketch": "sha1"}, "sketch must be one of .*, got 'sha1'"),
+        ({"scheme": "sha1"}, "scheme must be one of .*, got 'sha1'"),
     ],
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:

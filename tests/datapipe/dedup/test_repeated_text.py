@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from datapipe.dedup.repeated_text import (
     CUT,
+    KEY_COUNT,
     LINE,
     PARAGRAPH,
     SENTENCE,
-    SIGHTING,
     FindRepeatedText,
     Pieces,
     frequent,
@@ -91,6 +91,11 @@ def test_spans_are_sentences_in_a_row(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"span": 1}, span_sentences=2)[2] == [(0, 18, "span", 0)]
 
 
+def test_spans_end_with_their_document(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["甲一。乙二。", "丙三。丁四。", "甲一。乙二。", "丙三。丁四。"])
+    assert found(parts, keep_copies={"span": 1}) == {}
+
+
 def test_windows_are_tokens_in_a_row(corpus_of: CorpusOf) -> None:
     words = [f"word{number}" for number in range(60)]
     shared = " ".join(words)
@@ -150,7 +155,7 @@ def test_windows_agree_with_a_table_of_all(texts: list[str], size: int, keep: in
     for part, batch in enumerate(batches):
         keys, counts = np.unique(looks.keys(batch), return_counts=True)
         sightings += [(key, part, count) for key, count in zip(keys.tolist(), counts.tolist(), strict=True)]
-    told = frequent(np.array(sorted(sightings), SIGHTING), stage.keep_copies)
+    told = frequent(np.array(sorted(sightings), KEY_COUNT), stage.keep_copies)
     places = [
         found for part, batch in enumerate(batches) for found in looks.find(batch, told["key"][told["part"] == part])
     ]
@@ -213,10 +218,10 @@ def test_keep_copies_by_unit(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"line": 2})[2] == [(0, 10, "line", 0)]
 
 
-def test_normalise_and_min_characters(corpus_of: CorpusOf) -> None:
+def test_normalization_and_min_characters(corpus_of: CorpusOf) -> None:
     parts = corpus_of(["Page 12\n}", "page 13\n}"])
     assert set(found(parts, keep_copies={"line": 1})) == {1}
-    assert found(parts, keep_copies={"line": 1}, normalise="whitespace") == {1: [(8, 9, "line", 0)]}
+    assert found(parts, keep_copies={"line": 1}, normalization="whitespace") == {1: [(8, 9, "line", 0)]}
     assert found(parts, keep_copies={"line": 1}, min_characters=8) == {}
 
 
@@ -228,7 +233,7 @@ def test_groups_of_parts_do_not_meet(corpus_of: CorpusOf) -> None:
 
 def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     parts = corpus_of([f"a{number % 7}\nb{number % 3}\nb{number % 3}" for number in range(60)], rows_per_part=11)
-    options = {"keep_copies": {"line": 2, "window": 1}, "normalise": "whitespace", "window_tokens": 2}
+    options = {"keep_copies": {"line": 2, "window": 1}, "normalization": "whitespace", "window_tokens": 2}
     assert found(parts, **options, partitions=1) == found(parts, **options, partitions=5)
 
 
@@ -236,11 +241,11 @@ def test_pieces_wait_in_files_that_go(corpus_on_disk: Callable[..., Corpus], tmp
     corpus = corpus_on_disk([f"a{number % 7}\nb{number % 3}" for number in range(60)], rows_per_part=11)
     (tmp_path / "scratch").mkdir()
     (tmp_path / "scratch" / "left over").touch()
-    stage = FindRepeatedText(keep_copies={"line": 1}, normalise="whitespace")
+    stage = FindRepeatedText(keep_copies={"line": 1}, normalization="whitespace")
     batches = list(corpus.parts) | stage.prepare(corpus, str(tmp_path))
     rows = pa.Table.from_batches(batches).to_pylist()
     got = {row["id"]: [tuple(span.values()) for span in row["repeated_text_spans"]] for row in rows}
-    assert got == found(list(corpus.parts), keep_copies={"line": 1}, normalise="whitespace")
+    assert got == found(list(corpus.parts), keep_copies={"line": 1}, normalization="whitespace")
     assert not (tmp_path / "scratch").exists()
 
 
@@ -285,7 +290,7 @@ def test_agrees_with_a_plain_count(corpus_of: CorpusOf) -> None:
                 expected.setdefault(row, []).append((at, end, "line", seen[line]))
             seen.setdefault(line, row)
             at = end
-    assert found(corpus_of(texts), keep_copies={"line": 1}, normalise="whitespace") == expected
+    assert found(corpus_of(texts), keep_copies={"line": 1}, normalization="whitespace") == expected
 
 
 @pytest.mark.parametrize(
@@ -294,7 +299,7 @@ def test_agrees_with_a_plain_count(corpus_of: CorpusOf) -> None:
         ({"keep_copies": {}}, "keep_copies must have at least 1 item"),
         ({"keep_copies": {"page": 1}}, "keep_copies.page must be one of .*, got 'page'"),
         ({"keep_copies": {"line": 0}}, "keep_copies.line must be at least 1, got 0"),
-        ({"normalise": "none"}, "normalise must be one of .*, got 'none'"),
+        ({"normalization": "none"}, "normalization must be one of .*, got 'none'"),
         ({"window_tokens": 0}, "window_tokens must be at least 1, got 0"),
         ({"parts_per_group": -1}, "parts_per_group must be at least 0, got -1"),
     ],

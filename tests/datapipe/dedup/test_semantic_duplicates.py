@@ -109,7 +109,7 @@ def test_order_groups_and_workers_change_nothing(corpus_of: CorpusOf) -> None:
 def test_removed_rows_are_no_partners(corpus_of: CorpusOf) -> None:
     vectors = np.array([[1, 0], [1, 0], [1, 0]], np.float32)
     removed = pa.array(["fr", None, None])
-    parts = corpus_of([""] * 3, embeddings_vector=vector_column(vectors), language_removed=removed)
+    parts = corpus_of([""] * 3, embeddings_vector=vector_column(vectors), language_reason=removed)
     assert verdicts(parts, FindSemanticDuplicates()) == {2: (1, 1.0, REMOVED)}
 
 

@@ -33,7 +33,7 @@ def test_sets_and_entries_come_back(path: str) -> None:
     assert entries["id"].tolist() == [10, 11, 12, 13, 14]
     assert entries["count"].tolist() == [5, 4, 0, 6, 1]
     assert entries["bytes"].tolist() == [len(text) for text in TEXTS]
-    assert entries["loss"].tolist() == [0, 1, 0, 1, 2]
+    assert entries["rank_key"].tolist() == [0, 1, 0, 1, 2]
     whole, starts = read_sets(path, entries)
     assert (np.diff(whole[:5].astype(object)) > 0).all()
     apart, apart_starts = read_sets(path, entries[[0, 3]])

@@ -13,8 +13,8 @@ from tests.helpers import CorpusOf, add_columns
 def two_parts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> Corpus:
     parts = corpus_of(["x" * 1000, "b", "c"], rows_per_part=2, input_id=["first", "second", "third"])
     verdicts = [
-        {"toy_of": pa.array([None, None], pa.uint64()), "toy_removed": pa.array([None, None], pa.string())},
-        {"toy_of": pa.array([1 << 32], pa.uint64()), "toy_removed": pa.array(["same"])},
+        {"toy_of": pa.array([None, None], pa.uint64()), "toy_reason": pa.array([None, None], pa.string())},
+        {"toy_of": pa.array([1 << 32], pa.uint64()), "toy_reason": pa.array(["same"])},
     ]
     added = [add_columns(part, tmp_path / "toy", **verdicts[part.number]) for part in parts]
     return Corpus(str(tmp_path), tuple(added))
@@ -33,6 +33,13 @@ def test_a_kept_document_says_so_and_long_text_is_cut(corpus_of: CorpusOf, tmp_p
     record = explain(two_parts(corpus_of, tmp_path), "first")
     assert record["verdict"] == "kept"
     assert record["text"].endswith("… (1,000 characters)")
+
+
+def test_the_first_stage_that_removed_it_is_named(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["x" * 500], first_removed=["one"], second_removed=["two"])
+    record = explain(Corpus(str(tmp_path), (part,)), "0-0")
+    assert record["verdict"] == "removed by first: one"
+    assert record["text"] == "x" * 500
 
 
 @pytest.mark.parametrize("name", ["7-0", "1-1", "nobody", "-", "12345"])

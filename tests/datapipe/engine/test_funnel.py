@@ -3,6 +3,7 @@
 import pathlib
 
 import pyarrow as pa
+import pytest
 
 from datapipe.engine.funnel import RuleCount, Totals, count_funnel, render_funnel
 from datapipe.store.corpus import Corpus
@@ -14,12 +15,12 @@ Stages = dict[str, Done | Skipped]
 
 def small_corpus(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[Corpus, Stages]:
     (part,) = corpus_of(["a", "bb", "ccc", "dddd"], bytes=pa.array([1, 2, 3, 4], pa.int64()))
-    part = add_columns(part, tmp_path / "one", one_removed=pa.array(["short", None, None, None]))
-    part = add_columns(part, tmp_path / "two", two_removed=pa.array(["late", "odd", None, None]))
+    part = add_columns(part, tmp_path / "one", one_reason=pa.array(["short", None, None, None]))
+    part = add_columns(part, tmp_path / "two", two_reason=pa.array(["late", "odd", None, None]))
     stages: Stages = {
         "documents": done("text", "bytes", rejects={"malformed_json": 2}),
-        "one": done("one_removed"),
-        "two": done("two_removed"),
+        "one": done("one_reason"),
+        "two": done("two_reason"),
         "three": Skipped("no examples"),
     }
     return Corpus(str(tmp_path), (part,)), stages
@@ -53,10 +54,10 @@ def test_the_table_names_every_reason_with_its_count(corpus_of: CorpusOf, tmp_pa
 
 def test_rules_are_counted_by_what_they_alone_remove(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     corpus, stages = small_corpus(corpus_of, tmp_path)
-    stages["rules"] = done("rules_removed", "rules_failed")
+    stages["rules"] = done("rules_reason", "rules_failed")
     failed = [["a"], ["a"], ["b", "a"], ["b"]]  # the first two documents never came so far
     removed = pa.array([names[0] for names in failed])
-    part = add_columns(corpus.parts[0], tmp_path / "rules", rules_removed=removed, rules_failed=pa.array(failed))
+    part = add_columns(corpus.parts[0], tmp_path / "rules", rules_reason=removed, rules_failed=pa.array(failed))
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.rules == {"a": RuleCount(1, 0, 0), "b": RuleCount(2, 2, 1)}
     assert funnel.as_json()["rules"]["b"] == {"failed": 2, "first": 2, "only": 1}
@@ -75,6 +76,28 @@ def test_what_was_masked_is_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.masked == {"email": 2}
     assert render_funnel(funnel).splitlines()[-1].split() == ["email", "2"]
+
+
+@pytest.mark.parametrize("rows_per_part", [6, 2, 1])
+def test_parts_add_up(rows_per_part: int, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(
+        [""] * 6,
+        rows_per_part=rows_per_part,
+        bytes=[1, 2, 3, 4, 5, 6],
+        one_removed=pa.array(["short", None, None, None, None, "short"]),
+        rules_removed=pa.array([None, "a", "a", None, None, None]),
+        rules_failed=pa.array([["b"], ["a", "b"], ["a"], [], [], ["a"]]),
+        masked_email=pa.array([1, 2, 0, 0, 1, None], pa.int32()),
+        tokens=pa.array([10, 20, 30, 40, None, 60], pa.int32()),
+        mixture_copies=pa.array([7, 7, 7, 2, 1, 7], pa.int32()),
+    )
+    stages: Stages = {"one": done("one_removed"), "rules": done("rules_removed", "rules_failed")}
+    funnel = count_funnel(Corpus(str(tmp_path), tuple(parts)), stages)
+    assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, 70)}, {"a": Totals(2, 5, 50)}]
+    assert funnel.kept == Totals(2, 9, 40)
+    assert funnel.copies == Totals(3, 13, 80)  # nothing of what was removed before
+    assert funnel.rules == {"a": RuleCount(2, 2, 1), "b": RuleCount(1, 0, 0)}
+    assert funnel.masked == {"email": 4}
 
 
 def test_an_empty_corpus_has_an_empty_funnel(tmp_path: pathlib.Path) -> None:

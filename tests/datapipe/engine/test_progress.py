@@ -14,8 +14,15 @@ def test_the_bar_adds_up_what_workers_say(tmp_path: pathlib.Path, monkeypatch: p
         tick(str(tmp_path), "one", 2)
         tick(str(tmp_path), "one", 3)
         tick(str(tmp_path), "two", 4)
+        (tmp_path / FOLDER / "three.1f.tmp").write_text("8")  # half written
         progress.show()
         assert progress._bar.n == 7
+        tick(str(tmp_path), "two", 6)
+        progress.show()
+        assert progress._bar.n == 7  # files are not read again at once
+        progress._read = 0
+        progress.show()
+        assert progress._bar.n == 9
     assert not (tmp_path / FOLDER).exists()
 
 

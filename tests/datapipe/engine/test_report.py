@@ -14,11 +14,11 @@ from tests.helpers import CorpusOf, add_columns, done, rows_of
 def test_a_document_cannot_put_markup_into_the_page(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     attack = "<script>alert(1)</script>"
     (part,) = corpus_of([attack, "fine"], bytes=pa.array([25, 4], pa.int64()))
-    part = add_columns(part, tmp_path / "toy", toy_removed=pa.array([attack, None]))
+    part = add_columns(part, tmp_path / "toy", toy_reason=pa.array([attack, None]))
     corpus = Corpus(str(tmp_path), (part,))
     stages: dict[str, Done | Skipped] = {
         "documents": done("text", rejects={attack: 1}),
-        "toy": done("toy_removed", notes=(attack,)),
+        "toy": done("toy_reason", notes=(attack,)),
         "quality": Skipped(attack),
     }
     record = RunRecord({"name": attack, "description": attack}, [attack], {}, stages)
@@ -32,11 +32,11 @@ def test_a_document_cannot_put_markup_into_the_page(corpus_of: CorpusOf, tmp_pat
 def test_the_funnel_and_a_few_of_what_was_removed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     texts = [*("x" * 500 + str(number) for number in range(5)), "fine"]
     (part,) = corpus_of(texts, bytes=pa.array([501] * 5 + [4], pa.int64()))
-    part = add_columns(part, tmp_path / "toy", toy_removed=pa.array(["long"] * 5 + [None]))
+    part = add_columns(part, tmp_path / "toy", toy_reason=pa.array(["long"] * 5 + [None]))
     corpus = Corpus(str(tmp_path), (part,))
     stages: dict[str, Done | Skipped] = {
         "documents": done("text", rejects={"malformed_json": 2}),
-        "toy": done("toy_removed", notes=("a note",)),
+        "toy": done("toy_reason", notes=("a note",)),
         "quality": Skipped("no examples"),
     }
     write_report(corpus, count_funnel(corpus, stages), RunRecord({"name": "r", "description": ""}, [], {}, stages))

@@ -483,7 +483,7 @@ def test_options_name_columns_of_the_users_own(tmp_path: pathlib.Path) -> None:
 stages:
   - documents: {part_bytes: 10000}
   - quality_filter: {scores: {stars: 1.0}, min_score: 1}
-  - tokenizer: {vocabulary: 400, chinese: 0, weight: stars}
+  - tokenizer: {vocabulary: 400, chinese: 0, weight_column: stars}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
   - mixture: {by: shelf, shares: {a: 0.0}}
   - shards: {columns: [stars]}

@@ -38,7 +38,7 @@ class LosesARow(Length):
         return super().process(batch).slice(1)
 
 
-SCHEMA = pa.schema([("toy_removed", pa.string())])
+SCHEMA = pa.schema([("toy_reason", pa.string())])
 
 
 def test_verdicts_reach_the_part_they_are_about(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
@@ -46,7 +46,7 @@ def test_verdicts_reach_the_part_they_are_about(corpus_of: CorpusOf, tmp_path: p
     (tmp_path / FOLDER).mkdir()
     ids = pa.array([(1 << 32) + 1, 0, 1 << 32], pa.uint64())
     # Another order of columns, as a stage may yield them.
-    verdicts = pa.record_batch({"toy_removed": ["second", "first", None], "id": ids})
+    verdicts = pa.record_batch({"toy_reason": ["second", "first", None], "id": ids})
     cut = dict(by_part(verdicts))
     assert sorted(cut) == [0, 1]
     for number, stream in cut.items():
@@ -64,7 +64,7 @@ def test_a_part_without_verdicts_gets_its_file(corpus_of: CorpusOf, tmp_path: pa
 
 def test_a_document_stage_sees_only_kept_rows_where_it_says_so(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["a", "bb", "ccc"])
-    part = add_columns(part, tmp_path / "toy", toy_removed=pa.array([None, "too_short", None]))
+    part = add_columns(part, tmp_path / "toy", toy_reason=pa.array([None, "too_short", None]))
     assert processed(part, LengthOfKept(), tmp_path / "kept").column("length").to_pylist() == [1, None, 3]
     assert processed(part, Length(), tmp_path / "all").column("length").to_pylist() == [1, 2, 3]
 

@@ -16,7 +16,7 @@ def removed(rows: list[tuple[str | None, float | None, bool]], **options: object
         }
     )
     (result,) = [batch] | FilterLanguage(**options)  # type: ignore[arg-type]
-    return result.column("language_filter_removed").to_pylist()
+    return result.column("language_filter_reason").to_pylist()
 
 
 ROWS = [("zh", 0.6, False), ("en", 0.6, True), ("fr", 0.9, False), ("und", 0.0, False), (None, None, False)]

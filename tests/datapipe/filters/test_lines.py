@@ -137,14 +137,14 @@ def test_removes_boilerplate_and_keeps_the_rest_as_it_is() -> None:
         "text": f"{SENTENCE}\n\n  {SENTENCE}",
         "lines_removed_count": 2,
         "lines_removed_characters": 34,
-        "lines_removed": None,
+        "lines_reason": None,
     }
 
 
 @pytest.mark.parametrize("text", [None, "", " \n\n\n ", f"\n\n\n{SENTENCE}\n\n\n\n{SENTENCE} \n"])
 def test_text_without_such_lines_stays_byte_for_byte(text: str | None) -> None:
     assert applied(text, "en")["text"] == text
-    assert applied(text, "en")["lines_removed"] is None
+    assert applied(text, "en")["lines_reason"] is None
 
 
 def test_each_language_has_its_own_rules() -> None:
@@ -172,20 +172,20 @@ def test_thresholds_change_the_decision() -> None:
 
 def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> None:
     text = f"{SENTENCE}\nMore to read\nhome\n"
-    assert applied(text, "en", max_removed_share=0.05)["lines_removed"] == "too_much_removed"
+    assert applied(text, "en", max_removed_share=0.05)["lines_reason"] == "too_much_removed"
     assert applied(text, "en", max_removed_share=0.05)["text"] == text
-    assert applied(text, "en", max_removed_share=0.1)["lines_removed"] is None
+    assert applied(text, "en", max_removed_share=0.1)["lines_reason"] is None
     twenty = f"{'word ' * 18}end.\nhome"
-    assert applied(twenty, "en", max_removed_share=0.05)["lines_removed"] is None
-    assert applied(twenty, "en", max_removed_share=0.049)["lines_removed"] == "too_much_removed"
+    assert applied(twenty, "en", max_removed_share=0.05)["lines_reason"] is None
+    assert applied(twenty, "en", max_removed_share=0.049)["lines_reason"] == "too_much_removed"
     stripped = {"max_removed_share": 0.05, "rule_sets": {"en": ["refinedweb"]}}
-    assert applied("Items in cart and nothing else here", "en", **stripped)["lines_removed"] == "too_much_removed"
-    assert applied("home\n \nabout\n", "en")["lines_removed"] == "nothing_left"
+    assert applied("Items in cart and nothing else here", "en", **stripped)["lines_reason"] == "too_much_removed"
+    assert applied("home\n \nabout\n", "en")["lines_reason"] == "nothing_left"
     assert applied("home\nabout\n", "en") == {
         "text": "home\nabout\n",
         "lines_removed_count": 2,
         "lines_removed_characters": 11,
-        "lines_removed": "nothing_left",
+        "lines_reason": "nothing_left",
     }
 
 

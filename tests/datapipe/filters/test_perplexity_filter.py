@@ -47,7 +47,7 @@ def test_a_bucket_holds_its_own_end() -> None:
     batch = pa.record_batch({"perplexity": pa.array([1, 1.5, 2, 2.5], pa.float32()), "language": ["en"] * 4})
     assert stage.process(batch).to_pydict() == {
         "perplexity_bucket": ["head", "middle", "middle", "tail"],
-        "perplexity_filter_removed": ["perplexity_head", "perplexity_middle", "perplexity_middle", None],
+        "perplexity_filter_reason": ["perplexity_head", "perplexity_middle", "perplexity_middle", None],
     }
 
 
@@ -55,7 +55,7 @@ def test_documents_removed_before_do_not_count(corpus_on_disk: Callable[..., Cor
     columns = {
         "perplexity": pa.array([*range(10), 1000, 5], pa.float32()),
         "language": ["en"] * 11 + ["fr"],
-        "language_filter_removed": [None] * 10 + ["x", "x"],
+        "language_filter_reason": [None] * 10 + ["x", "x"],
     }
     corpus = corpus_on_disk([str(i) for i in range(12)], **columns)
     ready = FilterPerplexity().prepare(corpus, str(tmp_path))

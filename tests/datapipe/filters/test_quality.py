@@ -31,6 +31,7 @@ from tests.helpers import SAMPLE, write_lines
 ENGLISH_PROSE = (
     "The valley was settled late, and what we know of its first farmers comes from letters that they sent home."
 )
+pytestmark = pytest.mark.xdist_group("quality")  # of several processes each would make the fixtures anew
 QUALITY = SAMPLE / "quality"
 
 

@@ -17,7 +17,7 @@ def removed(stage: FilterQuality, scores: list[float | None], texts: list[str] |
     batch = pa.record_batch({"text": pa.array(texts), "quality_score": pa.array(scores, pa.float32())})
     (result,) = [batch] | stage
     assert result.column("quality_filter_score").to_pylist() == pytest.approx([score or 0 for score in scores])
-    reasons = result.column("quality_filter_removed").to_pylist()
+    reasons = result.column("quality_filter_reason").to_pylist()
     assert set(reasons) <= {None, "low_quality"}
     return [reason is not None for reason in reasons]
 
@@ -81,7 +81,7 @@ def test_scores_on_any_scale_combine_by_rank_within_a_language(
     mostly = scores({"quality_score": 3, "perplexity": -1})
     np.testing.assert_allclose(mostly, (3 * first + 1 - second / 100) / 4, atol=0.02)
     half = FilterQuality(scores={"quality_score": 1, "perplexity": -1}, keep_rate=0.5).prepare(corpus, str(tmp_path))
-    removed_half = half.process(pa.record_batch(columns)).column("quality_filter_removed")
+    removed_half = half.process(pa.record_batch(columns)).column("quality_filter_reason")
     assert removed_half.null_count == pytest.approx(100, abs=8)  # equal scores stay together
 
 

@@ -31,7 +31,7 @@ def judge(text: str | None, language: str | None, **options: object) -> tuple[st
     columns |= {name: measured.column(name) for name in measured.schema.names}
     decided = ApplyRules(**options).process(pa.RecordBatch.from_pydict(columns))  # type: ignore[arg-type]
     assert decided.schema == ApplyRules.writes
-    return decided.column("rules_removed")[0].as_py(), decided.column("rules_failed")[0].as_py()
+    return decided.column("rules_reason")[0].as_py(), decided.column("rules_failed")[0].as_py()
 
 
 @pytest.mark.parametrize(("text", "language"), [(ENGLISH, "en"), (CHINESE, "zh"), (CHINESE, "zh-Hans")])
@@ -173,7 +173,7 @@ def test_appends_to_batches_in_a_pipeline() -> None:
     )
 
     def check(batches: list[pa.RecordBatch]) -> None:
-        assert batches[0].column("rules_removed").to_pylist() == [None, "gopher_min_words"]
+        assert batches[0].column("rules_reason").to_pylist() == [None, "gopher_min_words"]
 
     with local_pipeline() as pipeline:
         judged = pipeline | beam.Create([batch]) | MeasureText() | ApplyRules()

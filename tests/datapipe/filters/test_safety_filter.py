@@ -14,7 +14,7 @@ def removed(**options: float) -> list[str | None]:
         name: pa.array(values, pa.float32()) for name, values in zip(FilterSafety().requires(), columns, strict=True)
     }
     (result,) = [pa.record_batch(arrays)] | FilterSafety(**options)
-    return result.column("safety_filter_removed").to_pylist()
+    return result.column("safety_filter_reason").to_pylist()
 
 
 def test_limits() -> None:

@@ -125,14 +125,14 @@ def test_stage_marks_the_sample_and_says_why(evaluation: str, tmp_path: pathlib.
     sample = f"<|im_start|>user\n{' '.join(WORDS[:13])}<|im_end|>\n<|im_start|>assistant\nAt three.<|im_end|>\n"
     found = verdicts(Decontaminate([evaluation]), [sample, None, "clean"], tmp_path)
     assert found == {
-        "decontamination_removed": ["evaluation_overlap", None, None],
+        "decontamination_reason": ["evaluation_overlap", None, None],
         "decontamination_match": [f"evaluation.jsonl#0: {' '.join(WORDS[:13])}", None, None],
     }
 
 
 def test_every_string_counts_unless_fields_are_named(evaluation: str, tmp_path: pathlib.Path) -> None:
     nested: list[str | None] = [" ".join(f"choice{i}" for i in range(13))]
-    key = "decontamination_removed"
+    key = "decontamination_reason"
     assert verdicts(Decontaminate([evaluation]), nested, tmp_path)[key] == ["evaluation_overlap"]
     assert verdicts(Decontaminate([evaluation], fields=["question"]), nested, tmp_path)[key] == [None]
     with pytest.raises(ValueError, match="no field 'query'"):
@@ -140,7 +140,7 @@ def test_every_string_counts_unless_fields_are_named(evaluation: str, tmp_path: 
 
 
 def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathlib.Path) -> None:
-    key = "decontamination_removed"
+    key = "decontamination_reason"
     sample: list[str | None] = [" ".join(WORDS[:5])]
     assert verdicts(Decontaminate([evaluation]), sample, tmp_path)[key] == [None]
     strict = Decontaminate([evaluation], ngram=5, shortest=5)
@@ -150,8 +150,8 @@ def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathl
 def test_transform_on_batches(evaluation: str, tmp_path: pathlib.Path) -> None:
     ready = Decontaminate([evaluation]).prepare(Corpus(str(tmp_path)), str(tmp_path))
     (batch,) = [pa.record_batch({"text": [QUESTION, "clean"]})] | ready
-    assert batch.schema.names == ["text", "decontamination_removed", "decontamination_match"]
-    assert batch.column("decontamination_removed").to_pylist() == ["evaluation_overlap", None]
+    assert batch.schema.names == ["text", "decontamination_reason", "decontamination_match"]
+    assert batch.column("decontamination_reason").to_pylist() == ["evaluation_overlap", None]
 
 
 def test_a_damaged_evaluation_set_stops_the_run(tmp_path: pathlib.Path) -> None:

@@ -24,7 +24,7 @@ LLAMA_EPOCHS = {"cc": 1.10, "c4": 1.06, "github": 0.64, "wikipedia": 2.45, "book
 def mix(parts: list[Part], folder: str = "", **options: Any) -> tuple[npt.NDArray[np.int64], list[str | None]]:
     """Copies of each row, ordered by id, and the reasons."""
     table = pa.Table.from_batches(parts | MixSources(**options).ready(folder=folder)).sort_by("id")
-    return table.column("mixture_copies").to_numpy().astype(np.int64), table.column("mixture_removed").to_pylist()
+    return table.column("mixture_copies").to_numpy().astype(np.int64), table.column("mixture_reason").to_pylist()
 
 
 def sizes(rows: int, mean: int, seed: int = 1) -> list[int]:
@@ -158,7 +158,7 @@ def test_of_two_steps_as_near_the_lower_is_taken() -> None:
 
 
 def test_removed_rows_take_no_part(corpus_of: CorpusOf) -> None:
-    (part,) = corpus_of(["x"] * 4, tokens=[10] * 4, toy_removed=["spam", None, None, "spam"])
+    (part,) = corpus_of(["x"] * 4, tokens=[10] * 4, toy_reason=["spam", None, None, "spam"])
     verdicts = pa.Table.from_batches([part] | MixSources(shares={}, tokens=40))
     assert verdicts.column("id").to_pylist() == [1, 2]
     assert verdicts.column("mixture_copies").to_pylist() == [2, 2]

@@ -32,7 +32,7 @@ def test_kept_rows_are_written_as_often_as_they_have_copies(corpus_of: CorpusOf,
         source=["s"] * 6,
         tokens=[2] * 6,
         mixture_copies=pa.array([1, 0, 2, 3, 1, 1], pa.int32()),
-        toy_removed=[None, None, None, None, "spam", None],
+        toy_reason=[None, None, None, None, "spam", None],
     )
     table, _ = write(parts, tmp_path / "shards")
     rows = collections.Counter(zip(table.column("text").to_pylist(), table.column("id").to_pylist(), strict=True))

@@ -68,3 +68,9 @@ def test_large_files_are_split_and_small_ones_packed(write: Write) -> None:
     assert len(whole) == 103
     assert read(root, part_bytes=30_000) == whole
     assert len(plan([root], ReadOptions())) == 1
+
+
+def test_a_file_weighs_what_opening_it_costs(write: Write) -> None:
+    for number in range(6):
+        root = write(f"{number}.jsonl", {"text": "tiny"})
+    assert [len(task.slices) for task in plan([root], ReadOptions(part_bytes=10_000))] == [2, 2, 2]

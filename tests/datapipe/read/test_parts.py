@@ -9,8 +9,8 @@ import zstandard
 
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.inputs import plan
-from datapipe.read.options import ReadOptions
-from datapipe.read.parts import read_groups
+from datapipe.read.options import GROUP_ROWS, ReadOptions
+from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store.schemas import REJECT_SCHEMA
 from tests.datapipe.read.helpers import Write, written
 from tests.helpers import digests
@@ -83,10 +83,20 @@ def test_the_same_task_writes_the_same_bytes(write: Write, tmp_path: pathlib.Pat
     assert digests(tmp_path / "one") == digests(tmp_path / "two")
 
 
-def test_normalisation_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
+def test_batches_are_bounded_in_rows_and_bytes(write: Write) -> None:
+    long = {"text": "x" * 5_000_000}
+    root = write("a.jsonl", *[b"bad"] * (GROUP_ROWS + 5), long, long, long, {"text": "short"})
+    batches = list(read_groups(plan([root], ReadOptions())[0], ReadOptions()))
+    assert [(len(batch), is_rejects(batch)) for batch in batches] == [
+        (GROUP_ROWS, True), (2, False), (2, False), (5, True)]  # fmt: skip
+
+
+def test_normalization_is_applied_and_what_it_empties_is_a_reject(write: Write) -> None:
     root = write("a.jsonl", {"text": "a\r\nb\x07"}, {"text": "\u200b \x01"}, {"text": "e\u0301"})
     options = ReadDocuments(normalization={"form": "none"}).read_options()
     documents, rejects = read_groups(plan([root], options)[0], options)
     assert documents.column("text").to_pylist() == ["a\nb", "e\u0301"]
-    assert rejects.column("reason").to_pylist() == ["empty_text"]
+    assert rejects.select(["file", "position", "reason", "raw"]).to_pylist() == [
+        {"file": "a.jsonl", "position": 25, "reason": "empty_text", "raw": "\u200b \x01".encode()}
+    ]
     assert next(read_groups(plan([root], ReadOptions())[0], ReadOptions())).column("text")[1].as_py() == "é"

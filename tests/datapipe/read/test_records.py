@@ -38,6 +38,12 @@ def test_every_reason(write: Write, line: Any, reason: str) -> None:
     assert reject.raw == (line if isinstance(line, bytes) else json.dumps(line).encode())
 
 
+def test_a_text_as_large_as_it_may_be_is_a_document(write: Write) -> None:
+    root = write("a.txt", b"x" * 999)  # and its line feed
+    assert reasons(root, max_document_bytes=1000) == [None]
+    assert reasons(root, max_document_bytes=999) == ["too_large"]
+
+
 def test_repair_and_encodings_save_what_they_can(write: Write) -> None:
     bad = [{"text": "a\ud800"}, b'{"text": "' + b"a" * 200 + b'\xff"}', '{"text": "中文"}'.encode("gb18030")]
     root = write("a.jsonl", *bad)
@@ -49,19 +55,25 @@ def test_repair_and_encodings_save_what_they_can(write: Write) -> None:
 
 
 def test_fields_are_mapped(write: Write) -> None:
-    line = {"body": "a", "text": "b", "where": "w", "id": 7, "position": 3, "x_removed": True}
+    line = {"body": "a", "text": "b", "where": "w", "id": 7, "position": 3, "x_reason": True}
     root = write("a.jsonl", line)
     (document,) = read(root, fields={"text": ["content", "body"], "source": "where", "own_id": "id"})
     assert (document.text, document.source) == (b"a", "w")
-    assert document.columns == {"text": "b", "own_id": 7, "position": 3, "x_removed": True}
+    assert document.columns == {"text": "b", "own_id": 7, "position": 3, "x_reason": True}
     (batch,) = read_groups(plan([root], ReadOptions())[0], ReadOptions())
     assert batch.schema.names[len(DOCUMENT_SCHEMA) :] == [
         "body",
         "where",
         "input_id",
         "input_position",
-        "input_x_removed",
+        "x_reason",
     ]
+
+
+def test_a_field_of_the_name_that_another_is_to_take_stays(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a", "id": 7, "own_id": 8})
+    (document,) = read(root, fields={"text": "text", "own_id": "id"})
+    assert document.columns == {"id": 7, "own_id": 8}
 
 
 def test_of_several_fields_the_first_with_a_value_is_taken(write: Write) -> None:
@@ -72,9 +84,15 @@ def test_of_several_fields_the_first_with_a_value_is_taken(write: Write) -> None
 
 
 def test_the_source_is_the_records_own_or_the_file_or_the_folder(write: Write) -> None:
-    write("news.2024.jsonl.gz", {"text": "a"}, {"text": "b", "source": "own"}, {"text": "c", "source": 5})
+    write(
+        "news.2024.jsonl.gz",
+        {"text": "a"},
+        {"text": "b", "source": "own"},
+        {"text": "c", "source": 5},
+        {"text": "d", "source": ""},
+    )
     root = write("books/one.txt", b"d")
-    assert [record.source for record in read(root)] == ["books", "news.2024", "own", "news.2024"]
+    assert [record.source for record in read(root)] == ["books", "news.2024", "own", "news.2024", "news.2024"]
     assert next(record.source for record in read(root, text_unit="line")) == "one"
 
 

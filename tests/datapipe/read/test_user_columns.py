@@ -9,12 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
+from datapipe.read.user_columns import user_columns
 from datapipe.store.schemas import DOCUMENT_SCHEMA
 from tests.datapipe.read.helpers import Write, written
 from tests.helpers import at_most
@@ -79,6 +81,25 @@ def test_whatever_columns_users_have_are_written(write: Write, tmp_path: pathlib
         if any(isinstance(value, list | dict) for value in values) and not any(isinstance(v, str) for v in values):
             loaded = [None if value is None else json.loads(value) for value in column.to_pylist()]
             assert json.dumps(loaded) == json.dumps(values)
+
+
+def test_names_that_meet_are_kept_apart() -> None:
+    for row, names in (
+        ({"id": 7, "input_id": 8}, ["input_id", "input_input_id"]),
+        ({"input_id": 8, "id": 7}, ["input_id", "input_input_id"]),
+        ({"ours": 7, "input_ours": 8}, ["input_ours", "input_input_ours"]),
+    ):
+        columns = user_columns([row], frozenset({"ours"}))
+        assert {name: column.to_pylist() for name, column in columns.items()} == dict(
+            zip(names, [[value] for value in row.values()], strict=True)
+        )
+
+
+@pytest.mark.parametrize(("fields", "last"), [(256, "key 255"), (257, "input_other")])
+def test_of_many_fields_the_last_share_a_column(fields: int, last: str) -> None:
+    columns = user_columns([{f"key {number}": number for number in range(fields)}], frozenset())
+    assert len(columns) == 256
+    assert list(columns)[-1] == last
 
 
 def test_countless_fields_are_one_column(write: Write) -> None:

@@ -16,11 +16,11 @@ from datapipe.store.corpus import (
 )
 from tests.helpers import CorpusOf
 
-REMOVED = pa.schema([("toy_removed", pa.string())])
+REMOVED = pa.schema([("toy_reason", pa.string())])
 
 
 def remove(part, tmp_path: pathlib.Path, reasons: list[str | None], name: str = "toy"):  # type: ignore[no-untyped-def]
-    schema = pa.schema([(f"{name}_removed", pa.string())])
+    schema = pa.schema([(f"{name}_reason", pa.string())])
     path = str(tmp_path / f"{name}-{part.number}.parquet")
     write_columns(part, path, schema, iter([pa.record_batch([pa.array(reasons, pa.string())], schema=schema)]))
     return part.with_stage(schema.names, path)
@@ -52,6 +52,13 @@ def test_removed_rows_are_not_read_unless_asked(corpus_of: CorpusOf, tmp_path: p
     assert pa.Table.from_batches(part.read(["text"], kept_only=False)).column("text").to_pylist() == ["a", "b", "c"]
 
 
+def test_a_decision_written_again_is_one_decision(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of(["a"], toy_removed=["spam"])
+    again = part.with_stage(["toy_removed", "length"], "elsewhere")
+    assert again.decisions == ("toy_removed",)
+    assert again.columns["toy_removed"] == again.columns["length"] == "elsewhere"
+
+
 def test_first_reasons_names_the_first_stage(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["a", "b", "c"])
     part = remove(part, tmp_path, [None, "one", None], "first")
@@ -78,11 +85,11 @@ def test_a_column_that_an_option_names_is_null_where_a_part_has_none(corpus_of: 
 def test_verdicts_touch_only_their_rows(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     _, part = corpus_of(["a", "b", "c", "d"], rows_per_part=2)
     path = part_path(str(tmp_path), 1)
-    verdict = pa.record_batch({"id": pa.array([(1 << 32) + 1], pa.uint64()), "toy_removed": ["same"]})
+    verdict = pa.record_batch({"id": pa.array([(1 << 32) + 1], pa.uint64()), "toy_reason": ["same"]})
     write_verdicts(part, path, REMOVED, [verdict])
-    assert pq.read_table(path).column("toy_removed").to_pylist() == [None, "same"]
+    assert pq.read_table(path).column("toy_reason").to_pylist() == [None, "same"]
     write_verdicts(part, path, REMOVED, [])
-    assert pq.read_table(path).column("toy_removed").to_pylist() == [None, None]
+    assert pq.read_table(path).column("toy_reason").to_pylist() == [None, None]
     with pytest.raises(ValueError, match="two verdicts"):
         write_verdicts(part, path, REMOVED, [verdict, verdict])
 

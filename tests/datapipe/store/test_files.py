@@ -1,6 +1,7 @@
 """Files are whole or absent, locally and through Beam's file systems."""
 
 import hashlib
+import os
 import pathlib
 import re
 
@@ -98,4 +99,17 @@ def test_a_fingerprint_sees_files_by_glob_and_by_bare_name(
         assert len(before) == 1
         (tmp_path / "model.bin").write_text("another" * len(name))
         assert files.fingerprint(name) != before
+    before = files.fingerprint("model.bin")
+    os.utime("model.bin", (1, 1))
+    assert files.fingerprint("model.bin") != before
     assert files.fingerprint("absent") == []
+
+
+def test_a_name_is_no_pattern_for_others(tmp_path: pathlib.Path) -> None:
+    for name in ("a[1]", "a(1]"):
+        files.make_folder(str(tmp_path / name))
+        files.write_json(str(tmp_path / name / "b[2].json"), 1)
+        files.write_json(str(tmp_path / name / "b(2].json"), 1)
+    folder = str(tmp_path / "a[1]")
+    assert files.list_folder(folder) == [f"{folder}/b(2].json", f"{folder}/b[2].json"]
+    assert [entry[0] for entry in files.fingerprint(f"{folder}/b[2].json")] == [f"{folder}/b[2].json"]

@@ -22,7 +22,7 @@ RECORD = RunRecord(
             columns=("text", "source"),
             source=SourceResult(PARTS, 6, 1, {"malformed_json": 1}),
         ),
-        "toy": Done("k2", 0.5, 8, ("document",), columns=("toy_score", "toy_removed"), notes=("a note",)),
+        "toy": Done("k2", 0.5, 8, ("document",), columns=("toy_score", "toy_reason"), notes=("a note",)),
         "quality": Skipped("no examples"),
         "tokenizer": Done("k3", 0.5, 8, ("document", "instruction"), files=("tokenizer.json",)),
     },
@@ -42,7 +42,7 @@ def test_it_gives_the_corpus_with_the_columns_of_each_stage() -> None:
     assert (first.number, first.rows, first.user_columns) == (0, 3, ("stars",))
     assert first.columns["stars"] == "/out/documents/part-00000.parquet"
     assert second.columns["toy_score"] == "/out/toy/part-00001.parquet"
-    assert second.decisions == ("toy_removed",)
+    assert second.decisions == ("toy_reason",)
     assert "stars" not in second.columns
 
 

@@ -31,10 +31,12 @@ from datapipe.text.bit_mixing import (
     uniform_draw,
 )
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import hash_spans, normalisation_table
+from datapipe.text.hashes import hash_spans, normalization_table
 from datapipe.text.minhash import band_hashes, datasketch_permutations, datasketch_signatures, fast_similarity_sketches
+from datapipe.text.ngram_model import train
 from datapipe.text.repetition import text_hash
 from datapipe.text.shingles import shingle_hashes, token_table
+from datapipe.text.word_list import make_word_list
 from tokenizer_training.count import SCHEMA, hash_words, sample_rare
 
 KEYS = np.arange(1000, dtype=np.uint64) ** np.uint64(5)
@@ -159,7 +161,7 @@ def _sampled() -> npt.NDArray[np.int64]:
             lambda: [np.frombuffer("".join(map(scramble, TEXTS)).encode(), np.uint8)], "17dae007d4e4156d", id="scramble"
         ),
         pytest.param(
-            lambda: hash_spans(DATA, BOUNDS[:-1], BOUNDS[1:], normalisation_table("ccnet")),
+            lambda: hash_spans(DATA, BOUNDS[:-1], BOUNDS[1:], normalization_table("ccnet")),
             "9cb4e707b934c72b",
             id="hash_spans",
         ),
@@ -172,6 +174,8 @@ def _sampled() -> npt.NDArray[np.int64]:
         pytest.param(
             lambda: [np.array([text_hash(text) for text in TEXTS], np.uint64)], "fe0c0f79e10de965", id="text_hash"
         ),
+        pytest.param(lambda: [make_word_list(TEXTS).beginnings], "762de889130afd1b", id="word_list"),
+        pytest.param(lambda: [train(TEXTS, 3).keys], "b1ae85627b025a8c", id="ngram_model"),
         pytest.param(lambda: [hash_words(*text_buffers(WORDS))], "549632c27ace6b7e", id="hash_words"),
         pytest.param(lambda: [_sampled()], "d23397dc8c30a120", id="sample_rare"),
     ],

@@ -16,6 +16,8 @@ from datapipe.text.characters import text_buffers
 from datapipe.text.fasttext_model import FastTextModel
 from tests.datapipe.text.fasttext_models import MODELS, TEXTS, WORDS, predictions, train_model
 
+pytestmark = pytest.mark.xdist_group("fasttext_model")  # of several processes each would make the fixtures anew
+
 
 @pytest.fixture(scope="module", params=MODELS)
 def model(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[FastTextModel, Any]:

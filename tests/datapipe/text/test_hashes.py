@@ -1,4 +1,4 @@
-"""The hash of a piece equals the hash of its normalised copy, and what it counts is that copy's length."""
+"""The hash of a piece equals the hash of its normalized copy, and what it counts is that copy's length."""
 
 import unicodedata
 
@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import NORMALISATIONS, hash_spans, normalisation_table
+from datapipe.text.hashes import NORMALIZATIONS, hash_spans, normalization_table
 
 TEXTS = st.lists(st.one_of(st.text(max_size=20), st.text("aA é中12\n\t.,!?。　'́", max_size=12)), min_size=1, max_size=6)
 
 
-def normalised(text: str, name: str) -> str:
+def normalized(text: str, name: str) -> str:
     """What the tables of `text_hashes` stand for, the slow way."""
     if name == "none":
         return text
@@ -30,15 +30,15 @@ def normalised(text: str, name: str) -> str:
 
 def hashes(texts: list[str], name: str) -> tuple[list[tuple[int, int]], list[int]]:
     data, bounds = text_buffers(pa.array(texts))
-    found, counts = hash_spans(data, bounds[:-1], bounds[1:], normalisation_table(name))
+    found, counts = hash_spans(data, bounds[:-1], bounds[1:], normalization_table(name))
     return [tuple(pair) for pair in found.tolist()], counts.tolist()
 
 
-@pytest.mark.parametrize("name", NORMALISATIONS)
+@pytest.mark.parametrize("name", NORMALIZATIONS)
 @given(texts=TEXTS)
 @settings(deadline=None)
-def test_hash_is_of_the_normalised_text(name: str, texts: list[str]) -> None:
-    copies = [normalised(text, name) for text in texts]
+def test_hash_is_of_the_normalized_text(name: str, texts: list[str]) -> None:
+    copies = [normalized(text, name) for text in texts]
     found, counts = hashes(texts, name)
     assert (found, counts) == (hashes(copies, "none")[0], [len(copy) for copy in copies])
     assert len(set(found)) == len(set(copies))
@@ -54,5 +54,5 @@ def test_ccnet_ignores_case_accents_digits_and_punctuation() -> None:
 def test_pieces_lie_anywhere_in_the_data() -> None:
     data, bounds = text_buffers(pa.array(["x", "上海,beijing,上海"]).slice(1))
     starts = bounds[0] + np.array([0, 7, 15])
-    found, _ = hash_spans(data, starts, bounds[0] + np.array([6, 14, 21]), normalisation_table("none"))
+    found, _ = hash_spans(data, starts, bounds[0] + np.array([6, 14, 21]), normalization_table("none"))
     assert found[0].tolist() == found[2].tolist() != found[1].tolist()

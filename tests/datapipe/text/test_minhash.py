@@ -1,4 +1,4 @@
-"""Sketches: equal to datasketch slot for slot, unbiased, and equal bands for equal rows."""
+"""Signatures: equal to datasketch slot for slot, unbiased, and equal bands for equal rows."""
 
 import datasketch
 import numpy as np

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import normalisation_table
+from datapipe.text.hashes import normalization_table
 from datapipe.text.ngram_model import (
-    NORMALISATION,
+    NORMALIZATION,
     NgramModel,
     from_bytes,
     log_probabilities,
@@ -31,7 +31,7 @@ ENGLISH = [
 
 def log_probability(text: str, model: NgramModel, order: int) -> float:
     data, bounds = text_buffers(pa.array([text]))
-    sums, _ = log_probabilities(data, bounds, normalisation_table(NORMALISATION), model, order)
+    sums, _ = log_probabilities(data, bounds, normalization_table(NORMALIZATION), model, order)
     return float(sums[0])
 
 

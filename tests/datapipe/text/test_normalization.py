@@ -1,4 +1,4 @@
-"""Normalisation: each option, and the shortcut against the rules themselves."""
+"""Normalization: each option, and the shortcut against the rules themselves."""
 
 import dataclasses
 import unicodedata
@@ -58,14 +58,14 @@ def test_the_shortcut_changes_no_result(texts: list[str | None], options: Normal
 
 
 @given(st.text(CHARACTERS))
-def test_a_text_without_need_is_normalised(text: str) -> None:
+def test_a_text_without_need_is_normalized(text: str) -> None:
     needs = np.bitwise_or.reduce(need_table()[[ord(character) for character in text]], initial=0)
     assert needs & 1 or unicodedata.is_normalized("NFC", text)
     assert needs & 2 or unicodedata.is_normalized("NFKC", text)
 
 
 @given(st.text(CHARACTERS), OPTIONS.filter(lambda options: not options.simplified))
-def test_normalising_twice_changes_nothing(text: str, options: Normalization) -> None:
+def test_normalizing_twice_changes_nothing(text: str, options: Normalization) -> None:
     once = normalize_one(text, options)
     assert normalize_one(once, options) == once
 
@@ -80,7 +80,7 @@ def test_long_runs_of_spaces_take_linear_time() -> None:
         assert normalize_one(text, Normalization(whitespace=True)) == text
 
 
-def test_a_normalised_text_stays_as_it_is() -> None:
+def test_a_normalized_text_stays_as_it_is() -> None:
     text = "中文，English\tand\ncode: é ñ ü Ελληνικά"
     texts = pa.array([text])
     assert normalize(texts, Normalization()) is texts

@@ -5,16 +5,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text import words
-from datapipe.text.characters import class_table
+from datapipe.text.spans import new_text, sentence_marks
 from datapipe.text.words import STOP_WORDS, definition_of, primary, segment
 from tests.datapipe.text.plain_words import split_words, uax29_words
 
 
 def kernel_uax29_words(text: str) -> list[str]:
-    points = np.array(list(map(ord, text)), np.int32)
-    starts, ends = np.empty((2, len(text) + 1), np.int32)
-    number = words.split_uax29_words(points, len(points), class_table(), words.word_break_table(), starts, ends)
-    return [text[a:b] for a, b in zip(starts[:number], ends[:number], strict=True)]
+    t = new_text(len(text), sentence_marks())
+    t.points[:] = list(map(ord, text))
+    number = words.split_uax29_words(t, len(text), words.word_break_table())
+    return [text[a:b] for a, b in zip(t.starts[:number], t.ends[:number], strict=True)]
 
 
 @settings(max_examples=300, deadline=None)
@@ -49,9 +49,11 @@ def test_auto_chooses_by_language(language: str, kind: int) -> None:
 
 
 def test_segments_only_the_wanted_texts() -> None:
-    ends, bounds = segment(pa.array(["中文分词", "中文", None, "天气"]), np.array([True, False, True, True]))
-    assert bounds.tolist() == [0, 2, 2, 2, 3]
-    assert ends.tolist() == [2, 4, 2]
+    definitions = np.array([words.GIVEN, words.UNICODE, words.GIVEN, words.GIVEN], np.int8)
+    found = segment(pa.array(["中文分词", "中文", None, "天气"]), definitions)
+    assert found.definitions is definitions
+    assert found.bounds.tolist() == [0, 2, 2, 2, 3]
+    assert found.ends.tolist() == [2, 4, 2]
 
 
 def test_stop_words_are_single_lower_case_words() -> None:

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from datapipe.read.formats import RAW_BYTES, Reject, source
+from datapipe.read.formats import RAW_BYTES, Reject, encodings, source
 from datapipe.read.inputs import Slice, Task
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import write_parts
@@ -31,7 +31,7 @@ from datapipe.read.records import Document, read_task
 from datapipe.text.normalization import Normalization
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
-MAGIC, MARKS = tuple(source._MAGIC), tuple(source._BYTE_ORDER_MARKS)
+MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
 FILES = int(os.environ.get("FUZZ_FILES", "2000"))
 DOCUMENTS = 12
 TEXTS = [f"第{n}号文件：a text of several words, number {n}, “quoted” and {'long ' * n}." for n in range(DOCUMENTS)]

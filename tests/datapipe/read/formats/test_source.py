@@ -140,6 +140,10 @@ def test_what_is_not_of_the_marked_encoding_is_damage(source: MakeSource) -> Non
 def test_decodes_by_the_encodings_in_order(source: MakeSource) -> None:
     assert source(b"", encodings=("gb18030",)).decode("中文".encode("gb18030")) == "中文"
     assert source(b"", encodings=("ascii", "idna", "big5")).decode("中文".encode("big5")) == "中文"
+    both = "中文".encode("big5")
+    assert both.decode("gb18030") != "中文"
+    for first, second in (("gb18030", "big5"), ("big5", "gb18030")):
+        assert source(b"", encodings=(first, second)).decode(both) == both.decode(first)
     with pytest.raises(UnicodeDecodeError):
         source(b"").decode("中文".encode("gb18030"))
 

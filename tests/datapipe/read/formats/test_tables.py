@@ -41,6 +41,14 @@ def test_ranges_read_each_row_once(read: Read, tmp_path: pathlib.Path, pieces: i
     assert pieces == 1 or sum(map(bool, ranges)) > 1
 
 
+def test_a_row_group_belongs_where_its_middle_lies(read: Read, tmp_path: pathlib.Path) -> None:
+    rows = read(pa.table({"text": [f"document {n}" for n in range(20)]}))
+    data = (tmp_path / "file").read_bytes()
+    border = len(data) * 6 // 10  # in the second of two groups, before its middle
+    assert read(data, stop=border) == rows[:10]
+    assert read(data, start=border) == rows[10:]
+
+
 def test_invalid_utf8_concerns_its_row_only(read: Read) -> None:
     binary = pa.array([b"good", b"bad \xff", b"good"])
     rows = read(pa.table({"text": pa.Array.from_buffers(pa.string(), 3, binary.buffers()), "n": [0, 1, 2]}))

@@ -63,6 +63,16 @@ def test_takes_what_writers_really_produce(read: Read, line: Any, text: str) -> 
     assert read(line)[0].columns["text"] == text
 
 
+def test_records_may_be_as_deep_and_lines_as_long_as_is_said(read: Read) -> None:
+    for depth, reason in ((100, None), (101, "nested_too_deep")):
+        (row,) = read(b'{"a": [[], [], []], "b": ' + b"[" * (depth - 1) + b"]" * (depth - 1) + b"}")
+        assert (row.reason if isinstance(row, Reject) else None) == reason
+    rows = read(b"12345678\n123456789\n", "text", text_unit="line", max_document_bytes=8)
+    assert [row.reason if isinstance(row, Reject) else row.columns["text"] for row in rows] == ["12345678", "too_large"]
+    (row,) = read(b"[12345678]", "json", max_document_bytes=8)
+    assert row.reason == "not_an_object"
+
+
 def test_no_integer_is_rounded(read: Read) -> None:
     numbers = [2**64, -(2**63) - 1, 10**40, 7]
     assert [read(b'{"n": %d}' % number)[0].columns["n"] for number in numbers] == numbers

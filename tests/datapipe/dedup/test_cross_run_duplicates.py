@@ -1,4 +1,4 @@
-"""A new corpus against the sketches of an earlier one: who is recognised, and by what."""
+"""A new corpus against the signatures of an earlier one: who is recognised, and by what."""
 
 import pathlib
 
@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.dedup.earlier_duplicates import EARLIER, FindEarlierDuplicates, new_and_earlier, unpack
+from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, new_and_earlier, unpack
 from datapipe.dedup.near_duplicates import MEMBER
-from datapipe.dedup.sketches import SketchDocuments
+from datapipe.dedup.signatures import ComputeSignatures
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
 from tests.helpers import CorpusOf, add_columns, edited, processed, random_words, verdicts
@@ -20,26 +20,26 @@ def text(seed: int, *changed: int) -> str:
     return " ".join(edited(random_words(seed), *changed))
 
 
-def sketched(parts: list[Part], output: pathlib.Path) -> list[Part]:
-    """The parts after the stage `sketches` of a run into an output folder."""
-    stage = SketchDocuments()
-    (output / "sketches").mkdir(parents=True)
-    stage.prepare(Corpus(str(output)), str(output / "sketches"))
+def with_signatures(parts: list[Part], output: pathlib.Path) -> list[Part]:
+    """The parts after the stage `signatures` of a run into an output folder."""
+    stage = ComputeSignatures()
+    (output / "signatures").mkdir(parents=True)
+    stage.prepare(Corpus(str(output)), str(output / "signatures"))
     return [processed(part, stage, output) for part in parts]
 
 
 @pytest.fixture
 def runs(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> tuple[list[Part], str]:
-    """A new corpus with its sketches, and the sketches of an earlier one."""
-    sketched(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
+    """A new corpus with its signatures, and the signatures of an earlier one."""
+    with_signatures(corpus_of([text(1), "", text(2), text(3)], rows_per_part=2), tmp_path / "before")
     files.remove(str(tmp_path / "corpus"))  # the text is gone
     new = corpus_of([text(4), text(2, 50), text(2), text(4), None, text(3, *range(0, 200, 4))], rows_per_part=3)
-    return sketched(new, tmp_path), str(tmp_path / "before" / "sketches")
+    return with_signatures(new, tmp_path), str(tmp_path / "before" / "signatures")
 
 
 def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], str]) -> None:
     new, before = runs
-    found = verdicts(new, FindEarlierDuplicates(before))
+    found = verdicts(new, FindCrossRunDuplicates(before))
     second_part = 1 << 32
     assert set(found) == {1, 2}
     assert found[2] == (second_part, 1.0, "seen_earlier")
@@ -49,24 +49,24 @@ def test_seen_documents_go_and_name_what_they_are_like(runs: tuple[list[Part], s
 
 def test_options_change_what_is_found(runs: tuple[list[Part], str]) -> None:
     new, before = runs
-    assert set(verdicts(new, FindEarlierDuplicates(before, threshold=1.0))) == {2}
-    assert set(verdicts(new, FindEarlierDuplicates(before, bands=1, rows=128))) == {2}
-    assert verdicts(new, FindEarlierDuplicates(before, partitions=1)) == verdicts(new, FindEarlierDuplicates(before))
+    assert set(verdicts(new, FindCrossRunDuplicates(before, threshold=1.0))) == {2}
+    assert set(verdicts(new, FindCrossRunDuplicates(before, bands=1, rows=128))) == {2}
+    assert verdicts(new, FindCrossRunDuplicates(before, partitions=1)) == verdicts(new, FindCrossRunDuplicates(before))
 
 
 def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     new, before = runs
     reasons = [pa.array([None, "spam", None]), pa.nulls(3, pa.string())]
-    new = [add_columns(part, tmp_path / "toy", toy_removed=reasons[part.number]) for part in new]
-    assert set(verdicts(new, FindEarlierDuplicates(before))) == {2}
+    new = [add_columns(part, tmp_path / "toy", toy_reason=reasons[part.number]) for part in new]
+    assert set(verdicts(new, FindCrossRunDuplicates(before))) == {2}
 
 
 def test_sketches_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     _, before = runs
-    stage = FindEarlierDuplicates(before)
+    stage = FindCrossRunDuplicates(before)
     assert stage.prepare(Corpus(str(tmp_path)), "") is stage
-    files.write_json(str(tmp_path / "sketches" / "sketches.json"), {"slots": 3})
-    with pytest.raises(ValueError, match=r"against holds sketches made with .*'slots': 128"):
+    files.write_json(str(tmp_path / "signatures" / "signatures.json"), {"slots": 3})
+    with pytest.raises(ValueError, match=r"against holds signatures made with .*'slots': 128"):
         stage.prepare(Corpus(str(tmp_path)), "")
 
 
@@ -96,4 +96,4 @@ def test_unpack_respects_slices() -> None:
 )
 def test_bad_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        FindEarlierDuplicates("before", **options)
+        FindCrossRunDuplicates("before", **options)

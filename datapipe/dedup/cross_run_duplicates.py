@@ -1,7 +1,7 @@
-"""Documents that an earlier run has already seen, nearly the same: found by its sketches alone, without its text.
+"""Documents that an earlier run has already seen, nearly the same: found by its signatures alone, without its text.
 
 So a corpus grows by what is new. Within the new documents `near_duplicates.py` looks at the text; here the earlier text
-is not at hand, and the similarity is the share of equal slots of two sketches, an estimate.
+is not at hand, and the similarity is the share of equal slots of two signatures, an estimate.
 """
 
 import dataclasses
@@ -16,18 +16,18 @@ import pyarrow.parquet as pq
 
 from datapipe.checks import Count, FilesOption, PositiveShare
 from datapipe.dedup.near_duplicates import MEMBER, PAIR, members
-from datapipe.dedup.sketches import OPTIONS_FILE
+from datapipe.dedup.signatures import OPTIONS_FILE
 from datapipe.flow.shuffle import GroupRecords, group_starts
 from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part, part_path
 
 EARLIER = np.uint64(1 << 63)  # marks an id of the earlier run while both share a shuffle
-MATCH = np.dtype([("id", "<u8"), ("loss", "<f8"), ("of", "<u8")])
+MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f8"), ("of", "<u8")])
 
 
 def unpack(column: pa.Array) -> npt.NDArray[np.uint32]:
-    """The sketches of a `sketch` column without nulls, shape (rows, slots)."""
+    """The signatures of a `signature` column without nulls, shape (rows, slots)."""
     _, offsets, data = column.buffers()
     start, end = np.frombuffer(offsets, np.int32)[[column.offset, column.offset + len(column)]]
     return np.frombuffer(data, "<u4")[start // 4 : end // 4].reshape(len(column), -1)
@@ -60,22 +60,22 @@ def best(matches: np.ndarray) -> pa.RecordBatch:
         [
             pa.array(firsts["id"]),
             pa.array(firsts["of"]),
-            pa.array(-firsts["loss"].astype(np.float32)),
+            pa.array(-firsts["rank_key"].astype(np.float32)),
             pa.array(np.full(len(firsts), "seen_earlier"), pa.string()),
         ],
-        schema=pa.schema([("id", pa.uint64()), *FindEarlierDuplicates.writes]),
+        schema=pa.schema([("id", pa.uint64()), *FindCrossRunDuplicates.writes]),
     )
 
 
 @dataclasses.dataclass(eq=False)
-class FindEarlierDuplicates(CorpusStage):
+class FindCrossRunDuplicates(CorpusStage):
     """Remove documents that are near duplicates of some of an earlier run: parts in, verdicts on those removed out.
 
-    Both runs need the stage `sketches`, with the same options. The candidates of a document are, for each band of its
-    sketch, the first earlier document that agrees in it; of those the most similar is named.
+    Both runs need the stage `signatures`, with the same options. The candidates of a document are, for each band of its
+    signature, the first earlier document that agrees in it; of those the most similar is named.
 
     Attributes:
-        against: the folder `sketches` of the earlier run.
+        against: the folder `signatures` of the earlier run.
         threshold: least share of equal slots.
         bands: groups of slots that are compared as one.
         rows: slots a band.
@@ -88,55 +88,55 @@ class FindEarlierDuplicates(CorpusStage):
     rows: Count = 6
     partitions: Count = 64
 
-    name: ClassVar[str] = "earlier_duplicates"
+    name: ClassVar[str] = "cross_run_duplicates"
     writes: ClassVar[pa.Schema] = pa.schema(
         [
-            ("earlier_duplicates_of", pa.uint64()),
-            ("earlier_duplicates_similarity", pa.float32()),
-            ("earlier_duplicates_removed", pa.string()),
+            ("cross_run_duplicates_of", pa.uint64()),
+            ("cross_run_duplicates_similarity", pa.float32()),
+            ("cross_run_duplicates_reason", pa.string()),
         ]
     )
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return ("sketch",)
+        return ("signature",)
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
-        """Check that the sketches of both runs can be compared.
+        """Check that the signatures of both runs can be compared.
 
         Raises:
             ValueError: if they were made with different options.
         """
         here, there = (
-            files.read_json(files.join(place, OPTIONS_FILE)) for place in (corpus.folder("sketches"), self.against)
+            files.read_json(files.join(place, OPTIONS_FILE)) for place in (corpus.folder("signatures"), self.against)
         )
         if here != there:
-            raise ValueError(f"earlier_duplicates: against holds sketches made with {there}, this run has {here}")
+            raise ValueError(f"cross_run_duplicates: against holds signatures made with {there}, this run has {here}")
         return self
 
     def _new(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(self.requires()):
-            batch = batch.filter(batch.column("sketch").is_valid())
+            batch = batch.filter(batch.column("signature").is_valid())
             if len(batch):
-                yield members(unpack(batch.column("sketch")), batch.column("id").to_numpy(), self.bands, self.rows)
+                yield members(unpack(batch.column("signature")), batch.column("id").to_numpy(), self.bands, self.rows)
 
     def _earlier(self, path: str) -> Iterator[np.ndarray]:
         with files.open_input(path) as source:
             first_row = int(path.removesuffix(".parquet").rpartition("-")[2]) << ROW_BITS  # see `corpus.part_path`
-            for batch in pq.ParquetFile(source).iter_batches(columns=["sketch"]):
-                known = np.flatnonzero(batch.column("sketch").is_valid())
+            for batch in pq.ParquetFile(source).iter_batches(columns=["signature"]):
+                known = np.flatnonzero(batch.column("signature").is_valid())
                 if len(known):
                     ids = known.astype(np.uint64) + np.uint64(first_row) | EARLIER
-                    yield members(unpack(batch.column("sketch").take(known)), ids, self.bands, self.rows)
+                    yield members(unpack(batch.column("signature").take(known)), ids, self.bands, self.rows)
                 first_row += len(batch)
 
     def _matches(self, pairs: np.ndarray, parts: dict[int, Part]) -> Iterator[np.ndarray]:
         pairs = pairs[np.r_[True, pairs[1:] != pairs[:-1]]]
         row_mask = np.uint64((1 << ROW_BITS) - 1)
         for group in np.split(pairs, group_starts(pairs["parts"])[1:]):
-            new = parts[int(group["first"][0]) >> ROW_BITS].column("sketch")
+            new = parts[int(group["first"][0]) >> ROW_BITS].column("signature")
             with files.open_input(part_path(self.against, int(group["second"][0]) >> ROW_BITS)) as source:
-                earlier = pq.read_table(source, columns=["sketch"]).column(0).combine_chunks()
+                earlier = pq.read_table(source, columns=["signature"]).column(0).combine_chunks()
             left, right = (
                 unpack(column.take(pa.array(group[end] & row_mask)))
                 for column, end in ((new, "first"), (earlier, "second"))
@@ -144,7 +144,7 @@ class FindEarlierDuplicates(CorpusStage):
             similarity = (left == right).mean(axis=1)
             near = similarity >= self.threshold
             matches = np.empty(near.sum(), MATCH)
-            matches["id"], matches["of"], matches["loss"] = (
+            matches["id"], matches["of"], matches["rank_key"] = (
                 group["first"][near],
                 group["second"][near],
                 -similarity[near],
@@ -157,8 +157,8 @@ class FindEarlierDuplicates(CorpusStage):
         new_members = parts | "New" >> beam.FlatMap(self._new).with_output_types(np.ndarray)
         earlier_members = (
             parts.pipeline
-            | "Sketches" >> beam.Create(earlier)
-            | "Spread sketches" >> beam.Reshuffle()
+            | "Signatures" >> beam.Create(earlier)
+            | "Spread signatures" >> beam.Reshuffle()
             | "Earlier" >> beam.FlatMap(self._earlier).with_output_types(np.ndarray)
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
