@@ -49,9 +49,9 @@ def _model_class() -> Any:
     file = descriptor_pb2.FileDescriptorProto(name="sentencepiece_model.proto", package="sentencepiece")
     for name, fields in _MESSAGES.items():
         message = file.message_type.add(name=name)
-        for field, (number, kind, default) in fields.items():
+        for field, (number, field_type, default) in fields.items():
             message.field.add(
-                name=field, number=number, type=kind, label=_Field.LABEL_OPTIONAL, default_value=default or None
+                name=field, number=number, type=field_type, label=_Field.LABEL_OPTIONAL, default_value=default or None
             )
     model = file.message_type.add(name="ModelProto")
     for field, (number, label, name) in _MODEL.items():
