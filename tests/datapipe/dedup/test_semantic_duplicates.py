@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.dedup.embeddings import vector_column
-from datapipe.dedup.semantic_duplicates import BLOCK, MIN_THRESHOLD, FindSemanticDuplicates, calibrate, likest_kept
+from datapipe.dedup.semantic_duplicates import (
+    BLOCK,
+    MAX_THRESHOLD,
+    MIN_THRESHOLD,
+    FindSemanticDuplicates,
+    calibrate,
+    likest_kept,
+)
 from datapipe.store.corpus import Corpus, Part
 from tests.helpers import CorpusOf, at_most, unit_vectors, verdicts
 
@@ -155,6 +162,8 @@ def test_calibration_follows_the_model() -> None:
     assert cosines[len(cosines) // 2] > 0.75
     assert cosines[-1] < calibrate(crowded) < 0.98
     assert calibrate(unit_vectors(500, 64)) == calibrate(crowded[:99]) == calibrate(crowded[:0]) == MIN_THRESHOLD
+    close = unit_vectors(1, 64) + 0.05 * unit_vectors(500, 64)
+    assert calibrate(close / np.linalg.norm(close, axis=1, keepdims=True)) == MAX_THRESHOLD
     copies = np.concatenate([crowded, crowded + 1e-3 * unit_vectors(500, 64, seed=1)])
     assert calibrate(copies / np.linalg.norm(copies, axis=1, keepdims=True)) == pytest.approx(
         calibrate(crowded), abs=0.01

@@ -1,6 +1,7 @@
 """The driver: what is done is not done again, what was killed goes on, and the same bytes come out whatever the way."""
 
 import contextlib
+import dataclasses
 import os
 import pathlib
 import random
@@ -266,6 +267,23 @@ def test_what_was_begun_under_another_threshold_is_not_taken_for_done(tmp_path: 
         open_corpus(str(tmp_path / "out"))
     do(tmp_path, [inputs])
     assert digests(tmp_path / "out") == before
+
+
+def test_parts_begun_under_another_threshold_are_made_anew(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], "whole")
+    out = str(tmp_path / "out")
+    do(tmp_path, [inputs], min_score=0.99)
+    # As if it had been killed when all parts of the stage were written, and the stage not yet recorded.
+    record = RunRecord.read(out)
+    begun = record and record.done("language_filter")
+    assert record
+    assert begun
+    kept = {name: record.stages[name] for name in ("documents", "language")}
+    dataclasses.replace(record, stages=kept, running={"language_filter": begun.key}, funnel=None).write(out)
+    LINES.clear()
+    do(tmp_path, [inputs])
+    assert ran() == {"language_filter", "exact_duplicates", "shards"}
+    assert digests(tmp_path / "out") == digests(tmp_path / "whole")
 
 
 def test_a_lost_shard_is_made_again(tmp_path: pathlib.Path, inputs: str) -> None:
