@@ -181,7 +181,7 @@ def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Pat
         assert digests(tmp_path / mode) == one
 
 
-KILLS = int(os.environ.get("KILLS", "6"))  # of 200, all went on to the same bytes
+KILLS = int(os.environ.get("KILLS", "6"))  # more by `KILLS=200 pytest …`
 IN_PROCESSES = ["--workers", "2", "--mode", "multi_processing"]
 
 
