@@ -386,7 +386,8 @@ def _measure_lines(
         start, end = t.starts[i], t.ends[i]
         short += end - start <= SHORT_LINE
         if definition == DATAPIPE:
-            terminated += _holds_sentence(t, start, end)
+            item = end - start > SHORT_LINE and _is_list_item(t, start, end)
+            terminated += item or _holds_sentence(t, start, end)
         else:
             last = end
             while last > start and t.marks[t.points[last - 1]] & CLOSING:
@@ -405,6 +406,23 @@ def _measure_lines(
         pieces = drop_symbols(t, pieces)
     repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.duplicate_character_share = repeated / max(length - breaks, 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_list_item(t: Text, start: int, end: int) -> bool:
+    """Whether a line begins in a bullet or a number, as "- ", "12. " and "a) " do."""
+    at = start
+    if t.marks[t.points[at]] & BULLET:
+        at += 1
+    else:
+        while at < end and at - start < 4 and t.classes[t.points[at]] & (LETTER | DIGIT):
+            at += 1
+        if at == start or at == end or t.points[at] not in (0x2E, 0x29, 0x3001, 0xFF09):  # . ) 、 ）
+            return False
+        at += 1
+        if t.points[at - 1] == 0x3001:
+            return True
+    return at < end and (t.classes[t.points[at]] & SPACE) != 0
 
 
 class _Documents(NamedTuple):

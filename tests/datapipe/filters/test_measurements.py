@@ -104,6 +104,10 @@ def test_where_a_sentence_ends(text: str, sentences: int) -> None:
         ("Read more... Next", 0),
         ("1. Home", 0),
         ("History[edit]", 0),
+        ("- Fixed the error that came of an empty table", 1),
+        ("2) Fixed the error that came of an empty table", 1),
+        ("Fixed the error that came of an empty table", 0),
+        ("- About the company", 0),
     ],
 )
 def test_lines_that_hold_a_sentence(line: str, holds: int) -> None:

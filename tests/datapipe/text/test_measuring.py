@@ -38,6 +38,10 @@ PIECES = [
     "展开\n",
     "Read More\n",
     "[12]",
+    "\n- ",
+    "\n1. ",
+    "\n一、",
+    "x" * 20,
     "[",
     "]",
     "3",
@@ -116,6 +120,18 @@ def holds_sentence(line: str) -> bool:
         if few and (set(match[0]) & set("。！？．｡…") or ends_sentence(line, match.start(), at)):
             return True
     return False
+
+
+def is_list_item(line: str) -> bool:
+    bullets = re.escape(measures._BULLETS[measures.DATAPIPE])
+    at = 0
+    while at < min(4, len(line)) and is_letter(line[at]):
+        at += 1
+    if re.match(f"[{bullets}]", line):
+        return line[1:2].isspace()
+    if not at or at == len(line) or line[at] not in ".)、）":
+        return False
+    return line[at] == "、" or line[at + 1 : at + 2].isspace()
 
 
 def reference(
@@ -212,7 +228,9 @@ def reference(
     ends = [(line.rstrip(closing) if closing else line)[-1:] for line in judged]
     m["terminal_punctuation_line_share"] = sum(end in terminal for end in ends) / max(len(judged), 1)
     if definition == "datapipe":
-        m["terminal_punctuation_line_share"] = sum(map(holds_sentence, judged)) / max(len(judged), 1)
+        m["terminal_punctuation_line_share"] = sum(
+            holds_sentence(line) or (len(line) > 30 and is_list_item(line)) for line in judged
+        ) / max(len(judged), 1)
     m["short_line_share"] = sum(len(line) <= 30 for line in judged) / max(len(judged), 1)
     m["duplicate_character_share"] = repeats(with_letters(judged) if definition == "datapipe" else judged, False)[
         1
