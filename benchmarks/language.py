@@ -5,10 +5,12 @@
 
 The peer is the fastText library with `lid.176.ftz` alone, called as its documentation says, on the same texts. Speed is
 documents per second of CPU time of one thread, on documents of 3,000 characters; "kernel" is the peer's model on all of
-each, asked by `datapipe.text.fasttext_model`. With `--code`, it is only told how many files below the folders are source
-code, by extension, with the names of the files and by their content alone: of those with at least 100 characters, up to
-400 of each extension and three of each folder, taken by a hash of their content. A start is the CPU time of a new process until its first document is
+each, asked by `datapipe.text.fasttext_model`. A start is the CPU time of a new process until its first document is
 judged, with an empty numba cache (cold) and a filled one (warm).
+
+With `--code`, it tells only how many files below the folders are source code, by extension, with the names of the files
+and by their content alone: of those with at least 100 characters, up to 400 of each extension and three of each folder,
+taken by a hash of their content.
 """
 
 import argparse
@@ -93,7 +95,7 @@ def code(data: pathlib.Path) -> None:
 
 def files(folders: list[pathlib.Path]) -> None:
     """Share of files that count as source code, by extension, named and by their content alone."""
-    texts = defaultdict(dict)
+    texts: dict[str, dict[str, tuple[pathlib.Path, str]]] = defaultdict(dict)
     for folder in folders:
         for path in folder.rglob("*"):
             if path.suffix[1:] in EXTENSIONS and path.is_file():
@@ -103,7 +105,7 @@ def files(folders: list[pathlib.Path]) -> None:
     print(f"{'extension':10}{'files':>10}{'named':>10}{'content':>10}")
     for extension in EXTENSIONS:
         counts: Counter[pathlib.Path] = Counter()
-        chosen = []
+        chosen: list[tuple[str, str]] = []
         for _, (path, text) in sorted(texts[extension].items()):
             counts[path.parent] += 1
             if counts[path.parent] <= FILES_OF_A_FOLDER and len(chosen) < FILES:

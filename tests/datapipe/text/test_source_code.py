@@ -197,7 +197,8 @@ def kind_of(line: str) -> tuple[str, int]:
 def reference(text: str, *, named: bool = False, quotes: bool = True) -> tuple[int, int, int, str]:
     """The same, by regular expressions."""
     code = prose = lines = decided = pending = pending_lines = comments = most = opened = opened_kept = 0
-    state, inside, kept = "?", "", []
+    kept: list[tuple[str, int]] = []
+    state, inside = "?", ""
     named |= text.startswith("#!/")
     source = text.split("\n")
     at = 0
