@@ -31,7 +31,9 @@ from datapipe.text.measures import (
     row_type,
     stop_table,
 )
+from datapipe.text.letter_pairs import letter_pair_lift
 from datapipe.text.ngram_shares import measure_ngrams
+from datapipe.text.notices import Stems, measure_notices, stems
 from datapipe.text.prose import prose
 from datapipe.text.repetition import (
     Memory,
@@ -151,12 +153,13 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     points = t.points
     letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
-    brackets, bracket_open = 0, -1
+    brackets, bracket_open, runs = 0, -1, 0
     previous = np.uint8(0)
     for i in range(length):
         point = points[i]
         flags = t.classes[point]
         visible += (flags & SPACE) == 0
+        runs += (flags & SPACE) == 0 and (i == 0 or (t.classes[points[i - 1]] & SPACE) != 0)
         letters += (flags & LETTER) != 0
         digits += (flags & DIGIT) != 0
         han += (flags & HAN) != 0
@@ -192,6 +195,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     if definition != DOLMA:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
+    row.mean_run_length = visible / max(runs, 1)
     row.han_share = han / max(visible, 1)
     row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
@@ -443,9 +447,11 @@ class _Documents(NamedTuple):
 
 
 class _Tables(NamedTuple):
-    """What is looked for: hashes of stop words, phrases and ends of lines as `padded` rows, bounds of words."""
+    """What is looked for: hashes of stop words, stems of notices (and memory for them), phrases and ends of lines as `padded` rows, bounds of words."""
 
     stop_words: npt.NDArray[np.uint64]
+    stems: Stems
+    seen_stems: npt.NDArray[np.bool_]
     phrases: npt.NDArray[np.int32]
     read_on: npt.NDArray[np.int32]
     word_breaks: npt.NDArray[np.uint8]
@@ -457,8 +463,14 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         row = rows[i]
         length = read_text(t, documents.data, documents.offsets[i], documents.offsets[i + 1])
         if not length:
+            row.letter_pair_lift = np.nan
             continue
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
+        at_spaces = documents.segmented.definitions[i] == words.CHARACTERS
+        row.letter_pair_lift = letter_pair_lift(t, m, length)
+        row.notice_share, row.advert_share, row.exclamation_share = measure_notices(
+            t, length, at_spaces, tables.stems, tables.seen_stems
+        )
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         _measure_words(t, m, tokens, stop_words, definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
@@ -521,6 +533,8 @@ def measure_text(
     )
     tables = _Tables(
         stop_words=hashes,
+        stems=stems(),
+        seen_stems=np.zeros(len(stems().is_notice), np.bool_),
         phrases=padded(PHRASES),
         read_on=padded(tuple(suffix[::-1] for suffix in READ_ON)),
         word_breaks=word_break_table() if system == DCLM else np.zeros(0, np.uint8),
@@ -530,6 +544,7 @@ def measure_text(
     _measure(documents, tables, system, new_text(longest, mark_table(system)), new_memory(longest), rows)
     measured = rows.view([(name, type_) for name, (type_, _) in MEASUREMENTS.items()])
     unknown = documents.stop_words[:, 0] == documents.stop_words[:, 1]
-    without = {"stop_words": unknown, **dict.fromkeys(CHINESE_ONLY, ~documents.chinese)}
+    few_letters = np.isnan(measured["letter_pair_lift"])
+    without = {"stop_words": unknown, "letter_pair_lift": few_letters, **dict.fromkeys(CHINESE_ONLY, ~documents.chinese)}
     arrays = [pa.array(np.ascontiguousarray(measured[name]), mask=without.get(name)) for name in SCHEMA.names]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
