@@ -143,6 +143,7 @@ FEWEST_MENTIONS = 4
 SHORT_LINE = 30  # code points; FineWeb
 LONG_LINE = 200  # code points; mC4
 LONGEST_NOTE = 40  # code points: "[citation needed]" and what it is in other languages
+LONGEST_STOP_WORD = 4  # tokens, where these are single letters with their marks
 MAX_STOP_WORDS = 64  # a language: they are bits of one number
 _BULLETS = {DATAPIPE: "•‣▶◀◦■□▪▫●○·*-", DATATROVE: "•-", DOLMA: "*-", DCLM: "●•*-"}
 # What datatrove takes for punctuation besides what ends a sentence (`PUNCTUATION` in its utils/text.py).

@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
+from datapipe.text.letter_pairs import letter_pair_lift
 from datapipe.text.measures import (
     CHINESE_ONLY,
     DATAPIPE,
@@ -22,6 +23,7 @@ from datapipe.text.measures import (
     DOLMA,
     LONG_LINE,
     LONGEST_NOTE,
+    LONGEST_STOP_WORD,
     MEASUREMENTS,
     PHRASES,
     READ_ON,
@@ -31,7 +33,6 @@ from datapipe.text.measures import (
     row_type,
     stop_table,
 )
-from datapipe.text.letter_pairs import letter_pair_lift
 from datapipe.text.ngram_shares import measure_ngrams
 from datapipe.text.notices import Stems, measure_notices, stems
 from datapipe.text.prose import prose
@@ -69,8 +70,9 @@ from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
 @numba.njit(cache=True, nogil=True)
 def _measure_words(
-    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], definition: int, row: Any
+    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], joined: bool, definition: int, row: Any
 ) -> None:
+    """Measures over tokens; with `joined`, a stop word may be several that stand together."""
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
@@ -92,6 +94,15 @@ def _measure_words(
             if stop_words[k] == value:
                 seen |= np.uint64(1) << np.uint64(k)
                 found += 1
+        if joined:
+            for j in range(i + 1, min(i + LONGEST_STOP_WORD, tokens)):
+                if t.starts[j] != t.ends[j - 1]:
+                    break
+                for at in range(t.starts[j], t.ends[j]):
+                    value = extend(value, t.lower[t.points[at]])
+                for k in range(len(stop_words)):
+                    if stop_words[k] == value:
+                        seen |= np.uint64(1) << np.uint64(k)
     row.words = words
     row.mean_word_length = characters / max(words, 1)
     row.median_word_length = _median_word_length(t, m, tokens, words, longest)
@@ -414,19 +425,25 @@ def _measure_lines(
 
 @numba.njit(cache=True, nogil=True)
 def _is_list_item(t: Text, start: int, end: int) -> bool:
-    """Whether a line begins in a bullet or a number, as "- ", "12. " and "a) " do."""
+    """Whether a line begins in a bullet, a number or a letter that lists, as "- ", "12. ", "a) " and "二、" do."""
     at = start
-    if t.marks[t.points[at]] & BULLET:
-        at += 1
-    else:
-        while at < end and at - start < 4 and t.classes[t.points[at]] & (LETTER | DIGIT):
+    if not t.marks[t.points[at]] & BULLET:
+        while at < end and at - start < 3 and (t.classes[t.points[at]] & DIGIT or _is_han_numeral(t.points[at])):
             at += 1
-        if at == start or at == end or t.points[at] not in (0x2E, 0x29, 0x3001, 0xFF09):  # . ) 、 ）
+        if at == start and t.classes[t.points[at]] & LETTER:
+            at += 1
+        if at in (start, end) or t.points[at] not in (0x2E, 0x29, 0x3001, 0xFF09):  # . ) 、 ）
             return False
-        at += 1
-        if t.points[at - 1] == 0x3001:
+        if t.points[at] in (0x3001, 0xFF09):
             return True
+    at += 1
     return at < end and (t.classes[t.points[at]] & SPACE) != 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_han_numeral(point: int) -> bool:
+    """Whether a code point is one of 一二三四五六七八九十."""
+    return point in (0x4E00, 0x4E8C, 0x4E09, 0x56DB, 0x4E94, 0x516D, 0x4E03, 0x516B, 0x4E5D, 0x5341)
 
 
 class _Documents(NamedTuple):
@@ -437,6 +454,7 @@ class _Documents(NamedTuple):
         segmented: how they are cut into words, see `words.segment`.
         stop_words: where those of its language lie among all, shape (documents, 2).
         chinese: whether the Chinese measures are taken, shape (documents,).
+        joined: whether tokens are parts of words, shape (documents,).
     """
 
     data: npt.NDArray[np.uint8]
@@ -444,14 +462,15 @@ class _Documents(NamedTuple):
     segmented: words.Segmented
     stop_words: npt.NDArray[np.int64]
     chinese: npt.NDArray[np.bool_]
+    joined: npt.NDArray[np.bool_]
 
 
 class _Tables(NamedTuple):
-    """What is looked for: hashes of stop words, stems of notices (and memory for them), phrases and ends of lines as `padded` rows, bounds of words."""
+    """What is looked for: hashes of stop words, stems, phrases and ends of lines as `padded` rows, bounds of words."""
 
     stop_words: npt.NDArray[np.uint64]
     stems: Stems
-    seen_stems: npt.NDArray[np.bool_]
+    seen_stems: npt.NDArray[np.bool_]  # memory
     phrases: npt.NDArray[np.int32]
     read_on: npt.NDArray[np.int32]
     word_breaks: npt.NDArray[np.uint8]
@@ -472,7 +491,7 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
             t, length, at_spaces, tables.stems, tables.seen_stems
         )
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
-        _measure_words(t, m, tokens, stop_words, definition, row)
+        _measure_words(t, m, tokens, stop_words, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, row)
@@ -525,11 +544,13 @@ def measure_text(
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
+    in_parts = np.array([code in words.UNSEGMENTED for code in judged_as], bool)
     documents = _Documents(
         *text_buffers(texts),
         words.segment(texts, word_definitions),
         stop_words=np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2),
         chinese=np.array([code == "zh" for code in codes], bool),
+        joined=in_parts & (word_definitions == words.CHARACTERS),
     )
     tables = _Tables(
         stop_words=hashes,
@@ -545,6 +566,10 @@ def measure_text(
     measured = rows.view([(name, type_) for name, (type_, _) in MEASUREMENTS.items()])
     unknown = documents.stop_words[:, 0] == documents.stop_words[:, 1]
     few_letters = np.isnan(measured["letter_pair_lift"])
-    without = {"stop_words": unknown, "letter_pair_lift": few_letters, **dict.fromkeys(CHINESE_ONLY, ~documents.chinese)}
+    without = {
+        "stop_words": unknown,
+        "letter_pair_lift": few_letters,
+        **dict.fromkeys(CHINESE_ONLY, ~documents.chinese),
+    }
     arrays = [pa.array(np.ascontiguousarray(measured[name]), mask=without.get(name)) for name in SCHEMA.names]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

@@ -1,10 +1,11 @@
-"""What notices and advertisements say, language by language: beginnings of words and phrases, written for this project.
+"""What share of a text stands in sentences that say what notices and advertisements say.
 
-`measuring.py` measures what share of a text stands in sentences that say such things. One of them proves nothing: an
-article on privacy law says "personal data" now and then. A text of which half the sentences do is a cookie notice, terms
-of use, or an advertisement. C4's phrases (`POLICY_PHRASES` in `spans.py`) are six, in English alone.
+One such sentence proves nothing: an article on privacy law says "personal data" now and then. A text of which most
+sentences do, in several ways, is a cookie notice, terms of use, or an advertisement. The stems below, beginnings of
+words and phrases language by language, were written for this project. C4's phrases (`POLICY_PHRASES` in `spans.py`)
+are six, in English.
 
-Each is found anywhere, within words too, in any case; so none is short.
+A stem is found anywhere, within words too, in any case.
 """
 
 import functools
@@ -255,7 +256,7 @@ def measure_notices(
                 seen[stem] = True
         last = i + 1 == length
         ends = last or point == 10 or (space and at_spaces)
-        if not ends and t.marks[point] & TERMINAL:
+        if not ends and t.marks[point] & (TERMINAL | WIDE_TERMINAL):
             ends = (t.marks[point] & WIDE_TERMINAL) != 0 or (t.classes[t.points[i + 1]] & SPACE) != 0
         if ends:
             total += size
