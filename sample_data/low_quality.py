@@ -6,7 +6,6 @@ more pages that the classifier must remove. A page is drawn by its number alone:
 
 import pathlib
 import random
-import re
 
 HERE = pathlib.Path(__file__).parent / "written"
 SLOTS = {
@@ -14,11 +13,13 @@ SLOTS = {
     "|e-books|running shoes|web hosting|loans|diet plans|sunglasses|casino chips|seo packages",
     "number": "3|5|7|9|10|12|24|48|77|99|100|365|500|999",
     "name": "Jessica|Mike|Brandon|Kelly|Amber|Steve|Tiffany|Doug",
-    "site": "example.com|this site|our shop|the Company|the Service|mysite.net|us",
     "货": "减肥茶|名牌手表|手机壳|面膜|保健品|男鞋|净水器|贷款"
     "|装修建材|发票|彩票软件|加盟项目|微商货源|祛斑霜|学历证书|游戏金币",
     "数": "3|5|7|8|10|15|28|30|99|100|168|365|888|999",
     "城": "北京|上海|广州|深圳|杭州|成都|武汉|郑州|南京|西安",
+}
+SITES = {
+    "site": "example.com|this site|our shop|the Company|the Service|mysite.net|us",
     "站": "本站|我们|本公司|本网站|某某网|生活网|论坛",
 }
 # File of sentences, and how many of them a page has.
@@ -52,10 +53,18 @@ def menu(language: str, number: int) -> str:
 
 
 def _filled(draw: random.Random, sentences: list[str]) -> list[str]:
-    """Sentences with their slots filled. A page sells one thing, but its numbers differ."""
-    themes = {slot: draw.choice(words.split("|")) for slot, words in SLOTS.items()}
+    """Sentences with their slots filled. A page sells one thing, but its numbers and sites differ."""
+    for slot, words in (SLOTS | SITES).items():
+        choices = words.split("|")
+        theme = None if slot in SITES else draw.choice(choices)
+        if slot in ("number", "数"):
+            theme = None
+        sentences = [_fill(draw, sentence, slot, [theme] if theme else choices) for sentence in sentences]
+    return sentences
 
-    def fill(slot: re.Match[str]) -> str:
-        return draw.choice(SLOTS[slot[1]].split("|")) if slot[1] in ("number", "数") else themes[slot[1]]
 
-    return [re.sub(r"\{(\w+)\}", fill, sentence) for sentence in sentences]
+def _fill(draw: random.Random, sentence: str, slot: str, choices: list[str]) -> str:
+    while "{" + slot + "}" in sentence:
+        filling = choices[0] if len(choices) == 1 else draw.choice(choices)
+        sentence = sentence.replace("{" + slot + "}", filling, 1)
+    return sentence
