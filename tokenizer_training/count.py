@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe.flow.spread import SpreadPieces
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
 from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
@@ -216,6 +217,7 @@ class CountPretokens(beam.PTransform):
         spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
         return (
             parts
+            | "Spread" >> SpreadPieces()
             | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
             | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)
@@ -235,7 +237,7 @@ def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) ->
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()
     spill = files.join(folder, "spill")
     files.make_folder(spill)
-    path = part_path(spill, part.number)
+    path = files.join(spill, f"{part.name}.parquet")
     with (
         files.whole_file(path) as sink,
         pq.ParquetWriter(sink, SCHEMA, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL) as writer,

@@ -105,7 +105,6 @@ class FilterQuality(DocumentStage):
     edges: Edges = dataclasses.field(default_factory=dict, init=False)
 
     name: ClassVar[str] = "quality_filter"
-    kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
         [("quality_filter_score", pa.float32()), ("quality_filter_reason", pa.string())]
     )
