@@ -181,7 +181,7 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algor
     for item in texts:
         array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
         data, offsets = text_buffers(array)
-        weights = copies.fill_null(1).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        weights = copies.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
         progress[:2] = 0
         while not _count(data, offsets, weights, splitter, words, progress):
             if progress[2] == len(words.counts):

@@ -183,7 +183,8 @@ class _Rows:
             stage: the stage.
             earlier: such a batch from before, if there is one.
         """
-        wanted = dict.fromkeys(("id", *stage.requires(), *stage.named_columns()))
+        there = [name for name in stage.optional() if name in self.columns or name in self.seen]
+        wanted = dict.fromkeys(("id", *stage.requires(), *there, *stage.named_columns()))
         batch = pa.RecordBatch.from_pydict({name: self._alive(name) for name in wanted})
         new = _compute(stage, batch, None if earlier is None else earlier.filter(pa.array(self.alive)))
         full = scatter(new, self.alive)
@@ -213,11 +214,13 @@ class _Rows:
 
 
 def _batches(part: Part, stages: Sequence[DocumentStage], every_row: bool) -> Iterator[_Rows]:
-    """The rows of a part or piece, with the columns that stages require or write again, and that options name."""
+    """The rows of a part or piece, with all columns that stages see or write again."""
     made: set[str] = set()
     required: dict[str, None] = {}
+    optional: dict[str, None] = {}
     named: dict[str, None] = {}
     for stage in stages:
+        optional.update(dict.fromkeys(name for name in stage.optional() if name not in made))
         required.update(dict.fromkeys(name for name in stage.requires() if name not in made))
         required.update(dict.fromkeys(name for name in stage.writes.names if name in part.columns))
         named.update(dict.fromkeys(name for name in stage.named_columns() if name not in made))
@@ -226,7 +229,8 @@ def _batches(part: Part, stages: Sequence[DocumentStage], every_row: bool) -> It
     first = [name for name in ("text",) if name in required]
     alive = np.ones(len(part.ids), bool) if every_row else part.kept()
     start = 0
-    for batch in part.read(list(dict.fromkeys((*first, *required))), named=list(named), kept_only=False):
+    columns_of = dict.fromkeys((*first, *required))
+    for batch in part.read(list(columns_of), optional=list(optional), named=list(named), kept_only=False):
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         yield _Rows(columns, alive[start : start + len(batch)], every_row)
         start += len(batch)

@@ -70,12 +70,11 @@ class Part:
         with files.open_input(self.columns["text"]) as source:
             metadata = pq.ParquetFile(source).metadata
             groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        ends = np.cumsum(groups)
-        cuts = np.unique(ends[[len(ends) * piece // pieces - 1 for piece in range(1, pieces + 1)]]).tolist()
-        cuts = [cut for cut in cuts if cut < self.rows]
+        ends = [0, *itertools.accumulate(groups)]
+        cuts = {ends[len(groups) * piece // pieces] for piece in range(1, pieces)} - {0, self.rows}
         if not cuts:
             return (self,)
-        return tuple(dataclasses.replace(self, span=span) for span in itertools.pairwise((0, *cuts, self.rows)))
+        return tuple(dataclasses.replace(self, span=span) for span in itertools.pairwise((0, *sorted(cuts), self.rows)))
 
     def with_stage(self, columns: Sequence[str], path: str) -> "Part":
         """The part after a stage wrote some columns into the file `path`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numba
 
-from datapipe.text.measures import DATAPIPE, DATATROVE, DCLM, DOLMA
+from datapipe.text.measures import DATAPIPE, DATATROVE, DCLM, DOLMA, FEWEST_MENTIONS
 from datapipe.text.repetition import (
     Memory,
     all_copies,
@@ -41,7 +41,7 @@ def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, def
         positions = count_ngrams(m, positions, tokens, n, definition != DATATROVE or n < 5)
         if n < 5:
             seen, characters = top_ngram(m, positions, n, definition == DCLM)
-            if seen == 1 and definition in (DATAPIPE, DCLM):
+            if (seen == 1 and definition == DCLM) or (seen < FEWEST_MENTIONS and definition == DATAPIPE):
                 characters = 0
             elif definition in (DATAPIPE, DATATROVE):
                 characters += space * (n - 1)

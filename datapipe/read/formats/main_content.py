@@ -16,7 +16,7 @@ import bisect
 import functools
 import operator
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -32,11 +32,11 @@ _SUBJECT = 32  # followed by _MATTER, the content: `article-body`, `post_content
 _MATTER = 64
 _BOTH = 128  # both in one word
 _HIDDEN = 256  # no word says so, but an attribute
-_HIDING_CLASS = 512  # which a script may take away: a page's slides, its text until it is loaded
+_REASONS = _BOILERPLATE | _NOTICE | _DETAIL | _COMMENTS | _HIDDEN
 
 _WORDS = {
     _BOILERPLATE: """ad adbox ads adslot adunit alert banner banners bio crumbs dropdown feedback follow hotnews
-        lightbox masthead menu modal nav offcanvas overlay pager paging popular print rating ratings related share
+        masthead menu modal nav offcanvas overlay pager paging popular print rating ratings related share
         shared shares sitemap skip stars subnav survey syndication taglist tags toolbar tooltip topnews vote votes
         widget""",
     _DETAIL: """avatar cat categories category cats copyright credit credits date dateline info legend meta metadata
@@ -58,11 +58,11 @@ _STEMS = {
     _BOTH: """articlebody articlecontent articletext bodycopy bodytext entrycontent fulltext newsbody newscontent
         newstext postbody postcontent postentry richtext storybody storycontent storytext wysiwyg""",
 }
-_NOT_STEMS = frozenset(("commentary", "recommended"))
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\s")  # white space parts one name from the next
+_NOT_STEMS = frozenset(("commentary", "promoted", "recommended"))
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _NAMING_ATTRIBUTES = frozenset(("class", "id", "data-testid", "data-component"))
 MAX_WORDS_OF_ID = 4  # longer ones are made of a heading's text
-MAX_WORD = 40  # characters
+MAX_WORD, MAX_ATTRIBUTES = 40, 400  # characters: names come first, and scripts hang long data on elements
 
 _BOILERPLATE_ELEMENTS = frozenset(("aside", "dialog", "figcaption", "footer", "menu", "nav"))
 _BOILERPLATE_ROLES = frozenset(("alert", "alertdialog", "banner", "complementary", "contentinfo", "dialog", "menu"))
@@ -73,6 +73,7 @@ _UNNAMED, _WHOLE, _NAMED, _DECLARED = range(4)
 _WEIGHTS = (1.0, 1.3, 2.0, 2.0)
 _WHOLE_NAMES = frozenset(("article", "content", "entry", "main", "post", "story", "text"))
 _ARTICLE, _ENCODED = _DECLARATIONS = "articleBody", "content:encoded"  # of schema.org and of RSS
+_SECTION_HEADINGS = HEADINGS - {"h1"}
 _CONTAINERS = frozenset(
     ("article", "body", "center", "details", "div", "fieldset", "figure", "form", "main", "section")
 )
@@ -84,12 +85,15 @@ _LISTS = frozenset(("ol", "ul"))
 # All lengths are characters; in Chinese, Japanese and Korean one says as much as two and a half of other scripts.
 IDEOGRAPH_WIDTH = 2.5
 MAX_BOILERPLATE_SHARE = 0.35  # of the page's text: what holds more is no boilerplate, whatever its name
-MAX_HIDDEN_SHARE = 0.5
+MAX_WORD_SHARE = 0.75  # of all elements of one name together: they are the content, as slides that are hidden but one,
+ENOUGH = 1000  # if that leaves less
 MAX_DETAIL = 150
 MIN_CONTENT = 100  # with less left, what was taken for boilerplate is the content
 MIN_WITHOUT_COMMENTS = 200  # and the comments are
-LINK_COST = 2.0  # characters of text that a character of a link outweighs, in a block that is mostly links
+LINKS = 0.7  # of a block: it is nothing else
+LINK_COST = 2.0  # characters of text that a character of such a link outweighs
 BLOCK_COST = 5.0  # and what a block outweighs that is no paragraph, list item or cell
+MIN_CONTENT_SHARE = 0.25  # of the text that is no boilerplate
 INNER_SHARE, INNER_PARAGRAPHS_SHARE = 0.7, 0.9  # of the content: an element within it that holds so much of it is it
 PARAGRAPH = 80  # that has no links to speak of
 LEAD = 60  # between the title and the content
@@ -100,7 +104,14 @@ _IDEOGRAPHS = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]+")
 
 
 class _Name(NamedTuple):
-    signs: int
+    """What the name and attributes of an element say of it.
+
+    Attributes:
+        reasons: words why it may be no content, each with its signs.
+        certainty: how sure they are that it is the content.
+    """
+
+    reasons: tuple[tuple[str, int], ...]
     certainty: int
 
 
@@ -116,34 +127,46 @@ def _signs(word: str) -> int:
     return signs
 
 
+@functools.lru_cache(1 << 14)
 def _name(element: str, attributes: str) -> _Name:
-    """What the name and attributes of an element say of it."""
-    signs = _BOILERPLATE if element in _BOILERPLATE_ELEMENTS else 0
+    reasons = [(element, _BOILERPLATE)] if element in _BOILERPLATE_ELEMENTS else []
     certainty = _WHOLE if element in ("article", "main") else _UNNAMED
     for attribute, value in attributes_of(attributes) if attributes else ():
         if hides(attribute, value):
-            signs |= _HIDING_CLASS if attribute == "class" else _HIDDEN
+            reasons.append((f"hidden by {attribute}", _HIDDEN))
         if attribute in _NAMING_ATTRIBUTES:
-            words = _WORD.findall(value)
-            if attribute == "id" and len(words) > MAX_WORDS_OF_ID:
-                continue
-            together = before = 0
-            for word in words:
-                of_word = _signs(word[:MAX_WORD].lower())
-                if (before & _SUBJECT and of_word & _MATTER) or of_word & _BOTH:
+            signs_of = [] if attribute == "id" and value.count("-") >= MAX_WORDS_OF_ID else _signs_of_words(value)
+            before = 0
+            for _, signs in signs_of:
+                if (before & _SUBJECT and signs & _MATTER) or signs & _BOTH:
                     certainty = max(certainty, _NAMED)
-                together |= of_word
-                before = of_word
-            signs |= together & ~_BOILERPLATE if together & _EMBEDDED else together
+                before = signs
+            embedded = any(signs & _EMBEDDED for _, signs in signs_of)
+            reasons += [
+                (word, signs)
+                for word, signs in signs_of
+                if signs & _REASONS and not (embedded and signs & _BOILERPLATE)
+            ]
             if value in _WHOLE_NAMES:
                 certainty = max(certainty, _WHOLE)
         elif attribute == "role":
-            signs |= _BOILERPLATE if value in _BOILERPLATE_ROLES else 0
-            if value in ("article", "main"):
+            if value in _BOILERPLATE_ROLES:
+                reasons.append((value, _BOILERPLATE))
+            elif value in ("article", "main"):
                 certainty = max(certainty, _WHOLE)
         elif value in _DECLARATIONS:
             certainty = _DECLARED
-    return _Name(signs, certainty)
+    return _Name(tuple(reasons), certainty)
+
+
+def _signs_of_words(names: str) -> list[tuple[str, int]]:
+    """The words of the names in an attribute, in lower case, and what each says; nothing between two names."""
+    words = []
+    for name in names.split():
+        if not name.startswith("js-"):  # what a script does with it
+            words += [(lower := word[:MAX_WORD].lower(), _signs(lower)) for word in _WORD.findall(name)]
+            words.append(("", 0))
+    return words
 
 
 def choose(elements: Sequence[Element], blocks: Sequence[Block]) -> list[bool]:
@@ -153,7 +176,7 @@ def choose(elements: Sequence[Element], blocks: Sequence[Block]) -> list[bool]:
     root = page.content(named)
     kept = page.within(root, named)
     page.remove_links(root, kept)
-    page.remove_lone_headings(kept)
+    page.remove_lone_headings(root, kept)
     return kept if any(kept) else named  # a page of nothing but links
 
 
@@ -191,53 +214,59 @@ class _Page:
         return self.unlinked[element.stop] - self.unlinked[element.first]
 
     def without_boilerplate(self) -> list[bool]:
-        """Which blocks are in no element whose name says that it is boilerplate; names that say it of all are wrong."""
-        believed = _HIDDEN | _HIDING_CLASS | _BOILERPLATE | _NOTICE | _DETAIL | _COMMENTS
+        """Which blocks are in no element whose name says that it is boilerplate; what is said of most is wrong."""
+        believed, doubted = _REASONS, set[str]()
         total = self.unlinked[-1]
-        kept, left, hidden = self._believing(believed)
-        if hidden > left:
-            believed &= ~_HIDING_CLASS
-            kept, left, hidden = self._believing(believed)
-        for signs, least in (
-            (_COMMENTS, MIN_WITHOUT_COMMENTS),
-            (_BOILERPLATE | _NOTICE | _DETAIL, MIN_CONTENT),
-            (_HIDDEN, MIN_CONTENT),
-        ):
-            if left * self.width < least and 2 * left < total:
-                believed &= ~signs
-                kept, left, hidden = self._believing(believed)
-        return kept
+        while True:
+            kept, removed = self._believing(believed, doubted)
+            most = (word for word, text in removed.items() if text > MAX_WORD_SHARE * total)
+            wrong = {word for word in most if not _signs(word) & (_NOTICE | _COMMENTS)}
+            texts = [
+                length - linked for length, linked, keep in zip(self.lengths, self.linked, kept, strict=True) if keep
+            ]
+            left = sum(texts)
+            paragraphs = sum(text for text in texts if text * self.width >= LEAD)
+            if wrong and left * self.width < ENOUGH:
+                doubted |= wrong
+            elif 2 * left >= total:
+                return kept
+            elif believed & _COMMENTS and paragraphs * self.width < MIN_WITHOUT_COMMENTS:
+                believed &= ~_COMMENTS
+            elif believed and left * self.width < MIN_CONTENT:
+                believed = _HIDDEN if believed != _HIDDEN else 0
+            else:
+                return kept
 
-    def _believing(self, believed: int) -> tuple[list[bool], float, float]:
-        """Blocks in no element that bears one of the signs, their text, and how much a class hides."""
+    def _believing(self, believed: int, doubted: Container[str]) -> tuple[list[bool], dict[str, float]]:
+        """Blocks in no element that has a reason to be no content, and how much text each word removed."""
         kept = [True] * len(self.blocks)
+        removed: dict[str, float] = {}
         total = self.unlinked[-1]
-        left, hidden, at = total, 0.0, 0
+        at = 0
         while at < len(self.elements):
             element = self.elements[at]
             if element.first == element.stop:
                 at = element.end
                 continue
-            name = _name(element.name, element.attributes)
+            name = _name(element.name, element.attributes[:MAX_ATTRIBUTES])
             self.certainties[at] = name.certainty
             at += 1
-            signs = name.signs & believed
-            if not signs:
+            if not name.reasons:
                 continue
             text = self.text(element)
             small = text < MAX_BOILERPLATE_SHARE * total and not self._holds_anchor(element)
-            if signs & _HIDING_CLASS and text < MAX_HIDDEN_SHARE * total:
-                hidden += text
-            elif not (
-                signs & (_HIDDEN | _NOTICE | _COMMENTS)
-                or (signs & _BOILERPLATE and small)
-                or (signs & _DETAIL and small and text * self.width < MAX_DETAIL)
-            ):
-                continue
-            kept[element.first : element.stop] = [False] * (element.stop - element.first)
-            left -= text
-            at = element.end
-        return kept, left, hidden
+            sufficient = believed & (_HIDDEN | _NOTICE | _COMMENTS)
+            if small:
+                sufficient |= believed & _BOILERPLATE
+                if text * self.width < MAX_DETAIL:
+                    sufficient |= believed & _DETAIL
+            words = {word for word, signs in name.reasons if signs & sufficient and word not in doubted}
+            if words:
+                for word in words:
+                    removed[word] = removed.get(word, 0) + text
+                kept[element.first : element.stop] = [False] * (element.stop - element.first)
+                at = element.end
+        return kept, removed
 
     def _holds_anchor(self, element: Element) -> bool:
         at = bisect.bisect_left(self.anchors, element.first)
@@ -245,7 +274,16 @@ class _Page:
 
     def content(self, kept: Sequence[bool]) -> int:
         """Index of the element that holds most text of those blocks and fewest of their links; -1 for all."""
-        worth = _sums(map(self._worth, range(len(self.blocks)), kept))
+        texts = _sums(
+            length - linked if keep else 0 for length, linked, keep in zip(self.lengths, self.linked, kept, strict=True)
+        )
+        root = self._heaviest(kept, LINK_COST)
+        held = texts[self.elements[root].stop] - texts[self.elements[root].first] if root >= 0 else 0
+        # A text as full of links as that of an encyclopaedia.
+        return root if held >= MIN_CONTENT_SHARE * texts[-1] else self._heaviest(kept, link_cost=0)
+
+    def _heaviest(self, kept: Sequence[bool], link_cost: float) -> int:
+        worth = _sums(self._worth(block, link_cost) if keep else 0 for block, keep in enumerate(kept))
         root, most = -1, 0.0
         for at, element in enumerate(self.elements):
             if element.first < element.stop and self._may_hold_content(at):
@@ -274,14 +312,12 @@ class _Page:
                 root = at
         return root
 
-    def _worth(self, at: int, kept: bool) -> float:
+    def _worth(self, block: int, link_cost: float) -> float:
         """What a block adds to the worth of the elements that it is in: its text, less what links are most of."""
-        if not kept:
-            return 0
-        length, linked = self.lengths[at], self.linked[at]
-        if 2 * linked > length:
-            return self.width * (length - linked - LINK_COST * linked) - BLOCK_COST
-        return self.width * (length - linked) - (0 if self._element_name(at) in _TEXT_ELEMENTS else BLOCK_COST)
+        length, linked = self.lengths[block], self.linked[block]
+        if linked > LINKS * length:
+            return self.width * (length - linked - link_cost * linked) - BLOCK_COST
+        return self.width * (length - linked) - (0 if self._element_name(block) in _TEXT_ELEMENTS else BLOCK_COST)
 
     def _element_name(self, block: int) -> str:
         at = self.blocks[block].element
@@ -328,19 +364,19 @@ class _Page:
             if linked[element.stop] - linked[element.first] > most * length:
                 kept[element.first : element.stop] = [False] * (element.stop - element.first)
 
-    def remove_lone_headings(self, kept: list[bool]) -> None:
-        """Remove the headings of what was removed."""
-        following = len(kept)  # the next block that is kept
-        for block in range(len(kept) - 1, -1, -1):
+    def remove_lone_headings(self, root: int, kept: list[bool]) -> None:
+        """Remove short headings that nothing follows but what was removed, up to the next; long ones are text."""
+        stop = self.elements[root].stop if root >= 0 else len(kept)
+        following = stop  # the next block that is kept
+        for block in range(stop - 1, -1, -1):
             if not kept[block]:
                 continue
-            name = self._element_name(block)
-            if name in HEADINGS and name != "h1":
-                last = following == len(kept)
-                if last or (following - block > 1 and self._element_name(following) in HEADINGS):
-                    kept[block] = False
-                    continue
-            following = block
+            heading = self._element_name(block) in _SECTION_HEADINGS and self.lengths[block] * self.width < LEAD
+            parted = following - block > 1 and self._element_name(following) in HEADINGS if following < stop else True
+            if heading and parted:
+                kept[block] = False
+            else:
+                following = block
 
 
 def _sums(numbers: Iterable[float]) -> list[float]:

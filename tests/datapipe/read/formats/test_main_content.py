@@ -78,6 +78,27 @@ def test_what_is_no_list_of_links_stays(part: str) -> None:
         assert all(block.text in content(page.format(FIRST, part)) for block in blocks)
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        "<div class=slide style='display: none'><p>{}</p></div>",
+        "<div class=slide hidden><p>{}</p></div>",
+        "<div class='tab hidden'><p>{}</p></div>",
+        "<figure><figcaption>{}</figcaption></figure>",
+        "<div class=has-ads><p>{}</p></div>",
+    ],
+)
+def test_a_name_that_says_of_most_parts_that_they_are_boilerplate_is_wrong(part: str) -> None:
+    parts = "".join(part.format(f"Number {number}: {FIRST} {SECOND}") for number in range(9))
+    assert "Number 7" in content(f"<body><nav>{MENU}</nav><div><p>{THIRD}</p>{parts}</div>")
+
+
+def test_what_a_script_calls_an_element_says_nothing() -> None:
+    posts = "".join(f"<div class=message-body><p>{text}</p></div>" for text in (FIRST, SECOND, THIRD))
+    page = f"<body><div class=block><p>{OTHER}</p></div><div class='thread js-replyNewMessage'>{posts}</div>"
+    assert content(page).endswith(paragraphs(FIRST, SECOND, THIRD))
+
+
 def test_comments_of_readers_go_in_several_languages() -> None:
     remarks = "".join(f"<div><p>Number {number}: {OTHER}</p></div>" for number in range(40))
     for name in ("comments", "comment-list", "kommentare", "commentaires", "comentarios", "reacties", "yorumlar"):
@@ -117,6 +138,17 @@ def test_title_and_lead_beside_the_content_stay() -> None:
     assert content(f"<body><h1>The mill turns on</h1><div class=entry-content>{ARTICLE}</div>") == paragraphs(
         "The mill turns on", FIRST, SECOND, THIRD
     )
+
+
+def test_text_as_full_of_links_as_that_of_an_encyclopaedia_is_content() -> None:
+    part = (
+        "<h2>Part {0} <a href=/e>[change the source]</a></h2><p><a href=/x>Mill {0}</a> is a <a href=/x>water mill</a>"
+    )
+    part += " in the <a href=/x>province of the lower valley</a> of the <a href=/x>river</a>.</p>"
+    body = "".join(map(part.format, range(9)))
+    page = f"<body><nav>{MENU}</nav><div id=bodyContent><div>From the free encyclopaedia</div><div>{body}</div></div>"
+    assert "Part 0 [change the source]\n\nMill 0 is a water mill in the province of the lower valley" in content(page)
+    assert "Mill 8 is" in content(page)
 
 
 def test_headings_go_with_what_stood_below_them() -> None:
