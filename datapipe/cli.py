@@ -1,6 +1,6 @@
 """The command line: `datapipe run | explain | report | thresholds | recipes | stages | tokenizer`.
 
-Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
+Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
 
 import argparse

@@ -23,7 +23,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part, PartKind
 from datapipe.store.record import SourceResult
 
-NOTES_FILE = "notes.json"
+NOTES_FILE = "_notes.json"  # readers of a folder pass over names that begin with "_"
 RunPipeline = Callable[[Callable[[beam.Pipeline], Any]], None]
 
 

@@ -136,6 +136,7 @@ class WriteShards(ProductStage):
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "shards"
+    version: ClassVar[int] = 2
 
     def part_kinds(self) -> tuple[PartKind, ...]:
         """Documents and instruction data."""
