@@ -84,18 +84,22 @@ class Encoder:
 @made_by_content
 def load_encoder(path: str, special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json` file, once a process; see `Encoder` for `special`."""
-    return encoder_of(files.read_json(path), special)
+    with files.open_input(path) as source:
+        return _encoder(bytes(source.read()).decode(), special)
 
 
 def encoder_of(tokenizer_json: TokenizerJson, special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json`."""
-    text = json.dumps(tokenizer_json, ensure_ascii=False)
+    return _encoder(json.dumps(tokenizer_json, ensure_ascii=False), special)
+
+
+def _encoder(text: str, special: bool) -> Encoder:
     tokenizer = Tokenizer.from_str(text)
     tokenizer.encode_special_tokens = not special
     tokenizer.no_padding()
     tokenizer.no_truncation()
     exact = Encoder(tokenizer, None, special)
-    added = [token["content"] for token in tokenizer_json["added_tokens"]]
+    added = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
     probes = [*PROBES, *added, "中" + "".join(added) + "a "]
     try:
         fast = Encoder(tokenizer, fastokens.Tokenizer.from_json_str(text), special)

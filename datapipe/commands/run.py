@@ -1,6 +1,8 @@
 """`datapipe run`: a recipe over documents, from its file to what it made."""
 
 import contextlib
+import dataclasses
+import functools
 import os
 import pathlib
 import re
@@ -15,8 +17,7 @@ from datapipe.engine.output import RunError
 from datapipe.engine.recipe import load_recipe
 from datapipe.engine.run import ERROR_LOG, REJECTS
 from datapipe.engine.run import run as run_stages
-from datapipe.engine.runner import Runner, cause
-from datapipe.engine.worker import give_memory_back
+from datapipe.engine.runner import Runner, cause, give_memory_back
 from datapipe.extras import MissingExtraError
 from datapipe.read.documents import TooManyRejectsError
 from datapipe.read.reject_summary import summarize_rejects
@@ -26,7 +27,9 @@ from datapipe.store.record import Done, RunRecord, SourceResult
 PRODUCTS = ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html")
 
 
-def run(recipe: str, inputs: Sequence[str], output: str, *, workers: int, mode: str, flags: Sequence[str]) -> None:
+def run(
+    recipe: str, inputs: Sequence[str], output: str, *, workers: int, flags: Sequence[str], every_row: bool
+) -> None:
     """Run a recipe, and print its progress, its funnel and where its products are.
 
     Args:
@@ -34,8 +37,8 @@ def run(recipe: str, inputs: Sequence[str], output: str, *, workers: int, mode: 
         inputs: files, folders or globs of documents.
         output: a new folder, or that of an earlier run of this recipe.
         workers: local workers.
-        mode: see `Runner`.
         flags: for Beam.
+        every_row: whether removed documents are measured and judged, too; see `Recipe`.
 
     Raises:
         ValueError: if the recipe, an option or the output folder cannot be used.
@@ -46,9 +49,11 @@ def run(recipe: str, inputs: Sequence[str], output: str, *, workers: int, mode: 
     give_memory_back()
     started = time.monotonic()
     checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(inputs[0]), "output": output})
-    runner = Runner(workers, tuple(flags), mode)
+    if every_row:
+        checked = dataclasses.replace(checked, every_row=True)
+    runner = Runner(workers, tuple(flags))
     try:
-        outcome = run_stages(checked, inputs, output, runner, print)
+        outcome = run_stages(checked, inputs, output, runner, functools.partial(print, flush=True))
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
     except Exception as error:

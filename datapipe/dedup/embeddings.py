@@ -272,7 +272,6 @@ class EmbedDocuments(DocumentStage):
     name: ClassVar[str] = "embeddings"
     # A list of no fixed size: pyarrow 25 cannot read lists of fixed size back from Parquet where some are null.
     writes: ClassVar[pa.Schema] = pa.schema([("embeddings_vector", pa.list_(pa.float16()))])
-    kept_rows_only: ClassVar[bool] = True
 
     def check(self) -> None:
         """The model is the one that is meant, and can be loaded here."""

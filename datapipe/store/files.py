@@ -113,6 +113,11 @@ def remove(path: str) -> None:
         os.unlink(path)  # noqa: PTH108
 
 
+def local_size(path: str) -> int:
+    """The bytes of a local file."""
+    return os.path.getsize(path)  # noqa: PTH202
+
+
 def rename(path: str, name: str) -> None:
     """Give a file another name, in the place of whatever bears it."""
     FileSystems.rename([path], [name])

@@ -25,7 +25,7 @@ def of(tmp_path: pathlib.Path, stages: str) -> str:
 
 
 def start(recipe: str, documents: str, out: pathlib.Path) -> None:
-    run(recipe, [documents], str(out), workers=1, mode="auto", flags=[])
+    run(recipe, [documents], str(out), workers=1, flags=[], every_row=False)
 
 
 def test_a_run_ends_with_its_funnel_and_products(
