@@ -11,6 +11,7 @@ removed with both signs, each with the words that differ, to be judged by readin
 """
 
 import argparse
+import dataclasses
 import difflib
 import pathlib
 import random
@@ -90,10 +91,8 @@ def _written(part: Part, folder: pathlib.Path, stage: str, table: pa.Table) -> P
 def removed(parts: list[Part], second_sign: bool) -> list[Removed]:
     """What semantic deduplication removes."""
     if not second_sign:
-        parts = [
-            Part(p.number, p.kind, p.rows, {n: f for n, f in p.columns.items() if n != WORDS_COLUMN}, (), p.decisions)
-            for p in parts
-        ]
+        columns = [{name: path for name, path in part.columns.items() if name != WORDS_COLUMN} for part in parts]
+        parts = [dataclasses.replace(part, columns=named) for part, named in zip(parts, columns, strict=True)]
     found = []
     for batch in parts | FindSemanticDuplicates():
         ids, of = (document_number(batch.column(column).to_numpy()) for column in ("id", "semantic_duplicates_of"))

@@ -23,6 +23,7 @@ from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest, one_thread, r
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.dedup.exchanged_words import WORDS, WORDS_COLUMN, are_exchanged
 from datapipe.flow.shuffle import group_starts, partition, rejoin
+from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage, write_notes
 from datapipe.store.corpus import Corpus, Part
 
@@ -244,6 +245,10 @@ class FindSemanticDuplicates(CorpusStage):
         """The commonest words; without them vectors decide alone."""
         return (WORDS_COLUMN,)
 
+    def learns_from_corpus(self) -> bool:
+        """Where the threshold has to be found."""
+        return self.threshold is None
+
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Find the threshold, unless it is given, and note it."""
         if self.threshold is not None:
@@ -273,6 +278,7 @@ class FindSemanticDuplicates(CorpusStage):
         every = beam.pvalue.AsList(parts)
         return (
             parts
+            | "Spread" >> SpreadPieces()
             | "Assign"
             >> beam.FlatMap(self._assign, beam.pvalue.AsSingleton(centres), every).with_output_types(tuple[int, bytes])
             | "Clusters" >> beam.GroupByKey()

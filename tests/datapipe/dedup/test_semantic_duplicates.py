@@ -1,5 +1,6 @@
 """Survivors against a slow greedy pass, the search within clusters against all pairs, hostile corpora."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -98,7 +99,7 @@ def test_words_exchanged_throughout_are_a_second_sign(
     parts = corpus_of([""] * 3, embeddings_words=words, embeddings_vector=vector_column(vectors))
     found = verdicts(parts, FindSemanticDuplicates(keep="first", clusters=1))
     assert {id_: verdict.of for id_, verdict in found.items()} == removed
-    without = [Part(p.number, p.kind, p.rows, {VECTOR: p.columns[VECTOR]}) for p in parts]
+    without = [dataclasses.replace(p, columns={n: p.columns[n] for n in ("text", VECTOR)}) for p in parts]
     assert len(verdicts(without, FindSemanticDuplicates(keep="first", clusters=1))) == 2
 
 
@@ -205,7 +206,7 @@ def test_prepare_finds_the_threshold(tmp_path: pathlib.Path, corpus_on_disk: Cal
     ready = FindSemanticDuplicates().prepare(corpus, str(tmp_path))
     assert ready.found_threshold is not None
     assert 0.9 < ready.found_threshold < 0.98
-    assert f"{ready.found_threshold}" in (tmp_path / "notes.json").read_text()
+    assert f"{ready.found_threshold}" in (tmp_path / "_notes.json").read_text()
     assert verdicts(list(corpus.parts), ready) == {}
     assert len(verdicts(list(corpus.parts), FindSemanticDuplicates(threshold=0.8))) > 200
     given = FindSemanticDuplicates(threshold=0.95)
