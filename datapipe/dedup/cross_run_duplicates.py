@@ -90,6 +90,7 @@ class FindCrossRunDuplicates(CorpusStage):
     partitions: Count = 64
 
     name: ClassVar[str] = "cross_run_duplicates"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("cross_run_duplicates_of", pa.uint64()),
