@@ -86,9 +86,7 @@ def _most_exchanged(own: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) 
             at += 2
         # What the other record leaves out may have up to this count, which is then taken for true.
         count = other[at + 1] if at < len(other) and other[at] == own[i] else other[1]
-        exceeds = np.int64(own[i + 1]) - np.int64(count)
-        if exceeds > most:
-            most = exceeds
+        most = max(most, int(own[i + 1]) - int(count))
     return most
 
 

@@ -129,7 +129,7 @@ def likest_kept(
                 # Of equal cosines the lower index is the better document.
                 for place in np.lexsort([candidates, -values])[:tries]:
                     candidate = candidates[place]
-                    if words is None or not are_exchanged(words[start + row], words[int(candidate)]):
+                    if words is None or not are_exchanged(words[int(start + row)], words[int(candidate)]):
                         like[start + row], cosine[start + row] = candidate, values[place]
                         break
             stay = like[start : start + BLOCK] < 0
