@@ -17,12 +17,12 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import fasttext
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import FilesOption
+from datapipe.kernels import kernel
 from datapipe.read.examples import read_examples
 from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
@@ -48,7 +48,7 @@ _UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 20_000, 5, 100
 _M_PERTURB, _ALL_ONES = -6, 0xFF
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _write_tokens(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -71,7 +71,7 @@ def _write_tokens(
                 to += 1
                 in_word = False
             if code_point == 10:
-                out[to : to + 4] = (226, 143, 142, 32)  # U+23CE, the return symbol, and a blank
+                out[to], out[to + 1], out[to + 2], out[to + 3] = 226, 143, 142, 32  # U+23CE, return, and a blank
                 to += 4
             elif flags & SPACE == 0:
                 if flags & DIGIT:

@@ -5,8 +5,7 @@
 
 from typing import Any
 
-import numba
-
+from datapipe.kernels import helper
 from datapipe.text.measures import DATAPIPE, DATATROVE, DCLM, DOLMA
 from datapipe.text.repetition import (
     Memory,
@@ -22,7 +21,7 @@ from datapipe.text.repetition import (
 from datapipe.text.spans import Text
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
     """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
 

@@ -7,10 +7,10 @@ code quotes stays prose: blocks fenced by ```, and what Markdown marks.
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, decode
 from datapipe.text.scripts import HAN_WEIGHT
 
@@ -107,12 +107,12 @@ def keyword_hashes() -> npt.NDArray[np.int64]:
     return np.sort(np.array(hashes))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _meaning(code_point: int) -> int:
     return _MEANINGS[code_point] if code_point < 128 else 0
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # a call for each line would cost a tenth of the speed
+@inlined  # a call for each line would cost a tenth of the speed
 def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDArray[np.uint8]) -> tuple[_Line, int]:
     """What the line at byte `at` shows, and where the next one begins."""
     indent, first, second, last, previous = 0, 0, 0, 0, 0
@@ -166,7 +166,7 @@ def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDAr
     return line, at
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_comment(line: _Line) -> bool:
     """Whether it begins with `*`, `//`, `/*` or `#`, unless it also assigns: `#menu {` is a selector."""
     return (
@@ -176,7 +176,7 @@ def _is_comment(line: _Line) -> bool:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_code(line: _Line, keywords: npt.NDArray[np.int64]) -> bool:
     """Whether it bears enough signs of code; see `measure_code`."""
     index = np.searchsorted(keywords, line.word)
@@ -198,7 +198,7 @@ def _is_code(line: _Line, keywords: npt.NDArray[np.int64]) -> bool:
     return signs >= _SIGNS_OF_CODE
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def measure_code(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],

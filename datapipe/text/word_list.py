@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numba.extending import register_jitable
 
+from datapipe.kernels import kernel
 from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from datapipe.text.characters import HAN, LETTER, MARK, SPACE, decode, lower_table
 
@@ -53,7 +53,7 @@ def make_word_list(words: Sequence[str]) -> WordList:
 NO_WORDS = make_word_list([])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_words(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
