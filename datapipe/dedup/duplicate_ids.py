@@ -15,6 +15,7 @@ from datapipe.checks import ColumnOption, Count
 from datapipe.flow.shuffle import GroupRecords
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Part
+from datapipe.store.schemas import conform_column
 from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import hash_spans, normalization_table
 
@@ -24,7 +25,8 @@ ACTIONS = ("flag", "remove")
 
 def id_records(batch: pa.RecordBatch, column: str) -> np.ndarray:
     """One `ID_RECORD` record for each document that has an id: the hash of the id, and the row's own id."""
-    names = batch.column(column).cast(pa.large_string())
+    # Parts may hold one id as an integer, a float or a string.
+    names = conform_column(batch.column(column), pa.string()).cast(pa.large_string())
     data, bounds = text_buffers(names)
     hashes, _ = hash_spans(data, bounds[:-1], bounds[1:], normalization_table("none"))
     records = np.empty(len(batch), ID_RECORD)
@@ -68,6 +70,7 @@ class FindDuplicateIds(CorpusStage):
     partitions: Count = 64
 
     name: ClassVar[str] = "duplicate_ids"
+    version: ClassVar[int] = 2
     # The ids' column is the user's, so that no stage promises it; like it, this one comes with every document.
     writes: ClassVar[pa.Schema] = _WRITES
 

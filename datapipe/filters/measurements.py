@@ -29,6 +29,9 @@ class MeasureText(DocumentStage):
         definition: whose Gopher measures: "datapipe", "datatrove", "dolma" or "dclm"; see `text/measures.py`. With
             dolma and dclm "auto" words are white-space tokens, as theirs.
         stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most 64 words each.
+        prose_only: whether listings, tables, headings and other marked-up lines are left out of all measures, see
+            `text/prose.py`; null leaves them out with the definition "datapipe" alone, since the others' systems judge
+            them like text. Source code is measured whole.
 
     Raises:
         ValueError: if an option has none of these values.
@@ -37,8 +40,9 @@ class MeasureText(DocumentStage):
     words: str = "auto"
     definition: str = "datapipe"
     stop_words: dict[Language, list[str]] = dataclasses.field(default_factory=dict)
+    prose_only: bool | None = None
     name: ClassVar[str] = "measurements"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:
@@ -57,6 +61,7 @@ class MeasureText(DocumentStage):
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Measure the columns `text` and `language`; returns the columns of `writes`."""
+        prose_only = self.definition == "datapipe" if self.prose_only is None else self.prose_only
         return measure_text(
-            batch.column("text"), batch.column("language"), self.words, self.definition, self.stop_words
+            batch.column("text"), batch.column("language"), self.words, self.definition, self.stop_words, prose_only
         )

@@ -273,13 +273,29 @@ LANGUAGE_SETS: dict[str, list[str]] = {
     **{language: ["unspaced"] for language in ("ja", *sorted(words.UNSEGMENTED))},
 }
 # Departures from the published thresholds where those throw away good text, for languages that keep their sets.
-# C4's "{" removes technical prose. FineWeb's 0.01 removes pages whose headings return at the foot: FineWeb-2 took 0.1,
-# and dropped the rule on short lines, which removes manuals (three in four of LibreOffice's help pages).
+# C4's "{" removes technical prose, and its three sentences a page that is one good paragraph; FineWeb-2 left C4 out.
+# FineWeb's 0.01 removes pages whose headings return at the foot: FineWeb-2 took 0.1, and dropped the rule on short
+# lines, which removes manuals (three in four of LibreOffice's help pages).
 # Korean words are short: three characters on the mean of lingua's test sentences, where 8 % of texts fall below 3.
-# The share of distinct characters falls with length: MAP-NEO's 0.1 removes a third of LCTT's translated articles.
-# FineWeb-2 counts Chinese punctuation as words and `measurements` does not: 0.22 line breaks a word here are its 0.178.
+# The share of distinct characters falls with length: MAP-NEO's 0.1 removes a third of LCTT's translated articles. Its
+# two sentences remove abstracts of one long sentence.
+# FineWeb-2's 0.178 line breaks a word, fitted to encyclopaedias, remove manuals (four in ten of LibreOffice's help
+# pages in Chinese): they may have as many as English pages, FineWeb's 0.3.
+# Thai, Lao, Tibetan and Dzongkha end a sentence by a space, or by a mark that ends a phrase too.
+_NO_FULL_STOP: dict[str, float | None] = {"unspaced_terminal_punctuation": None}
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
-    DEFAULT: {"c4_curly_brackets": None, "fineweb_duplicate_characters": 0.1, "fineweb_short_lines": None},
+    DEFAULT: {
+        "c4_curly_brackets": None,
+        "c4_min_sentences": None,
+        "fineweb_duplicate_characters": 0.1,
+        "fineweb_short_lines": None,
+    },
     "ko": {"gopher_min_word_length": 2},
-    "zh": {"map_neo_unique_characters": None, "map_neo_max_characters": None, "zh_newlines": 0.22},
+    "zh": {
+        "map_neo_unique_characters": None,
+        "map_neo_max_characters": None,
+        "map_neo_min_sentences": 1,
+        "zh_newlines": 0.3,
+    },
+    **dict.fromkeys(("th", "lo", "bo", "dz"), _NO_FULL_STOP),
 }

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.checks import Share
 from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import (
     LANGUAGE_SETS,
@@ -42,6 +43,8 @@ class ApplyRules(DocumentStage):
             languages not named, "code" for source code. An empty list judges nothing.
         thresholds: by language, thresholds in place of those of the rules; null switches a rule off. Those of "default"
             hold for all languages that take its sets.
+        min_language_score: a document whose `language_score` is lower is not judged by stop words: it may well be in a
+            language that the model does not know, and takes for another. FineWeb's least score of English, 0.65.
 
     Raises:
         ValueError: if a set or rule is unknown, is not among those that judge the language, can never fire, or has a
@@ -50,8 +53,9 @@ class ApplyRules(DocumentStage):
 
     rule_sets: RuleSets = dataclasses.field(default_factory=dict)
     thresholds: Thresholds = dataclasses.field(default_factory=dict)
+    min_language_score: Share = 0.65
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
     def check(self) -> None:
@@ -62,6 +66,10 @@ class ApplyRules(DocumentStage):
         """The columns that it needs."""
         return ("language", *MeasureText.writes.names)
 
+    def optional(self) -> tuple[str, ...]:
+        """Without `language_score`, all languages are sure."""
+        return ("language_score",)
+
     def rules_of(self, language: str) -> dict[str, Rule]:
         """The rules that judge a language, by name, in order."""
         return _BY_LANGUAGE.rules_of(language, self.rule_sets, self.thresholds)
@@ -69,11 +77,16 @@ class ApplyRules(DocumentStage):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge a batch that has the columns of `requires`; returns those of `writes`."""
         codes = np.array([words.primary(language) for language in batch.column("language").to_pylist()], object)
+        sure = np.ones(len(codes), bool)
+        if "language_score" in batch.schema.names:
+            scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
+            sure = scores >= np.float32(self.min_language_score)
         failures: list[list[str]] = [[] for _ in codes]
         for code in sorted(set(codes)):
             rows = np.flatnonzero(codes == code)
             for name, rule in self.rules_of(code).items():
-                for row in rows[_fails(rule, batch.column(rule.measurement))[rows]]:
+                judged = rows[sure[rows]] if rule.measurement == "stop_words" else rows
+                for row in judged[_fails(rule, batch.column(rule.measurement))[judged]]:
                     failures[row].append(name)
         removed = [failed[0] if failed else None for failed in failures]
         return pa.RecordBatch.from_pydict({"rules_reason": removed, "rules_failed": failures}, schema=self.writes)

@@ -23,7 +23,7 @@ from datapipe.checks import ColumnOption, Count, Seed
 from datapipe.stage import ProductStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Part, PartKind
-from datapipe.store.schemas import common_schema
+from datapipe.store.schemas import common_schema, conform_column
 from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
@@ -98,6 +98,16 @@ def total(amounts: Iterable[Amount]) -> Amount:
     others = sorted(set(common.names) - set(LEADING.names))
     schema = pa.schema([*LEADING, *(common.field(name) for name in others)])
     return Amount(sum(amount.rows for amount in amounts), sum(amount.size for amount in amounts), schema)
+
+
+def settled(amount: Amount) -> Amount:
+    """The sum, once no more is added: a column null everywhere is strings, so that shards of several runs go together.
+
+    >>> settled(Amount(1, 1, pa.schema({"note": pa.null()}))).schema.types
+    [DataType(string)]
+    """
+    fields = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in amount.schema]
+    return dataclasses.replace(amount, schema=pa.schema(fields))
 
 
 @dataclasses.dataclass(eq=False)
@@ -228,6 +238,7 @@ class WriteShards(ProductStage):
             spread
             | "Measure" >> beam.Map(self._measure).with_output_types(Amount)
             | "Total" >> beam.CombineGlobally(total)
+            | "Settle" >> beam.Map(settled).with_output_types(Amount)
         )
         spilled = spread | "Spill" >> beam.FlatMap(self._spill, amount).with_output_types(str)
         return (
@@ -254,4 +265,4 @@ def _column(table: pa.Table, field: pa.Field) -> pa.Array:
     """A column as the shards have it; nulls where this part has none."""
     if field.name not in table.column_names:
         return pa.nulls(len(table), field.type)
-    return table.column(field.name).combine_chunks().cast(field.type)
+    return conform_column(table.column(field.name).combine_chunks(), field.type)

@@ -21,7 +21,7 @@ from datapipe.read.user_columns import strings, user_columns
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, PartKind, part_path
 from datapipe.store.record import PartRecord, SourceResult
-from datapipe.store.schemas import DOCUMENT_SCHEMA, REJECT_SCHEMA, common_schema, conform
+from datapipe.store.schemas import DOCUMENT_SCHEMA, REJECT_SCHEMA, common_schema, conform, marked_schema
 from datapipe.text.normalization import normalize
 
 GROUP_BYTES = 8 << 20
@@ -196,7 +196,7 @@ class _PartWriter:
             return
         sequence = len(self._manifests)
         path = files.join(self._folder, f"task-{self._task:05d}-{sequence:04d}.parquet")
-        schema = common_schema(batch.schema for batch in self._batches)
+        schema = common_schema(map(marked_schema, self._batches))
         reasons: Counter[str] = Counter()
         with (
             files.whole_file(path) as sink,

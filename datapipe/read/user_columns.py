@@ -1,15 +1,13 @@
 """The user's own columns: they come along to the shards under names and in types that every part can hold."""
 
 import base64
-import datetime
-import decimal
 import json
 from collections.abc import Iterable
 from typing import Any
 
 import pyarrow as pa
 
-from datapipe.store.schemas import DOCUMENT_SCHEMA
+from datapipe.store.schemas import DOCUMENT_SCHEMA, MAX_EXACT, float_text
 
 # More fields than this in a part are keys of data, not columns: they go into one.
 MAX_COLUMNS = 256
@@ -22,7 +20,7 @@ def user_columns(rows: list[dict[str, Any]], reserved: frozenset[str]) -> dict[s
     """The users' columns of a batch, in the order in which they first appear.
 
     A name of ours takes the prefix `input_`. Columns of booleans, integers, floats or strings alone are that; any other
-    is strings, with all that is no string as JSON, and bytes, dates and decimals as they would stand in JSON.
+    is strings, with all that is no string as JSON, and bytes, decimals and UUIDs as they would stand in JSON.
 
     >>> columns = user_columns([{"id": 7, "tags": ["a"]}, {"id": 8, "stars": 1.5}], frozenset())
     >>> {name: column.to_pylist() for name, column in columns.items()}
@@ -71,19 +69,23 @@ def _column(values: list[Any]) -> pa.Array:
             return strings(values)
         if types == {bool}:
             return pa.array(values, pa.bool_())
-        if types <= {int, float}:
-            return pa.array(values, pa.float64() if float in types else pa.int64())
-    except (OverflowError, pa.ArrowInvalid):
-        pass  # integers of more than 64 bits, or of more than a float holds exactly: as JSON nothing is lost
+        if types == {int}:
+            return pa.array(values, pa.int64())
+        if types <= {int, float} and all(type(v) is not int or abs(v) <= MAX_EXACT for v in values):
+            return pa.array(values, pa.float64())
+    except OverflowError:
+        pass  # integers of more than 64 bits: as JSON nothing is lost
     return strings([value if value is None or isinstance(value, str) else _json(value) for value in values])
 
 
 def _json(value: Any) -> str:
-    if isinstance(value, bytes | decimal.Decimal | datetime.date | datetime.time):
+    if not isinstance(value, bool | int | float | list | tuple | dict):
         return _json_default(value)
+    if isinstance(value, float):
+        return float_text(value)
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=_json_default)
 
 
 def _json_default(value: Any) -> str:
-    # What tables hold and JSON does not: bytes as in Arrow's own JSON, dates and decimals as they are written.
+    # What tables hold and JSON does not: bytes as in Arrow's own JSON, decimals and UUIDs as they are written.
     return base64.b64encode(value).decode() if isinstance(value, bytes) else str(value)

@@ -119,7 +119,16 @@ def _hashed(h: int, byte: int) -> int:
 
 
 @helper
-def _find_token(
+def hash_token(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
+    """The hash of a word or label."""
+    h = _FNV_OFFSET
+    for at in range(start, end):
+        h = _hashed(h, data[at])
+    return h
+
+
+@helper
+def find_token(
     table: npt.NDArray[np.int64],
     names: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -149,9 +158,7 @@ def fill_table(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], tabl
     """Fill a table of -1 with the hash and the number of each word and label; see `Weights`."""
     mask = len(table) - 1
     for number in range(len(bounds) - 1):
-        h = _FNV_OFFSET
-        for at in range(bounds[number], bounds[number + 1]):
-            h = _hashed(h, names[at])
+        h = hash_token(names, bounds[number], bounds[number + 1])
         slot = h & mask
         while table[slot, 1] >= 0:
             slot = (slot + 1) & mask
@@ -230,7 +237,7 @@ def _embed(
                 break
             h = _hashed(h, byte)
             at += 1
-        number = _find_token(table, names, bounds, data, start, at, h)
+        number = find_token(table, names, bounds, data, start, at, h)
         if number >= words or (number < 0 and data[start] == LABEL[0] and _stands_at(LABEL, data, start, at)):
             continue
         hashes[tokens] = np.int32(np.uint32(h))
@@ -340,7 +347,7 @@ def _walk(
             continue
         if weights.children[node, 0] < 0:
             if wanted < 0 or wanted == node:
-                _offer(score, node, labels, scores)
+                _offer(score, np.int64(node), labels, scores)
             continue
         right = np.float32(1.0 / (np.float32(1) + np.exp(-_sum(weights, node - inner, mean))))
         likelier = int(right > 0.5)

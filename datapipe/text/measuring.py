@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datapipe.kernels import helper, kernel
 from datapipe.text import words
@@ -20,6 +21,7 @@ from datapipe.text.measures import (
     DEFINITIONS,
     DOLMA,
     LONG_LINE,
+    LONGEST_NOTE,
     MEASUREMENTS,
     PHRASES,
     READ_ON,
@@ -30,6 +32,7 @@ from datapipe.text.measures import (
     stop_table,
 )
 from datapipe.text.ngram_shares import measure_ngrams
+from datapipe.text.prose import prose
 from datapipe.text.repetition import (
     Memory,
     clear_table,
@@ -209,19 +212,90 @@ def _ends_spaced_ellipsis(points: npt.NDArray[np.int32], i: int) -> bool:
 
 
 @helper
-def _measure_sentences(t: Text, length: int, row: Any) -> None:
+def _after_notes(t: Text, at: int, end: int, definition: int) -> int:
+    """The position after what may follow the mark that ends a sentence: quotes, brackets, notes such as [12]."""
+    while at < end:
+        if t.marks[t.points[at]] & CLOSING:
+            at += 1
+            continue
+        if definition != DATAPIPE or t.points[at] != 0x5B:  # [
+            break
+        close, last = at + 1, min(end, at + LONGEST_NOTE)
+        while close < last and t.points[close] not in (0x5B, 0x5D, 10):
+            close += 1
+        if close == last or t.points[close] != 0x5D:  # ]
+            break
+        at = close + 1
+    return at
+
+
+@helper
+def _before_notes(t: Text, start: int, end: int) -> int:
+    """The position before what may follow the mark that ends a sentence, and white space."""
+    while end > start:
+        point = t.points[end - 1]
+        opening = end - 2
+        if point == 0x5D:
+            while opening >= max(start, end - LONGEST_NOTE) and t.points[opening] not in (0x5B, 0x5D):
+                opening -= 1
+            if opening >= max(start, end - LONGEST_NOTE) and t.points[opening] == 0x5B:
+                end = opening
+                continue
+        if not (t.marks[point] & CLOSING or t.classes[point] & SPACE):
+            break
+        end -= 1
+    return end
+
+
+@helper
+def _ends_sentence(t: Text, start: int, end: int, length: int, definition: int) -> bool:
+    """Whether the marks from `start` on, which with quotes and notes go up to `end`, end a sentence."""
+    if end == length or t.classes[t.points[end]] & SPACE:
+        return True
+    if definition != DATAPIPE or not start:
+        return False
+    # A full stop of ASCII between Chinese characters, as in "机制.方法"; but "3.方法" is a number in a list.
+    before, after = t.classes[t.points[start - 1]], t.classes[t.points[end]]
+    if before & HAN:
+        return (after & (LETTER | DIGIT)) != 0
+    return (after & HAN) != 0 and not before & DIGIT
+
+
+@helper
+def _measure_sentences(t: Text, length: int, definition: int, row: Any) -> None:
     i = 0
     while i < length:
         if not t.marks[t.points[i]] & TERMINAL:
             i += 1
             continue
-        wide = False
+        wide, start = False, i
         while i < length and t.marks[t.points[i]] & TERMINAL:
             wide |= (t.marks[t.points[i]] & WIDE_TERMINAL) != 0
             i += 1
-        while i < length and t.marks[t.points[i]] & CLOSING:
+        i = _after_notes(t, i, length, definition)
+        row.sentences += wide or _ends_sentence(t, start, i, length, definition)
+
+
+@helper
+def _holds_sentence(t: Text, start: int, end: int) -> bool:
+    """Whether a sentence ends at the end of a line, or after a word within it; an ellipsis there bids to read on."""
+    last = _before_notes(t, start, end)
+    if last > start and t.marks[t.points[last - 1]] & TERMINAL:
+        return True
+    i = start + 1
+    while i < end:
+        if not t.marks[t.points[i]] & TERMINAL or not t.classes[t.points[i - 1]] & (LETTER | MARK):
             i += 1
-        row.sentences += wide or i == length or (t.classes[t.points[i]] & SPACE) != 0
+            continue
+        wide, first, dots = False, i, 0
+        while i < end and t.marks[t.points[i]] & TERMINAL:
+            wide |= (t.marks[t.points[i]] & WIDE_TERMINAL) != 0
+            dots += (t.points[i] == 0x2E) + 2 * (t.points[i] == 0x2026)  # . …
+            i += 1
+        i = _after_notes(t, i, end, DATAPIPE)
+        if dots < 2 and (wide or _ends_sentence(t, first, i, end, DATAPIPE)):
+            return True
+    return False
 
 
 @helper
@@ -312,10 +386,14 @@ def _measure_lines(
     for i in range(pieces):
         start, end = t.starts[i], t.ends[i]
         short += end - start <= SHORT_LINE
-        last = end
-        while last > start and t.marks[t.points[last - 1]] & CLOSING:
-            last -= 1
-        terminated += last > start and (t.marks[t.points[last - 1]] & TERMINAL) != 0
+        if definition == DATAPIPE:
+            item = end - start > SHORT_LINE and _is_list_item(t, start, end)
+            terminated += item or _holds_sentence(t, start, end)
+        else:
+            last = end
+            while last > start and t.marks[t.points[last - 1]] & CLOSING:
+                last -= 1
+            terminated += last > start and (t.marks[t.points[last - 1]] & TERMINAL) != 0
         start, end = strip(t, start, end)
         characters += end - start
         inviting += ends_in(t, start, end, read_on)
@@ -329,6 +407,23 @@ def _measure_lines(
         pieces = drop_symbols(t, pieces)
     repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.duplicate_character_share = repeated / max(length - breaks, 1)
+
+
+@helper
+def _is_list_item(t: Text, start: int, end: int) -> bool:
+    """Whether a line begins in a bullet or a number, as "- ", "12. " and "a) " do."""
+    at = start
+    if t.marks[t.points[at]] & BULLET:
+        at += 1
+    else:
+        while at < end and at - start < 4 and t.classes[t.points[at]] & (LETTER | DIGIT):
+            at += 1
+        if at in (start, end) or t.points[at] not in (0x2E, 0x29, 0x3001, 0xFF09):  # . ) 、 ）
+            return False
+        at += 1
+        if t.points[at - 1] == 0x3001:
+            return True
+    return at < end and (t.classes[t.points[at]] & SPACE) != 0
 
 
 class _Documents(NamedTuple):
@@ -369,7 +464,7 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         _measure_words(t, m, tokens, stop_words, definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
-        _measure_sentences(t, length, row)
+        _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)
         ngram_tokens = tokens
         if definition == DCLM:
@@ -389,6 +484,7 @@ def measure_text(
     word_definition: str = "auto",
     definition: str = "datapipe",
     stop_words: dict[str, list[str]] | None = None,
+    prose_only: bool = False,
 ) -> pa.RecordBatch:
     """The measurements of each text.
 
@@ -398,6 +494,7 @@ def measure_text(
         word_definition: "auto", or one of `words.DEFINITIONS`. With dolma and dclm "auto" is "whitespace", as theirs.
         definition: one of `DEFINITIONS`.
         stop_words: lists that replace or extend `words.STOP_WORDS`, by language; at most MAX_STOP_WORDS each.
+        prose_only: whether to measure only what `prose.py` leaves of texts that are no source code.
 
     Returns:
         The columns of `SCHEMA`, n rows: 0 for an empty text; null for stop words where none are known, and for the
@@ -411,6 +508,9 @@ def measure_text(
     if word_definition == "auto" and system in (DOLMA, DCLM):
         word_definition = "whitespace"
     codes = [words.primary(language) for language in languages.to_pylist()]
+    if prose_only:
+        whole = pa.array([code == "code" for code in codes], pa.bool_())
+        texts = pc.if_else(whole, texts.cast(pa.large_string()), prose(texts))
     word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from datapipe.read.formats.page import read_html
+from datapipe.read.formats.separated import read_csv, read_tsv
 from datapipe.read.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
-from datapipe.read.formats.tables import read_arrow, read_csv, read_parquet, read_tsv
+from datapipe.read.formats.tables import read_arrow, read_parquet
 from datapipe.read.formats.text import read_json, read_json_lines, read_markdown, read_text
 from datapipe.read.formats.warc import read_warc
 

@@ -1,18 +1,15 @@
-"""Readers of tables, a record a row: Parquet, Arrow, CSV and TSV."""
+"""Readers of Parquet and Arrow, a record a row. Tables that are text are read in `separated.py`."""
 
-import codecs
 import contextlib
-import csv
 import itertools
 import struct
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pyarrow.types as pt
 
-from datapipe.read.formats.source import RAW_BYTES, Damage, Reject, Row, Source
+from datapipe.read.formats.arrow_values import as_binary, distinct_names, python_values
+from datapipe.read.formats.source import Damage, Reject, Row, Source
 
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20  # fewer rows at once where they are long: one may hold megabytes
@@ -54,7 +51,7 @@ def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]
         try:
             with _damage(f"parquet row group {number}"):
                 for batch in table.iter_batches(at_once, row_groups=[number], use_threads=False):
-                    yield from _rows(source, first, batch)
+                    yield from _rows(first, batch)
                     first += len(batch)
         except Damage as damage:
             yield source.reject(first, damage.reason, damage.detail)
@@ -68,9 +65,9 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
             for batch in _arrow_batches(source, file):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
-                    _as_binary(column).validate(full=True)
+                    as_binary(column).validate(full=True)
                 for start in range(0, len(batch), BATCH_ROWS):
-                    yield from _rows(source, row + start, batch.slice(start, BATCH_ROWS))
+                    yield from _rows(row + start, batch.slice(start, BATCH_ROWS))
                 row += len(batch)
     except Damage as damage:
         yield source.reject(row, damage.reason, damage.detail)
@@ -159,145 +156,8 @@ def _damage(what: str) -> Iterator[None]:
         raise Damage("corrupt_file", f"{what}: {error}") from error
 
 
-def read_csv(source: Source) -> Iterator[Row | Reject]:
-    """One record a row after the header, all values strings; see `_read_separated`."""
-    return _read_separated(source, ",")
-
-
-def read_tsv(source: Source) -> Iterator[Row | Reject]:
-    """As `read_csv`, with tabs."""
-    return _read_separated(source, "\t")
-
-
-def _read_separated(source: Source, delimiter: str) -> Iterator[Row | Reject]:
-    """Rows quoted as by RFC 4180; a row that has not as many values as the header is a reject.
-
-    Positions are byte offsets. Repeated names of the header take a number; of a header that is no UTF-8, what can be
-    read stands for the names, so that the rows are not lost with it.
-    """
-    csv.field_size_limit(source.max_document_bytes)
-    lines = _Lines(source)
-    rows = csv.reader(lines, delimiter=delimiter)
-    names: list[str] = []
-    while True:
-        lines.forget()
-        try:
-            values = next(rows, None)
-            if values is None:
-                return
-            # Bytes that are no UTF-8 have come as surrogates.
-            decode = source.decode if names else _decode_name(source)
-            values = [v if v.isascii() else decode(v.encode(errors="surrogateescape")) for v in values]
-        except Damage as damage:
-            yield source.reject(lines.start, damage.reason, damage.detail, bytes(lines.seen))
-            return
-        except UnicodeDecodeError as error:
-            yield source.reject(lines.start, "invalid_utf8", str(error), bytes(lines.seen))
-            continue
-        except csv.Error as error:
-            reason = "too_large" if "larger" in str(error) else "malformed_csv"
-            yield source.reject(lines.start, reason, str(error), bytes(lines.seen))
-            continue
-        if not values:
-            continue
-        if not names:
-            names = _distinct(values)
-        elif len(values) != len(names):
-            detail = f"{len(values)} values under {len(names)} names"
-            yield source.reject(lines.start, "malformed_csv", detail, bytes(lines.seen))
-        else:
-            yield Row(lines.start, dict(zip(names, values, strict=True)), bytes(lines.seen))
-
-
-def _decode_name(source: Source) -> Callable[[bytes], str]:
-    def decode(raw: bytes) -> str:
-        try:
-            return source.decode(raw)
-        except UnicodeDecodeError:
-            return raw.decode(errors="replace")
-
-    return decode
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    """The names of columns, of which repeated ones take the number of their column."""
-    distinct: dict[str, None] = {}
-    for number, name in enumerate(names):
-        while name in distinct:
-            name = f"{name}_{number}"
-        distinct[name] = None
-    return list(distinct)
-
-
-class _Lines:
-    """The lines of a source as `csv` takes them, with those of the row begun last."""
-
-    def __init__(self, source: Source) -> None:
-        self._stream = source.stream()
-        self._limit = source.max_document_bytes
-        self.start = self._next = 0
-        self.seen = bytearray()
-
-    def __iter__(self) -> "_Lines":
-        return self
-
-    def __next__(self) -> str:
-        line = self._stream.readline(self._limit)
-        if not line:
-            raise StopIteration
-        self._next += len(line)
-        if len(self.seen) < RAW_BYTES:
-            self.seen += line
-        if len(line) == self._limit and not line.endswith(b"\n"):
-            while (rest := self._stream.readline(self._limit)) and not rest.endswith(b"\n"):
-                self._next += len(rest)
-            self._next += len(rest)
-            raise csv.Error(f"line larger than {self._limit} bytes")
-        if self._next == len(line):
-            line = line.removeprefix(codecs.BOM_UTF8)
-        return line.decode(errors="surrogateescape")
-
-    def forget(self) -> None:
-        """Begin a new row."""
-        self.start = self._next
-        self.seen.clear()
-
-
-def _rows(source: Source, first: int, batch: pa.RecordBatch) -> Iterator[Row | Reject]:
-    """The rows of a batch; one that holds what Python cannot, is a reject."""
-    names = _distinct(batch.schema.names)
-    arrays = [column.cast(pa.string()) if pt.is_temporal(column.type) else column for column in batch.columns]
-    try:
-        columns = [array.to_pylist() for array in arrays]
-    except (ValueError, OverflowError):
-        for index in range(len(batch)):
-            try:
-                row = [_value(array[index]) for array in arrays]
-            except (ValueError, OverflowError) as error:
-                yield source.reject(first + index, "unreadable_value", str(error))
-            else:
-                yield Row(first + index, dict(zip(names, row, strict=True)))
-        return
+def _rows(first: int, batch: pa.RecordBatch) -> Iterator[Row]:
+    names = distinct_names(batch.schema.names)
+    columns = [python_values(column) for column in batch.columns]
     for index, values in enumerate(zip(*columns, strict=True)):
         yield Row(first + index, dict(zip(names, values, strict=True)))
-
-
-def _value(scalar: pa.Scalar) -> Any:
-    """A scalar as Python has it; a string that is no UTF-8 as its bytes."""
-    try:
-        return scalar.as_py()
-    except UnicodeDecodeError:
-        if _is_text(scalar.type):
-            return scalar.as_buffer().to_pybytes()
-        raise
-
-
-def _as_binary(column: pa.Array) -> pa.Array:
-    """Strings as bytes: whether they are UTF-8 concerns single rows."""
-    if pt.is_large_string(column.type):
-        return column.view(pa.large_binary())
-    return column.view(pa.binary()) if pt.is_string(column.type) else column
-
-
-def _is_text(type_: pa.DataType) -> bool:
-    return pt.is_string(type_) or pt.is_large_string(type_)

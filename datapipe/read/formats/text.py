@@ -30,7 +30,7 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
 def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
     try:
         value = orjson.loads(raw)
-        if isinstance(value, dict) and any(type(item) is float and abs(item) >= 2.0**63 for item in value.values()):
+        if isinstance(value, dict) and _holds_huge_float(value):
             value = json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
     except orjson.JSONDecodeError:
         try:
@@ -47,6 +47,21 @@ def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return source.reject(position, "nested_too_deep", f"more than {MAX_DEPTH} levels", raw)
     return Row(position, value, raw)
+
+
+def _holds_huge_float(value: dict[str, Any]) -> bool:
+    """Whether an object holds, at any depth, a float that may stand for an integer of more than 64 bits."""
+    containers: list[dict[str, Any] | list[Any]] = [value]
+    while containers:
+        container = containers.pop()
+        for item in container.values() if isinstance(container, dict) else container:
+            kind = type(item)
+            if kind is float:
+                if abs(item) >= 2.0**63:
+                    return True
+            elif kind is dict or kind is list:
+                containers.append(item)
+    return False
 
 
 def _integer(digits: str) -> int | str:

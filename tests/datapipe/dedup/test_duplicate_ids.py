@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from datapipe.dedup.duplicate_ids import FindDuplicateIds
+from datapipe.dedup.duplicate_ids import FindDuplicateIds, id_records
 from tests.helpers import CorpusOf, verdicts
 
 
@@ -33,3 +35,15 @@ def test_an_id_is_what_it_is_to_the_letter(corpus_of: CorpusOf) -> None:
 def test_a_wrong_option_is_an_error_that_names_it(options: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"duplicate_ids: {next(iter(options))} must be .* got"):
         FindDuplicateIds(**options)
+
+
+def test_an_id_is_the_same_as_an_integer_a_float_and_a_string() -> None:
+    kinds = [pa.array([10**15, 2]), pa.array([1e15, 2.5]), pa.array(["2.5", "2"])]
+    batches = [
+        pa.record_batch({"id": pa.array([2 * n, 2 * n + 1], pa.uint64()), "key": k}) for n, k in enumerate(kinds)
+    ]
+    hashes = np.concatenate([id_records(batch, "key") for batch in batches])["hash"]
+    assert hashes[0] == hashes[2]
+    assert hashes[3] == hashes[4]
+    assert hashes[1] == hashes[5]
+    assert len(set(hashes)) == 3

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from datapipe.engine.progress import FOLDER
-from datapipe.engine.work import by_part, nothing, write
+from datapipe.engine.work import by_part, nothing, process, write
+from datapipe.filters.language import IdentifyLanguage
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import part_path
 from tests.helpers import CorpusOf, add_columns, processed
@@ -36,6 +37,18 @@ class LengthOfKept(Length):
 class LosesARow(Length):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return super().process(batch).slice(1)
+
+
+class LengthWithLanguage(Length):
+    """As many more as its language has letters, where it has any."""
+
+    def optional(self) -> tuple[str, ...]:
+        return ("language", "toy_language")
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        more = [name for name in self.optional() if name in batch.schema.names]
+        rows = zip(batch.column("text").to_pylist(), *(batch.column(name).to_pylist() for name in more), strict=True)
+        return pa.record_batch({"length": [sum(map(len, row)) for row in rows]})
 
 
 SCHEMA = pa.schema([("toy_reason", pa.string())])
@@ -67,6 +80,21 @@ def test_a_document_stage_sees_only_kept_rows_where_it_says_so(corpus_of: Corpus
     part = add_columns(part, tmp_path / "toy", toy_reason=pa.array([None, "too_short", None]))
     assert processed(part, LengthOfKept(), tmp_path / "kept").column("length").to_pylist() == [1, None, 3]
     assert processed(part, Length(), tmp_path / "all").column("length").to_pylist() == [1, 2, 3]
+
+
+def test_optional_columns_come_from_disk_and_from_the_same_pass(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["The committee published its report.", "委员会发表了报告。"])
+    lengths = [35, 9]
+    assert processed(part, LengthWithLanguage(), tmp_path / "alone").column("length").to_pylist() == lengths
+    on_disk = add_columns(part, tmp_path / "toy", toy_language=pa.array(["abc", "d"]))
+    found = processed(on_disk, LengthWithLanguage(), tmp_path / "disk").column("length").to_pylist()
+    assert found == [lengths[0] + 3, lengths[1] + 1]
+    (root := tmp_path / "pass").mkdir()
+    for folder in (FOLDER, "language", "length"):
+        (root / folder).mkdir()
+    process(part, [IdentifyLanguage(), LengthWithLanguage()], str(root), str(root / "length"))
+    found = pq.read_table(part_path(str(root / "length"), part.number)).column("length").to_pylist()
+    assert found == [length + 2 for length in lengths]
 
 
 def test_a_stage_that_loses_a_row_fails(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:

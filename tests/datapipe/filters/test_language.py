@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from datapipe.filters.language import IdentifyLanguage, identify, model_path
-from datapipe.filters.quality import train_fasttext
+from datapipe.filters.quality_training import train_fasttext
 from tests.helpers import read_lines
 
 ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "
@@ -117,7 +117,19 @@ def test_source_code(text: str) -> None:
 def test_prose_about_code_is_prose() -> None:
     fenced = f"# Notes\n\n{ENGLISH}\n\n```python\n{PYTHON}```\n\n- {ENGLISH}\n"
     assert languages(fenced, CHINESE + "\n" + SHELL.replace("\n", "\n\n") + CHINESE * 3) == ["en", "zh"]
-    assert languages(fenced.replace("```", ""), code_share=0.2) == ["code"]
+    assert languages(f"{CHINESE}\n```\n{PYTHON * 9}```\n", f"{CHINESE}\n{PYTHON * 9}", code_share=1) == ["zh", "zh"]
+
+
+def test_the_name_of_a_file_counts() -> None:
+    texts = pa.array(["import os\nx = os.sep\n" + ENGLISH, ENGLISH, ENGLISH * 3 + PYTHON * 9, "# " + ENGLISH])
+    for columns, expected in (
+        ({"path": ["a.py", "b.py", "c.md", "d.sh"]}, ["code", "en", "en", "code"]),
+        ({"path": ["x.jsonl"] * 4}, ["en", "en", "code", "en"]),
+        ({"path": ["x.jsonl"] * 4, "input_path": ["a.py", None, "c.rst", None]}, ["code", "en", "en", "en"]),
+        ({"path": ["x.jsonl"] * 4, "input_path": [1, 2, 3, 4]}, ["en", "en", "code", "en"]),
+    ):
+        (out,) = [pa.record_batch({"text": texts, **columns})] | IdentifyLanguage()
+        assert out.column("language").to_pylist() == expected
 
 
 def test_another_model(tmp_path: pathlib.Path) -> None:

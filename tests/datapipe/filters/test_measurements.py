@@ -63,3 +63,52 @@ def test_chinese_line_ends_are_terminal_punctuation() -> None:
 def test_refuses_options_that_make_no_sense(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MeasureText(**options)  # type: ignore[arg-type]
+
+
+def test_marked_up_lines_are_no_prose() -> None:
+    manual = "# Install\n\nDo it as follows.\n\n```sh\nmake\nmake\n```\n\n| a | b |\n|---|---|\n"
+    assert measured(manual)["terminal_punctuation_line_share"] == 1
+    assert measured(manual)["words"] == measured(manual, prose_only=True)["words"] == 4
+    assert measured(manual, prose_only=False)["terminal_punctuation_line_share"] == pytest.approx(1 / 8)
+    assert measured(manual, definition="datatrove")["words"] == 10
+    assert measured("# x\nx = 1\n", "code")["characters"] == len("# x\nx = 1\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("介绍了机制.方法可行", 1),
+        ("介绍了机制.方法可行.", 2),
+        ("使用LDA.结果好", 1),
+        ("机制.DNA序列", 1),
+        ("1.方法 2.结果", 0),
+        ("版本3.5", 0),
+        ("It ended.[12] Then more.[citation needed]", 2),
+        ("www.example.com", 0),
+    ],
+)
+def test_where_a_sentence_ends(text: str, sentences: int) -> None:
+    assert measured(text, "zh")["sentences"] == sentences
+
+
+@pytest.mark.parametrize(
+    ("line", "holds"),
+    [
+        ("It ended so.", 1),
+        ("It ended “so.”", 1),
+        ("It ended so.[12] [citation needed]", 1),
+        ("Sie endete so.»", 1),
+        ("It ended. And then it went on, without", 1),
+        ("它结束了。然后", 1),
+        ("Home About Contact", 0),
+        ("Read more... Next", 0),
+        ("1. Home", 0),
+        ("History[edit]", 0),
+        ("- Fixed the error that came of an empty table", 1),
+        ("2) Fixed the error that came of an empty table", 1),
+        ("Fixed the error that came of an empty table", 0),
+        ("- About the company", 0),
+    ],
+)
+def test_lines_that_hold_a_sentence(line: str, holds: int) -> None:
+    assert measured(line)["terminal_punctuation_line_share"] == holds

@@ -19,6 +19,9 @@ CHINESE = (
 )
 
 
+REPETITIVE = {"en": {name: None for name in ApplyRules().rules_of("en") if "duplicate" in name or "top" in name}}
+
+
 def judge(text: str | None, language: str | None, **options: object) -> tuple[str | None, list[str]]:
     batch = pa.RecordBatch.from_pydict(
         {
@@ -88,6 +91,27 @@ def test_no_language_is_judged_by_the_rules_of_another() -> None:
     assert judge(CHINESE, "en")[0] is not None
     assert all(name.startswith(("zh_", "map_neo_")) for name in judge("。", "zh")[1])
     assert all(name.startswith("code_") for name in judge("!", "code")[1])
+
+
+def test_an_unsure_language_is_not_judged_by_its_stop_words() -> None:
+    batch = pa.record_batch({"text": ["Xyz " * 60] * 3, "language": ["en"] * 3})
+    measured = MeasureText().process(batch)
+    scores = pa.array([0.64, 0.65, None], pa.float32())
+    columns = {"language": batch.column("language"), "language_score": scores}
+    columns |= {name: measured.column(name) for name in measured.schema.names}
+    for least, judged in ((0.65, [False, True, False]), (0.0, [True] * 3), (0.7, [False] * 3)):
+        failed = ApplyRules(min_language_score=least).process(pa.record_batch(columns)).column("rules_failed")
+        assert ["gopher_stop_words" in names for names in failed.to_pylist()] == judged
+
+
+@pytest.mark.parametrize("language", ["th", "lo", "bo", "dz"])
+def test_no_full_stop_is_asked_for_where_the_script_has_none(language: str) -> None:
+    assert "unspaced_terminal_punctuation" in judge("ក" * 60, "km")[1]
+    assert "unspaced_terminal_punctuation" not in judge("ກ" * 60, language)[1]
+
+
+def test_one_good_paragraph_is_enough() -> None:
+    assert judge("One of the two sentences that " * 9 + "end (see below).[12]", "en", thresholds=REPETITIVE)[0] is None
 
 
 def test_a_missing_measurement_passes() -> None:

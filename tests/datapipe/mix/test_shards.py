@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from datapipe.mix.shards import Amount, WriteShards, row_ids, shard_bounds, shuffle_copies, total
 from datapipe.store.corpus import Part
+from datapipe.store.schemas import marked_schema
 from tests.helpers import CorpusOf, digests
 
 
@@ -213,3 +214,33 @@ def test_total_does_not_depend_on_the_order() -> None:
 def test_options_are_checked(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         WriteShards(**options)
+
+
+def test_columns_of_parts_go_together_whatever_their_types(tmp_path: pathlib.Path) -> None:
+    columns = [
+        {
+            "id_1": pa.array([2**53 + 1, 7]),
+            "stars": pa.array([1, 2]),
+            "none": pa.nulls(2),
+            "flag": pa.array([True, False]),
+        },
+        {
+            "id_1": pa.array([1.5, 7.0]),
+            "stars": pa.array([0.5, 1.0]),
+            "none": pa.nulls(2),
+            "flag": pa.array(["x", None]),
+        },
+    ]
+    parts = []
+    for number, user in enumerate(columns):
+        batch = pa.record_batch({"text": ["a", "b"], **user})
+        path = tmp_path / f"{number}.parquet"
+        pq.write_table(pa.Table.from_batches([batch]).cast(marked_schema(batch)), path)
+        names = dict.fromkeys(batch.schema.names, str(path))
+        parts.append(Part(number, "document", 2, names, tuple(user)))
+    table, _ = write(parts, tmp_path / "shards")
+    rows = sorted(table.select(["id", "id_1", "stars", "none", "flag"]).to_pylist(), key=lambda row: row["id"])
+    assert [row["id_1"] for row in rows] == ["9007199254740993", "7", "1.5", "7"]
+    assert [row["stars"] for row in rows] == [1.0, 2.0, 0.5, 1.0]
+    assert [row["flag"] for row in rows] == ["true", "false", "x", None]
+    assert table.schema.field("none").type == pa.string()

@@ -5,6 +5,7 @@ import decimal
 import json
 import pathlib
 import tempfile
+import uuid
 from typing import Any
 
 import pyarrow as pa
@@ -56,7 +57,7 @@ def test_values_of_tables_are_columns_as_they_are_written(write: Write, tmp_path
     (batch,) = read_groups(plan([root], ReadOptions())[0], ReadOptions())
     (row,) = batch.to_pylist()
     assert (row["price"], row["raw"], row["day"]) == ("1.50", "/w==", "2024-05-01")
-    assert (row["at"], row["list"]) == ('{"when":"2024-05-01 00:00:00"}', "[1,null]")
+    assert (row["at"], row["list"]) == ('{"when":"2024-05-01 00:00:00.000000"}', "[1,null]")
 
 
 JSON_VALUES = st.recursive(
@@ -114,3 +115,14 @@ def test_a_record_of_very_many_fields_takes_no_time(write: Write) -> None:
     with at_most(seconds=10):
         (batch,) = read_groups(plan([root], ReadOptions())[0], ReadOptions())
     assert len(json.loads(batch.column("input_other")[0].as_py())) == 200_000 - 255
+
+
+def test_integers_beside_floats_are_exact() -> None:
+    columns = user_columns([{"a": 2**53 + 1, "b": 3}, {"a": 1.5, "b": 0.5}, {"a": 7.0, "b": None}], frozenset())
+    assert columns["a"].to_pylist() == ["9007199254740993", "1.5", "7"]
+    assert columns["b"].to_pylist() == [3.0, 0.5, None]
+
+
+def test_what_json_has_no_type_for_is_written_without_quotes() -> None:
+    identity = uuid.UUID(int=5)
+    assert user_columns([{"a": identity}], frozenset())["a"].to_pylist() == [str(identity)]

@@ -33,7 +33,7 @@ def ngram_shares(tokens: list[str], unit: str, whole: int, space: int, definitio
         if n < 5:
             top, share = max(counted.values(), default=0), 0.0
             tied = [gram for gram, seen in counted.items() if seen == top]
-            if definition in ("datapipe", "datatrove") and top > (definition == "datapipe"):
+            if definition in ("datapipe", "datatrove") and top > 3 * (definition == "datapipe"):
                 share = (size(tied[0]) + space * (n - 1)) * top / whole
             elif definition == "dolma" and top:
                 share = size(tied[0]) * top / size(tokens)

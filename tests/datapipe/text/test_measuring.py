@@ -37,6 +37,14 @@ PIECES = [
     "Terms of Use",
     "展开\n",
     "Read More\n",
+    "[12]",
+    "\n- ",
+    "\n1. ",
+    "\n一、",
+    "x" * 20,
+    "[",
+    "]",
+    "3",
     "\n\n",
 ]
 texts = st.lists(st.sampled_from(PIECES) | st.characters(exclude_categories=["Cs", "Cn"]), max_size=60).map("".join)
@@ -57,6 +65,73 @@ def repeats(pieces: list[str], all_copies: bool) -> tuple[int, int]:
 
 def with_letters(pieces: list[str]) -> list[str]:
     return [piece for piece in pieces if any(map(is_letter, piece))]
+
+
+def after_notes(text: str, at: int) -> int:
+    found = re.compile(f"(?:[{re.escape(CLOSING)}]|\\[[^\\[\\]\n]{{0,38}}\\])*").match(text, at)
+    return found.end() if found else at
+
+
+def before_notes(line: str) -> str:
+    while line:
+        note = re.search(r"\[[^\[\]]{0,38}\]$", line)
+        if note:
+            line = line[: note.start()]
+        elif line[-1] in CLOSING or line[-1].isspace():
+            line = line[:-1]
+        else:
+            break
+    return line
+
+
+def ends_sentence(text: str, start: int, end: int) -> bool:
+    if end == len(text) or text[end].isspace():
+        return True
+    if not start:
+        return False
+    before, after = text[start - 1], text[end]
+    if regex.fullmatch(HAN, before):
+        return is_letter(after)
+    return bool(regex.fullmatch(HAN, after)) and unicodedata.category(before)[0] != "N"
+
+
+def sentence_ends(text: str) -> list[tuple[int, str]]:
+    """Where the marks that end sentences begin, and those marks."""
+    marks = re.escape("".join(TERMINAL | {"…"}))
+    found, at = [], 0
+    while match := re.compile(f"[{marks}]+").search(text, at):
+        at = after_notes(text, match.end())
+        if set(match[0]) & set("。！？．｡…") or ends_sentence(text, match.start(), at):
+            found.append((match.start(), match[0]))
+    return found
+
+
+def holds_sentence(line: str) -> bool:
+    if before_notes(line)[-1:] in TERMINAL | {"…"} and before_notes(line):
+        return True
+    marks = re.escape("".join(TERMINAL | {"…"}))
+    at = 1
+    while match := re.compile(f"[{marks}]+").search(line, at):
+        if unicodedata.category(line[match.start() - 1])[0] not in "LM":
+            at = match.start() + 1
+            continue
+        at = after_notes(line, match.end())
+        few = match[0].count(".") + 2 * match[0].count("…") < 2
+        if few and (set(match[0]) & set("。！？．｡…") or ends_sentence(line, match.start(), at)):
+            return True
+    return False
+
+
+def is_list_item(line: str) -> bool:
+    bullets = re.escape(measures._BULLETS[measures.DATAPIPE])
+    at = 0
+    while at < min(4, len(line)) and is_letter(line[at]):
+        at += 1
+    if re.match(f"[{bullets}]", line):
+        return line[1:2].isspace()
+    if not at or at == len(line) or line[at] not in ".)、）":
+        return False
+    return line[at] == "、" or line[at + 1 : at + 2].isspace()
 
 
 def reference(
@@ -144,12 +219,18 @@ def reference(
         bool(set(match[1]) & set("。！？．｡…")) or match.end() == len(text) or text[match.end()].isspace()
         for match in re.finditer(f"([{marks}]+){closers}", text)
     )
+    if definition == "datapipe":
+        m["sentences"] = len(sentence_ends(text))
     m["lorem_ipsum"], m["javascript"] = low.count("lorem ipsum"), low.count("javascript")
     m["policy_phrases"] = sum(map(low.count, measures.PHRASES[2:]))
     m["curly_brackets"] = text.count("{")
 
     ends = [(line.rstrip(closing) if closing else line)[-1:] for line in judged]
     m["terminal_punctuation_line_share"] = sum(end in terminal for end in ends) / max(len(judged), 1)
+    if definition == "datapipe":
+        m["terminal_punctuation_line_share"] = sum(
+            holds_sentence(line) or (len(line) > 30 and is_list_item(line)) for line in judged
+        ) / max(len(judged), 1)
     m["short_line_share"] = sum(len(line) <= 30 for line in judged) / max(len(judged), 1)
     m["duplicate_character_share"] = repeats(with_letters(judged) if definition == "datapipe" else judged, False)[
         1

@@ -77,6 +77,7 @@ def test_no_integer_is_rounded(read: Read) -> None:
     numbers = [2**64, -(2**63) - 1, 10**40, 7]
     assert [read(b'{"n": %d}' % number)[0].columns["n"] for number in numbers] == numbers
     assert read(b'{"n": 1e300}')[0].columns["n"] == 1e300
+    assert read(b'{"a": [0.5, {"n": %d}]}' % 10**40)[0].columns["a"] == [0.5, {"n": 10**40}]
 
 
 def test_a_file_that_ends_too_soon_takes_its_last_line_with_it(read: Read) -> None:

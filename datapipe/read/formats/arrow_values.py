@@ -1,0 +1,137 @@
+"""Arrow arrays as Python values that JSON can hold, whatever they hold.
+
+`to_pylist` raises where Python's own types are narrower than Arrow's: a time beyond the year 9999 or finer than a
+microsecond, an unknown time zone, two fields of one name. That is no reason to lose the text beside such a value, so it
+becomes the string in which Arrow prints it. Times are always that string: one column never has two forms.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
+
+# What Python's conversion raises for a value that it has no type for; an unknown time zone is a KeyError.
+UNREADABLE = (ValueError, OverflowError, KeyError, pa.ArrowException)
+
+
+def python_values(array: pa.Array) -> list[Any]:
+    """The values of an array; strings that are no UTF-8 as their bytes.
+
+    >>> python_values(pa.array([[1, 2001], None], pa.list_(pa.timestamp("ns"))))
+    [['1970-01-01 00:00:00.000000001', '1970-01-01 00:00:00.000002001'], None]
+    """
+    if not _holds_times(array.type):
+        try:
+            return list(array.to_pylist())
+        except UNREADABLE:
+            pass
+    return _one_by_one(array)
+
+
+def distinct_names(names: Iterable[str]) -> list[str]:
+    """The names of columns or fields, of which repeated ones take their number.
+
+    >>> distinct_names(["n", "n"])
+    ['n', 'n_1']
+    """
+    distinct: dict[str, None] = {}
+    for number, name in enumerate(names):
+        while name in distinct:
+            name = f"{name}_{number}"
+        distinct[name] = None
+    return list(distinct)
+
+
+def as_binary(array: pa.Array) -> pa.Array:
+    """An array whose strings, at any depth, are bytes: whether they are UTF-8 concerns single rows."""
+    type_ = _binary_type(array.type)
+    return array if type_ == array.type else array.view(type_)
+
+
+def _holds_times(type_: pa.DataType) -> bool:
+    if pt.is_temporal(type_):
+        return True
+    if pt.is_dictionary(type_) or pt.is_run_end_encoded(type_):
+        return _holds_times(type_.value_type)
+    if isinstance(type_, pa.BaseExtensionType):
+        return _holds_times(type_.storage_type)
+    return any(_holds_times(type_.field(number).type) for number in range(type_.num_fields))
+
+
+def _one_by_one(array: pa.Array) -> list[Any]:
+    """The values by way of those of its children, so that one that Python cannot hold leaves all others as they are."""
+    type_ = array.type
+    if pt.is_temporal(type_):
+        try:
+            return list(array.cast(pa.string()).to_pylist())
+        except UNREADABLE:
+            return [_printed(array.slice(index, 1)) for index in range(len(array))]
+    if isinstance(array, pa.ExtensionArray):
+        return python_values(array.storage)
+    if pt.is_dictionary(type_):
+        values = python_values(array.dictionary)
+        return [None if index is None else values[index] for index in array.indices.to_pylist()]
+    if pt.is_run_end_encoded(type_):
+        return python_values(pc.run_end_decode(array))
+    if pt.is_map(type_):
+        entries = _one_by_one(array.cast(pa.list_(pa.struct([type_.key_field, type_.item_field]))))
+        return [pairs and [tuple(pair.values()) for pair in pairs] for pairs in entries]
+    if pt.is_struct(type_):
+        names = distinct_names(field.name for field in type_)
+        rows = zip(*map(python_values, array.flatten()), strict=True)
+        valid = array.is_valid().to_pylist()
+        return [dict(zip(names, row, strict=True)) if there else None for row, there in zip(rows, valid, strict=True)]
+    if _is_list(type_):
+        items = iter(python_values(pc.list_flatten(array)))
+        lengths = pc.list_value_length(array).to_pylist()
+        return [None if length is None else list(itertools.islice(items, length)) for length in lengths]
+    return [_scalar(array, index) for index in range(len(array))]
+
+
+def _scalar(array: pa.Array, index: int) -> Any:
+    scalar = array[index]
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError:
+        return scalar.as_buffer().to_pybytes()
+    except UNREADABLE:
+        return _printed(array.slice(index, 1))
+
+
+def _printed(one: pa.Array) -> str | None:
+    """The only value of an array as Arrow prints it."""
+    return str(one.to_string(indent=0)).strip("[]\n ") if one[0].is_valid else None
+
+
+def _is_list(type_: pa.DataType) -> bool:
+    kinds: tuple[Callable[[pa.DataType], bool], ...] = (
+        pt.is_list,
+        pt.is_large_list,
+        pt.is_fixed_size_list,
+        pt.is_list_view,
+        pt.is_large_list_view,
+    )
+    return any(is_kind(type_) for is_kind in kinds)
+
+
+def _binary_type(type_: pa.DataType) -> pa.DataType:
+    if pt.is_string(type_):
+        return pa.binary()
+    if pt.is_large_string(type_):
+        return pa.large_binary()
+    if pt.is_list(type_):
+        return pa.list_(_binary_field(type_.value_field))
+    if pt.is_large_list(type_):
+        return pa.large_list(_binary_field(type_.value_field))
+    if pt.is_struct(type_):
+        return pa.struct([_binary_field(field) for field in type_])
+    if pt.is_dictionary(type_):
+        return pa.dictionary(type_.index_type, _binary_type(type_.value_type), type_.ordered)
+    return type_
+
+
+def _binary_field(field: pa.Field) -> pa.Field:
+    return field.with_type(_binary_type(field.type))

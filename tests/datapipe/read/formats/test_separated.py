@@ -1,0 +1,122 @@
+"""CSV and TSV: quoting, and rows that are none."""
+
+import csv
+import gzip
+import io
+import pathlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from datapipe.read import formats
+from datapipe.read.formats import Reject, Row, Source
+from tests.helpers import Read
+
+
+@pytest.fixture
+def read(read_as: Callable[[str], Read]) -> Read:
+    return read_as("csv")
+
+
+def test_csv_and_tsv(read: Read) -> None:
+    data = b'\xef\xbb\xbftext,n,n\r\n"two\nlines, ""quoted""",1,2\r\n\r\nplain,3,4'
+    rows = read(data, "csv")
+    assert [row.columns for row in rows] == [
+        {"text": 'two\nlines, "quoted"', "n": "1", "n_2": "2"},
+        {"text": "plain", "n": "3", "n_2": "4"},
+    ]
+    assert all(data[row.position :].startswith(row.raw) for row in rows)
+    assert read(b"text\tn\na b\t1", "tsv")[0].columns == {"text": "a b", "n": "1"}
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"a,b,c", "malformed_csv"),
+        (b"a", "malformed_csv"),
+        (b"a,\xff", "invalid_utf8"),
+        (b"a,b" + b"b" * 2000, "too_large"),
+    ],
+)
+def test_a_bad_csv_row_is_one_reject_and_the_next_is_read(read: Read, line: bytes, reason: str) -> None:
+    before, reject, after = read(b"text,n\ngood,1\n" + line + b"\ngood,2\n", "csv", max_document_bytes=1500)
+    assert (before.columns["n"], after.columns["n"]) == ("1", "2")
+    assert (reject.reason, reject.position) == (reason, 14)
+    assert reject.raw.startswith(line[:1000])
+
+
+def test_a_header_in_another_encoding_loses_no_row(read: Read) -> None:
+    data = "编号,text\n1,a\n2,b\n".encode("gb18030")
+    assert [row.columns["text"] for row in read(data, "csv")] == ["a", "b"]
+    assert read(data, "csv", encodings=("gb18030",))[0].columns == {"编号": "1", "text": "a"}
+
+
+def test_csv_in_another_encoding(read: Read) -> None:
+    data = "text,n\n中文,1\n".encode("gb18030")
+    assert read(data, "csv", encodings=("gb18030",))[0].columns == {"text": "中文", "n": "1"}
+    assert [row.reason for row in read(data, "csv")] == ["invalid_utf8"]
+
+
+def found(rows: list[Row | Reject]) -> list[str]:
+    """The texts of documents, and the bytes of rejects."""
+    return [row.raw.decode() if isinstance(row, Reject) else row.columns["text"] for row in rows]
+
+
+def test_a_quote_that_nobody_closes_takes_its_line_alone(read: Read) -> None:
+    data = b'text,id\nbefore,1\n"never closed,2\nafter,3\nlast,4\n'
+    rows = read(data, "csv")
+    assert found(rows) == ["before", '"never closed,2\n', "after", "last"]
+    assert [row.position for row in rows] == [data.index(line) for line in (b"before", b'"never', b"after", b"last")]
+    assert found(read(b'text\n"never closed\nafter', "csv")) == ['"never closed\n', "after"]
+    assert found(read(b'text\nbefore\n"never closed', "csv")) == ["before", '"never closed']
+
+
+def test_a_quote_that_a_later_one_seems_to_close_takes_its_line_alone(read: Read) -> None:
+    data = b'text,id\n"never closed,2\nafter,3\n"quoted, rightly",4\nlast,5\n'
+    assert found(read(data, "csv")) == ['"never closed,2\n', "after", "quoted, rightly", "last"]
+
+
+def test_quotes_within_a_line_are_read_as_before(read: Read) -> None:
+    assert found(read(b'text,id\n"Well" she said,1\n5" pipe,2\n', "csv")) == ["Well she said", '5" pipe']
+
+
+def test_lines_given_back_come_before_the_damage_of_the_file(read: Read) -> None:
+    lines = b"".join(b"%d is a line of its own,%d\n" % (n, n * 7919) for n in range(3000))
+    data = gzip.compress(b'text,id\n"never closed,1\n' + lines)[:-2000]
+    rows = read(data, "csv")
+    assert found(rows)[:3] == ['"never closed,1\n', "0 is a line of its own", "1 is a line of its own"]
+    assert isinstance(rows[-1], Reject)
+    assert rows[-1].reason == "truncated_file"
+    assert len(rows) > 1000
+
+
+def test_a_row_of_many_lines_is_bounded(read: Read) -> None:
+    open_row = b'"' + b"x\n" * 1000 + b'",1\n'
+    rows = read(b"text,id\n" + open_row + b"good,2\n", "csv", max_document_bytes=1500)
+    assert (rows[0].position, isinstance(rows[0], Reject)) == (8, True)
+    assert rows[-1].columns == {"text": "good", "id": "2"}
+
+
+def test_tsv_has_no_quoting(read: Read) -> None:
+    data = b'id\ttext\r\n1\t"Well" she said\r\n2\t"never closed\r\n\r\n3\tsays ""yes""'
+    rows = read(data, "tsv")
+    assert found(rows) == ['"Well" she said', '"never closed', 'says ""yes""']
+    assert [row.position for row in rows] == [data.index(b"1\t"), data.index(b"2\t"), data.index(b"3\t")]
+    assert [row.reason for row in read(b"id\ttext\n1\ta\tb\n", "tsv") if isinstance(row, Reject)] == ["malformed_csv"]
+
+
+TEXT = st.text(st.sampled_from('ab,"\n\r\t 中'), max_size=8)
+
+
+@given(st.lists(st.tuples(TEXT, TEXT), max_size=6))
+def test_what_a_writer_of_csv_writes_is_read(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
+) -> None:
+    written = io.StringIO(newline="")
+    csv.writer(written).writerows([("text", "id"), *rows])
+    path: pathlib.Path = tmp_path_factory.mktemp("csv") / "file"
+    path.write_bytes(written.getvalue().encode())
+    read = list(formats.read(Source(str(path), "file"), "csv"))
+    assert [tuple(row.columns.values()) for row in read if isinstance(row, Row)] == rows
