@@ -6,9 +6,8 @@ numba, llvmlite and Python; and of the processor. So nothing old is ever loaded,
 with the same processor where datapipe lies in the same place.
 
 A small function takes a tenth of a second to compile. So that there is little to compile, Python calls a `kernel`,
-which alone is kept and alone may allocate memory; kernels call `helper`s and what is `inlined`. Three things are dear:
-a number that is written out in a call of a helper, which is a type to numba, so that it compiles the helper for each;
-arrays copied into slices of arrays, for which it compiles what an error would say; sums and the like of whole arrays.
+which alone is kept and alone may allocate memory; kernels call `helper`s and what is `inlined`. Dear are arrays copied
+into slices of arrays, for which numba compiles what an error would say, lists, and sums and the like of whole arrays.
 """
 
 import functools
@@ -30,6 +29,7 @@ import llvmlite
 import numba
 from llvmlite import binding
 from numba.core import event
+from numba.extending import register_jitable
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -53,16 +53,16 @@ def kernel(function: _Function) -> _Function:
 
 
 def helper(function: _Function) -> _Function:
-    """Compile a function that only kernels call, with them: Python cannot call it, and it allocates nothing.
+    """Compile a function that kernels call, with them; Python runs it as it is written.
 
-    Then no references are counted, which would take longer than a short function itself.
+    It allocates nothing: then no references are counted, which would take longer than a short function itself.
     """
-    return numba.njit(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    return register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
 def inlined(function: _Function) -> _Function:
     """Compile a helper that costs no call, whatever its size."""
-    return numba.njit(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(
+    return register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(
         function
     )
 

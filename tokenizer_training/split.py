@@ -113,11 +113,11 @@ def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     if after < stop:
         next_class = table[decode(data, after)[0]]
     if first_class == LETTER or (next_class == LETTER and first_class in (OTHER, SPACE)):
-        return _end_of_run(data, after, stop, table, np.int64(LETTER))
+        return _end_of_run(data, after, stop, table, LETTER)
     if first_class == NUMBER:
         return after
     if first_class == OTHER or (next_class == OTHER and code_point == ord(" ")):
-        return _end_of_run(data, _end_of_run(data, after, stop, table, np.int64(OTHER)), stop, table, np.int64(BREAK))
+        return _end_of_run(data, _end_of_run(data, after, stop, table, OTHER), stop, table, BREAK)
     # White space: up to its last line break; else all but its last character, which belongs to what follows.
     end = last = line_end = at
     while end < stop:
@@ -139,14 +139,14 @@ def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
 def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     """Where the pre-token that starts at `at` ends, by `algorithms.SENTENCEPIECE_PATTERN`."""
     code_point, after = decode(data, at)
-    run_class = np.int64(table[code_point])
+    run_class = table[code_point]
     if run_class == NUMBER:
         return after
     if run_class == SPACE:
-        after = _end_of_run(data, after, stop, table, np.int64(SPACE))
+        after = _end_of_run(data, after, stop, table, SPACE)
         if after == stop:
             return after
-        run_class = np.int64(table[decode(data, after)[0]])
+        run_class = table[decode(data, after)[0]]
         if run_class in (NUMBER, BREAK):
             return after
     return _end_of_run(data, after, stop, table, run_class)

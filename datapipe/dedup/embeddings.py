@@ -56,7 +56,7 @@ def _count(
     touched: npt.NDArray[np.int64],
 ) -> int:
     """Add a document's tokens to `counts`, list the buckets that were 0 in `touched`, and return how many those are."""
-    distinct = np.int64(0)
+    distinct = 0
     token = np.uint64(0)
     before = np.uint64(0)  # the character right before this token; 0 = none
     state = SEPARATOR

@@ -347,7 +347,7 @@ def _walk(
             continue
         if weights.children[node, 0] < 0:
             if wanted < 0 or wanted == node:
-                _offer(score, np.int64(node), labels, scores)
+                _offer(score, node, labels, scores)
             continue
         right = np.float32(1.0 / (np.float32(1) + np.exp(-_sum(weights, node - inner, mean))))
         likelier = int(right > 0.5)

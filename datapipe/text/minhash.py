@@ -96,8 +96,8 @@ def datasketch_signatures(
     for document in range(documents):
         # A slice, not an index range: only so does the compiler vectorize the inner loops.
         shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
-        if not legacy:
-            shingles = murmur32(shingles)
+        for i in range(0 if legacy else len(shingles)):
+            shingles[i] = murmur32(shingles[i])
         for slot in range(slots):
             multiplier = permutations[0, slot]
             addend = permutations[1, slot]

@@ -5,8 +5,6 @@
 
 from typing import Any
 
-import numpy as np
-
 from datapipe.kernels import helper
 from datapipe.text.measures import DATAPIPE, DATATROVE, DCLM, DOLMA, FEWEST_MENTIONS
 from datapipe.text.repetition import (
@@ -29,7 +27,7 @@ def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, def
 
     `space` is the length of what stands between tokens. Returns the number of repeated 10-grams at issue in `m`.
     """
-    positions = np.int64(0)
+    positions = 0
     for n in range(2, 11):
         # datatrove joins the tokens of repeated n-grams without spaces: a longer one may repeat where a shorter does
         # not.

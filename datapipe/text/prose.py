@@ -143,10 +143,11 @@ def _keep_prose(
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     kept = np.empty(offsets[-1] - offsets[0], np.uint8)
     bounds = np.zeros(len(offsets), np.int64)
+    unclosed = np.empty(2, np.int64)  # the shortest fence of ` and of ~ that nothing closes
     written = 0
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
-        unclosed = [_NONE_UNCLOSED, _NONE_UNCLOSED]  # the shortest fence of ` and of ~ that nothing closes
+        unclosed[:] = _NONE_UNCLOSED
         after = _after_metadata(data, at, end)
         if after:
             at = after + 1

@@ -394,9 +394,7 @@ def _segment(
         if wanted[document]:
             size = bounds[document + 1] - bounds[document]
             total, max_size = total + size, max(max_size, size)
-    # Not 0: numba would compile what takes a literal once more.
-    zero = int(np.int64(0))
-    ends, words = np.empty(total, np.int32), zero
+    ends, words = np.empty(total, np.int32), 0
     word_bounds = np.zeros(len(wanted) + 1, np.int64)
     points = np.empty(max_size, np.int32)
     capacity = -1
@@ -406,7 +404,7 @@ def _segment(
             point, at = decode(data, at)
             points[size] = min(point, _POINTS - 1)  # in no block, as all above
             size += 1
-        begin = zero
+        begin = 0
         while begin < size:
             end = min(size, begin + _PART)
             # A part ends with a block, and not within a line break.

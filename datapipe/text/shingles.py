@@ -9,7 +9,6 @@ import functools
 
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
 
 from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import golden_fold, murmur64
@@ -98,7 +97,7 @@ def token_hashes(
     return hashes[:filled], hash_bounds
 
 
-@register_jitable(inline="always")
+@inlined
 def max_tokens(bounds: npt.NDArray[np.int64]) -> int:
     """How many tokens documents of these bounds can have at most, rounded up."""
     # A token takes at least two bytes: one and a separator, or a character of three.

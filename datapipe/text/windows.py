@@ -138,7 +138,7 @@ def cut_windows(
     piece_bounds = np.zeros(2 * windows + 1, np.int64)
     first = np.zeros(texts + 1, np.int64)
     counts = np.zeros((2 * windows, width), np.int32)
-    to, piece = np.int64(0), 0
+    to, piece = 0, 0
     for text in range(texts):
         at, end, length = bounds[text], bounds[text + 1], 0
         while at < end:
