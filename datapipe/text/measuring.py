@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from datapipe.kernels import helper, kernel
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
+from datapipe.text.letter_pairs import letter_pair_lift
 from datapipe.text.measures import (
     CHINESE_ONLY,
     DATAPIPE,
@@ -22,6 +23,7 @@ from datapipe.text.measures import (
     DOLMA,
     LONG_LINE,
     LONGEST_NOTE,
+    LONGEST_STOP_WORD,
     MEASUREMENTS,
     PHRASES,
     READ_ON,
@@ -32,6 +34,7 @@ from datapipe.text.measures import (
     stop_table,
 )
 from datapipe.text.ngram_shares import measure_ngrams
+from datapipe.text.notices import Stems, measure_notices, stems
 from datapipe.text.prose import prose
 from datapipe.text.repetition import (
     Memory,
@@ -68,8 +71,9 @@ from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
 @helper
 def _measure_words(
-    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], definition: int, row: Any
+    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], joined: bool, definition: int, row: Any
 ) -> None:
+    """Measures over tokens; with `joined`, a stop word may be several that stand together."""
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
@@ -91,6 +95,15 @@ def _measure_words(
             if stop_words[k] == value:
                 seen |= np.uint64(1) << np.uint64(k)
                 found += 1
+        if joined:
+            for j in range(i + 1, min(i + LONGEST_STOP_WORD, tokens)):
+                if t.starts[j] != t.ends[j - 1]:
+                    break
+                for at in range(t.starts[j], t.ends[j]):
+                    value = extend(value, t.lower[t.points[at]])
+                for k in range(len(stop_words)):
+                    if stop_words[k] == value:
+                        seen |= np.uint64(1) << np.uint64(k)
     row.words = words
     row.mean_word_length = characters / max(words, 1)
     row.median_word_length = _median_word_length(t, m, tokens, words, longest)
@@ -152,12 +165,13 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     points = t.points
     letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
-    brackets, bracket_open = 0, -1
+    brackets, bracket_open, runs = 0, -1, 0
     previous = np.uint8(0)
     for i in range(length):
         point = points[i]
         flags = t.classes[point]
         visible += (flags & SPACE) == 0
+        runs += (flags & SPACE) == 0 and (i == 0 or (t.classes[points[i - 1]] & SPACE) != 0)
         letters += (flags & LETTER) != 0
         digits += (flags & DIGIT) != 0
         han += (flags & HAN) != 0
@@ -193,6 +207,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     if definition != DOLMA:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
+    row.mean_run_length = visible / max(runs, 1)
     row.han_share = han / max(visible, 1)
     row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
@@ -411,19 +426,25 @@ def _measure_lines(
 
 @helper
 def _is_list_item(t: Text, start: int, end: int) -> bool:
-    """Whether a line begins in a bullet or a number, as "- ", "12. " and "a) " do."""
+    """Whether a line begins in a bullet, a number or a letter that lists, as "- ", "12. ", "a) " and "二、" do."""
     at = start
-    if t.marks[t.points[at]] & BULLET:
-        at += 1
-    else:
-        while at < end and at - start < 4 and t.classes[t.points[at]] & (LETTER | DIGIT):
+    if not t.marks[t.points[at]] & BULLET:
+        while at < end and at - start < 3 and (t.classes[t.points[at]] & DIGIT or _is_han_numeral(t.points[at])):
+            at += 1
+        if at == start and t.classes[t.points[at]] & LETTER:
             at += 1
         if at in (start, end) or t.points[at] not in (0x2E, 0x29, 0x3001, 0xFF09):  # . ) 、 ）
             return False
-        at += 1
-        if t.points[at - 1] == 0x3001:
+        if t.points[at] in (0x3001, 0xFF09):
             return True
+    at += 1
     return at < end and (t.classes[t.points[at]] & SPACE) != 0
+
+
+@helper
+def _is_han_numeral(point: int) -> bool:
+    """Whether a code point is one of 一二三四五六七八九十."""
+    return point in (0x4E00, 0x4E8C, 0x4E09, 0x56DB, 0x4E94, 0x516D, 0x4E03, 0x516B, 0x4E5D, 0x5341)
 
 
 class _Documents(NamedTuple):
@@ -434,6 +455,7 @@ class _Documents(NamedTuple):
         segmented: how they are cut into words, see `words.segment`.
         stop_words: where those of its language lie among all, shape (documents, 2).
         chinese: whether the Chinese measures are taken, shape (documents,).
+        joined: whether tokens are parts of words, shape (documents,).
     """
 
     data: npt.NDArray[np.uint8]
@@ -441,12 +463,15 @@ class _Documents(NamedTuple):
     segmented: words.Segmented
     stop_words: npt.NDArray[np.int64]
     chinese: npt.NDArray[np.bool_]
+    joined: npt.NDArray[np.bool_]
 
 
 class _Tables(NamedTuple):
-    """What is looked for: hashes of stop words, phrases and ends of lines as `padded` rows, bounds of words."""
+    """What is looked for: hashes of stop words, stems, phrases and ends of lines as `padded` rows, bounds of words."""
 
     stop_words: npt.NDArray[np.uint64]
+    stems: Stems
+    seen_stems: npt.NDArray[np.bool_]  # memory
     phrases: npt.NDArray[np.int32]
     phrase_pairs: npt.NDArray[np.bool_]
     read_on: npt.NDArray[np.int32]
@@ -459,10 +484,16 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         row = rows[i]
         length = read_text(t, documents.data, documents.offsets[i], documents.offsets[i + 1])
         if not length:
+            row.letter_pair_lift = np.nan
             continue
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
+        at_spaces = documents.segmented.definitions[i] == words.CHARACTERS
+        row.letter_pair_lift = letter_pair_lift(t, m, length)
+        row.notice_share, row.advert_share, row.exclamation_share = measure_notices(
+            t, length, at_spaces, tables.stems, tables.seen_stems
+        )
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
-        _measure_words(t, m, tokens, stop_words, definition, row)
+        _measure_words(t, m, tokens, stop_words, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)
@@ -515,14 +546,18 @@ def measure_text(
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
+    in_parts = np.array([code in words.UNSEGMENTED for code in judged_as], bool)
     documents = _Documents(
         *text_buffers(texts),
         words.segment(texts, word_definitions),
         stop_words=np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2),
         chinese=np.array([code == "zh" for code in codes], bool),
+        joined=in_parts & (word_definitions == words.CHARACTERS),
     )
     tables = _Tables(
         stop_words=hashes,
+        stems=stems(),
+        seen_stems=np.zeros(len(stems().is_notice), np.bool_),
         phrases=padded(PHRASES),
         phrase_pairs=first_pairs(PHRASES),
         read_on=padded(tuple(suffix[::-1] for suffix in READ_ON)),
@@ -533,6 +568,11 @@ def measure_text(
     _measure(documents, tables, system, new_text(longest, mark_table(system)), new_memory(longest), rows)
     measured = rows.view([(name, type_) for name, (type_, _) in MEASUREMENTS.items()])
     unknown = documents.stop_words[:, 0] == documents.stop_words[:, 1]
-    without = {"stop_words": unknown, **dict.fromkeys(CHINESE_ONLY, ~documents.chinese)}
+    few_letters = np.isnan(measured["letter_pair_lift"])
+    without = {
+        "stop_words": unknown,
+        "letter_pair_lift": few_letters,
+        **dict.fromkeys(CHINESE_ONLY, ~documents.chinese),
+    }
     arrays = [pa.array(np.ascontiguousarray(measured[name]), mask=without.get(name)) for name in SCHEMA.names]
     return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)

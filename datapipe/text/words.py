@@ -95,6 +95,7 @@ _STOP_WORDS = {
     "sk": "a v sa na je že s z do to o pre",
     "sr": "и је у се на да за су од не који i u na da su",
     "sv": "och i att det som en på är för med av inte",
+    "th": "ที่ และ เป็น ของ การ ความ ได้ ให้ จาก ว่า ไม่ กับ หรือ นี้ ซึ่ง โดย ด้วย แล้ว ต้อง อยู่",
     "tr": "ve bir bu için ile de da olarak daha çok olan gibi",
     "uk": "і в на не що з до та у для як це",
     "vi": "và của là có các được cho trong không một với để",

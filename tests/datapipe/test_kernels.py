@@ -107,3 +107,9 @@ def test_the_key_follows_every_source(tmp_path: pathlib.Path) -> None:
         )
         keys.add(done.stdout)
     assert len(keys) == 2
+
+
+def test_every_kernel_is_declared_here() -> None:
+    for package in ("datapipe", "tokenizer_training"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert path.name == "kernels.py" or "njit" not in path.read_text("utf-8"), path
