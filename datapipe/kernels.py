@@ -23,15 +23,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import llvmlite
 import numba
 from llvmlite import binding
 from numba.core import event
 from numba.extending import register_jitable
-
-_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 _SOURCES = ("datapipe", "tokenizer_training")
 _UNUSED_SECONDS = 30 * 86400.0  # a folder with which no process has begun for so long is removed
@@ -40,7 +38,7 @@ _MARK_SECONDS = 86400.0  # how exactly the last use is known
 _kernels: list[Any] = []
 
 
-def kernel(function: _Function) -> _Function:
+def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, when it is first called, and keep it."""
     others = numba.config.CACHE_DIR  # the user's setting, and that of kernels that are not ours
     numba.config.CACHE_DIR = others or folder()
@@ -52,7 +50,7 @@ def kernel(function: _Function) -> _Function:
     return compiled
 
 
-def helper(function: _Function) -> _Function:
+def helper(function: Callable[..., Any]) -> Any:
     """Compile a function that kernels call, with them; Python runs it as it is written.
 
     It allocates nothing: then no references are counted, which would take longer than a short function itself.
@@ -60,7 +58,7 @@ def helper(function: _Function) -> _Function:
     return register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
 
 
-def inlined(function: _Function) -> _Function:
+def inlined(function: Callable[..., Any]) -> Any:
     """Compile a helper that costs no call, whatever its size."""
     return register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(
         function
@@ -75,7 +73,7 @@ def compiling() -> str:
     return f"compiling kernels, first run only ({ready}/{len(_kernels)})"
 
 
-class _Watch(event.Listener):
+class _Watch(event.Listener):  # type: ignore[misc]
     """How many functions are being compiled, one within the other; numba lets one thread compile at a time.
 
     Meanwhile no garbage is collected: numba makes many objects and drops few, and looking for those takes a sixth of
