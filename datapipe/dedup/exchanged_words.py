@@ -9,11 +9,11 @@ text that is; texts differ in what they speak of if it is more than `SHARE` of e
 Only the commonest words of a text count, so a few hundred bytes a document answer the question, without its text.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.characters import text_buffers
 from datapipe.text.shingles import token_hashes, token_table
 
@@ -23,7 +23,7 @@ SHARE = 1 / WORDS
 _HASH = np.uint64(0xFFFFFFFF)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _common_words(
     tokens: npt.NDArray[np.uint64],
     bounds: npt.NDArray[np.int64],
@@ -76,7 +76,7 @@ def common_words(texts: pa.Array) -> pa.Array:
     return pa.Array.from_buffers(pa.binary(), len(texts), buffers)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _most_exchanged(own: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> int:
     """By how much the count of a word of `own` exceeds that in `other` at most; both are records."""
     most = 0
@@ -86,11 +86,11 @@ def _most_exchanged(own: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) 
             at += 2
         # What the other record leaves out may have up to this count, which is then taken for true.
         count = other[at + 1] if at < len(other) and other[at] == own[i] else other[1]
-        most = max(most, int(own[i + 1]) - int(count))
+        most = max(most, int(np.int64(own[i + 1]) - np.int64(count)))
     return most
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def are_exchanged(first: npt.NDArray[np.uint32], second: npt.NDArray[np.uint32]) -> bool:
     """Whether a word stands for another throughout, in records of `common_words`.
 
