@@ -80,7 +80,8 @@ class ApplyRules(DocumentStage):
         sure = np.ones(len(codes), bool)
         if "language_score" in batch.schema.names:
             scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
-            sure = scores >= np.float32(self.min_language_score)
+            settled = np.array([code in words.UNSEGMENTED for code in codes], bool)  # by a script of their own
+            sure = settled | (scores >= np.float32(self.min_language_score))
         failures: list[list[str]] = [[] for _ in codes]
         for code in sorted(set(codes)):
             rows = np.flatnonzero(codes == code)
