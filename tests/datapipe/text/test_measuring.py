@@ -156,14 +156,16 @@ def letter_pair_lift(text: str) -> float | None:
         if sum(map(len, runs)) < 2000:
             runs.append(run)
     letters = collections.Counter("".join(runs))
-    if letters.total() < 100:
+    if letters.total() < 150:
         return None
     pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
     same, same_pairs = (sum(n * (n - 1) for n in counted.values()) for counted in (letters, pairs))
     if not same or pairs.total() < 2:
         return 0.0
     chance = same / (letters.total() * (letters.total() - 1))
-    return same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
+    lift = same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
+    expected = pairs.total() * (pairs.total() - 1) / 2 * chance**2
+    return max(0.0, lift - 2.5 / math.sqrt(expected))
 
 
 def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
