@@ -6,6 +6,7 @@ thresholds by language is the same for both and stands here: `RulesByLanguage`.
 
 import dataclasses
 import math
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -282,25 +283,34 @@ LANGUAGE_SETS: dict[str, list[str]] = {
     "code": ["code"],
     **{language: ["unspaced", "no_text"] for language in ("ja", *sorted(words.UNSEGMENTED))},
 }
+# Fifty words are as much as a language says in fifty: see `sample_data/declarations.py`.
+SCALED_BY_LANGUAGE = ("gopher_min_words", "gopher_min_word_length", "gopher_max_word_length")
+_WORD_THRESHOLDS = pathlib.Path(__file__).with_name("word_thresholds.tsv")
+
+
+def _scaled_thresholds() -> dict[str, dict[str, float | None]]:
+    lines = _WORD_THRESHOLDS.read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {language: dict(zip(SCALED_BY_LANGUAGE, map(float, own), strict=True)) for language, *own in rows}
+
+
 # Departures from the published thresholds where those throw away good text, for languages that keep their sets.
 # C4's "{" removes technical prose, and its three sentences a page that is one good paragraph; FineWeb-2 left C4 out.
 # FineWeb's 0.01 removes pages whose headings return at the foot: FineWeb-2 took 0.1, and dropped the rule on short
 # lines, which removes manuals (three in four of LibreOffice's help pages).
-# Korean words are short: three characters on the mean of lingua's test sentences, where 8 % of texts fall below 3.
 # The share of distinct characters falls with length: MAP-NEO's 0.1 removes a third of LCTT's translated articles. Its
 # two sentences remove abstracts of one long sentence.
 # FineWeb-2's 0.178 line breaks a word, fitted to encyclopaedias, remove manuals (four in ten of LibreOffice's help
 # pages in Chinese): they may have as many as English pages, FineWeb's 0.3.
 # Thai, Lao, Tibetan and Dzongkha end a sentence by a space, or by a mark that ends a phrase too.
 _NO_FULL_STOP: dict[str, float | None] = {"unspaced_terminal_punctuation": None}
-LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
+LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() | {
     DEFAULT: {
         "c4_curly_brackets": None,
         "c4_min_sentences": None,
         "fineweb_duplicate_characters": 0.1,
         "fineweb_short_lines": None,
     },
-    "ko": {"gopher_min_word_length": 2},
     "zh": {
         "map_neo_unique_characters": None,
         "map_neo_max_characters": None,

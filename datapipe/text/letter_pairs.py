@@ -11,7 +11,7 @@ from datapipe.text.characters import LETTER, MARK
 from datapipe.text.repetition import Memory, clear_table, count, extend
 from datapipe.text.spans import Text
 
-FEWEST_LETTERS = 150  # in fewer, chance decides
+FEWEST_LETTERS = 100  # in fewer, chance decides
 ERRORS = 2.5  # standard errors; by chance alone, one text in 160 is above
 _MOST_LETTERS = 2000  # more of them say nothing new
 
@@ -27,7 +27,7 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     1.6, of Chinese 3 to 100.
 
     Returns:
-        The lift; NaN of a text with fewer than 150 letters.
+        The lift; NaN of a text with fewer than 100 letters.
     """
     runs, letters, i = 0, 0, 0
     mask = clear_table(m, min(length, 2 * _MOST_LETTERS))

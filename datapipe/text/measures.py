@@ -104,7 +104,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
         SHARE,
         "letters a lexical token: a run of letters, a run of digits, or one symbol (RedPajama counts a tokenizer's)",
     ),
-    "letter_pair_lift": (SHARE, "how far letters depend on each other, see `letter_pairs.py`; null below 150 letters"),
+    "letter_pair_lift": (SHARE, "how far letters depend on each other, see `letter_pairs.py`; null below 100 letters"),
     "mean_run_length": (SHARE, "code points between white space"),
     "notice_share": (SHARE, "code points of sentences that give notice of cookies, terms, rights; see `notices.py`"),
     "advert_share": (SHARE, "code points of sentences that advertise"),

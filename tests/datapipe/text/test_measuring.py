@@ -156,7 +156,7 @@ def letter_pair_lift(text: str) -> float | None:
         if sum(map(len, runs)) < 2000:
             runs.append(run)
     letters = collections.Counter("".join(runs))
-    if letters.total() < 150:
+    if letters.total() < 100:
         return None
     pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
     same, same_pairs = (sum(n * (n - 1) for n in counted.values()) for counted in (letters, pairs))
