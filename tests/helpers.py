@@ -107,7 +107,7 @@ def processed(part: Part, stage: DocumentStage, folder: pathlib.Path) -> Part:
     """The part after a document stage has run over it, as a worker runs it, into a folder."""
     for name in (".progress", stage.name):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    work.process(part, [stage], str(folder), str(folder))
+    work.process(part, work.Pass((stage,), str(folder)))
     return part.with_stage(stage.writes.names, part_path(str(folder / stage.name), part.number))
 
 

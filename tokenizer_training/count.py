@@ -17,6 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe.flow.spread import SpreadPieces
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
 from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
@@ -180,7 +181,7 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algor
     for item in texts:
         array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
         data, offsets = text_buffers(array)
-        weights = copies.fill_null(1).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        weights = copies.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
         progress[:2] = 0
         while not _count(data, offsets, weights, splitter, words, progress):
             if progress[2] == len(words.counts):
@@ -216,6 +217,7 @@ class CountPretokens(beam.PTransform):
         spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
         return (
             parts
+            | "Spread" >> SpreadPieces()
             | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
             | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)
@@ -235,7 +237,7 @@ def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) ->
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()
     spill = files.join(folder, "spill")
     files.make_folder(spill)
-    path = part_path(spill, part.number)
+    path = files.join(spill, f"{part.name}.parquet")
     with (
         files.whole_file(path) as sink,
         pq.ParquetWriter(sink, SCHEMA, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL) as writer,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.dedup.embeddings import read_vectors, sample_rows
+from datapipe.flow.gather import Gather
 from datapipe.store.corpus import Part
 
 SAMPLE_PER_CLUSTER = 64  # vectors; faiss asks for 39 at least and takes 256 at most
@@ -97,9 +98,7 @@ class LearnCentres(beam.PTransform):
         return learn_centres(vectors, clusters, self.seed)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[np.ndarray]:
-        return (
-            parts | "Gather" >> beam.combiners.ToList() | "Learn" >> beam.Map(self._learn).with_output_types(np.ndarray)
-        )
+        return parts | "Gather" >> Gather() | "Learn" >> beam.Map(self._learn).with_output_types(np.ndarray)
 
 
 def read_rows(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> np.ndarray:

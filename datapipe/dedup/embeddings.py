@@ -25,6 +25,7 @@ from datapipe.checks import Count, FilesOption, Seed
 from datapipe.extras import check_extra, load_extra
 from datapipe.stage import DocumentStage
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.bit_mixing import golden_fold, murmur64, seeded_hash, uniform_draw
 from datapipe.text.characters import decode, text_buffers
@@ -192,14 +193,17 @@ def read_vectors(column: pa.ListArray) -> tuple[npt.NDArray[np.float32], npt.NDA
 
 
 @functools.cache
-def _weights(path: str | None) -> npt.NDArray[np.float32]:
-    if path is None:
-        return np.ones(1 << BUCKET_BITS, np.float32)
+def _even_weights() -> npt.NDArray[np.float32]:
+    return np.ones(1 << BUCKET_BITS, np.float32)
+
+
+@made_by_content
+def _weights(path: str) -> npt.NDArray[np.float32]:
     with files.open_input(path) as source:
         return pq.read_table(source).column("weight").to_numpy()
 
 
-@functools.cache
+@made_by_content
 def load_model(model: str, device: str | None, precision: str, max_tokens: int | None, dimensions: int | None) -> Any:
     """A `SentenceTransformer`, loaded once in a process; weights from safetensors only, no code from the model.
 
@@ -268,7 +272,6 @@ class EmbedDocuments(DocumentStage):
     name: ClassVar[str] = "embeddings"
     # A list of no fixed size: pyarrow 25 cannot read lists of fixed size back from Parquet where some are null.
     writes: ClassVar[pa.Schema] = pa.schema([("embeddings_vector", pa.list_(pa.float16()))])
-    kept_rows_only: ClassVar[bool] = True
 
     def check(self) -> None:
         """The model is the one that is meant, and can be loaded here."""
@@ -314,7 +317,8 @@ class EmbedDocuments(DocumentStage):
         texts = batch.column("text")
         if self.model == HASHED_NGRAMS:
             dimensions = self.dimensions or HASHED_DIMENSIONS
-            vectors = embed(*text_buffers(texts), token_table(), _weights(self.weights), dimensions)
+            weights = _weights(self.weights) if self.weights else _even_weights()
+            vectors = embed(*text_buffers(texts), token_table(), weights, dimensions)
         else:
             vectors = self._encode([text or "" for text in texts.to_pylist()])
         return pa.record_batch([vector_column(vectors)], schema=self.writes)

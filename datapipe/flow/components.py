@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.flow.shuffle import GroupRecords, group_starts, spread
+from datapipe.flow.spread import Spread
 from datapipe.store import files
 
 EDGE = np.dtype([("first", "<u8"), ("second", "<u8"), ("weight", "<f4")])
@@ -181,8 +182,8 @@ class _StarRound:
     def __call__(self, pipeline: beam.Pipeline) -> None:
         _ = (
             pipeline
-            | "Edges" >> beam.Create(self.paths)
-            | "Spread" >> beam.Reshuffle()
+            | "Edges" >> beam.Create(self.paths, reshuffle=False)
+            | "Spread" >> Spread()
             | "Both ways" >> beam.Map(self._read).with_output_types(np.ndarray)
             | "Neighbours" >> GroupRecords(LINK, "node", self.partitions)
             | "Large star" >> beam.Map(self._large).with_output_types(np.ndarray)

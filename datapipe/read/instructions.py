@@ -229,8 +229,10 @@ class ReadInstructions(ReadDocuments):
     def plan(self, inputs: Sequence[str]) -> list[Task]:  # noqa: ARG002 - a run's inputs are its documents
         """The tasks of the paths: see `datapipe.read.inputs.plan`."""
         tasks = plan(self.paths, self.read_options())
-        named = [[dataclasses.replace(piece, source=self.name) for piece in task.slices] for task in tasks]
-        return [Task(number, tuple(slices)) for number, slices in enumerate(named)]
+        return [
+            dataclasses.replace(task, slices=tuple(dataclasses.replace(p, source=self.name) for p in task.slices))
+            for task in tasks
+        ]
 
     def compose(self) -> Compose:
         """What renders the dialogue of a record."""

@@ -59,6 +59,7 @@ class Reject(NamedTuple):
         reason: a snake_case name.
         detail: what exactly is wrong, in words.
         raw: the first RAW_BYTES bytes of the record.
+        columns: the names of its fields where it lacks a text, that of the longest string first.
     """
 
     file: str
@@ -66,6 +67,7 @@ class Reject(NamedTuple):
     reason: str
     detail: str
     raw: bytes
+    columns: tuple[str, ...] = ()
 
 
 class Damage(Exception):  # noqa: N818 - a finding about the input, turned into a Reject by whoever reads it

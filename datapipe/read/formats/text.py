@@ -175,8 +175,8 @@ def read_text(source: Source) -> Iterator[Row | Reject]:
     return _decoded(source, read_lines(source) if source.text_unit == "line" else read_whole(source))
 
 
-def read_markdown(source: Source) -> Iterator[Row | Reject]:
-    """One record a file, its markup as it is: models are to write it."""
+def read_as_it_is(source: Source) -> Iterator[Row | Reject]:
+    """One record a file, Markdown or source code with all its mark-up: models are to write it."""
     return _decoded(source, read_whole(source))
 
 

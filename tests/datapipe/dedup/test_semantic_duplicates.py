@@ -176,7 +176,7 @@ def test_prepare_finds_the_threshold(tmp_path: pathlib.Path, corpus_on_disk: Cal
     ready = FindSemanticDuplicates().prepare(corpus, str(tmp_path))
     assert ready.found_threshold is not None
     assert 0.9 < ready.found_threshold < 0.98
-    assert f"{ready.found_threshold}" in (tmp_path / "notes.json").read_text()
+    assert f"{ready.found_threshold}" in (tmp_path / "_notes.json").read_text()
     assert verdicts(list(corpus.parts), ready) == {}
     assert len(verdicts(list(corpus.parts), FindSemanticDuplicates(threshold=0.8))) > 200
     given = FindSemanticDuplicates(threshold=0.95)

@@ -32,6 +32,8 @@ def test_words(tmp_path: pathlib.Path) -> None:
     paths = (str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))
     assert read_words(paths).words == 2
     assert read_words(paths) is read_words(paths)
+    (tmp_path / "b.txt").write_text("six\n")
+    assert read_words(paths).words == 3
 
 
 RECORDS: list[dict[str, Any]] = [
