@@ -85,10 +85,10 @@ class RulesByLanguage(Generic[RuleT]):
             thresholds: those of "default" hold for all languages that take its sets.
         """
         group, chosen = self._group(language, rule_sets), dict[str, float | None]()
-        for source in dict.fromkeys((group, language)):
-            if group not in rule_sets:
-                chosen |= self.language_thresholds.get(source, {})
-            chosen |= thresholds.get(source, {})
+        built_in = {} if group in rule_sets else self.language_thresholds
+        for by_language in (built_in, thresholds):
+            for source in (group, language):
+                chosen |= by_language.get(source, {})
         rules = {}
         for name, rule in self._published(language, rule_sets).items():
             threshold = chosen.get(name, rule.threshold)
