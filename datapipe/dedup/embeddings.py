@@ -15,7 +15,6 @@ import functools
 from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Literal, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -23,6 +22,7 @@ import pyarrow.parquet as pq
 
 from datapipe.checks import Count, FilesOption, Seed
 from datapipe.extras import check_extra, load_extra
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
@@ -39,7 +39,7 @@ BUCKET_BITS = 18  # 2^20 buckets changed no figure of benchmarks/embeddings.py; 
 SAMPLE = 20_000  # documents; the weight of a bucket in one document of 1,000 is then known within 22 %
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _add(token: np.uint64, counts: npt.NDArray[np.int32], touched: npt.NDArray[np.int64], distinct: int) -> int:
     bucket = np.int64(murmur64(token) >> np.uint64(64 - BUCKET_BITS))
     if counts[bucket] == 0:
@@ -49,7 +49,7 @@ def _add(token: np.uint64, counts: npt.NDArray[np.int32], touched: npt.NDArray[n
     return distinct
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _count(
     text: npt.NDArray[np.uint8],
     table: npt.NDArray[np.int32],
@@ -84,7 +84,7 @@ def _count(
     return distinct
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def document_frequencies(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int32]
 ) -> npt.NDArray[np.int64]:
@@ -100,7 +100,7 @@ def document_frequencies(
     return frequencies
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def embed(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -130,9 +130,12 @@ def embed(
             if mixed & np.uint64(1):
                 weight = -weight
             vector[(mixed >> np.uint64(1)) % np.uint64(dimensions)] += weight
-        length = np.float32(np.sqrt(np.sum(vector * vector)))
-        if length > 0:
-            vector /= length
+        squares = np.float32(0)
+        for i in range(dimensions):
+            squares += vector[i] * vector[i]
+        length = np.float32(np.sqrt(squares))
+        for i in range(dimensions if length > 0 else 0):
+            vector[i] /= length
     return vectors
 
 

@@ -71,6 +71,9 @@ def _records(source: Source, format_: str, place: str) -> Iterator[Row]:
     for row in formats.read(source, format_):
         if isinstance(row, Reject):
             raise ValueError(f"{place} at {row.position}: {row.reason}: {row.detail}")
+        unread = [name for name, value in row.columns.items() if row.raw and isinstance(value, bytes)]
+        if unread:
+            raise ValueError(f"{place} at {row.position}: invalid_utf8: {unread[0]} is no text in UTF-8")
         yield row
 
 

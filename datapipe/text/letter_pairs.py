@@ -4,9 +4,9 @@ In a language the letters of a word choose each other: in English "q" is followe
 whatever the alphabet and however often each is drawn, pairs are as frequent as their letters make them.
 """
 
-import numba
 import numpy as np
 
+from datapipe.kernels import helper
 from datapipe.text.characters import LETTER, MARK
 from datapipe.text.repetition import Memory, clear_table, count, extend
 from datapipe.text.spans import Text
@@ -16,7 +16,7 @@ ERRORS = 2.5  # standard errors; by chance alone, one text in 160 is above
 _MOST_LETTERS = 2000  # more of them say nothing new
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     """How much oftener two pairs of letters are the same than if their letters were independent, at least.
 

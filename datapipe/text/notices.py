@@ -11,10 +11,10 @@ A stem is found anywhere, within words too, in any case.
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper
 from datapipe.text.characters import SPACE
 from datapipe.text.spans import TERMINAL, WIDE_TERMINAL, Text, padded
 
@@ -183,7 +183,7 @@ class Stems(NamedTuple):
     bounds: npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _hash(first: int, second: int) -> int:
     return (first * 131 + second) & ((1 << _HASH_BITS) - 1)
 
@@ -200,12 +200,12 @@ def stems() -> Stems:
     return Stems(padded(tuple(listed)), np.array([stem in of_notices for stem in listed]), bounds)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _lowered(t: Text, at: int) -> int:
     return 32 if t.classes[t.points[at]] & SPACE else int(t.lower[t.points[at]])
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, int]:
     """The longest stem at a place, and its length; -1 and 0 for none."""
     key = _hash(_lowered(t, at), _lowered(t, at + 1))
@@ -219,7 +219,7 @@ def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, in
     return found, longest
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def measure_notices(
     t: Text, length: int, at_spaces: bool, listed: Stems, seen: npt.NDArray[np.bool_]
 ) -> tuple[float, float, float]:

@@ -4,10 +4,10 @@ A classifier that sees windows instead of the whole gives, by one mechanism, the
 of each, at a cost that does not grow with the text.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.characters import decode
 from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 
@@ -15,22 +15,17 @@ from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 NO_SENTENCE_HAS = np.isin(np.arange(128), list(b"/\\_=<>{}|@#*`"))
 
 
-@numba.njit(cache=True, nogil=True)
-def _window_edges(length: int, window: int, max_windows: int) -> npt.NDArray[np.int64]:
-    """Where the windows of a text of `length` characters begin and end, shape (windows, 2); see `cut_windows`."""
+@helper
+def _window_edges(length: int, window: int, max_windows: int, i: int) -> tuple[int, int]:
+    """Where window `i` of a text of `length` characters begins and ends; see `cut_windows`."""
     pieces = -(-length // window)
-    spread = max_windows > 0 and pieces > max_windows
-    edges = np.empty((max_windows if spread else pieces, 2), np.int64)
-    for i in range(len(edges)):
-        if spread:
-            edges[i, 0] = int((i + 0.5) * (length / max_windows) - window / 2)
-            edges[i, 1] = edges[i, 0] + window
-        else:
-            edges[i, 0], edges[i, 1] = length * i // pieces, length * (i + 1) // pieces
-    return edges
+    if 0 < max_windows < pieces:
+        begin = int((i + 0.5) * (length / max_windows) - window / 2)
+        return begin, begin + window
+    return length * i // pieces, length * (i + 1) // pieces
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _blank_markup(
     data: npt.NDArray[np.uint8], at: int, end: int, signs: npt.NDArray[np.bool_], out: npt.NDArray[np.uint8]
 ) -> int:
@@ -46,19 +41,20 @@ def _blank_markup(
             to += 1
         else:
             at = max(at, begin + 1)
-            out[to : to + at - begin] = data[begin:at]
-            to += at - begin
+            for i in range(begin, at):
+                out[to] = data[i]
+                to += 1
     return to
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _split_by_script(data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[np.uint8]) -> tuple[bool, bool]:
     """Set the kind of each line that begins at a byte of `data`: 1 if it is mostly in an East Asian script, else 0.
 
     Returns whether there is a line of kind 0, and of kind 1. If no letter is East Asian, all lines are of kind 0.
     """
     others, east, at, begin = 0, 0, 0, 0
-    found = [False, False]
+    any_other, any_east = False, False
     while at <= end:
         code_point = 10
         if at < end:
@@ -68,17 +64,18 @@ def _split_by_script(data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[n
         if code_point == 10:
             kind = 1 if HAN_WEIGHT * east > others else 0
             kinds[begin] = kind
-            found[kind] = True
+            any_other |= kind == 0
+            any_east |= kind == 1
             others, east, begin = 0, 0, following
         elif is_east_asian_letter(code_point):
             east += 1
         else:
             others += 1
         at = following
-    return found[0], found[1]
+    return any_other, any_east
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _copy_lines(
     data: npt.NDArray[np.uint8],
     end: int,
@@ -94,8 +91,9 @@ def _copy_lines(
         while stop < end and data[stop] != 10:
             stop += 1
         if kinds[line] == kind:
-            out[to : to + stop - line] = data[line:stop]
-            to += stop - line
+            for i in range(line, stop):
+                out[to] = data[i]
+                to += 1
             out[to] = 32
             to += 1
         line = stop + 1
@@ -103,7 +101,7 @@ def _copy_lines(
     return to
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def cut_windows(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -149,12 +147,13 @@ def cut_windows(
             byte = data[at]
             at += 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
         starts[length] = end
-        edges = _window_edges(length, window, max_windows)
-        for i in range(len(edges)):
-            size = _blank_markup(data, starts[edges[i, 0]], starts[edges[i, 1]], signs, clean)
-            both = _split_by_script(clean, size, kinds)
+        windows = -(-length // window)
+        for i in range(min(windows, max_windows) if max_windows else windows):
+            left, right = _window_edges(length, window, max_windows, i)
+            size = _blank_markup(data, starts[left], starts[right], signs, clean)
+            any_other, any_east = _split_by_script(clean, size, kinds)
             for kind in range(2):
-                if not both[kind]:
+                if not (any_east if kind else any_other):
                     continue
                 begin = to
                 to = _copy_lines(clean, size, kinds, kind, out, to)

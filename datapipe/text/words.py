@@ -20,12 +20,12 @@ says what a character is; this says how characters make words.
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import regex
 
+from datapipe.kernels import helper
 from datapipe.text import segmentation as chinese_words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, SPACE, text_buffers
 from datapipe.text.spans import Text
@@ -152,7 +152,7 @@ def segment(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
     return Segmented(definitions, *chinese_words.word_ends(*text_buffers(texts), given))
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def split_words(t: Text, length: int, segmented: Segmented, document: int, with_symbols: bool) -> int:
     """Fill `starts` and `ends` with the tokens of the document, of `length` code points; returns their number.
 
@@ -199,7 +199,7 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
     return tokens
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes: npt.NDArray[np.uint8]) -> bool:
     """Whether the code point at `at` belongs to the word that stands right before it (definition `unicode`)."""
     point, flags = points[at], classes[points[at]]
@@ -231,14 +231,14 @@ def word_break_table() -> npt.NDArray[np.uint8]:
     return table
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _after_extenders(points: npt.NDArray[np.int32], at: int, length: int, breaks: npt.NDArray[np.uint8]) -> int:
     while at < length and breaks[points[at]] == _EXTEND:
         at += 1
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def split_uax29_words(t: Text, length: int, breaks: npt.NDArray[np.uint8]) -> int:
     """As `split_words`, by the default word boundaries of UAX 29 (rules WB4 to WB13b); returns the number of tokens.
 
