@@ -12,17 +12,19 @@ from datapipe.text.repetition import Memory, clear_table, count, extend
 from datapipe.text.spans import Text
 
 FEWEST_LETTERS = 100  # in fewer, chance decides
+ERRORS = 2.5  # standard errors; by chance alone, one text in 160 is above
 _MOST_LETTERS = 2000  # more of them say nothing new
 
 
 @helper
 def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
-    """How much oftener two pairs of letters are the same than they would be if their letters were independent.
+    """How much oftener two pairs of letters are the same than if their letters were independent, at least.
 
-    About 1 of letters at random. Of 185 languages' declarations of human rights 1.25 to 14, of English about 1.9, of
-    Chinese 5 to 100. Letters are those of different words (runs of letters), as far as the first 2,000: a word that
-    returns says nothing new. Two are the same with the probability that no sample size biases: sum of n (n - 1) over
-    N (N - 1).
+    Letters are those of different words (runs of letters), as far as the first 2,000: a word that returns says nothing
+    new. Two are the same with the probability that no sample size biases, sum of n (n - 1) over N (N - 1). The lift
+    of letters at random is 1 on average. Of that of a text 2.5 standard errors are taken away, those of the number of
+    equal pairs that chance makes (Poisson). In 5,600 good texts in 200 languages 1.1 is left at least: of English about
+    1.6, of Chinese 3 to 100.
 
     Returns:
         The lift; NaN of a text with fewer than 100 letters.
@@ -57,4 +59,5 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     if not same or pairs < 2:
         return 0.0
     chance = same / (letters * (letters - 1) / 2)
-    return same_pairs / (pairs * (pairs - 1) / 2) / chance**2
+    of_pairs = pairs * (pairs - 1) / 2
+    return max(0.0, same_pairs / of_pairs / chance**2 - ERRORS / (np.sqrt(of_pairs) * chance))

@@ -51,6 +51,7 @@ PIECES = [
     "discount",
     "！",
     "ที่",
+    "158 349 ",
     "การ",
     "Sphinx of black quartz, judge my vow ",
     "[",
@@ -163,7 +164,9 @@ def letter_pair_lift(text: str) -> float | None:
     if not same or pairs.total() < 2:
         return 0.0
     chance = same / (letters.total() * (letters.total() - 1))
-    return same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
+    lift = same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
+    expected = pairs.total() * (pairs.total() - 1) / 2 * chance**2
+    return max(0.0, lift - 2.5 / math.sqrt(expected))
 
 
 def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
@@ -199,6 +202,18 @@ def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
     total = max(sum(not c.isspace() for c in text), 1)
     said = (len(kinds[0]) > 2, len(kinds[1]) > 2, exclamations > 2)
     return tuple(p / total * s for p, s in zip(points, said, strict=True))  # type: ignore[return-value]
+
+
+def count_thousands(text: str, tokens: list[str]) -> int:
+    """Tokens of three digits that follow one of as many at most, with one character between."""
+    found, at, before = 0, 0, (False, 0)
+    for token in tokens:
+        start = text.index(token, at)
+        at = start + len(token)
+        digits = len(token) <= 3 and all(unicodedata.category(c)[0] == "N" for c in token)
+        found += digits and before[0] and len(token) == 3 and start == before[1] + 1
+        before = digits, at
+    return found
 
 
 def is_list_item(line: str) -> bool:
@@ -259,7 +274,8 @@ def reference(
     m["symbol_ratio"] = (text.count("#") + ellipses + (text.count(". . .") if definition == "dclm" else 0)) / number
     if definition == "dolma":
         m["symbol_ratio"] = sum("#" in token or "…" in token for token in tokens) / number
-    m["alphabetic_word_share"] = sum(any(map(str.isalpha, token)) for token in tokens) / number
+    counted_tokens = number - (count_thousands(text, tokens) if definition == "datapipe" else 0)
+    m["alphabetic_word_share"] = sum(any(map(str.isalpha, token)) for token in tokens) / max(counted_tokens, 1)
     lowered = [token.lower() for token in tokens] if definition in ("datapipe", "dclm") else tokens
     found = [token for token in lowered if token in listed]
     if code in words.UNSEGMENTED and kind == "characters" and definition == "datapipe":
