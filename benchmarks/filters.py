@@ -16,7 +16,6 @@ documents would not hide.
 """
 
 import argparse
-import functools
 import json
 import math
 import pathlib
@@ -172,28 +171,23 @@ def drawn(pages: list[str], number: int) -> list[str]:
 
 
 def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
-    """CPU seconds of the stages over parts on disk, each in a pipeline here, as `datapipe.engine.run` builds them."""
+    """CPU seconds of the stages over parts on disk, in a pipeline here, as `datapipe.engine.run` builds them."""
     import apache_beam as beam
 
     from datapipe.engine import work
     from datapipe.engine.progress import Progress
     from datapipe.engine.runner import Runner
-    from datapipe.store.corpus import part_path
+    from datapipe.store.corpus import Part
 
-    runner = Runner(mode="in_memory")
-
-    def chain(pipeline: Any, parts: list[Any], process: Any) -> None:
-        _ = runner.spread(pipeline, parts, 0) | process
+    def build(pipeline: Any) -> None:
+        every = pipeline | beam.Create(parts, reshuffle=False)
+        _ = every | beam.Map(work.process, work.Pass(tuple(stages), root)).with_output_types(tuple[int, Part])
 
     started = time.process_time()
     for stage in stages:
-        folder = f"{root}/{stage.name}"
-        pathlib.Path(folder).mkdir(exist_ok=True)
-        process = beam.Map(work.process, stage, folder, root).with_output_types(int)
-        build = functools.partial(chain, parts=parts, process=process)
-        with Progress(root, stage.name) as progress:
-            runner.run(build, 0, progress.show)
-        parts = [part.with_stage(stage.writes.names, part_path(folder, part.number)) for part in parts]
+        pathlib.Path(root, stage.name).mkdir(exist_ok=True)
+    with Progress(root, "stages") as progress:
+        Runner(workers=1).run(build, 0, progress.show)
     return time.process_time() - started
 
 

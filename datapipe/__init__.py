@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "ReadDocuments": "datapipe.read.documents",
+    "ReadInstructions": "datapipe.read.instructions",
     "FindDuplicateIds": "datapipe.dedup.duplicate_ids",
     "IdentifyLanguage": "datapipe.filters.language",
     "FilterLanguage": "datapipe.filters.language_filter",
@@ -59,11 +60,10 @@ _MODULES = {
     "FindRepeatedText": "datapipe.dedup.repeated_text",
     "CutRepeatedText": "datapipe.dedup.cut_repeated_text",
     "EmbedDocuments": "datapipe.dedup.embeddings",
+    "Decontaminate": "datapipe.mix.decontamination",
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
     "WeighClusters": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
-    "ReadInstructions": "datapipe.read.instructions",
-    "Decontaminate": "datapipe.mix.decontamination",
     "TrainTokenizer": "tokenizer_training.train",
     "CountTokens": "datapipe.mix.tokens",
     "MixSources": "datapipe.mix.mixture",
@@ -72,6 +72,7 @@ _MODULES = {
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
     "ReadDocuments",
+    "ReadInstructions",
     "FindDuplicateIds",
     "IdentifyLanguage",
     "FilterLanguage",
@@ -91,11 +92,10 @@ __all__ = [  # noqa: RUF022
     "FindRepeatedText",
     "CutRepeatedText",
     "EmbedDocuments",
+    "Decontaminate",
     "FindSemanticDuplicates",
     "WeighClusters",
     "MaskPersonalData",
-    "ReadInstructions",
-    "Decontaminate",
     "TrainTokenizer",
     "CountTokens",
     "MixSources",

@@ -1,6 +1,6 @@
 """The command line: `datapipe run | explain | report | thresholds | recipes | stages | tokenizer`.
 
-Exit status: 0 done, 1 the run failed, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
+Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
 
 import argparse
@@ -31,10 +31,9 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
     run.add_argument("--workers", type=int, default=os.cpu_count(), help="local workers (default: one a core)")
     run.add_argument(
-        "--mode",
-        default="auto",
-        choices=["auto", "in_memory", "multi_threading", "multi_processing"],
-        help=argparse.SUPPRESS,
+        "--every-row",
+        action="store_true",
+        help="measure and judge documents that are removed already, too: for studies",
     )
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
 
@@ -51,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     thresholds.add_argument("output", help="the output folder of a run with the stages language and measurements")
     thresholds.add_argument("--removed-share", type=float, default=0.01, help="of a language's documents, by each rule")
     thresholds.add_argument("--min-documents", type=int, default=100, help="a language with fewer is left out")
+    thresholds.add_argument(
+        "--parallel-to", metavar="LANGUAGE", help="the documents say the same in each language: scale from this one"
+    )
 
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")

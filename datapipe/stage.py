@@ -23,7 +23,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part, PartKind
 from datapipe.store.record import SourceResult
 
-NOTES_FILE = "notes.json"
+NOTES_FILE = "_notes.json"  # readers of a folder pass over names that begin with "_"
 RunPipeline = Callable[[Callable[[beam.Pipeline], Any]], None]
 
 
@@ -82,6 +82,11 @@ class Stage(beam.PTransform, abc.ABC):
     def skip_reason(self) -> str | None:
         """Why there is nothing to do, in one line, if so: optional inputs that are not there."""
         return None
+
+    def learns_from_corpus(self) -> bool:
+        """Whether `prepare` reads what earlier stages wrote, so that none of them can be in its pass; options may
+        decide."""
+        return False
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - for those that learn
         """The stage, ready to run, with what it has to learn first.
@@ -155,14 +160,11 @@ class Source(Stage, Generic[TaskT]):
 
 
 class DocumentStage(Stage):
-    """Computes new columns row for row: batches in, the same batches with the columns of `writes` out."""
+    """Computes new columns row for row: batches in, the same batches with the columns of `writes` out.
 
-    kept_rows_only: ClassVar[bool] = False
-    """Whether it sees only the rows that no earlier stage has removed; the others are null."""
-
-    def learns_from_corpus(self) -> bool:
-        """Whether `prepare` reads the corpus, so that no earlier stage can be in its pass; options may decide."""
-        return False
+    In a run it sees the rows that no earlier stage has removed; of the others its columns are null, or, where it writes
+    a column again, as they were.
+    """
 
     @abc.abstractmethod
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -178,6 +180,9 @@ class CorpusStage(Stage):
 
     A verdict is a row of `id` and the columns of `writes`; each document has at most one, and nulls without.
     """
+
+    may_need_rounds: ClassVar[bool] = False
+    """Whether `more_rounds` may give any, so that no other stage can follow in its pipeline."""
 
     def more_rounds(self, run: RunPipeline) -> Iterator[beam.PTransform]:  # noqa: ARG002 - for those that need them
         """Transforms from parts to verdicts, run after the first, where the data tell how many pipelines it takes.

@@ -50,6 +50,8 @@ DEBIAN = {
     "kicad-doc-zh": "6.0.11+dfsg-1",
     "manpages-zh": "1.6.4.0-1",
     "r-cran-janeaustenr": "1.0.0-1",
+    "stellarium-data": "0.22.2-1",
+    "dict-foldoc": "20230119-1",
     "base-files": "12.4+deb12u15",
     "librust-regex-dev": "1.7.1-1",
     "librust-itertools-dev": "0.10.3-1",
@@ -78,10 +80,12 @@ def fetch(cache: pathlib.Path) -> None:
     for name, version in DEBIAN.items():
         if not list(cache.glob(f"{name}_*.deb")):
             subprocess.run(["apt-get", "download", "-q", f"{name}={version}"], cwd=cache, check=True)
-    for names, how in ((PYPI, "--only-binary=:all:"), (PYPI_SOURCE, "--no-binary=:all:")):
+    for names, how in ((PYPI, "only"), (PYPI_SOURCE, "no")):
         for name, version in names.items():
             if not list(cache.glob(f"{name}-{version}*")):
-                pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", how, f"{name}=={version}"]
+                # Of this package alone: what it is built with may be binary.
+                option = f"--{how}-binary={name}"
+                pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", option, f"{name}=={version}"]
                 subprocess.run(pip, cwd=cache, check=True)
     for name, version in NPM.items():
         if not (cache / f"{name}-{version}.tgz").exists():
@@ -406,6 +410,37 @@ def constitution(cache: pathlib.Path) -> Iterator[Record]:
         yield record(f"constitution-{number}", page, None)
 
 
+def sky_cultures(cache: pathlib.Path, language: str) -> Iterator[Record]:
+    """What Stellarium tells of the stars of many peoples: history, geography, legends."""
+    name = {"zh": "zh_CN"}.get(language, language)
+    archive = next(cache.glob("stellarium-data_*.deb"))
+    for path, data in members(archive, rf"/skycultures/[^/]+/description\.{name}\.utf8$"):
+        culture = pathlib.PurePath(path).parent.name
+        for number, page in enumerate(documents_of(language, html_pages(data.removeprefix(b"\xef\xbb\xbf")))):
+            if not re.search("Authors|Contributors|External links|References", "\n".join(page[1])[:200]):
+                yield record(f"stellarium-{language}-{culture}-{number}", page, None)
+
+
+def dictionary_of_computing(cache: pathlib.Path) -> Iterator[Record]:
+    """The longer entries of the Free On-line Dictionary of Computing, without sources, links and diagrams."""
+    ((_, data),) = members(next(cache.glob("dict-foldoc_*.deb")), r"/foldoc\.dict\.dz$")
+    for entry in re.split(r"\n(?=\S)", gzip.decompress(data).decode("utf-8", "replace")):
+        title, _, body = entry.partition("\n")
+        paragraphs = [
+            re.sub(r"[{}]|^(<[^>]+> ?)+", "", squeeze(block)) for block in body.split("\n\n") if block.strip()
+        ]
+        kept = [text for text in paragraphs if not re.search(r"^\(\d{4}-\d\d|^[\"(]|ftp|http|@|--|\.\.\.|\ufffd", text)]
+        if sum(map(len, kept)) in range(600, 3000) and sum(len(text) > 150 for text in kept) >= 3:
+            yield record(f"foldoc-{title.replace(' ', '-')}", (title, [title, *kept]), None)
+
+
+def written(name: str) -> Iterator[Record]:
+    """Paragraphs that were written for this project, a line each."""
+    lines = (HERE / "written" / f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines):
+        yield record(f"{name.replace('_', '-')}-{number}", (line, [line]), None)
+
+
 def code(cache: pathlib.Path) -> Iterator[Record]:
     """Source files of permissively licensed packages, 300 to 9,000 bytes each."""
     sources = [(next(cache.glob(f"{name}-{version}*.whl")), r"\.py$") for name, version in PYPI.items()]
@@ -488,7 +523,7 @@ def main() -> None:
     stories, novels = list(lu_xun(cache)), [*austen(cache), *constitution(cache)]
     english = [*gnome(cache, "en"), *installation_guide(cache, "en"), *debian_faq(cache, "en")]
 
-    # Good examples for the classifier are of the same kinds as the documents, but none of them.
+    # Good examples for the classifier are of the same kinds as the documents, but none of them, and of more kinds.
     chinese, good_chinese = held_out(chinese, 6)
     manual_pages, good_manual_pages = held_out(manual_pages, 10)
     stories, good_stories = held_out(stories, 9)
@@ -499,6 +534,9 @@ def main() -> None:
     spare, good_english = good_english[:30], good_english[30:]
     good = [*evenly(good_chinese, 70), *evenly(good_manual_pages, 70), *good_stories]
     good += [*evenly(good_english, 60), *evenly(good_novels, 75), *good_japanese, *good_sources]
+    good += [*evenly(list(sky_cultures(cache, "en")), 120), *sky_cultures(cache, "zh")]
+    good += evenly(list(dictionary_of_computing(cache)), 70)
+    good += [*written("prose_en"), *written("prose_zh")]
     for language, records in european.items():
         european[language], good_european = held_out(records, 12)
         good += evenly(good_european, 25)
@@ -521,10 +559,13 @@ def main() -> None:
     copy_licences(cache, HERE / "licences")
     quality = HERE / "quality"
     quality.mkdir(exist_ok=True)
-    bad = [(language, number) for language in ("zh", "en") for number in range(150)]
-    (quality / "negative.jsonl").write_bytes(
-        json_lines({"id": f"written-{la}-{n}", "text": low_quality.page(la, n)} for la, n in bad)
-    )
+    bad = []
+    for language in ("zh", "en"):
+        bad += [(f"written-{language}-{n}", low_quality.page(language, n)) for n in range(150)]
+        for kind, count in (("spam", 60), ("notices", 120)):
+            bad += [(f"{kind}-{language}-{n}", low_quality.page(language, n, kind)) for n in range(count)]
+        bad += [(f"menu-{language}-{n}", low_quality.menu(language, n)) for n in range(60)]
+    (quality / "negative.jsonl").write_bytes(json_lines({"id": name, "text": text} for name, text in bad))
     # Some manual pages are two commands' own.
     known = {record["text"] for records in documents.values() for record in records}
     good = [{"id": record["id"], "text": record["text"]} for record in good if record["text"] not in known]

@@ -188,7 +188,7 @@ def _rejects(planted: Planted) -> None:
         ("invalid bytes", "invalid_utf8", b'{"id": "planted-invalid-bytes", "text": "The caf\xe9 \xff\xfe is open."}'),
         ("malformed json", "malformed_json", b'{"id": "planted-malformed-json", "text": "The record ends here'),
         ("not an object", "not_an_object", b'["a list", "of strings"]'),
-        ("no text", "missing_text", b'{"id": "planted-no-text", "body": "The text stands in another field."}'),
+        ("no text", "missing_text", b'{"id": "planted-no-text", "page": "The text stands in another field."}'),
         ("text is null", "missing_text", b'{"id": "planted-text-is-null", "text": null}'),
         ("text is a number", "text_not_string", b'{"id": "planted-text-is-a-number", "text": 42}'),
         ("text is a list", "text_not_string", b'{"id": "planted-text-is-a-list", "text": ["The", "words"]}'),

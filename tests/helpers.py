@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -35,6 +36,16 @@ ONE_WORKER = Runner(workers=1)
 
 VOCABULARY = [f"word{number}" for number in range(3000)]
 PROSE_WORDS = "the river sea boat morning tide people town fish net quay market light catch noon hand that with have be"
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A helper of kernels as kernels call it; see `datapipe/kernels.py`."""
+
+    @numba.njit
+    def call(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return call
 
 
 def random_words(seed: int, count: int = 200) -> list[str]:
@@ -107,7 +118,7 @@ def processed(part: Part, stage: DocumentStage, folder: pathlib.Path) -> Part:
     """The part after a document stage has run over it, as a worker runs it, into a folder."""
     for name in (".progress", stage.name):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    work.process(part, [stage], str(folder), str(folder))
+    work.process(part, work.Pass((stage,), str(folder)))
     return part.with_stage(stage.writes.names, part_path(str(folder / stage.name), part.number))
 
 

@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import apache_beam as beam
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from datapipe.flow.spread import SpreadPieces
+from datapipe.kernels import inlined, kernel
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
 from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
@@ -36,7 +37,7 @@ Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, stop):
@@ -44,7 +45,7 @@ def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     return multiply_fold(value ^ (value >> np.uint64(32)), DEGSKI, 32)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hash_words(data: Bytes, offsets: Int64) -> UInt64:
     """A 64-bit hash of each word (FNV-1a, then mixed), shape (words,): it decides which words are sampled."""
     hashes = np.empty(len(offsets) - 1, np.uint64)
@@ -70,7 +71,7 @@ class _Words(NamedTuple):
     arena: Bytes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count(data: Bytes, offsets: Int64, weights: Int64, splitter: Splitter, words: _Words, progress: Int64) -> bool:
     """Count the pre-tokens of texts; false if the words are full, with the progress from where to go on.
 
@@ -124,7 +125,7 @@ def _count(data: Bytes, offsets: Int64, weights: Int64, splitter: Splitter, word
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _rehash(hashes: UInt64, slots: npt.NDArray[np.int32]) -> None:
     mask = np.uint64(len(slots) - 1)
     for word in range(len(hashes)):
@@ -180,7 +181,7 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algor
     for item in texts:
         array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
         data, offsets = text_buffers(array)
-        weights = copies.fill_null(1).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        weights = copies.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
         progress[:2] = 0
         while not _count(data, offsets, weights, splitter, words, progress):
             if progress[2] == len(words.counts):
@@ -216,6 +217,7 @@ class CountPretokens(beam.PTransform):
         spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
         return (
             parts
+            | "Spread" >> SpreadPieces()
             | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
             | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)
@@ -235,7 +237,7 @@ def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) ->
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()
     spill = files.join(folder, "spill")
     files.make_folder(spill)
-    path = part_path(spill, part.number)
+    path = files.join(spill, f"{part.name}.parquet")
     with (
         files.whole_file(path) as sink,
         pq.ParquetWriter(sink, SCHEMA, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL) as writer,

@@ -5,7 +5,6 @@ gives the same ids as `tokenizers` on a set of awkward texts, when the file is l
 """
 
 import dataclasses
-import functools
 import itertools
 import json
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from tokenizer_training.algorithms import TokenizerJson
 
 # Contractions, digits of several scripts, runs of white space, controls, joiners, marks, right-to-left text, private
@@ -81,21 +81,25 @@ class Encoder:
         return self.tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)
 
 
-@functools.cache
+@made_by_content
 def load_encoder(path: str, special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json` file, once a process; see `Encoder` for `special`."""
-    return encoder_of(files.read_json(path), special)
+    with files.open_input(path) as source:
+        return _encoder(bytes(source.read()).decode(), special)
 
 
 def encoder_of(tokenizer_json: TokenizerJson, special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json`."""
-    text = json.dumps(tokenizer_json, ensure_ascii=False)
+    return _encoder(json.dumps(tokenizer_json, ensure_ascii=False), special)
+
+
+def _encoder(text: str, special: bool) -> Encoder:
     tokenizer = Tokenizer.from_str(text)
     tokenizer.encode_special_tokens = not special
     tokenizer.no_padding()
     tokenizer.no_truncation()
     exact = Encoder(tokenizer, None, special)
-    added = [token["content"] for token in tokenizer_json["added_tokens"]]
+    added = [token.content for _, token in sorted(tokenizer.get_added_tokens_decoder().items())]
     probes = [*PROBES, *added, "中" + "".join(added) + "a "]
     try:
         fast = Encoder(tokenizer, fastokens.Tokenizer.from_json_str(text), special)

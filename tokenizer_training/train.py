@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from datapipe.checks import ColumnOption
+from datapipe.flow.gather import Gather
 from datapipe.stage import ProductStage, write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Part, PartKind
@@ -62,7 +63,7 @@ class TrainTokenizer(TrainingOptions, ProductStage):
         return (
             parts
             | "CountPretokens" >> CountPretokens(self, self.folder, self.weight_column)
-            | "Gather" >> beam.combiners.ToList()
+            | "Gather" >> Gather()
             | "Learn" >> beam.Map(_train, self, self.folder).with_output_types(dict[str, Any])
         )
 

@@ -18,6 +18,7 @@ from datapipe.checks import Count, FilesOption, PositiveShare
 from datapipe.dedup.near_duplicates import MEMBER, PAIR, members
 from datapipe.dedup.signatures import OPTIONS_FILE
 from datapipe.flow.shuffle import GroupRecords, group_starts
+from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part, part_path
@@ -89,6 +90,7 @@ class FindCrossRunDuplicates(CorpusStage):
     partitions: Count = 64
 
     name: ClassVar[str] = "cross_run_duplicates"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("cross_run_duplicates_of", pa.uint64()),
@@ -153,12 +155,13 @@ class FindCrossRunDuplicates(CorpusStage):
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         earlier = [path for path in files.list_folder(self.against) if path.endswith(".parquet")]
-        parts = parts | "Spread" >> beam.Reshuffle()
-        new_members = parts | "New" >> beam.FlatMap(self._new).with_output_types(np.ndarray)
+        new_members = (
+            parts | "Spread" >> SpreadPieces() | "New" >> beam.FlatMap(self._new).with_output_types(np.ndarray)
+        )
         earlier_members = (
             parts.pipeline
-            | "Signatures" >> beam.Create(earlier)
-            | "Spread signatures" >> beam.Reshuffle()
+            | "Signatures" >> beam.Create(earlier, reshuffle=False)
+            | "Spread signatures" >> Spread()
             | "Earlier" >> beam.FlatMap(self._earlier).with_output_types(np.ndarray)
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from datapipe.checks import ColumnOption, Count
 from datapipe.flow.shuffle import GroupRecords
+from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Part
 from datapipe.store.schemas import conform_column
@@ -87,7 +88,7 @@ class FindDuplicateIds(CorpusStage):
         reason = "duplicate_id" if self.action == "remove" else None
         return (
             parts
-            | "Spread" >> beam.Reshuffle()
+            | "Spread" >> SpreadPieces()
             | "Hash" >> beam.FlatMap(self._read).with_output_types(np.ndarray)
             | "Shuffle" >> GroupRecords(ID_RECORD, "hash", self.partitions)
             | "Compare" >> beam.Map(repeats, reason).with_output_types(pa.RecordBatch)

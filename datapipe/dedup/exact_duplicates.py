@@ -15,6 +15,7 @@ import pyarrow as pa
 from datapipe.checks import ColumnOption, Count
 from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.shuffle import GroupRecords, group_starts
+from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 from datapipe.text.characters import text_buffers
@@ -100,7 +101,7 @@ class FindExactDuplicates(CorpusStage):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         return (
             parts
-            | "Spread" >> beam.Reshuffle()
+            | "Spread" >> SpreadPieces()
             | "Hash" >> beam.FlatMap(self._read).with_output_types(np.ndarray)
             | "Shuffle" >> GroupRecords(COPY, "hash", self.partitions)
             | "Choose" >> beam.Map(duplicates, self.keep_copies).with_output_types(pa.RecordBatch)

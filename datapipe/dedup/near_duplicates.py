@@ -22,7 +22,9 @@ from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
 from datapipe.dedup.signatures import check_scheme, compute_signatures
 from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
+from datapipe.flow.gather import Gather
 from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
+from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, RunPipeline
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part
@@ -216,7 +218,9 @@ class FindNearDuplicates(CorpusStage):
     edges: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "near_duplicates"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = _WRITES
+    may_need_rounds: ClassVar[bool] = True
 
     def check(self) -> None:
         """The bands fit into the signature, which can be made here."""
@@ -281,9 +285,9 @@ class FindNearDuplicates(CorpusStage):
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         scratch = f"{self.name}-{uuid.uuid4().hex}.tmp"
-        parts = parts | "Spread" >> beam.Reshuffle()
         pairs = (
             parts
+            | "Spread" >> SpreadPieces()
             | "Sign" >> beam.FlatMap(self._members).with_output_types(np.ndarray)
             | "Buckets" >> GroupRecords(MEMBER, "bucket", self.partitions)
             | "Pair" >> beam.Map(bucket_pairs).with_output_types(np.ndarray)
@@ -303,14 +307,15 @@ class FindNearDuplicates(CorpusStage):
             total = (
                 edges
                 | "Lengths" >> beam.Map(lambda block: len(block) // VERIFIED_PAIR.itemsize).with_output_types(int)
-                | "Total" >> beam.CombineGlobally(sum)
+                | "Gather" >> Gather()
+                | "Total" >> beam.Map(sum).with_output_types(int)
             )
             edges = edges | "Spill" >> beam.FlatMap(
                 _spill, beam.pvalue.AsSingleton(total), self.gather_edges, self.edges
             ).with_output_types(bytes)
         return (
             parts.pipeline
-            | "Once" >> beam.Create([None])
+            | "Once" >> beam.Create([None], reshuffle=False)
             | "Cluster" >> beam.FlatMap(_cluster, beam.pvalue.AsIter(edges), paths).with_output_types(pa.RecordBatch)
         )
 
@@ -359,8 +364,10 @@ class _JudgeStars(beam.PTransform):
         super().__init__()
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        pairs = parts.pipeline | "Pairs" >> beam.Create(self.verified_pairs) | "Spread pairs" >> beam.Reshuffle()
-        stars = parts.pipeline | "Stars" >> beam.Create(self.stars) | "Spread stars" >> beam.Reshuffle()
+        pairs = (
+            parts.pipeline | "Pairs" >> beam.Create(self.verified_pairs, reshuffle=False) | "Spread pairs" >> Spread()
+        )
+        stars = parts.pipeline | "Stars" >> beam.Create(self.stars, reshuffle=False) | "Spread stars" >> Spread()
         return (
             (
                 pairs | "Ends" >> beam.Map(_ends).with_output_types(np.ndarray),

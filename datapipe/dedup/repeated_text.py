@@ -18,6 +18,7 @@ from annotated_types import Ge, MinLen
 from datapipe.checks import Count
 from datapipe.dedup.pieces import HASH_BITS, KEY, PIECE, UNITS, Pieces, Unit
 from datapipe.flow.shuffle import GroupRecords, group_starts, ordered_groups, partition
+from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
@@ -205,9 +206,9 @@ class FindRepeatedText(CorpusStage):
                 yield from pieces.find(batch, keys)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        parts = parts | "Spread" >> beam.Reshuffle()
         keys = (
             parts
+            | "Spread" >> SpreadPieces()
             | "Sight" >> beam.FlatMap(self._key_counts).with_output_types(np.ndarray)
             | "Count" >> GroupRecords(KEY_COUNT, "key", self.partitions)
             | "Frequent" >> beam.FlatMap(self._frequent).with_output_types(tuple[int, bytes])

@@ -22,7 +22,7 @@ RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """Documents, their UTF-8 bytes and their tokens (None where no stage has counted them)."""
+    """Documents, their UTF-8 bytes and their tokens (None where no stage has counted those of every document)."""
 
     documents: int = 0
     bytes: int = 0
@@ -31,10 +31,6 @@ class Totals:
     def __add__(self, other: "Totals") -> "Totals":
         tokens = None if self.tokens is None or other.tokens is None else self.tokens + other.tokens
         return Totals(self.documents + other.documents, self.bytes + other.bytes, tokens)
-
-    def __sub__(self, other: "Totals") -> "Totals":
-        tokens = None if self.tokens is None or other.tokens is None else self.tokens - other.tokens
-        return Totals(self.documents - other.documents, self.bytes - other.bytes, tokens)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +63,8 @@ class Funnel:
         kept: what no stage removed; each document counted once.
         copies: the same with each document as often as the mixture takes it: what the shards hold.
         rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
-        masked: how often each entity of personal data was masked, in all documents; those that never were are absent.
+        masked: how often each entity of personal data was masked, in the documents that reached the stage that masks;
+            those that never were are absent.
     """
 
     read: Totals
@@ -105,14 +102,14 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         sizes, tokens = _sizes(part)
         read += _totals(sizes, tokens)
         alive = stage_of < 0
-        kept += _totals(sizes[alive], None if tokens is None else tokens[alive])
+        kept += _totals(sizes[alive], tokens.filter(pa.array(alive)))
         copies += _copies(part, alive, sizes, tokens)
         for place, decision in enumerate(part.decisions):
             here = stage_of == place
             by_reason = removed[decision.removesuffix(REASON)]
             for reason in sorted(set(reasons.filter(pa.array(here)).to_pylist())):
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
-                amount = _totals(sizes[rows], None if tokens is None else tokens[rows])
+                amount = _totals(sizes[rows], tokens.filter(pa.array(rows)))
                 by_reason[reason] = by_reason.get(reason, Totals()) + amount
         for entity, column in COUNTS.items():
             times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
@@ -125,14 +122,14 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
                 rules[name] = RuleCount(
                     so_far.failed + counts.failed, so_far.first + counts.first, so_far.only + counts.only
                 )
-    steps = []
-    entered = read
-    for stage, by_reason in removed.items():
-        left = entered
-        for amount in by_reason.values():
-            left -= amount
-        steps.append(Step(stage, entered, dict(sorted(by_reason.items())), left))
+    steps: list[Step] = []
+    left = kept  # from the end: the tokens of what is removed early are never counted
+    for stage, by_reason in reversed(removed.items()):
         entered = left
+        for amount in by_reason.values():
+            entered += amount
+        steps.insert(0, Step(stage, entered, dict(sorted(by_reason.items())), left))
+        left = entered
     rejects = {
         name: dict(stage.source.rejects_by_reason)
         for name, stage in stages.items()
@@ -144,25 +141,24 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
 _Sizes = npt.NDArray[np.int64]
 
 
-def _sizes(part: Part) -> tuple[_Sizes, _Sizes | None]:
+def _sizes(part: Part) -> tuple[_Sizes, pa.Array]:
+    """The bytes of each row of a part, and its tokens, null where they were not counted."""
     sizes = part.column("bytes").to_numpy().astype(np.int64)
-    tokens = None
-    if "tokens" in part.columns:
-        tokens = part.column("tokens").fill_null(0).to_numpy().astype(np.int64)
-    return sizes, tokens
+    tokens = part.column("tokens") if "tokens" in part.columns else pa.nulls(part.rows)
+    return sizes, tokens.cast(pa.int64())
 
 
-def _totals(sizes: _Sizes, tokens: _Sizes | None) -> Totals:
-    return Totals(len(sizes), int(sizes.sum()), None if tokens is None else int(tokens.sum()))
+def _totals(sizes: _Sizes, tokens: pa.Array) -> Totals:
+    return Totals(len(sizes), int(sizes.sum()), None if tokens.null_count else pc.sum(tokens, min_count=0).as_py())
 
 
-def _copies(part: Part, alive: npt.NDArray[np.bool_], sizes: _Sizes, tokens: _Sizes | None) -> Totals:
+def _copies(part: Part, alive: npt.NDArray[np.bool_], sizes: _Sizes, tokens: pa.Array) -> Totals:
+    tokens = tokens.filter(pa.array(alive))
     if "mixture_copies" not in part.columns:
-        return _totals(sizes[alive], None if tokens is None else tokens[alive])
-    copies = part.column("mixture_copies").fill_null(0).to_numpy().astype(np.int64)
-    copies = np.where(alive, copies, 0)
-    total = None if tokens is None else int((tokens * copies).sum())
-    return Totals(int(copies.sum()), int((sizes * copies).sum()), total)
+        return _totals(sizes[alive], tokens)
+    copies = part.column("mixture_copies").fill_null(0).to_numpy().astype(np.int64)[alive]
+    total = None if tokens.null_count else int(tokens.to_numpy() @ copies)
+    return Totals(int(copies.sum()), int(sizes[alive] @ copies), total)
 
 
 def render_funnel(funnel: Funnel) -> str:

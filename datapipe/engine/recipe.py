@@ -1,6 +1,7 @@
 """A recipe: one YAML file that names the stages in order, with their options, checked before anything runs.
 
     description: what this recipe is, and whose data side it follows
+    every_row: false  # whether stages measure documents that are removed already, too: for studies
     stages:
       - documents: {normalization: {form: NFC}}
       - language
@@ -24,6 +25,8 @@ from datapipe.read.documents import ReadDocuments
 from datapipe.stage import Source, Stage
 from datapipe.store import files
 
+_KEYS = ["description", "every_row", "stages"]
+
 
 class RecipeError(ValueError):
     """A recipe that cannot be run: file, line and what to change."""
@@ -37,11 +40,13 @@ class Recipe:
         name: the file's name without its ending.
         description: for `datapipe recipes` and the report.
         stages: the stages, in order, ready to run.
+        every_row: whether document stages see the documents that an earlier stage has removed, too.
     """
 
     name: str
     description: str
     stages: tuple[Stage, ...]
+    every_row: bool = False
 
 
 def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
@@ -64,8 +69,8 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
         raise RecipeError(f"{path}: not valid YAML: {error}") from error
     fields = _mapping(path, root, "a recipe")
     for key, (key_node, _) in fields.items():
-        if key not in ("description", "stages"):
-            raise _error(path, key_node, f"unknown key {key!r}{suggest(key, ['description', 'stages'])}")
+        if key not in _KEYS:
+            raise _error(path, key_node, f"unknown key {key!r}{suggest(key, _KEYS)}")
     if "stages" not in fields:
         raise RecipeError(f"{path}: a recipe needs a list of `stages`")
     node = fields["stages"][1]
@@ -74,8 +79,11 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     stages = [(item, _stage(path, item, variables)) for item in node.value]
     _check_order(path, stages, variables)
     description = _plain(path, fields["description"][1]) if "description" in fields else ""
+    every_row = _plain(path, fields["every_row"][1]) if "every_row" in fields else False
+    if not isinstance(every_row, bool):
+        raise _error(path, fields["every_row"][1], f"every_row must be true or false, got {every_row!r}")
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
-    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages))
+    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row)
 
 
 def _error(path: str, node: yaml.Node, message: str) -> RecipeError:
@@ -237,6 +245,7 @@ def recipe_schema() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "description": {"type": "string"},
+            "every_row": {"type": "boolean", "default": False},
             "stages": {"type": "array", "minItems": 1, "items": {"oneOf": stages}},
         },
         "required": ["stages"],

@@ -13,6 +13,7 @@ import hashlib
 import importlib.metadata
 import json
 import platform
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -27,14 +28,16 @@ from datapipe.engine.recipe import Recipe
 from datapipe.engine.report import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
+from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import REASON, Corpus, part_path
+from datapipe.store.corpus import REASON, Corpus, Part, part_path
 from datapipe.store.record import FORMAT, RUN_FILE, Done, RunRecord, Skipped, SourceResult, with_stage
 
 ERROR_LOG = "error.log"
 REJECTS = "rejects"
 TASKS = "tasks"
+OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
 
@@ -116,23 +119,29 @@ class _Driver:
         self.inputs = list(inputs)
         self.runner = runner
         self.report = report
+        self.every_row = recipe.every_row
+        self.order = [stage.name for stage in recipe.stages]
         self.corpus = Corpus(output)
         self.text_bytes = 0
         self.keys: dict[str, str] = {}
+        self.rows_keys: dict[str, str] = {}  # of document stages: which rows they see
         self.writers: dict[str, set[str]] = {}
         self.skipped_columns: set[str] = set()
         self.deciders: list[str] = []  # stages whose work decides which rows later ones see
-        self.pending: list[DocumentStage] = []  # of the pass that is to run next
+        self.pending: list[Stage] = []  # of the pass that is to run next
         earlier = RunRecord.read(output)
         if earlier and (earlier.format, earlier.recipe.get("name")) != (FORMAT, recipe.name):
             what = f"a run of the recipe {earlier.recipe.get('name')!r}" if earlier.format == FORMAT else "an older run"
             raise RunError(f"{output} holds {what}: choose another folder, or delete it")
         self.earlier = dict(earlier.stages) if earlier else {}
         self.running = earlier.running if earlier else {}
+        if self.running:
+            self.report(f"the run before this one ended in {', '.join(self.running)}: resuming there")
         self.record = RunRecord(
             recipe={
                 "name": recipe.name,
                 "description": recipe.description,
+                "every_row": recipe.every_row,
                 "stages": [{stage.name: stage.options()} for stage in recipe.stages],
             },
             inputs=self.inputs,
@@ -142,6 +151,8 @@ class _Driver:
 
     def save(self) -> None:
         """Write the record of what is done, with what an earlier run did and this one has not come to yet."""
+        made = self.record.stages
+        self.record.stages = {name: made[name] for name in self.order if name in made}
         stages = self.earlier | self.record.stages
         dataclasses.replace(self.record, stages=stages, running=self.running).write(self.corpus.root)
 
@@ -156,41 +167,47 @@ class _Driver:
         self.earlier, self.running = {}, {}
 
     def take(self, stage: Stage) -> None:
-        """Run a stage or put it into the next pass, or find it done, or report why it has nothing to do.
+        """Put a stage into the next pass, or find it done, or report why it has nothing to do.
 
         Raises:
             ValueError: if an option names a column that nobody has.
             NoDocumentsError: if a source has made no documents.
         """
+        if not self._joins(stage):
+            self.run_pass()
         reason = self._skip_reason(stage)
         if reason:
-            self.run_pass()
             self.record.stages[stage.name] = Skipped(reason)
             self.skipped_columns.update(stage.writes.names)
             self.report(f"{stage.name:20}  skipped: {reason}")
             return
-        key = self._key(stage)
+        key, rows_key = self._key(stage), self._rows_key(stage)
+        self.keys[stage.name], self.rows_keys[stage.name] = key, rows_key
         done = self.earlier.get(stage.name)
-        as_before = isinstance(done, Done) and done.key == key and self._still_there(stage, done)
-        if as_before or not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
+        if isinstance(done, Done) and (done.key, done.rows_key) == (key, rows_key) and self._still_there(stage, done):
             self.run_pass()
-        self.keys[stage.name] = key
-        if as_before and isinstance(done, Done):
             self.corpus = with_stage(self.corpus, stage.name, done)
             self.record.stages[stage.name] = done
             self.report(f"{stage.name:20}  as before")
             self._report_notes(done)
             if done.source:
                 self._take_source(stage, done.source)
-        elif isinstance(stage, DocumentStage):
-            self._begin(stage)
-            self.pending.append(stage)
         else:
-            self._run_alone(stage)
+            self.pending.append(stage)
         for column in stage.writes.names:
             self.writers.setdefault(column, set()).add(stage.name)
         if isinstance(stage, Source) or any(column.endswith(REASON) for column in stage.writes.names):
             self.deciders.append(stage.name)
+
+    def _joins(self, stage: Stage) -> bool:
+        """Whether a stage can be in the pass that waits."""
+        if not self.pending or stage.learns_from_corpus():
+            return not self.pending
+        last = self.pending[-1]
+        if isinstance(stage, Source | DocumentStage):
+            return isinstance(last, Source if isinstance(stage, Source) else DocumentStage)
+        made = {column for waiting in self.pending for column in waiting.writes.names}
+        return isinstance(last, CorpusStage) and not last.may_need_rounds and made.isdisjoint(stage.named_columns())
 
     def _take_source(self, stage: Stage, source: SourceResult) -> None:
         for part in source.parts:
@@ -234,20 +251,28 @@ class _Driver:
         if isinstance(stage, Source):
             # The numbers of new parts follow on those there are.
             seen |= {name for name in self.keys if issubclass(BY_NAME[name], Source)}
-        elif not isinstance(stage, DocumentStage) or stage.kept_rows_only:
-            # It sees only the rows still kept.
+        elif not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
+            # All rows that are left make its result.
             seen |= set(self.deciders)
-        content = {
-            "format": FORMAT,
-            "stage": stage.name,
-            "version": stage.version,
-            "options": stage.options(),
-            "part_kinds": stage.part_kinds(),
-            "sees": {name: self.keys[name] for name in sorted(seen)},
-            "inputs": stage.fingerprint(self.inputs) if isinstance(stage, Source) else [],
-            "files": [files.fingerprint(path) for path in stage.named_files()],
-        }
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]
+        return _digest(
+            {
+                "format": FORMAT,
+                "stage": stage.name,
+                "version": stage.version,
+                "options": stage.options(),
+                "part_kinds": stage.part_kinds(),
+                "sees": {name: self.keys[name] for name in sorted(seen)},
+                "inputs": stage.fingerprint(self.inputs) if isinstance(stage, Source) else [],
+                "files": [files.fingerprint(path) for path in stage.named_files()],
+            }
+        )
+
+    def _rows_key(self, stage: Stage) -> str:
+        """What tells of which rows a document stage computes its columns."""
+        if not isinstance(stage, DocumentStage):
+            return ""
+        seen = () if self.every_row else self.deciders
+        return _digest({name: [self.keys[name], self.rows_keys[name]] for name in seen} | {"every": self.every_row})
 
     def _still_there(self, stage: Stage, done: Done) -> bool:
         """Whether the files of a stage that the record calls done are in their place."""
@@ -260,23 +285,33 @@ class _Driver:
             numbers = [part.number for part in self.corpus.of_kind(done.part_kinds)]
         return all(files.exists(part_path(folder, number)) for number in numbers)
 
-    def _begin(self, stage: Stage) -> None:
-        """Make the stage's folder ready: what an interrupted run of the same key has left stays, all else goes."""
-        folder, key = self.corpus.folder(stage.name), self.keys[stage.name]
-        if self.running.get(stage.name) != key:
+    def _begin(self, stage: Stage) -> bool:
+        """Make the stage's folder ready, and say whether all that is in it can stay as it is.
+
+        What was made under the same key stays. Of other rows it can only be a document stage's, which then looks.
+        """
+        folder, key, done = self.corpus.folder(stage.name), self.keys[stage.name], self.earlier.get(stage.name)
+        begun = (key, self.rows_keys[stage.name])
+        running = self.running.get(stage.name)
+        before = running or ((done.key, done.rows_key) if isinstance(done, Done) else ("", ""))
+        of_other_rows = isinstance(stage, DocumentStage) and before[0] == key and before != begun
+        if running != begun:
             # In this order: a run that is stopped in between finds neither old files under the new key nor the reverse.
-            files.remove(folder)
+            if not isinstance(stage, DocumentStage) or before[0] != key:
+                files.remove(folder)
             self.earlier.pop(stage.name, None)
-            self.running[stage.name] = key
+            self.running[stage.name] = (key, OTHER_ROWS) if of_other_rows else begun
             self.save()
         files.make_folder(folder)
         files.remove_temporary(folder)
+        return not of_other_rows
 
     def _end(self, stage: Stage, done: Done) -> None:
         """Take up what a stage has made, check it, and record it."""
         done = dataclasses.replace(
             done,
             key=self.keys[stage.name],
+            rows_key=self.rows_keys[stage.name],
             notes=read_notes(self.corpus.folder(stage.name)),
             seconds=round(done.seconds, 2),
         )
@@ -285,135 +320,211 @@ class _Driver:
         self.running.pop(stage.name)
         self.record.stages[stage.name] = done
         self.save()
-        rows = sum(part.rows for part in self.corpus.of_kind(stage.part_kinds()))
-        self.report(f"{stage.name:20}  {rows:>12,} rows  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB")
+        rows = f"{sum(part.rows for part in self.corpus.of_kind(stage.part_kinds())):,} rows"
+        if done.computed is not None:
+            rows = f"{done.computed:,} of {rows}"
+        self.report(f"{stage.name:20}  {rows:>24}  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB")
         self._report_notes(done)
-
-    def _run_alone(self, stage: Stage) -> None:
-        """Run a stage that is a pass of its own."""
-        self._begin(stage)
-        folder = self.corpus.folder(stage.name)
-        ready = stage.prepare(self.corpus, folder)
-        with Progress(self.corpus.root, stage.name) as progress, _named(stage.name):
-            if isinstance(ready, Source):
-                done = self._run_source(ready, folder, progress)
-            elif isinstance(ready, CorpusStage):
-                done = self._run_corpus_stage(ready, folder, progress)
-            elif isinstance(ready, ProductStage):
-                done = self._run_product_stage(ready, folder, progress)
-            else:
-                raise TypeError(f"{stage.name}: {type(stage).__name__} is none of the four kinds of stages")
-        self._end(stage, done)
         if done.source:
             self._take_source(stage, done.source)
 
     def run_pass(self) -> None:
-        """Run the document stages that wait, in one pass over the parts."""
+        """Run the stages that wait, in one pipeline."""
         stages, self.pending = self.pending, []
         if not stages:
             return
-        ready = [stage.prepare(self.corpus, self.corpus.folder(stage.name)) for stage in stages]
         names = ", ".join(stage.name for stage in stages)
-        with Progress(self.corpus.root, names) as progress, _named(names):
-            peak_bytes = self._run_document_stages(ready, progress)
-        seconds = work.sum_seconds(stages, self.corpus.folder(stages[0].name))
-        for stage in stages:
-            columns = tuple(stage.writes.names)
-            self._end(stage, Done("", seconds[stage.name], peak_bytes, stage.part_kinds(), columns=columns))
+        with Progress(self.corpus.root, names) as progress, _named(stages):
+            if isinstance(stages[0], Source):
+                self._read([stage for stage in stages if isinstance(stage, Source)], progress)
+            elif isinstance(stages[0], DocumentStage):
+                self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
+            else:
+                self._judge(stages, progress)
 
-    def _run_source(self, stage: Source[Any], folder: str, progress: Progress) -> Done:
-        """Read inputs into new parts, numbered after those there are."""
-        tasks = stage.plan(self.inputs)
-        text_bytes = sum(task.size for task in tasks)
+    def _run(self, build: Callable[[beam.Pipeline], None], read_bytes: int, progress: Progress) -> Usage:
+        return self.runner.run(build, read_bytes, progress.show)
+
+    def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
+        """Read inputs into new parts, each source's numbered after those there are."""
+        ready, tasks = [], []
+        for stage in stages:
+            self._begin(stage)
+            folder = self.corpus.folder(stage.name)
+            ready.append(stage.prepare(self.corpus, folder))
+            files.make_folder(files.join(folder, TASKS))
+            tasks.append(stage.plan(self.inputs))
+        todo = [(task, stage) for stage, of_stage in zip(ready, tasks, strict=True) for task in of_stage]
+        text_bytes = sum(task.size for task, _ in todo)
         progress.expect(text_bytes, "bytes")
-        tasks_folder = files.join(folder, TASKS)
-        files.make_folder(tasks_folder)
 
         def build(pipeline: beam.Pipeline) -> None:
-            _ = self.runner.spread(pipeline, tasks, text_bytes) | "Read" >> beam.Map(
-                work.read_task, stage, tasks_folder, self.corpus.root
-            ).with_output_types(int)
+            _ = (
+                pipeline
+                | "Tasks" >> beam.Create(todo, reshuffle=False)
+                | "Spread" >> Spread()
+                | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
+            )
 
-        usage = self.runner.run(build, text_bytes, progress.show)
-        result = stage.number(tasks, tasks_folder, folder, self.corpus)
-        files.remove(tasks_folder)
-        return _done(stage, [usage], columns=tuple(stage.writes.names), source=result)
+        usage = self._run(build, text_bytes, progress)
+        for stage, of_stage in zip(ready, tasks, strict=True):
+            folder = self.corpus.folder(stage.name)
+            result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
+            files.remove(files.join(folder, TASKS))
+            columns = tuple(stage.writes.names)
+            done = Done("", usage.seconds, usage.peak_bytes, stage.part_kinds(), columns=columns, source=result)
+            self._end(stage, done)
 
-    def _run_document_stages(self, stages: Sequence[DocumentStage], progress: Progress) -> int:
-        """Compute new columns row for row, and return the peak of memory."""
+    def _pass_over(self, stages: Sequence[DocumentStage], progress: Progress) -> None:
+        """Compute new columns row for row."""
+        as_they_are = [self._begin(stage) for stage in stages]
+        prepared: dict[str, float] = {}
+        ready = []
+        for stage in stages:
+            started = time.process_time()
+            ready.append(stage.prepare(self.corpus, self.corpus.folder(stage.name)))
+            prepared[stage.name] = time.process_time() - started
+        this = work.Pass(tuple(ready), self.corpus.root, self.every_row)
         todo = [
             part
             for part in self.corpus.parts
-            if any(
-                part.kind in stage.part_kinds()
-                and not files.exists(part_path(self.corpus.folder(stage.name), part.number))
-                for stage in stages
-            )
+            if this.of(part)
+            and not (all(as_they_are) and all(files.exists(this.path(stage, part)) for stage in this.of(part)))
         ]
         progress.expect(sum(part.rows for part in todo), "rows")
-        # A decision over a few small columns is made before worker processes would have started.
-        text_bytes = self.text_bytes if any("text" in stage.requires() for stage in stages) else 0
-        root, times = self.corpus.root, self.corpus.folder(stages[0].name)
+        read_bytes = self._read_bytes(stages)
+        pieces = self.runner.pieces(len(todo), read_bytes)
+        if pieces > 1:
+            for stage in stages:
+                files.make_folder(files.join(self.corpus.folder(stage.name), work.PIECES))
 
         def build(pipeline: beam.Pipeline) -> None:
-            _ = self.runner.spread(pipeline, todo, text_bytes) | "Process" >> beam.Map(
-                work.process, stages, root, times
-            ).with_output_types(int)
+            parts = pipeline | "Parts" >> beam.Create(todo, reshuffle=False)
+            spread = parts | "Spread" >> (SpreadPieces(pieces) if pieces > 1 else Spread())
+            done = spread | "Process" >> beam.Map(work.process, this).with_output_types(tuple[int, Part])
+            if pieces > 1:
+                _ = done | "Group" >> beam.GroupByKey() | "Join" >> beam.Map(work.join, this).with_output_types(int)
 
-        return self.runner.run(build, text_bytes, progress.show).peak_bytes
+        usage = self._run(build, read_bytes, progress)
+        spent = work.sum_spent(this)
+        for stage in stages:
+            files.remove(files.join(self.corpus.folder(stage.name), work.PIECES))
+            seconds = prepared[stage.name] + spent[stage.name].seconds
+            done = Done("", seconds, usage.peak_bytes, stage.part_kinds(), columns=tuple(stage.writes.names))
+            self._end(stage, dataclasses.replace(done, computed=spent[stage.name].rows))
 
-    def _run_corpus_stage(self, stage: CorpusStage, folder: str, progress: Progress) -> Done:
-        """Compute new columns from all rows together."""
-        parts = self.corpus.of_kind(stage.part_kinds())
-        progress.expect(len(parts), "parts")
-        by_number = {part.number: part for part in parts}
-        root = self.corpus.root
-
-        def build(pipeline: beam.Pipeline, judge: beam.PTransform) -> None:
-            references = pipeline | "Parts" >> beam.Create(list(parts))
-            verdicts = references | judge | "ByPart" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
-            every = references | "Every" >> beam.Map(work.nothing).with_output_types(tuple[int, bytes])
-            _ = (
-                (verdicts, every)
-                | "Flatten" >> beam.Flatten()
-                | "Gather" >> beam.GroupByKey()
-                | "Write" >> beam.Map(work.write, by_number, stage.writes, folder, root).with_output_types(int)
-            )
-
+    def _judge(self, stages: Sequence[Stage], progress: Progress) -> None:
+        """Compute new columns from all rows together, stage by stage, and make a product at last."""
+        corpora, ready = [self.corpus], list[Stage]()
+        for stage in stages:
+            self._begin(stage)
+            folder = self.corpus.folder(stage.name)
+            if not ready and files.exists(files.join(folder, work.ENDED)):  # in the interrupted run
+                self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
+                corpora = [self.corpus]
+                continue
+            ready.append(stage.prepare(corpora[-1], folder))
+            corpora.append(corpora[-1].with_stage(stage.name, stage.writes.names, stage.part_kinds()))
+        if not ready:
+            return
+        progress.expect(
+            sum(len(corpus.of_kind(stage.part_kinds())) for stage, corpus in zip(ready, corpora, strict=False)), "parts"
+        )
+        read_bytes = self._read_bytes(ready)
+        started = time.time()
         used: list[Usage] = []
 
         def run_pipeline(build: Callable[[beam.Pipeline], Any]) -> None:
-            used.append(self.runner.run(build, self.text_bytes, progress.show))
-
-        run_pipeline(functools.partial(build, judge=stage))
-        # Their verdicts come in the place of the first ones.
-        for judge in stage.more_rounds(run_pipeline):
-            run_pipeline(functools.partial(build, judge=judge))
-        return _done(stage, used, columns=tuple(stage.writes.names))
-
-    def _run_product_stage(self, stage: ProductStage, folder: str, progress: Progress) -> Done:
-        """Make files that are no columns: a tokenizer, shards."""
-        ready = stage.ready(folder=folder)
+            used.append(self.runner.run(build, read_bytes, progress.show))
 
         def build(pipeline: beam.Pipeline) -> None:
-            _ = pipeline | "Parts" >> beam.Create(list(self.corpus.of_kind(stage.part_kinds()))) | ready
+            parts = pipeline | "Parts" >> beam.Create(corpora[0].of_kind(ready[0].part_kinds()), reshuffle=False)
+            for stage, following, corpus in zip(ready, [*ready[1:], None], corpora[:-1], strict=True):
+                written = parts | stage.name >> self._step(stage, stage, corpus)
+                if following:
+                    kept = corpora[ready.index(following)].of_kind(following.part_kinds())
+                    parts = (
+                        pipeline
+                        | f"After {stage.name}" >> beam.Create([(started, corpus.folder(stage.name))], reshuffle=False)
+                        | f"Parts of {following.name}"
+                        >> beam.FlatMap(work.go_on, kept, beam.pvalue.AsList(written)).with_output_types(Part)
+                    )
 
-        usage = self.runner.run(build, self.text_bytes, progress.show)
-        made = tuple(path.rpartition("/")[2] for path in files.list_folder(folder))
-        return _done(stage, [usage], files=made)
+        last, corpus = ready[-1], corpora[-2]
+
+        def again(pipeline: beam.Pipeline, judge: beam.PTransform) -> None:
+            parts = pipeline | "Parts" >> beam.Create(corpus.of_kind(last.part_kinds()), reshuffle=False)
+            _ = parts | last.name >> self._step(last, judge, corpus)
+
+        run_pipeline(build)
+        # Their verdicts come in the place of the first ones.
+        for judge in last.more_rounds(run_pipeline) if isinstance(last, CorpusStage) else ():
+            run_pipeline(functools.partial(again, judge=judge))
+        seconds = 0.0
+        peak_bytes = max(usage.peak_bytes for usage in used)
+        for stage in ready[:-1]:
+            ended = work.read_seconds(self.corpus.folder(stage.name))
+            self._end(stage, self._judged(stage, ended - seconds, peak_bytes))
+            seconds = ended
+        self._end(last, self._judged(last, sum(usage.seconds for usage in used) - seconds, peak_bytes))
+
+    def _step(self, stage: Stage, judge: beam.PTransform, corpus: Corpus) -> beam.PTransform:
+        """Parts to what a stage makes of them, with its columns written where it has any."""
+        if isinstance(stage, CorpusStage):
+            return _WriteVerdicts(stage, judge, corpus)
+        return stage.ready(folder=self.corpus.folder(stage.name))
+
+    def _judged(self, stage: Stage, seconds: float, peak_bytes: int) -> Done:
+        """The entry of a corpus stage or a product, without its key."""
+        folder, columns = self.corpus.folder(stage.name), tuple(stage.writes.names)
+        files.remove(files.join(folder, work.ENDED))
+        made = () if columns else tuple(path.rpartition("/")[2] for path in files.list_folder(folder))
+        return Done("", seconds, peak_bytes, stage.part_kinds(), columns=columns, files=made)
+
+    def _read_bytes(self, stages: Sequence[Stage]) -> int:
+        """About how much a pass over the parts reads: of text as it is, of other columns as they lie on disk."""
+        names = {name for stage in stages for name in (*stage.requires(), *stage.named_columns(), *stage.optional())}
+        if "text" in names or not files.is_local(self.corpus.root):
+            return self.text_bytes
+        paths = {part.columns[name] for part in self.corpus.parts for name in names if name in part.columns}
+        return sum(map(files.local_size, paths))
+
+
+@dataclasses.dataclass(eq=False)
+class _WriteVerdicts(beam.PTransform):
+    """Parts, and a transform that gives verdicts on them, to the numbers of the parts whose column file is there."""
+
+    stage: CorpusStage
+    judge: beam.PTransform
+    corpus: Corpus
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[int]:
+        by_number = {part.number: part for part in self.corpus.of_kind(self.stage.part_kinds())}
+        folder = self.corpus.folder(self.stage.name)
+        verdicts = parts | self.judge | "By part" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
+        every = parts | "Every" >> beam.Map(work.nothing).with_output_types(tuple[int, bytes])
+        return (
+            (verdicts, every)
+            | "Flatten" >> beam.Flatten()
+            | "Gather" >> beam.GroupByKey()
+            | "Write"
+            >> beam.Map(work.write, by_number, self.stage.writes, folder, self.corpus.root).with_output_types(int)
+        )
 
 
 @contextlib.contextmanager
-def _named(stages: str) -> Iterator[None]:
-    """Say in the error of a pipeline which stages it ran."""
+def _named(stages: Sequence[Stage]) -> Iterator[None]:
+    """Say in the error of a pipeline which stage it ran, or which ones."""
     try:
         yield
     except PipelineError as error:
-        raise type(error)(f"{stages}: {error}") from error
+        names = [stage.name for stage in stages]
+        name = error.step if error.step in names else ", ".join(names)
+        raise type(error)(f"{name}: {error}") from error
 
 
-def _done(stage: Stage, used: Sequence[Usage], **made: Any) -> Done:
-    """The entry of a stage that has run, without its key."""
-    seconds = round(sum(usage.seconds for usage in used), 2)
-    peak_bytes = max(usage.peak_bytes for usage in used)
-    return Done("", seconds, peak_bytes, stage.part_kinds(), **made)
+def _digest(content: Any) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:32]

@@ -34,6 +34,7 @@ from tokenizer_training.train import TrainTokenizer
 # Every stage a recipe can name, in the order in which data flows.
 STAGES: tuple[type[Stage], ...] = (
     ReadDocuments,
+    ReadInstructions,
     FindDuplicateIds,
     IdentifyLanguage,
     FilterLanguage,
@@ -53,11 +54,10 @@ STAGES: tuple[type[Stage], ...] = (
     FindRepeatedText,
     CutRepeatedText,
     EmbedDocuments,
+    Decontaminate,
     FindSemanticDuplicates,
     WeighClusters,
     MaskPersonalData,
-    ReadInstructions,
-    Decontaminate,
     TrainTokenizer,
     CountTokens,
     MixSources,

@@ -1,117 +1,280 @@
-"""What a worker does for the driver, one piece at a time: read a task, pass over a part, cut and write verdicts.
+"""What a worker does for the driver, one piece at a time: read a task, pass over some rows, cut and write verdicts.
 
-Apart from `run.py`, so that a worker process imports the stage that it runs and none of the others.
+Apart from `run.py`, so that a worker imports the stage that it runs and none of the others.
 """
 
 import contextlib
+import dataclasses
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from datapipe.engine.progress import tick
 from datapipe.stage import DocumentStage, Source, Stage
 from datapipe.store import files
-from datapipe.store.corpus import REASON, ROW_BITS, Part, column_writer, part_path, scatter, write_verdicts
+from datapipe.store.corpus import (
+    REASON,
+    ROW_BITS,
+    Part,
+    column_reader,
+    column_writer,
+    part_path,
+    scatter,
+    write_verdicts,
+)
 
-# The name of a file of CPU seconds, there until the driver has read it.
-SECONDS = "seconds"
+# The name of a file of what a pass has spent, there until the driver has read it.
+SPENT = "spent"
+# A file in the folder of a corpus stage that another follows in its pipeline: all its columns are there.
+ENDED = "ended.json"
+# The folder of a stage in which pieces of its column files wait to be joined.
+PIECES = "pieces"
+# Stands beside a document stage's columns, and says of which rows they were computed: of the others they are null.
+COMPUTED = "computed"
 
 
-def read_task(task: Any, stage: Source, folder: str, root: str) -> int:
-    """Read one task of a source into files in `folder`."""
-    stage.read(task, folder)
-    tick(root, f"task-{task.number}", task.size)
+@dataclasses.dataclass(frozen=True)
+class Pass:
+    """Document stages that read the text together.
+
+    Attributes:
+        stages: in order.
+        root: the output folder.
+        every_row: whether rows that an earlier stage has removed are computed, too.
+    """
+
+    stages: tuple[DocumentStage, ...]
+    root: str
+    every_row: bool = False
+
+    def of(self, part: Part) -> "list[DocumentStage]":
+        """Those that work on parts of its kind."""
+        return [stage for stage in self.stages if part.kind in stage.part_kinds()]
+
+    def path(self, stage: Stage, part: Part) -> str:
+        """Where a stage's columns of a part or a piece of one go."""
+        folder = files.join(self.root, stage.name)
+        if part.span:
+            return files.join(folder, PIECES, f"{part.name}.parquet")
+        return part_path(folder, part.number)
+
+    @property
+    def spent(self) -> str:
+        """The folder for files of what it has spent."""
+        return files.join(self.root, self.stages[0].name)
+
+
+@dataclasses.dataclass
+class Spent:
+    """What a stage of a pass has spent: CPU seconds, and on how many rows."""
+
+    seconds: float = 0.0
+    rows: int = 0
+
+
+def read_task(numbered: tuple[Any, Source], root: str, folder: str) -> int:
+    """Read one task of a source into files in its folder of tasks."""
+    task, stage = numbered
+    stage.read(task, files.join(root, stage.name, folder))
+    tick(root, f"{stage.name}-{task.number}", task.size)
     return int(task.number)
 
 
-def process(part: Part, stages: Sequence[DocumentStage], root: str, times: str) -> int:
-    """Run document stages over a part, one after the other on each batch, and write a column file for each stage.
+def process(part: Part, this: Pass) -> tuple[int, Part]:
+    """Run document stages over a part, or a piece of one, and write a column file for each stage.
 
-    The columns on disk are read once; a stage sees the columns of those before it as they come. Where a stage sees kept
-    rows only, the others are null.
+    They go one after the other over each batch. The columns on disk are read once; a stage sees the columns of those
+    before it as they come, and no row that an earlier stage has removed: there its columns are null, or as they were
+    where it writes one again. A column file that is there already was made by the same stage, perhaps of other rows:
+    what it holds of these is taken from it, and only the others are computed.
 
     Args:
         part: as it stands before the first of the stages.
-        stages: those of a pass; the ones for other kinds of parts are left out.
-        root: the output folder.
-        times: the folder for a file of the CPU seconds of each stage, see `sum_seconds`.
+        this: the pass.
+
+    Returns:
+        The number of the part, and the part or piece.
 
     Raises:
         ValueError: if a stage loses or invents rows or columns.
     """
-    stages = [stage for stage in stages if part.kind in stage.part_kinds()]
-    required, named = _columns_on_disk(stages)
-    kept = part.kept()
-    seconds = dict.fromkeys((stage.name for stage in stages), 0.0)
-    with contextlib.ExitStack() as files_written:
+    stages = this.of(part)
+    spent = {stage.name: Spent() for stage in stages}
+    with contextlib.ExitStack() as open_files:
+        earlier = [open_files.enter_context(_earlier(part, stage, this)) for stage in stages]
         writers = [
-            files_written.enter_context(column_writer(part, _path(root, stage, part), stage.writes)) for stage in stages
+            open_files.enter_context(column_writer(part, this.path(stage, part), _schema(stage))) for stage in stages
         ]
-        start = 0
-        for batch in part.read(required, named=named, kept_only=False):
-            columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-            alive = kept[start : start + len(batch)]
-            for stage, write_batch in zip(stages, writers, strict=True):
+        done = 0
+        for rows in _batches(part, stages, this.every_row):
+            for stage, write, take in zip(stages, writers, earlier, strict=True):
                 started = time.thread_time()
-                new = _process_batch(stage, columns, len(batch), alive)
-                columns.update(zip(new.schema.names, new.columns, strict=True))
-                for name in new.schema.names:
-                    if name.endswith(REASON):
-                        alive = alive & new.column(name).is_null().to_numpy(zero_copy_only=False)
-                write_batch(new)
-                seconds[stage.name] += time.thread_time() - started
-            start += len(batch)
-            tick(root, f"part-{part.number}", start)
-    files.write_json(files.join(times, f"{SECONDS}-{part.number:05d}.json"), seconds)
-    return part.number
+                before = take(len(rows.alive)) if take else None
+                spent[stage.name].rows += rows.count(before)
+                write(rows.run(stage, before))
+                spent[stage.name].seconds += time.thread_time() - started
+            done += len(rows.alive)
+            tick(this.root, part.name, done)
+    files.write_json(
+        files.join(this.spent, f"{SPENT}-{part.name}.json"),
+        {name: dataclasses.asdict(of_stage) for name, of_stage in spent.items()},
+    )
+    return part.number, part
 
 
-def sum_seconds(stages: Sequence[DocumentStage], times: str) -> dict[str, float]:
-    """The CPU seconds of each stage of a pass, over all parts; their files are gone after."""
-    total = dict.fromkeys((stage.name for stage in stages), 0.0)
-    for path in files.list_folder(times):
-        if path.rpartition("/")[2].startswith(f"{SECONDS}-"):
-            for name, seconds in files.read_json(path).items():
-                total[name] += seconds
+def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
+    """Join the pieces of a part's column files, in order of their rows."""
+    number, pieces = numbered
+    pieces = sorted(pieces, key=lambda piece: piece.bounds)
+    if pieces[0].span is None:
+        return number
+    part = dataclasses.replace(pieces[0], span=None)
+    for stage in this.of(part):
+        with column_writer(part, this.path(stage, part), _schema(stage)) as write:
+            for piece in pieces:
+                with files.open_input(this.path(stage, piece)) as source:
+                    groups = pq.ParquetFile(source)
+                    for group in range(groups.num_row_groups):
+                        for batch in groups.read_row_group(group, use_threads=False).to_batches():
+                            write(batch)
+        for piece in pieces:
+            files.remove(this.path(stage, piece))
+    return number
+
+
+def sum_spent(this: Pass) -> dict[str, Spent]:
+    """What each stage of a pass has spent on all parts; the files that say so are gone after."""
+    total = {stage.name: Spent() for stage in this.stages}
+    for path in files.list_folder(this.spent):
+        if path.rpartition("/")[2].startswith(f"{SPENT}-"):
+            for name, spent in files.read_json(path).items():
+                total[name].seconds += spent["seconds"]
+                total[name].rows += spent["rows"]
             files.remove(path)
     return total
 
 
-def _columns_on_disk(stages: Sequence[DocumentStage]) -> tuple[list[str], list[str]]:
-    """What a pass reads of a part: the columns that stages require, and those that options name."""
+@dataclasses.dataclass
+class _Rows:
+    """The rows of a batch, on their way through the stages of a pass.
+
+    Attributes:
+        columns: of all rows, from before the pass, or as a stage in it has written them again.
+        alive: which rows the next stage sees, shape (rows,).
+        every_row: whether that stays so, whatever a stage decides.
+        seen: columns of the rows that are alive: those that a stage has asked for, and those made in the pass.
+    """
+
+    columns: dict[str, pa.Array]
+    alive: npt.NDArray[np.bool_]
+    every_row: bool
+    seen: dict[str, pa.Array] = dataclasses.field(default_factory=dict)
+
+    def run(self, stage: DocumentStage, earlier: pa.RecordBatch | None) -> pa.RecordBatch:
+        """The stage's columns of all rows, with `COMPUTED`.
+
+        Args:
+            stage: the stage.
+            earlier: such a batch from before, if there is one.
+        """
+        there = [name for name in stage.optional() if name in self.columns or name in self.seen]
+        wanted = dict.fromkeys(("id", *stage.requires(), *there, *stage.named_columns()))
+        batch = pa.RecordBatch.from_pydict({name: self._alive(name) for name in wanted})
+        new = _compute(stage, batch, None if earlier is None else earlier.filter(pa.array(self.alive)))
+        full = scatter(new, self.alive)
+        columns = dict(zip(full.schema.names, full.columns, strict=True)) | {COMPUTED: pa.array(self.alive)}
+        self.seen.update(zip(new.schema.names, new.columns, strict=True))
+        for name in new.schema.names:
+            if name in self.columns:
+                columns[name] = pc.if_else(columns[COMPUTED], columns[name], self.columns[name])
+                self.columns[name] = columns[name]
+            if name.endswith(REASON) and not self.every_row:
+                self._drop(self.seen[name].is_valid())
+        return pa.RecordBatch.from_pydict(columns, schema=_schema(stage))
+
+    def count(self, earlier: pa.RecordBatch | None) -> int:
+        """How many rows `run` computes."""
+        return int((self.alive if earlier is None else self.alive & ~_computed(earlier)).sum())
+
+    def _alive(self, name: str) -> pa.Array:
+        if name not in self.seen:
+            self.seen[name] = self.columns[name].filter(pa.array(self.alive))
+        return self.seen[name]
+
+    def _drop(self, removed: pa.Array) -> None:
+        if pc.any(removed).as_py():
+            self.seen = {name: column.filter(pc.invert(removed)) for name, column in self.seen.items()}
+            self.alive[self.alive] = pc.invert(removed).to_numpy(zero_copy_only=False)
+
+
+def _batches(part: Part, stages: Sequence[DocumentStage], every_row: bool) -> Iterator[_Rows]:
+    """The rows of a part or piece, with all columns that stages see or write again."""
     made: set[str] = set()
     required: dict[str, None] = {}
+    optional: dict[str, None] = {}
     named: dict[str, None] = {}
     for stage in stages:
+        optional.update(dict.fromkeys(name for name in stage.optional() if name not in made))
         required.update(dict.fromkeys(name for name in stage.requires() if name not in made))
+        required.update(dict.fromkeys(name for name in stage.writes.names if name in part.columns))
         named.update(dict.fromkeys(name for name in stage.named_columns() if name not in made))
         made.update(stage.writes.names)
     # The heavy column first: a batch holds a row group of its file.
     first = [name for name in ("text",) if name in required]
-    return list(dict.fromkeys((*first, *required))), list(named)
+    alive = np.ones(len(part.ids), bool) if every_row else part.kept()
+    start = 0
+    columns_of = dict.fromkeys((*first, *required))
+    for batch in part.read(list(columns_of), optional=list(optional), named=list(named), kept_only=False):
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        yield _Rows(columns, alive[start : start + len(batch)], every_row)
+        start += len(batch)
 
 
-def _process_batch(
-    stage: DocumentStage, columns: Mapping[str, pa.Array], rows: int, alive: npt.NDArray[np.bool_]
-) -> pa.RecordBatch:
-    """A stage's new columns for a batch, in its schema."""
-    wanted = dict.fromkeys(("id", *stage.requires(), *stage.named_columns()))
-    batch = pa.RecordBatch.from_pydict({name: columns[name] for name in wanted})
-    if stage.kept_rows_only and not alive.all():
-        new = scatter(stage.process(batch.filter(pa.array(alive))), alive)
-    else:
-        new = stage.process(batch)
-    if len(new) != rows or new.schema.names != stage.writes.names:
-        raise ValueError(f"{stage.name}: {rows} rows in, {len(new)} rows {new.schema.names} out")
+@contextlib.contextmanager
+def _earlier(part: Part, stage: Stage, this: Pass) -> Iterator[Callable[[int], pa.RecordBatch] | None]:
+    """A function that reads the next rows of the stage's columns of a part or piece, if they are there."""
+    for path in (this.path(stage, part), this.path(stage, dataclasses.replace(part, span=None))):
+        if files.exists(path):
+            with column_reader(part, path) as take:
+                yield take
+            return
+    yield None
+
+
+def _compute(stage: DocumentStage, batch: pa.RecordBatch, earlier: pa.RecordBatch | None) -> pa.RecordBatch:
+    """A stage's columns for a batch, as far as possible from those of an earlier run."""
+    if earlier is None:
+        return _process(stage, batch)
+    known = _computed(earlier)
+    earlier = earlier.select(stage.writes.names)
+    if known.all():
+        return earlier
+    new = _process(stage, batch.filter(pa.array(~known)))
+    place = np.where(known, np.arange(len(known)), len(known) + np.cumsum(~known) - 1)
+    return pa.concat_batches([earlier, new]).take(pa.array(place))
+
+
+def _computed(earlier: pa.RecordBatch) -> npt.NDArray[np.bool_]:
+    return np.asarray(earlier.column(COMPUTED).to_numpy(zero_copy_only=False))
+
+
+def _process(stage: DocumentStage, batch: pa.RecordBatch) -> pa.RecordBatch:
+    if not len(batch):
+        return pa.RecordBatch.from_pylist([], stage.writes)
+    new = stage.process(batch)
+    if len(new) != len(batch) or new.schema.names != stage.writes.names:
+        raise ValueError(f"{stage.name}: {len(batch)} rows in, {len(new)} rows {new.schema.names} out")
     return new.cast(stage.writes)
 
 
-def _path(root: str, stage: Stage, part: Part) -> str:
-    return part_path(files.join(root, stage.name), part.number)
+def _schema(stage: DocumentStage) -> pa.Schema:
+    return pa.schema([*stage.writes, (COMPUTED, pa.bool_())])
 
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
@@ -139,5 +302,23 @@ def write(
     wanted = pa.schema([("id", pa.uint64()), *schema])
     batches = [batch.select(wanted.names).cast(wanted) for batch in batches]
     write_verdicts(parts[number], part_path(folder, number), schema, batches)
-    tick(root, f"part-{number}", 1)
+    tick(root, f"{folder.rpartition('/')[2]}-{number}", 1)
     return number
+
+
+def go_on(begun: tuple[float, str], parts: Sequence[Part], written: Sequence[int]) -> Iterator[Part]:  # noqa: ARG001
+    """The parts for the next stage of a pipeline, once the one before has written all its columns.
+
+    Args:
+        begun: when the pipeline began, seconds since the epoch; the folder of the stage before.
+        parts: as that stage leaves them.
+        written: the parts that have its columns: what this step waits for.
+    """
+    started, folder = begun
+    files.write_json(files.join(folder, ENDED), {"seconds": time.time() - started})
+    yield from parts
+
+
+def read_seconds(folder: str) -> float:
+    """The seconds from the start of a pipeline until the stage of the folder had written its columns."""
+    return float(files.read_json(files.join(folder, ENDED))["seconds"])

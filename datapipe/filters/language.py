@@ -7,7 +7,6 @@ here: `language_filter.py` decides.
 """
 
 import dataclasses
-import functools
 import pathlib
 from typing import Annotated, ClassVar, NamedTuple
 
@@ -22,6 +21,7 @@ from datapipe.checks import FilesOption, PositiveShare
 from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from datapipe.text.characters import class_table, lower_table, text_buffers
 from datapipe.text.scripts import (
     SCRIPTS,
@@ -108,7 +108,7 @@ class _Languages(NamedTuple):
     east_asian: npt.NDArray[np.bool_]
 
 
-@functools.cache
+@made_by_content
 def _languages(path: str) -> _Languages:
     """The languages of a model, by the names used here.
 

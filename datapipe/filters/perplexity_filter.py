@@ -40,7 +40,6 @@ class FilterPerplexity(DocumentStage):
     cutoffs: dict[Language, Annotated[list[float], Len(2, 2)]] = dataclasses.field(default_factory=dict)
 
     name: ClassVar[str] = "perplexity_filter"
-    kept_rows_only: ClassVar[bool] = True  # it compares the documents still kept with each other
     writes: ClassVar[pa.Schema] = pa.schema(
         [("perplexity_bucket", pa.string()), ("perplexity_filter_reason", pa.string())]
     )

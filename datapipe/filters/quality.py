@@ -1,242 +1,77 @@
 """How much a document resembles the user's good examples rather than the bad ones, by a fastText classifier.
 
 LLaMA 1 trains such a classifier on pages that Wikipedia cites against random pages, DCLM on instruction answers against
-web pages. Here the examples are files of the user's. `perplexity.py` scores how predictable a text is, which follows
-its domain more than its quality; `quality_filter.py` decides.
-
-Training twice on the same examples gives the same bytes.
+web pages. Here the examples are files of the user's, and they speak for their own languages alone: a document in
+another one gets no score. `quality_training.py` says how the classifier is trained. `perplexity.py` scores how
+predictable a text is, which follows its domain more than its quality; `quality_filter.py` decides.
 """
 
-import ctypes
 import dataclasses
 import hashlib
-import itertools
 import pathlib
 import tempfile
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
-import fasttext
-import numba
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.checks import FilesOption
+from datapipe.checks import FilesOption, Language
+from datapipe.filters.quality_training import FEWEST_EXAMPLES, GOOD, Examples, by_language, score, train
 from datapipe.read.examples import read_examples
 from datapipe.read.models import load_classifier
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
-from datapipe.text.bit_mixing import DEGSKI, golden_fold
-from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
+from datapipe.text.characters import text_buffers
+from datapipe.text.words import primary
 
-GOOD, BAD = "good", "bad"
 RESULT_FILE = "quality.json"
 
-HELD_OUT = 0.2  # share of the examples that the model is judged on, never trained on
-# Scrambled good examples for each bad one. With the examples of `sample_data`, letters at random score 0.65 without
-# them and 0.00 with them; twice as many cost good prose of kinds not among the examples.
-NOISE = 0.25
-FEWEST_EXAMPLES = 10  # of either kind: fewer leave nothing to judge the model on
 
-_BUCKETS, _DIMENSIONS = 1 << 20, 10
-_LEARNING_RATE = 0.5
-# fastText divides a document's step by its length, so few examples need many rounds.
-_UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 20_000, 5, 100
-# From glibc's malloc.h: memory is given out filled with the complement of the byte that is set.
-_M_PERTURB, _ALL_ONES = -6, 0xFF
-
-
-@numba.njit(cache=True, nogil=True)
-def _write_tokens(
-    data: npt.NDArray[np.uint8],
-    bounds: npt.NDArray[np.int64],
-    classes: npt.NDArray[np.uint8],
-    out: npt.NDArray[np.uint8],
-    out_bounds: npt.NDArray[np.int64],
-) -> None:
-    """Fill `out` with the tokens of each text, a blank after each; see `tokens`."""
-    to = 0
-    for text in range(len(bounds) - 1):
-        at, end = bounds[text], bounds[text + 1]
-        in_word = False
-        while at < end:
-            begin = at
-            code_point, at = decode(data, at)
-            flags = classes[code_point]
-            alone = flags & (HAN | PUNCTUATION) > 0
-            if in_word and (alone or flags & SPACE > 0):
-                out[to] = 32
-                to += 1
-                in_word = False
-            if code_point == 10:
-                out[to : to + 4] = (226, 143, 142, 32)  # U+23CE, the return symbol, and a blank
-                to += 4
-            elif flags & SPACE == 0:
-                if flags & DIGIT:
-                    out[to] = 48
-                    to += 1
-                elif 65 <= code_point <= 90:
-                    out[to] = code_point + 32
-                    to += 1
-                else:
-                    for byte in range(begin, at):
-                        out[to] = data[byte]
-                        to += 1
-                if alone:
-                    out[to] = 32
-                    to += 1
-                else:
-                    in_word = True
-        if in_word:
-            out[to] = 32
-            to += 1
-        out_bounds[text + 1] = to
-
-
-def tokens(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Each text's tokens, a blank after each, the same for training and for scoring.
-
-    A Han character, a kana and a punctuation mark are tokens of their own, so that Chinese needs no segmenter: pairs of
-    neighbours are features too. ASCII is in lower case, digits are 0, a line break is the token "⏎".
-
-    Returns:
-        UTF-8, and the bounds of each text in it, shape (n + 1,).
-    """
-    data, bounds = text_buffers(texts)
-    sizes = bounds - bounds[0]
-    # A byte becomes at most five: a line break does, with the blank that ends the word before it.
-    out = np.empty(5 * int(sizes[-1]) + len(texts), np.uint8)
-    out_bounds = np.zeros(len(bounds), np.int64)
-    _write_tokens(data, bounds, class_table(), out, out_bounds)
-    return out[: out_bounds[-1]], out_bounds
-
-
-def _hash(text: bytes, seed: int) -> bytes:
-    """Sorted by it, texts are in an order that is random and always the same."""
-    return hashlib.blake2b(text, digest_size=8, salt=seed.to_bytes(4, "little")).digest()
-
-
-def scramble(text: str) -> str:
-    """The characters of a text in another order, random and always the same."""
-    # A hash of each index, started from the hash of the text.
-    indices = np.arange(len(text), dtype=np.uint64) + np.frombuffer(_hash(text.encode(), 0), np.uint64)
-    hashes = golden_fold(indices) * DEGSKI
-    return "".join(text[index] for index in np.argsort(hashes, kind="stable"))
-
-
-def train_fasttext(examples: str, **options: Any) -> Any:
-    """A supervised fastText model that is the same each time it is trained on a file of labelled lines.
-
-    With one thread, fastText 0.9.3 sets only the first tenth of its input matrix and leaves the rest as malloc gave it:
-    the model then differs from run to run, or training dies with "Encountered NaN". So glibc is told to give out
-    zeros meanwhile; elsewhere blocks of this size are fresh pages. More threads would race for the weights.
-
-    Args:
-        examples: path of a text file, a line an example: `__label__NAME` and the text.
-        options: of `fasttext.train_supervised`, without `thread` and `verbose`.
-    """
-    libc = ctypes.CDLL(None)
-    has_mallopt = hasattr(libc, "mallopt")
-    if has_mallopt:
-        libc.mallopt(_M_PERTURB, _ALL_ONES)
-    try:
-        return fasttext.train_supervised(examples, thread=1, verbose=0, **options)
-    finally:
-        if has_mallopt:
-            libc.mallopt(_M_PERTURB, 0)
-
-
-def train(good: Sequence[str], bad: Sequence[str], path: str) -> dict[str, Any]:
-    """Train a classifier on examples, write it to the local file `path`, and judge it on held-out examples.
-
-    Both kinds weigh the same, however many there are of each. A part of what it takes for bad are good examples with
-    their characters scrambled: without them gibberish, of which it knows not a word, would score between good and bad.
-
-    Args:
-        good, bad: texts. A text that stands twice counts once; one that is both good and bad is left out.
-
-    Returns:
-        The number of examples trained on and held out, and the area under the ROC curve on those held out.
-
-    Raises:
-        ValueError: if there are fewer than FEWEST_EXAMPLES of either kind.
-    """
-    kinds = {GOOD: set(good) - set(bad), BAD: set(bad) - set(good)}
-    trained: dict[str, list[str]] = {}
-    held_out: dict[str, list[str]] = {}
-    for kind, texts in kinds.items():
-        if len(texts) < FEWEST_EXAMPLES:
-            raise ValueError(f"quality: {len(texts)} different {kind} examples, at least {FEWEST_EXAMPLES} are needed")
-        ordered = sorted(texts, key=lambda text: _hash(text.encode(), 0))
-        held = max(1, round(HELD_OUT * len(ordered)))
-        held_out[kind], trained[kind] = ordered[:held], ordered[held:]
-    noise = [scramble(text) for text in trained[GOOD]]
-    most = max(map(len, trained.values()))
+def describe(found: dict[str, Examples], judged: Sequence[str]) -> list[str]:
+    """Lines for the user: which languages are judged, by how many examples, and which examples do not suffice."""
     lines = []
-    for kind, chosen, share in ((GOOD, trained[GOOD], 1 + NOISE), (BAD, trained[BAD], 1), (BAD, noise, NOISE)):
-        data, bounds = tokens(pa.array(chosen, pa.large_string()))
-        spread = [data[a:b].tobytes() for a, b in itertools.pairwise(bounds.tolist())]
-        for i in range(round(share * most)):
-            line = spread[i % len(spread)]
-            lines.append((_hash(line, i // len(spread)), f"__label__{kind} ".encode() + line + b"\n"))
-    with tempfile.TemporaryDirectory() as folder:
-        examples = pathlib.Path(folder) / "examples.txt"
-        examples.write_bytes(b"".join(line for _, line in sorted(lines)))
-        model = train_fasttext(
-            str(examples),
-            lr=_LEARNING_RATE,
-            dim=_DIMENSIONS,
-            epoch=min(_MOST_EPOCHS, max(_FEWEST_EPOCHS, _UPDATES // len(lines))),
-            wordNgrams=2,
-            bucket=_BUCKETS,
-        )
-    model.save_model(path)
-    classifier = load_classifier(path)
-    scores = {
-        kind: classifier.probability(GOOD, *tokens(pa.array(texts, pa.large_string())))
-        for kind, texts in held_out.items()
-    }
-    return {
-        "trained": {kind: len(texts) for kind, texts in trained.items()},
-        "held_out": {kind: len(texts) for kind, texts in held_out.items()},
-        "held_out_auc": round(area_under_curve(scores[GOOD], scores[BAD]), 4),
-    }
-
-
-def area_under_curve(good: npt.NDArray[np.float32], bad: npt.NDArray[np.float32]) -> float:
-    """The probability that a good example scores above a bad one; a tie counts half.
-
-    >>> area_under_curve(np.array([0.9, 0.8]), np.array([0.1, 0.85]))
-    0.75
-    """
-    bad = np.sort(bad)
-    below = np.searchsorted(bad, good, "left") + np.searchsorted(bad, good, "right")
-    return float(below.mean() / (2 * len(bad)))
+    for judges, what in ((True, "judges documents in"), (False, "does not judge for want of examples:")):
+        named = [
+            f"{language} ({len(examples.good)} good, {len(examples.bad)} bad examples)"
+            for language, examples in found.items()
+            if (language in judged) == judges
+        ]
+        if named:
+            lines.append(f"{what} {', '.join(named)}")
+    return [*lines, "documents in other languages get no score"]
 
 
 @dataclasses.dataclass(eq=False)
 class ScoreQuality(DocumentStage):
-    """Writes the probability that each document is of the good kind, judged by its full text; null text scores 0.
+    """Writes the probability that each document is of the good kind, judged by its full text.
+
+    It is null where the document's language (the column `language`, where it is there) is not one of those judged:
+    those with at least 10 different examples of either kind.
 
     Attributes:
-        positives: files of good examples; see `read_examples`.
+        positives: files of good examples; see `read_examples`. Their languages are found as the documents' are.
         negatives: files of bad ones.
+        languages: those judged; none: all that have the examples, or with `model`, all.
         model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
         model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         good_label: the label of `model` whose probability is the score ("hq" for DCLM's).
         trained: the model that `prepare` made; no option.
+        judged: the languages that it was trained for; no option.
     """
 
     positives: list[FilesOption] = dataclasses.field(default_factory=list)
     negatives: list[FilesOption] = dataclasses.field(default_factory=list)
+    languages: list[Language] = dataclasses.field(default_factory=list)
     model: FilesOption = ""
     model_sha256: str = ""
     good_label: str = GOOD
     trained: str = dataclasses.field(default="", init=False)
+    judged: tuple[str, ...] = dataclasses.field(default=(), init=False)
 
     name: ClassVar[str] = "quality"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
 
     def check(self) -> None:
@@ -252,6 +87,10 @@ class ScoreQuality(DocumentStage):
         """The columns that it needs."""
         return ("text",)
 
+    def optional(self) -> tuple[str, ...]:
+        """What tells whether a document is judged."""
+        return ("language",)
+
     def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
         paths = [self.model] if self.model else [*self.positives, *self.negatives]
@@ -261,27 +100,49 @@ class ScoreQuality(DocumentStage):
         return None if paths else "no examples and no model given"
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the examples are the user's
-        """Train on the examples; the model and its held-out AUC go into `folder`."""
+        """Train on the examples; the model and its held-out AUC go into `folder`.
+
+        Raises:
+            ValueError: if no language has enough examples, or one that `languages` names has not.
+        """
         if self.model:
             return self
+        found = by_language(read_examples(self.positives), read_examples(self.negatives))
+        judged = {
+            language: examples
+            for language, examples in found.items()
+            if examples.suffice and language in (self.languages or found)
+        }
+        lacking = [language for language in self.languages if language not in judged]
+        if lacking or not judged:
+            there = ", ".join(f"{name} has {len(e.good)} good and {len(e.bad)} bad" for name, e in found.items())
+            raise ValueError(
+                f"quality: at least {FEWEST_EXAMPLES} different positives and as many negatives are needed in "
+                f"{' and in '.join(lacking) or 'one language'}; {there or 'there are none'}"
+            )
         with tempfile.TemporaryDirectory() as local:
             trained = pathlib.Path(local) / "model.bin"
-            result = train(read_examples(self.positives), read_examples(self.negatives), str(trained))
+            result = train(judged, str(trained))
             content = trained.read_bytes()
         # Loaded models are kept by path: another model must have another name.
         path = files.join(folder, f"model-{hashlib.blake2b(content, digest_size=8).hexdigest()}.bin")
         with files.whole_file(path) as sink:
             sink.write(content)
         files.write_json(files.join(folder, RESULT_FILE), result)
-        return self.ready(trained=path)
+        write_notes(folder, describe(found, list(judged)))
+        return self.ready(trained=path, judged=tuple(judged))
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the column of `writes`."""
         texts = batch.column("text")
         if not self.trained and not self.model:
             raise ValueError("quality: no model; call prepare first")
+        silent = texts.is_null().to_numpy(zero_copy_only=False)
+        judged = self.judged or self.languages
+        if judged and "language" in batch.schema.names:
+            silent |= np.array([primary(name) not in judged for name in batch.column("language").to_pylist()], bool)
         if self.trained:
-            scores = load_classifier(self.trained).probability(GOOD, *tokens(texts))
+            scores = score(self.trained, texts)
         else:
             scores = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
-        return pa.RecordBatch.from_arrays([pa.array(scores)], schema=self.writes)
+        return pa.RecordBatch.from_arrays([pa.array(scores, mask=silent)], schema=self.writes)

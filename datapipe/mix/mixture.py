@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from annotated_types import MinLen
 
 from datapipe.checks import ColumnOption, Count, Seed, Share
+from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage, write_notes
 from datapipe.store.corpus import Corpus, Part, PartKind
 from datapipe.text.bit_mixing import uniform_draw
@@ -244,7 +245,7 @@ class MixSources(CorpusStage):
             yield pa.record_batch([table.column("id").combine_chunks(), copies, reasons], schema=VERDICTS)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        spread = parts | "Spread" >> beam.Reshuffle()
+        spread = parts | "Spread" >> SpreadPieces()
         curves = (
             spread
             | "Curves" >> beam.FlatMap(self._curves).with_output_types(tuple[str, bytes])
@@ -252,7 +253,7 @@ class MixSources(CorpusStage):
         )
         epochs = (
             parts.pipeline
-            | "Once" >> beam.Create([None])
+            | "Once" >> beam.Create([None], reshuffle=False)
             | "Plan" >> beam.Map(self._plan, beam.pvalue.AsDict(curves)).with_output_types(dict[str, float])
         )
         return spread | "Copies" >> beam.FlatMap(self._verdicts, beam.pvalue.AsSingleton(epochs)).with_output_types(

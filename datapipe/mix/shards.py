@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le
 
 from datapipe.checks import ColumnOption, Count, Seed
+from datapipe.flow.gather import Gather
+from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import ProductStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Part, PartKind
@@ -134,6 +136,7 @@ class WriteShards(ProductStage):
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "shards"
+    version: ClassVar[int] = 2
 
     def part_kinds(self) -> tuple[PartKind, ...]:
         """Documents and instruction data."""
@@ -184,7 +187,7 @@ class WriteShards(ProductStage):
         bounds = shard_bounds(positions, self._shards(amount))
         folder = files.join(self.folder, SPILL)
         files.make_folder(folder)
-        path = files.join(folder, f"part-{part.number:05d}.arrow")
+        path = files.join(folder, f"{part.name}.arrow")
         schema = pa.schema([*SPILLED, *amount.schema])
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with files.whole_file(path) as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
@@ -233,21 +236,22 @@ class WriteShards(ProductStage):
         return shards
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
-        spread = parts | "Spread" >> beam.Reshuffle()
+        spread = parts | "Spread" >> SpreadPieces()
         amount = beam.pvalue.AsSingleton(
             spread
             | "Measure" >> beam.Map(self._measure).with_output_types(Amount)
-            | "Total" >> beam.CombineGlobally(total)
+            | "Amounts" >> Gather()
+            | "Total" >> beam.Map(total).with_output_types(Amount)
             | "Settle" >> beam.Map(settled).with_output_types(Amount)
         )
         spilled = spread | "Spill" >> beam.FlatMap(self._spill, amount).with_output_types(str)
         return (
             parts.pipeline
-            | "Once" >> beam.Create([None])
+            | "Once" >> beam.Create([None], reshuffle=False)
             | "Number" >> beam.FlatMap(lambda _, amount: range(self._shards(amount)), amount).with_output_types(int)
-            | "SpreadShards" >> beam.Reshuffle()
+            | "Spread shards" >> Spread()
             | "Write" >> beam.Map(self._write, amount, beam.pvalue.AsList(spilled)).with_output_types(dict[str, Any])
-            | "Gather" >> beam.combiners.ToList()
+            | "Gather" >> Gather()
             | "Finish" >> beam.FlatMap(self._finish, amount).with_output_types(dict[str, Any])
         )
 

@@ -4,15 +4,15 @@ The counts are exact: `tokenizer_training.encode` uses a fast backend only where
 """
 
 import dataclasses
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 import pyarrow as pa
 from annotated_types import MinLen
 
 from datapipe.checks import FilesOption
 from datapipe.stage import DocumentStage
-from datapipe.store.corpus import PartKind
-from tokenizer_training.encode import load_encoder
+from datapipe.store.corpus import Corpus, PartKind
+from tokenizer_training.encode import Encoder, load_encoder
 
 
 @dataclasses.dataclass(eq=False)
@@ -38,7 +38,14 @@ class CountTokens(DocumentStage):
         """The columns that it needs."""
         return ("text",)
 
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
+        """Load the tokenizer, which the threads of a local run share."""
+        self._encoder()
+        return self
+
+    def _encoder(self) -> Encoder:
+        return load_encoder(self.tokenizer, special=True)
+
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The number of tokens of each text; 0 for a null."""
-        encoder = load_encoder(self.tokenizer, special=True)
-        return pa.record_batch([encoder.count(batch.column("text"))], schema=self.writes)
+        return pa.record_batch([self._encoder().count(batch.column("text"))], schema=self.writes)

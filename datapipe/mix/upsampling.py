@@ -19,6 +19,7 @@ from datapipe.checks import ColumnOption, Count, NotNegative, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.dedup.survivors import check_quality
+from datapipe.flow.gather import Gather
 from datapipe.stage import CorpusStage
 from datapipe.store.corpus import Corpus, Part
 
@@ -186,11 +187,7 @@ class WeighClusters(CorpusStage):
             _Assigned
         )
         statistics = assigned | "Strip" >> beam.Map(_statistics).with_output_types(_Assigned)
-        weights = (
-            statistics
-            | "Gather" >> beam.combiners.ToList()
-            | "Weigh" >> beam.Map(self._weigh).with_output_types(np.ndarray)
-        )
+        weights = statistics | "Gather" >> Gather() | "Weigh" >> beam.Map(self._weigh).with_output_types(np.ndarray)
         return assigned | "Verdicts" >> beam.Map(self._verdicts, beam.pvalue.AsSingleton(weights)).with_output_types(
             pa.RecordBatch
         )

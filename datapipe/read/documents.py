@@ -15,12 +15,12 @@ from annotated_types import Gt
 
 from datapipe.checks import Count, Share, check_known
 from datapipe.read.formats import FORMATS
-from datapipe.read.inputs import Task, plan
-from datapipe.read.options import GROUP_ROWS, ReadOptions
+from datapipe.read.inputs import Task, passed_over_note, plan
+from datapipe.read.options import GROUP_ROWS, TEXT_FIELDS, ReadOptions
 from datapipe.read.parts import is_rejects, number_parts, read_groups, write_parts
 from datapipe.read.records import Compose
 from datapipe.read.user_columns import RESERVED_NAMES
-from datapipe.stage import Source
+from datapipe.stage import Source, write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.store.record import SourceResult
@@ -29,7 +29,12 @@ from datapipe.text.normalization import Normalization
 
 
 class TooManyRejectsError(RuntimeError):
-    """More of the input is no document than the user allows."""
+    """More of the input is no document than the user allows; `result` is what a `stage` has read."""
+
+    def __init__(self, message: str, stage: str, result: SourceResult) -> None:
+        super().__init__(message)
+        self.stage = stage
+        self.result = result
 
 
 @dataclasses.dataclass(eq=False)
@@ -38,8 +43,8 @@ class ReadDocuments(Source[Task]):
 
     Attributes:
         fields: our column names, each with the user's name for it, or with several of which the first that has a value
-            is taken. Columns not named keep their names. Formats without fields (text, HTML) give `text` whatever
-            stands here.
+            is taken; `text` is looked for last whatever stands here. Columns not named keep their names. Formats
+            without fields (text, HTML) give `text`.
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
@@ -53,7 +58,7 @@ class ReadDocuments(Source[Task]):
         rows_per_group: rows in one Parquet row group at most.
     """
 
-    fields: dict[str, str | list[str]] = dataclasses.field(default_factory=lambda: {"text": "text"})
+    fields: dict[str, str | list[str]] = dataclasses.field(default_factory=lambda: {"text": list(TEXT_FIELDS)})
     format: str = ""
     text_unit: Literal["file", "line"] = "file"
     main_content: bool = True
@@ -68,14 +73,12 @@ class ReadDocuments(Source[Task]):
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 6
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
     part_kind: ClassVar[PartKind] = "document"
 
     def check(self) -> None:
-        """The text has a field, and formats, encodings and normalization are known."""
-        if "text" not in self.fields:
-            raise ValueError(f"{self.name}: fields must say which field is the text, got {self.fields!r}")
+        """Fields are the user's to name, and formats, encodings and normalization are known."""
         for ours in self.fields:
             if ours in RESERVED_NAMES - {"text", "source"}:
                 raise ValueError(f"{self.name}: fields cannot give {ours!r}, which is a name of the corpus itself")
@@ -94,9 +97,9 @@ class ReadDocuments(Source[Task]):
     def read_options(self) -> ReadOptions:
         """The options as the functions of this package take them."""
         theirs = {ours: (names,) if isinstance(names, str) else tuple(names) for ours, names in self.fields.items()}
-        text_fields = theirs.pop("text")
+        text_fields = theirs.pop("text", TEXT_FIELDS)
         return ReadOptions(
-            text_fields=text_fields,
+            text_fields=tuple(dict.fromkeys((*text_fields, "text"))),
             renamed_fields=tuple(theirs.items()),
             reserved=self.reserved,
             format=self.format,
@@ -142,11 +145,16 @@ class ReadDocuments(Source[Task]):
             TooManyRejectsError: if more records than `max_reject_share` were rejected.
         """
         result = number_parts(tasks, tasks_folder, folder, corpus)
+        notes = passed_over_note(tasks)
+        if notes:
+            write_notes(folder, notes)
         if result.rejects > self.max_reject_share * result.records:
             reason, count = max(result.rejects_by_reason.items(), key=lambda item: item[1])
             raise TooManyRejectsError(
                 f"{self.name}: {result.rejects:,} of {result.records:,} records rejected, more than max_reject_share "
-                f"= {self.max_reject_share:g}; {count:,} are {reason}, see {corpus.folder('rejects')}"
+                f"= {self.max_reject_share:g}; {count:,} are {reason}, see {corpus.folder('rejects')}",
+                self.name,
+                result,
             )
         return result
 

@@ -5,28 +5,21 @@ the same parts come out whatever the number of workers.
 """
 
 import dataclasses
-import fnmatch
 import itertools
 import math
-import pathlib
-import re
-from collections.abc import Iterable
-from typing import NamedTuple
-
-from apache_beam.io.filesystem import FileMetadata
-from apache_beam.io.filesystems import FileSystems
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from datapipe.read import formats
 from datapipe.read.formats import FORMATS
+from datapipe.read.listing import list_input
 from datapipe.read.options import ReadOptions
 from datapipe.store import files
 
 # Opening and closing a file costs about as much as reading this many bytes.
 MIN_FILE_WEIGHT = 4096
 COMPRESSED_TEXT_SHARE = 4  # bytes of text to expect from a compressed byte
-# In the root of a folder, prose of these names speaks about the data, as in datasets on the Hugging Face hub.
-ABOUT_THE_DATA = ("readme*", "license*", "licence*", "copying*", "notice*", "source.md", "changelog*", "citation*")
-PROSE = (None, "text", "markdown", "html")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,13 +29,14 @@ class Slice:
     Attributes:
         path: where the file lies.
         name: its path relative to the folder that all inputs share: the same wherever that folder lies.
-        format: a key of FORMATS, or "" where nothing tells the format.
+        format: a key of FORMATS, or "" where its name tells none.
         source: the source of its documents, unless they name one: the file's stem, or for files that are one document
-            each, the folder's name.
+            each, or whose name tells no format, the folder's name.
         size: bytes of the whole file.
         modified: when it last changed, in seconds since 1970.
         start: first byte of the range.
         stop: the byte after the range; None for the end of the file.
+        fault: a key of FAULTS if it cannot be read.
     """
 
     path: str
@@ -53,14 +47,22 @@ class Slice:
     modified: float
     start: int = 0
     stop: int | None = None
+    fault: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What one worker reads at once, in order: a range of a large file, or several small files."""
+    """What one worker reads at once, in order: a range of a large file, or several small files.
+
+    Attributes:
+        number: from 0.
+        slices: what is read.
+        passed_over: of the first task, what the whole plan passes over, and how many files.
+    """
 
     number: int
     slices: tuple[Slice, ...]
+    passed_over: tuple[tuple[str, int], ...] = ()
 
     @property
     def size(self) -> int:
@@ -71,87 +73,58 @@ class Task:
 def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
     """The tasks that read all inputs, in the order of the files' names, whatever the order of the inputs.
 
-    Of a folder, all files below it are read, but for names that begin with "." or "_" (as Hadoop and Arrow do). A file
-    of unknown format there becomes a reject, and so do pipes and devices, and a file right in the folder that speaks
-    about the data (ABOUT_THE_DATA): name it, or use a glob, to have it read.
+    A file whose name tells no format is looked into when it is read. What stands in a folder and is no data is passed
+    over: see `datapipe.read.listing`.
 
     Args:
-        inputs: files, folders and globs (`*`, `?`, `[…]`, and `**` across folders), on any Beam file system.
+        inputs: files, folders and globs, on any Beam file system: see `list_input`.
         options: how to read them.
 
     Raises:
-        ValueError: if an input matches nothing, or no file of a known format.
+        ValueError: if there is nothing to read in an input.
     """
-    found = {path: _find(path) for path in inputs}
+    found = {path: list_input(path) for path in inputs}
     base = _common_folder([listing.root for listing in found.values()])
     slices: dict[str, Slice] = {}
+    passed_over: Counter[str] = Counter()
     for path, listing in found.items():
-        formats_of = {
-            file: "" if file in listing.not_data else options.format or formats.format_of(file) or ""
-            for file in listing.files
-        }
-        if not any(formats_of.values()):
-            known = ", ".join(extension for format_ in FORMATS.values() for extension in format_.extensions)
-            holds = f"no file of a known format ({known})" if formats_of else "nothing"
-            raise ValueError(f"there is {holds} in the input {path!r}")
-        for file, format_ in formats_of.items():
-            metadata, name = listing.files[file], file.removeprefix(base).lstrip("/")
+        passed_over += listing.passed_over
+        if not listing.files:
+            known = ", ".join(e for key, format_ in FORMATS.items() if key != "code" for e in format_.extensions)
+            passed = f"; passed over: {_counted(listing.passed_over)}" if listing.passed_over else ""
+            sought = f"looked for {known}, source code, and any text in UTF-8"
+            raise ValueError(f"there is nothing in the input {path!r}; {sought}{passed}")
+        for file, there in listing.files.items():
+            format_ = options.format or formats.format_of(file) or ""
+            shown = _shown(file)
             new = Slice(
-                file,
-                name,
-                format_,
-                _source_of(file, format_, options),
-                metadata.size_in_bytes,
-                metadata.last_updated_in_seconds,
+                path=file,
+                name=_shown(file.removeprefix(base)).lstrip("/"),
+                format=format_,
+                source=_source_of(shown, format_, options),
+                size=there.size,
+                modified=there.modified,
+                fault=there.fault,
             )
             # The same file by two inputs is read once, and read if either of them says so.
-            slices[file] = max(new, slices.get(file, new), key=lambda slice_: bool(slice_.format))
-    return _pack([slices[file] for file in sorted(slices)], options)
+            slices[file] = min(new, slices.get(file, new), key=lambda slice_: slice_.fault)
+    first, *others = _pack([slices[file] for file in sorted(slices)], options)
+    return [dataclasses.replace(first, passed_over=tuple(sorted(passed_over.items()))), *others]
 
 
-class _Listing(NamedTuple):
-    """What an input names: the folder to which file names are relative, the files, and those that are no data."""
-
-    root: str
-    files: dict[str, FileMetadata]
-    not_data: frozenset[str] = frozenset()
+def _counted(passed_over: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {what}" for what, count in sorted(passed_over.items()))
 
 
-def _find(path: str) -> _Listing:
-    if files.is_local(path):
-        path = str(pathlib.Path(path).absolute())
-    path = path.rstrip("/")
-    below = _match_literally(path, "/**")
-    if below:
-        names = {file: file.removeprefix(path).lstrip("/") for file in below}
-        names = {file: name for file, name in names.items() if not re.search(r"(^|/)[._]", name)}
-        not_data = {file for file, name in names.items() if _is_no_data(file, name)}
-        return _Listing(path, {file: below[file] for file in names}, frozenset(not_data))
-    if files.is_local(path) and pathlib.Path(path).is_dir():
-        return _Listing(path, {})
-    itself = _match_literally(path)
-    if itself:
-        return _Listing(path.rpartition("/")[0], itself)
-    before_wildcard = re.split(r"[*?[]", path, maxsplit=1)[0]
-    return _Listing(before_wildcard.rpartition("/")[0], _match(path))
+def passed_over_note(tasks: Iterable[Task]) -> list[str]:
+    """A line on what `plan` has passed over, if there is anything."""
+    passed_over = dict(pair for task in tasks for pair in task.passed_over)
+    return [f"files passed over: {_counted(passed_over)}"] if passed_over else []
 
 
-def _is_no_data(file: str, name: str) -> bool:
-    # A pipe or a device would be read for ever.
-    if files.is_local(file) and not pathlib.Path(file).is_file():
-        return True
-    named = "/" not in name and any(fnmatch.fnmatch(name.lower(), about) for about in ABOUT_THE_DATA)
-    return named and formats.format_of(name) in PROSE
-
-
-def _match(pattern: str) -> dict[str, FileMetadata]:
-    return {metadata.path: metadata for metadata in FileSystems.match([pattern])[0].metadata_list}
-
-
-def _match_literally(path: str, below: str = "") -> dict[str, FileMetadata]:
-    # Beam's patterns have no escape that works for all characters, but "?" matches each of them.
-    matched = _match(re.sub(r"[*?[]", "?", path) + below)
-    return {file: metadata for file, metadata in matched.items() if file.startswith(path)}
+def _shown(file: str) -> str:
+    """A path as text: bytes that are no UTF-8 as `\\xe9`."""
+    return os.fsencode(file).decode(errors="backslashreplace") if files.is_local(file) else file
 
 
 def _common_folder(folders: list[str]) -> str:
@@ -161,7 +134,7 @@ def _common_folder(folders: list[str]) -> str:
 
 
 def _source_of(file: str, format_: str, options: ReadOptions) -> str:
-    whole = bool(format_) and FORMATS[format_].one_document and (format_ != "text" or options.text_unit == "file")
+    whole = not format_ or (FORMATS[format_].one_document and (format_ != "text" or options.text_unit == "file"))
     return file.split("/")[-2] if whole else formats.stem(file)
 
 
@@ -187,7 +160,7 @@ def _pack(slices: Iterable[Slice], options: ReadOptions) -> list[Task]:
 
 
 def _expected_text(whole: Slice) -> float:
-    share = FORMATS[whole.format].text_share if whole.format else 0
+    share = FORMATS[whole.format].text_share if whole.format else 1
     if whole.path.lower().endswith(formats.COMPRESSIONS):
         share *= COMPRESSED_TEXT_SHARE
     return max(MIN_FILE_WEIGHT, whole.size * share)

@@ -229,8 +229,10 @@ class ReadInstructions(ReadDocuments):
     def plan(self, inputs: Sequence[str]) -> list[Task]:  # noqa: ARG002 - a run's inputs are its documents
         """The tasks of the paths: see `datapipe.read.inputs.plan`."""
         tasks = plan(self.paths, self.read_options())
-        named = [[dataclasses.replace(piece, source=self.name) for piece in task.slices] for task in tasks]
-        return [Task(number, tuple(slices)) for number, slices in enumerate(named)]
+        return [
+            dataclasses.replace(task, slices=tuple(dataclasses.replace(p, source=self.name) for p in task.slices))
+            for task in tasks
+        ]
 
     def compose(self) -> Compose:
         """What renders the dialogue of a record."""
@@ -245,6 +247,8 @@ def render_record(row: Row, source: Source, options: ReadOptions, system: str | 
         messages = [Message(m.role, normalize_one(m.content, options.normalization)) for m in messages]
         messages = _fault(messages) or messages
     if isinstance(messages, str):
+        if row.raw and any(isinstance(value, bytes) for value in row.columns.values()):
+            messages = "invalid_utf8"
         raw = row.raw or json.dumps(row.columns, default=str).encode()
         return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
     spoken = spoken_fields(row.columns)

@@ -5,6 +5,8 @@ import dataclasses
 from datapipe.text.normalization import Normalization
 
 GROUP_ROWS = 2048
+# What the text is called in most data sets, and in Common Crawl's of RedPajama.
+TEXT_FIELDS = ("text", "content", "body", "raw_content")
 TEXT_UNITS = ("file", "line")
 
 
@@ -20,7 +22,7 @@ class ReadOptions:
             part_bytes, rows_per_group: as there.
     """
 
-    text_fields: tuple[str, ...] = ("text",)
+    text_fields: tuple[str, ...] = TEXT_FIELDS
     renamed_fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
     reserved: frozenset[str] = frozenset()
     format: str = ""

@@ -129,9 +129,15 @@ def _texts(encoded: list[bytes]) -> pa.Array:
 
 
 def _reject_batch(rejects: list[Reject]) -> pa.RecordBatch:
-    columns = zip(*rejects, strict=True)
-    file, position, reason, detail, raw = columns
-    arrays = [strings(file), pa.array(position, pa.int64()), strings(reason), strings(detail), pa.array(raw)]
+    file, position, reason, detail, raw, columns = zip(*rejects, strict=True)
+    arrays = [
+        strings(file),
+        pa.array(position, pa.int64()),
+        strings(reason),
+        strings(detail),
+        pa.array(raw),
+        pa.array(columns, pa.list_(pa.string())),
+    ]
     return pa.RecordBatch.from_arrays(arrays, schema=REJECT_SCHEMA)
 
 

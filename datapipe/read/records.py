@@ -8,8 +8,12 @@ import ftfy
 
 from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
+from datapipe.read.formats.sniff import sniff_format
 from datapipe.read.inputs import Task
+from datapipe.read.listing import FAULTS
 from datapipe.read.options import ReadOptions
+
+NAMED_COLUMNS = 32  # of a reject: more tell nobody what the text is called
 
 # Makes the text of a record, or says why it has none: for records in which it does not lie ready under one name.
 Compose = Callable[[Row, formats.Source], Row | Reject]
@@ -44,11 +48,15 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
             text_unit=options.text_unit,
             main_content=options.main_content,
         )
-        if not piece.format:
-            yield source.reject(0, "unknown_format", "neither read nor looked into")
+        if piece.fault:
+            yield source.reject(0, piece.fault, FAULTS[piece.fault])
             continue
-        text_fields = options.text_fields if FORMATS[piece.format].has_fields else ("text",)
-        for row in formats.read(source, piece.format):
+        format_, start = (piece.format, b"") if piece.format else sniff_format(source)
+        if format_ is None:
+            yield source.reject(0, "unknown_format", "no extension that is known, nor text in UTF-8", start)
+            continue
+        text_fields = options.text_fields if FORMATS[format_].has_fields else ("text",)
+        for row in formats.read(source, format_):
             composed = row if isinstance(row, Reject) or compose is None else compose(row, source)
             if isinstance(composed, Reject):
                 yield composed
@@ -66,15 +74,19 @@ def _admit(
         raw = row.raw or (text if isinstance(text, bytes) else _raw_row({"text": text, **columns}))
         return source.reject(row.position, reason, detail, raw)
 
-    field = _first_of(text_fields, columns)
+    def lacks_text(reason: str, detail: str) -> Reject:
+        return reject(reason, detail)._replace(columns=_longest_first(columns))
+
+    field = _first_of(text_fields, columns, _is_text)
     text = None if field is None else columns.pop(field)
     if text is None:
-        return reject("missing_text", f"no field {' or '.join(text_fields)}" if field is None else f"{field} is null")
+        detail = f"no field {' or '.join(text_fields)}" if field is None else f"{field} is null"
+        return lacks_text("missing_text", detail)
     try:
         if isinstance(text, bytes):
             text = source.decode(text)
         if not isinstance(text, str):
-            return reject("text_not_string", f"{field} is of type {type(text).__name__}")
+            return lacks_text("text_not_string", f"{field} is of type {type(text).__name__}")
         if options.repair_encoding:
             text = ftfy.fix_encoding(text).encode(errors="replace").decode()
         encoded = text.encode()
@@ -87,7 +99,9 @@ def _admit(
     if b"\0" in encoded:
         return reject("nul_byte", f"at byte {encoded.index(0)}: binary data, or an encoding of two bytes a character")
     if not text or text.isspace():
-        return reject("empty_text", "no character other than spaces")
+        return lacks_text("empty_text", "no character other than spaces")
+    if row.raw:  # of text, so that bytes are a string in no encoding: no reason to lose the text beside it
+        columns = {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in columns.items()}
     for ours, names in options.renamed_fields:
         theirs = _first_of(names, columns)
         if theirs is not None and ours not in columns:
@@ -97,10 +111,31 @@ def _admit(
     return Document(encoded, name, source.name, row.position, columns)
 
 
-def _first_of(names: tuple[str, ...], columns: dict[str, Any]) -> str | None:
-    """The first name that has a value; else the first that is there at all."""
+def _first_of(
+    names: tuple[str, ...], columns: dict[str, Any], is_wanted: Callable[[Any], bool] | None = None
+) -> str | None:
+    """The first name whose value is wanted; else the first that has any value; else the first that is there at all."""
     present = [name for name in names if name in columns]
-    return next((name for name in present if columns[name] is not None), present[0] if present else None)
+    for is_good in filter(None, (is_wanted, _has_value)):
+        for name in present:
+            if is_good(columns[name]):
+                return name
+    return present[0] if present else None
+
+
+def _has_value(value: Any) -> bool:
+    return value is not None and not (isinstance(value, str | bytes) and (not value or value.isspace()))
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str | bytes) and _has_value(value)
+
+
+def _longest_first(columns: dict[str, Any]) -> tuple[str, ...]:
+    """The names of some fields, that of the longest string first: what the text might be called."""
+    lengths = {name: len(value) if isinstance(value, str) else -1 for name, value in columns.items()}
+    names = sorted(lengths, key=lambda name: -lengths[name])[:NAMED_COLUMNS]
+    return tuple(name.encode(errors="replace").decode() for name in names)
 
 
 def _raw_row(columns: dict[str, Any]) -> bytes:

@@ -8,6 +8,7 @@ A removed document is a reason in a column `<stage>_reason`, never a missing row
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Literal
 
@@ -37,6 +38,8 @@ class Part:
         columns: the file of each column. A later stage that writes a column again (`text`) takes its place.
         user_columns: those of the columns that came with the input and are the user's own.
         decisions: the `<stage>_reason` columns written so far, in order.
+        span: the first row and the one after the last, for a piece of a part (see `cut`); none: all rows. `rows` stays
+            that of the whole part, and all else is that of the piece.
     """
 
     number: int
@@ -45,11 +48,33 @@ class Part:
     columns: dict[str, str]
     user_columns: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
+    span: tuple[int, int] | None = None
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The first of its rows, and the one after the last."""
+        return self.span or (0, self.rows)
 
     @property
     def ids(self) -> npt.NDArray[np.uint64]:
         """The ids of all its rows, shape (rows,)."""
-        return np.uint64(self.number << ROW_BITS) + np.arange(self.rows, dtype=np.uint64)
+        return np.uint64(self.number << ROW_BITS) + np.arange(*self.bounds, dtype=np.uint64)
+
+    @property
+    def name(self) -> str:
+        """For files: `part-00003`, of a piece `part-00003-0000001024`; names sort as the rows do."""
+        return f"part-{self.number:05d}" + (f"-{self.span[0]:010d}" if self.span else "")
+
+    def cut(self, pieces: int) -> "tuple[Part, ...]":
+        """The part as at most so many pieces of like size, each of whole row groups of its text."""
+        with files.open_input(self.columns["text"]) as source:
+            metadata = pq.ParquetFile(source).metadata
+            groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        ends = [0, *itertools.accumulate(groups)]
+        cuts = {ends[len(groups) * piece // pieces] for piece in range(1, pieces)} - {0, self.rows}
+        if not cuts:
+            return (self,)
+        return tuple(dataclasses.replace(self, span=span) for span in itertools.pairwise((0, *sorted(cuts), self.rows)))
 
     def with_stage(self, columns: Sequence[str], path: str) -> "Part":
         """The part after a stage wrote some columns into the file `path`."""
@@ -60,7 +85,7 @@ class Part:
 
     def kept(self) -> npt.NDArray[np.bool_]:
         """Which rows no stage has removed so far, shape (rows,)."""
-        kept = np.ones(self.rows, bool)
+        kept = np.ones(len(self.ids), bool)
         for name in self.decisions:
             kept &= self.column(name).is_null().to_numpy(zero_copy_only=False)
         return kept
@@ -68,8 +93,9 @@ class Part:
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
         with files.open_input(self.columns[name]) as source:
-            table = pq.read_table(source, columns=[name])
-        return table.column(0).combine_chunks()
+            column = pq.ParquetFile(source).read([name], use_threads=False).column(0)
+        start, stop = self.bounds
+        return column.slice(start, stop - start).combine_chunks()
 
     def read(
         self,
@@ -81,8 +107,8 @@ class Part:
     ) -> Iterator[pa.RecordBatch]:
         """Batches of the rows still kept (or of all), in order.
 
-        A batch holds a row group of the first column's file, so name the heavy column first. Batches that have no row
-        left are not skipped when `kept_only` is false, and are when it is true.
+        A batch holds a row group of the first column's file, or as much of it as lies in the piece, so name the heavy
+        column first. Batches that have no row left are not skipped when `kept_only` is false, and are when it is true.
 
         Args:
             columns: that a stage has written.
@@ -105,7 +131,7 @@ class Part:
         by_file: dict[str, list[str]] = {}
         for name in there or list(self.columns)[:1]:  # some column tells the row groups
             by_file.setdefault(self.columns[name], []).append(name)
-        with _open_all(by_file) as (first, *others):
+        with _open_all(by_file, *self.bounds) as (first, *others):
             start = 0
             for group in first.groups():
                 tables = [group, *(reader.take(len(group)) for reader in others)]
@@ -130,9 +156,11 @@ def as_batch(table: pa.Table) -> pa.RecordBatch:
 class _open_all:  # noqa: N801 - a context manager reads as a function
     """Readers over several column files of one part, closed together."""
 
-    def __init__(self, by_file: dict[str, list[str]]) -> None:
+    def __init__(self, by_file: dict[str, list[str]], start: int, stop: int) -> None:
         self._sources = [files.open_input(path) for path in by_file]
-        self._readers = [_Reader(s, names) for s, names in zip(self._sources, by_file.values(), strict=True)]
+        self._readers = [
+            _Reader(source, names, start, stop) for source, names in zip(self._sources, by_file.values(), strict=True)
+        ]
 
     def __enter__(self) -> "list[_Reader]":
         return self._readers
@@ -143,17 +171,29 @@ class _open_all:  # noqa: N801 - a context manager reads as a function
 
 
 class _Reader:
-    """Reads some columns of one Parquet file, row group by row group or in runs of any length."""
+    """Reads some columns and a span of rows of one Parquet file, row group by row group or in runs of any length."""
 
-    def __init__(self, source: pa.NativeFile, names: list[str]) -> None:
+    def __init__(self, source: pa.NativeFile, names: list[str], start: int, stop: int) -> None:
         self._file = pq.ParquetFile(source)
         self._names = names
+        self._left = stop - start
         self._next = 0
+        while self._next < self._file.num_row_groups and start >= self._rows(self._next):
+            start -= self._rows(self._next)
+            self._next += 1
         self._pending: pa.Table = self._file.schema_arrow.empty_table().select(names)
+        if start:
+            self._pending = self._group().slice(start)
+
+    def _rows(self, group: int) -> int:
+        return int(self._file.metadata.row_group(group).num_rows)
 
     def groups(self) -> Iterator[pa.Table]:
-        while self._next < self._file.num_row_groups:
-            yield self._group()
+        while self._left:
+            if len(self._pending):
+                yield self.take(min(self._left, len(self._pending)))
+            else:
+                self._pending = self._group()
 
     def _group(self) -> pa.Table:
         table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
@@ -162,8 +202,10 @@ class _Reader:
 
     def take(self, rows: int) -> pa.Table:
         while len(self._pending) < rows:
-            self._pending = pa.concat_tables([self._pending, self._group()])
+            group = self._group()
+            self._pending = pa.concat_tables([self._pending, group]) if len(self._pending) else group
         taken, self._pending = self._pending.slice(0, rows), self._pending.slice(rows)
+        self._left -= rows
         return taken
 
 
@@ -212,6 +254,15 @@ def part_path(folder: str, number: int) -> str:
 
 
 @contextlib.contextmanager
+def column_reader(part: Part, path: str) -> Iterator[Callable[[int], pa.RecordBatch]]:
+    """A function that reads the next so many rows of a part, or piece, from one of its column files: all columns."""
+    with files.open_input(path) as source:
+        names = pq.read_schema(source).names
+        with _open_all({path: names}, *part.bounds) as (reader,):
+            yield lambda rows: as_batch(reader.take(rows))
+
+
+@contextlib.contextmanager
 def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
     """A function that writes the next batch of a part's column file, a row group each; whole at the end, or not there.
 
@@ -236,8 +287,8 @@ def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable
                 rows += len(batch)
 
             yield write
-        if rows != part.rows:
-            raise ValueError(f"part {part.number} has {part.rows} rows, its columns {schema.names} have {rows}")
+        if rows != len(part.ids):
+            raise ValueError(f"part {part.number} has {len(part.ids)} rows, its columns {schema.names} have {rows}")
 
 
 def write_columns(part: Part, path: str, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
@@ -276,6 +327,8 @@ def write_verdicts(part: Part, path: str, schema: pa.Schema, verdicts: Sequence[
 
 def scatter(columns: pa.RecordBatch, kept: npt.NDArray[np.bool_]) -> pa.RecordBatch:
     """Columns computed for the kept rows only, spread over all rows: null where not kept."""
+    if kept.all():
+        return columns
     place = np.where(kept, np.cumsum(kept) - 1, 0)
     return columns.take(pa.array(place, mask=~kept))
 

@@ -52,7 +52,7 @@ def is_local(path: str) -> bool:
 def open_input(path: str) -> pa.NativeFile:
     """A file opened for reading by Arrow."""
     if is_local(path):
-        return pa.OSFile(path)
+        return pa.OSFile(os.fsencode(path))  # as bytes: a name may be no UTF-8
     return pa.PythonFile(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="r")
 
 
@@ -113,6 +113,11 @@ def remove(path: str) -> None:
         os.unlink(path)  # noqa: PTH108
 
 
+def local_size(path: str) -> int:
+    """The bytes of a local file."""
+    return os.path.getsize(path)  # noqa: PTH202
+
+
 def rename(path: str, name: str) -> None:
     """Give a file another name, in the place of whatever bears it."""
     FileSystems.rename([path], [name])
@@ -161,7 +166,8 @@ def check_sha256(option: str, path: str, expected: str) -> None:
 def write_json(path: str, value: Any) -> None:
     """Write a value as readable JSON, keys in the order given."""
     with whole_file(path) as sink:
-        sink.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+        # A lone surrogate, from a name that is no UTF-8, stands as JSON's own escape.
+        sink.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode(errors="backslashreplace"))
 
 
 def read_json(path: str) -> Any:

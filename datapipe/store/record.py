@@ -12,7 +12,7 @@ from datapipe.store.corpus import Corpus, Part, PartKind, part_path
 
 RUN_FILE = "run.json"
 # Raised when the layout of the output folder changes: an older folder is then not taken up.
-FORMAT = 2
+FORMAT = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,13 +52,15 @@ class Done:
 
     Attributes:
         key: of its options, version and inputs; see `datapipe.engine.run`.
-        seconds: of wall time; for stages that share a pass, CPU seconds of each.
+        seconds: of wall time; for document stages, CPU seconds of each, of what it learns first, too.
         peak_bytes: the most resident memory of all processes together, of the pass.
         part_kinds: the kinds of parts that it worked on.
         columns: that it wrote for each of these parts; none for a product.
         files: of its folder, for a product.
         notes: lines for the user.
         source: what it has read, for a source.
+        rows_key: of which rows a document stage computed its columns.
+        computed: how many rows that were when it last ran: those that were left, or those that came back.
     """
 
     key: str
@@ -69,6 +71,8 @@ class Done:
     files: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     source: SourceResult | None = None
+    rows_key: str = ""
+    computed: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +91,7 @@ class RunRecord:
         inputs: as given.
         versions: of Python and the packages that results depend on.
         stages: in the order in which they ran.
-        running: the keys of stages that have begun and not ended, by name.
+        running: `key` and `rows_key` of stages that have begun and not ended, by name.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
         format: `FORMAT` of the version that wrote it.
     """
@@ -96,7 +100,7 @@ class RunRecord:
     inputs: list[str]
     versions: dict[str, str]
     stages: dict[str, Done | Skipped] = dataclasses.field(default_factory=dict)
-    running: dict[str, str] = dataclasses.field(default_factory=dict)
+    running: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     funnel: dict[str, Any] | None = None
     format: int = FORMAT
 
@@ -119,7 +123,8 @@ class RunRecord:
         if content.get("format") != FORMAT:  # of another layout: nothing more of it is known
             return cls(content.get("recipe", {}), [], {}, format=content.get("format", 0))
         stages = {name: _entry(entry) for name, entry in content["stages"].items()}
-        return cls(**(content | {"stages": stages}))
+        running = {name: (key, rows_key) for name, (key, rows_key) in content["running"].items()}
+        return cls(**(content | {"stages": stages, "running": running}))
 
     def corpus(self, output: str) -> Corpus:
         """The corpus with the columns of all stages that have run."""

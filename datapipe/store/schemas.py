@@ -22,6 +22,7 @@ REJECT_SCHEMA = pa.schema(
         ("reason", pa.string()),
         ("detail", pa.string()),
         ("raw", pa.binary()),
+        ("columns", pa.list_(pa.string())),
     ]
 )
 

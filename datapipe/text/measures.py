@@ -33,7 +33,7 @@ from datapipe.text.spans import (
 #              distinct stop words of the document's own language in any case; more bullets; what ends a sentence may be
 #              followed by closing quotes, brackets and notes such as [12]; a full stop between Chinese characters ends
 #              one; a line that holds the end of a sentence counts as one that ends in it, and so does an item of a
-#              list that is no short line; a blank line is no line break
+#              list that is no short line; a blank line is no line break; "158 349" is one number
 #   datatrove  as datatrove 0.10: raw lines; distinct English stop words in their own case whatever the language; its
 #              list of punctuation decides which tokens are no words; a top n-gram may occur once
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by
@@ -104,6 +104,11 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
         SHARE,
         "letters a lexical token: a run of letters, a run of digits, or one symbol (RedPajama counts a tokenizer's)",
     ),
+    "letter_pair_lift": (SHARE, "how far letters depend on each other, see `letter_pairs.py`; null below 100 letters"),
+    "mean_run_length": (SHARE, "code points between white space"),
+    "notice_share": (SHARE, "code points of sentences that give notice of cookies, terms, rights; see `notices.py`"),
+    "advert_share": (SHARE, "code points of sentences that advertise"),
+    "exclamation_share": (SHARE, "code points of sentences that end in '!'"),
     # Chinese only, null for other languages (MAP-NEO; ChineseWebText)
     "punctuation_marks": (COUNT, "punctuation and symbols"),
     "bracket_share": (SHARE, "code points inside 【】, of all"),
@@ -138,6 +143,7 @@ FEWEST_MENTIONS = 4
 SHORT_LINE = 30  # code points; FineWeb
 LONG_LINE = 200  # code points; mC4
 LONGEST_NOTE = 40  # code points: "[citation needed]" and what it is in other languages
+LONGEST_STOP_WORD = 4  # tokens, where these are single letters with their marks
 MAX_STOP_WORDS = 64  # a language: they are bits of one number
 _BULLETS = {DATAPIPE: "•‣▶◀◦■□▪▫●○·*-", DATATROVE: "•-", DOLMA: "*-", DCLM: "●•*-"}
 # What datatrove takes for punctuation besides what ends a sentence (`PUNCTUATION` in its utils/text.py).

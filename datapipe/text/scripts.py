@@ -6,10 +6,10 @@ Scripts settle what a classifier errs on: kana means Japanese, hangul Korean, Ha
 
 import functools
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper
 from datapipe.text.characters import LETTER, class_table
 
 # ISO 15924 code -> code point ranges of its letters. Any other letter counts as "Zyyy".
@@ -144,7 +144,7 @@ def script_table() -> npt.NDArray[np.uint8]:
     return table
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def is_east_asian_letter(code_point: int) -> bool:
     """Whether it is a kana, a common Han character or a hangul syllable."""
     return (

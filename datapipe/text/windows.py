@@ -8,10 +8,10 @@ import functools
 import sys
 import unicodedata
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.characters import LETTER, UPPER, decode
 from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 
@@ -57,7 +57,7 @@ _WEIGHTS[0x80:0xC0] = 0
 _WEIGHTS[0xE3:0xEE] = HAN_WEIGHT
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _blank_markup(
     data: npt.NDArray[np.uint8], at: int, end: int, signs: npt.NDArray[np.bool_], out: npt.NDArray[np.uint8]
 ) -> int:
@@ -73,12 +73,13 @@ def _blank_markup(
             to += 1
         else:
             at = max(at, begin + 1)
-            out[to : to + at - begin] = data[begin:at]
-            to += at - begin
+            for i in range(begin, at):
+                out[to] = data[i]
+                to += 1
     return to
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _encode(code_point: int, out: npt.NDArray[np.uint8], to: int) -> int:
     """Write a code point as UTF-8; returns where it ends."""
     if code_point < 0x80:
@@ -96,7 +97,7 @@ def _encode(code_point: int, out: npt.NDArray[np.uint8], to: int) -> int:
     return to + 4
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _fold(
     data: npt.NDArray[np.uint8],
     end: int,
@@ -133,7 +134,8 @@ def _fold(
     capital = capitals * 2 > letters
     apart = single >= _FEWEST_LETTERS_APART and single >= _LETTERS_APART_SHARE * words
     if same and not capital and not apart:
-        out[:end] = data[:end]
+        for i in range(end):
+            out[i] = data[i]
         return end
     at, to, blanks = 0, 0, 0
     while at < end:
@@ -152,7 +154,7 @@ def _fold(
     return to
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _split_by_script(
     data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[np.uint8], found: npt.NDArray[np.bool_]
 ) -> None:
@@ -160,7 +162,8 @@ def _split_by_script(
 
     A line is of kind 2 if it is mostly in an East Asian script, 1 if it is in another than Latin, else 0.
     """
-    found[:] = False
+    for kind in range(KINDS):
+        found[kind] = False
     latin, others, east, at, begin = 0, 0, 0, 0, 0
     while at <= end:
         code_point = 10
@@ -182,7 +185,7 @@ def _split_by_script(
         at = following
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _copy_lines(
     data: npt.NDArray[np.uint8],
     end: int,
@@ -205,8 +208,9 @@ def _copy_lines(
             length += data[stop] & 0xC0 != 0x80
             stop += 1
         if kinds[line] == kind:
-            out[to : to + stop - line] = data[line:stop]
-            to += stop - line
+            for i in range(line, stop):
+                out[to] = data[i]
+                to += 1
             out[to] = 32
             to += 1
             size += length
@@ -224,7 +228,7 @@ def _copy_lines(
     return to, piece
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def cut_windows(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],

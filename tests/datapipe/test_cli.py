@@ -35,6 +35,7 @@ def recipe(tmp_path: pathlib.Path) -> pathlib.Path:
         (["run", "nothing.yaml", "--input", "x", "--output", "OUT"], "nothing.yaml: no such recipe"),
         (["run", "RECIPE", "--input", "absent", "--output", "OUT"], "absent"),
         (["run", "RECIPE", "--input", "DOCUMENTS", "--output", "OUT", "--workers", "0"], "workers must be at least 1"),
+        (["run", "RECIPE", "--input", "DOCUMENTS", "--output", "OUT", "--wrokers", "2"], "did you mean --workers?"),
         (["explain", "absent", "0-0"], "no run.json here"),
         (["report", "absent"], "no run.json here"),
         (["thresholds", "absent"], "no run.json here"),

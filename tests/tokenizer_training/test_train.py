@@ -123,7 +123,7 @@ def test_documents_count_as_often_as_their_weight_says(corpus_of: CorpusOf, tmp_
 
 def test_notes_say_when_the_corpus_was_too_small(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     train(corpus_of, tmp_path / "a", TEXTS)
-    (note,) = files.read_json(str(tmp_path / "a" / "tokenizer" / "notes.json"))
+    (note,) = files.read_json(str(tmp_path / "a" / "tokenizer" / "_notes.json"))
     assert "no more than that of the 40,000 asked for" in note
 
 

@@ -10,10 +10,22 @@ from datapipe.read.formats.page import read_html
 from datapipe.read.formats.separated import read_csv, read_tsv
 from datapipe.read.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
 from datapipe.read.formats.tables import read_arrow, read_parquet
-from datapipe.read.formats.text import read_json, read_json_lines, read_markdown, read_text
+from datapipe.read.formats.text import read_as_it_is, read_json, read_json_lines, read_text
 from datapipe.read.formats.warc import read_warc
 
-__all__ = ["COMPRESSIONS", "FORMATS", "RAW_BYTES", "Format", "Reject", "Row", "Source", "format_of", "read", "stem"]
+__all__ = [
+    "COMPRESSIONS",
+    "FORMATS",
+    "RAW_BYTES",
+    "Format",
+    "Reject",
+    "Row",
+    "Source",
+    "extension",
+    "format_of",
+    "read",
+    "stem",
+]
 
 
 class Format(NamedTuple):
@@ -36,6 +48,16 @@ class Format(NamedTuple):
     text_share: float = 1
 
 
+# Source code by the extensions of The Stack's most frequent languages (Kocetkov et al. 2022, by GitHub's linguist).
+_CODE = """
+    ada adb ads agda al applescript as asm awk bas bash bat bzl c cc cfg clj cljs cls cmake cmd coffee cpp cs css cu
+    cuh cxx d dart dockerfile el elm erb erl ex exs f f03 f08 f90 f95 fs fsx fth fx gd glsl go gql gradle graphql
+    groovy h haml hbs hcl hh hlsl hpp hrl hs hxx idr ini ino ipynb jade java jinja jl js jsx kt kts lean less lisp lua
+    m mk ml mli mm mjs mts nim nix nut p4 pas patch php pl pm pp properties proto ps1 psm1 pug purs py pyi pyx qml r
+    rake rb rkt rs s sass sas scala scm scss sh sml sol sql st stan styl sv svelte swift tcl tex tf thrift toml ts tsx
+    v vb vba vert vhd vhdl vim vue wat xaml xsl xslt yaml yml zig zsh
+"""
+
 FORMATS: dict[str, Format] = {
     "jsonl": Format(read_json_lines, (".jsonl", ".ndjson"), splittable=True),
     "json": Format(read_json, (".json",)),
@@ -44,9 +66,12 @@ FORMATS: dict[str, Format] = {
     "csv": Format(read_csv, (".csv",)),
     "tsv": Format(read_tsv, (".tsv",)),
     "text": Format(read_text, (".txt", ".text"), has_fields=False, one_document=True),
-    "markdown": Format(read_markdown, (".md", ".markdown"), has_fields=False, one_document=True),
+    "markdown": Format(read_as_it_is, (".md", ".markdown"), has_fields=False, one_document=True),
     "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
     "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
+    "code": Format(
+        read_as_it_is, tuple(f".{extension}" for extension in _CODE.split()), has_fields=False, one_document=True
+    ),
 }
 
 
@@ -72,6 +97,17 @@ def stem(name: str) -> str:
     bare = _without_compression(name.rpartition("/")[2])
     extension = next((e for f in FORMATS.values() for e in f.extensions if bare.lower().endswith(e)), "")
     return bare[: len(bare) - len(extension)] or bare
+
+
+def extension(name: str) -> str:
+    """The ending of a file's name, in lower case, compression and all; "" if it has none.
+
+    >>> extension("crawl/pages.JSONL.gz"), extension("Makefile")
+    ('.jsonl.gz', '')
+    """
+    name = name.rpartition("/")[2].lower()
+    bare = _without_compression(name)
+    return name[bare.rindex(".") :] if "." in bare.lstrip(".") else name[len(bare) :]
 
 
 def _without_compression(name: str) -> str:

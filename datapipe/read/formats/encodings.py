@@ -199,6 +199,16 @@ def decode_text(raw: bytes, encodings: Sequence[str] = (), charset: str = "") ->
         raise error
 
 
+def likely_encoding(raw: bytes) -> str | None:
+    """The Python codec of text that is no UTF-8, as a guess; None where nothing looks like text.
+
+    >>> likely_encoding("这是一个关于城市公园的故事，春天里盛开的花朵".encode("gb18030"))
+    'gb18030'
+    """
+    codec = _codec_of(raw, ())
+    return None if codec == "utf-8" else codec
+
+
 def decode_as(codec: str, raw: bytes) -> str:
     """Text in one of the encodings of _NAMES, as browsers read it; U+FFFD for what is none."""
     if codec == "iso-2022-jp":

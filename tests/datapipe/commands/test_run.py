@@ -2,10 +2,13 @@
 
 import pathlib
 
+import pyarrow.parquet as pq
 import pytest
 
 from datapipe.commands.run import input_parent, run
 from tests.helpers import write_lines
+
+README = pathlib.Path(__file__).parents[3] / "README.md"
 
 
 @pytest.fixture
@@ -22,7 +25,7 @@ def of(tmp_path: pathlib.Path, stages: str) -> str:
 
 
 def start(recipe: str, documents: str, out: pathlib.Path) -> None:
-    run(recipe, [documents], str(out), workers=1, mode="auto", flags=[])
+    run(recipe, [documents], str(out), workers=1, flags=[], every_row=False)
 
 
 def test_a_run_ends_with_its_funnel_and_products(
@@ -68,4 +71,60 @@ def test_the_input_parent_is_the_folder_of_the_input_folder(tmp_path: pathlib.Pa
     assert input_parent(str(tmp_path / "documents")) == str(tmp_path)
     assert input_parent(str(tmp_path / "documents") + "/") == str(tmp_path)
     assert input_parent(str(tmp_path / "documents" / "*.jsonl")) == str(tmp_path)
+    assert input_parent(str(tmp_path / "documents" / "**" / "*.jsonl")) == str(tmp_path)
     assert input_parent("hdfs://server/raw/documents") == "hdfs://server/raw"
+
+
+def test_a_run_that_rejects_much_ends_with_what_to_write_into_the_recipe(
+    documents: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_lines(tmp_path / "documents" / "b.jsonl", [{"story": "once"}])
+    start(of(tmp_path, "[documents]"), documents, tmp_path / "out")
+    said = capsys.readouterr().out
+    assert "done in" in said.partition("WARNING: documents rejected 1 of 4 records (25%)")[0]
+    assert said.endswith("  - documents:\n      fields:\n        text: [text, content, body, raw_content, story]\n")
+    start(of(tmp_path, "[{documents: {fields: {text: [text, story]}}}]"), documents, tmp_path / "more")
+    assert "WARNING" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options", ["", "{max_reject_share: 0.5}"])
+def test_a_run_that_fails_over_its_rejects_says_so_too(
+    options: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "documents").mkdir()
+    write_lines(tmp_path / "documents" / "a.jsonl", [{"story": "once"}])
+    with pytest.raises(RuntimeError, match="missing_text"):
+        start(of(tmp_path, f"[{{documents: {options}}}]"), str(tmp_path / "documents"), tmp_path / "out")
+    assert "text: [text, content, body, raw_content, story]" in capsys.readouterr().out
+
+
+def test_a_run_that_keeps_nothing_fails_and_names_the_stage(documents: str, tmp_path: pathlib.Path) -> None:
+    lines = [{"text": "the same", "id": n} for n in range(2)]
+    write_lines(tmp_path / "documents" / "a.jsonl", lines)
+    recipe = of(tmp_path, "[documents, language, {language_filter: {keep: [zh]}}, exact_duplicates, shards]")
+    with pytest.raises(RuntimeError, match=r"no document is left: language_filter took the last 2 \(2 \w+\)"):
+        start(recipe, documents, tmp_path / "out")
+    assert (tmp_path / "out" / "report.html").exists()
+
+
+def test_a_run_does_not_read_its_own_output(documents: str, tmp_path: pathlib.Path) -> None:
+    recipe = of(tmp_path, "[documents, shards]")
+    for out in ("out", "out", "other"):
+        start(recipe, f"{documents}/**/*.*", tmp_path / "documents" / out)
+        assert pq.read_table(tmp_path / "documents" / out / "shards").num_rows == 3
+        assert pq.read_table(tmp_path / "documents" / out / "documents").num_rows == 3
+
+
+def test_the_example_of_the_readme_loses_no_row(tmp_path: pathlib.Path) -> None:
+    recipe = README.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+    (tmp_path / "example.yaml").write_text(recipe, encoding="utf-8")
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    write_lines(documents / "a.jsonl", [{"text": "one"}, {"content": "two"}, {"body": "three", "id": 1}])
+    (documents / "b.txt").write_text("four\nfive\n")
+    (documents / "c.html").write_text("<p>six is a sentence.")
+    (documents / "d.csv").write_bytes("text\n这是一个关于城市公园的故事，春天里盛开的花朵\n".encode("gb18030"))
+    (documents / "e.py").write_text("print('eight')")
+    (documents / "f.pdf").write_bytes(b"%PDF-1.7\0")
+    start(str(tmp_path / "example.yaml"), str(documents), tmp_path / "out")
+    assert pq.read_table(tmp_path / "out" / "documents").num_rows == 8

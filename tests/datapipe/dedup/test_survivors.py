@@ -24,7 +24,7 @@ def test_a_column_of_quality_holds_numbers_or_is_missed_in_a_note(
     corpus = corpus_on_disk(["a"], score=[1], name=["a"])
     for quality, notes in ((None, 0), ("score", 0), ("absent", 1)):
         check_quality("toy", quality, corpus, str(tmp_path))
-        assert (tmp_path / "notes.json").exists() == notes
-    assert "no document has a column 'absent'" in (tmp_path / "notes.json").read_text()
+        assert (tmp_path / "_notes.json").exists() == notes
+    assert "no document has a column 'absent'" in (tmp_path / "_notes.json").read_text()
     with pytest.raises(ValueError, match="toy: quality must name a column of numbers, got 'name', which holds string"):
         check_quality("toy", "name", corpus, str(tmp_path))

@@ -88,12 +88,13 @@ def test_parts_add_up(rows_per_part: int, corpus_of: CorpusOf, tmp_path: pathlib
         rules_reason=pa.array([None, "a", "a", None, None, None]),
         rules_failed=pa.array([["b"], ["a", "b"], ["a"], [], [], ["a"]]),
         masked_email=pa.array([1, 2, 0, 0, 1, None], pa.int32()),
-        tokens=pa.array([10, 20, 30, 40, None, 60], pa.int32()),
+        tokens=pa.array([None, 20, 30, 40, 0, 60], pa.int32()),
         mixture_copies=pa.array([7, 7, 7, 2, 1, 7], pa.int32()),
     )
     stages: Stages = {"one": done("one_reason"), "rules": done("rules_reason", "rules_failed")}
     funnel = count_funnel(Corpus(str(tmp_path), tuple(parts)), stages)
-    assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, 70)}, {"a": Totals(2, 5, 50)}]
+    assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, None)}, {"a": Totals(2, 5, 50)}]
+    assert [(step.entered.tokens, step.left.tokens) for step in funnel.steps] == [(None, 90), (90, 40)]
     assert funnel.kept == Totals(2, 9, 40)
     assert funnel.copies == Totals(3, 13, 80)  # nothing of what was removed before
     assert funnel.rules == {"a": RuleCount(2, 2, 1), "b": RuleCount(1, 0, 0)}

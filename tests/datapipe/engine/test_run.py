@@ -1,6 +1,6 @@
 """The driver: what is done is not done again, what was killed goes on, and the same bytes come out whatever the way."""
 
-import contextlib
+import collections
 import dataclasses
 import os
 import pathlib
@@ -12,19 +12,19 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.engine import work
 from datapipe.engine.conservation import ConservationError
 from datapipe.engine.output import RunError
 from datapipe.engine.progress import Progress
 from datapipe.engine.run import NoDocumentsError, Outcome, _Driver, open_corpus, run
-from datapipe.engine.runner import WORKER, Runner
+from datapipe.engine.runner import Runner
 from datapipe.mix.shards import WriteShards
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, Stage
 from datapipe.store import files
 from datapipe.store.record import Done, RunRecord, Skipped
 from tests.helpers import ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
@@ -173,40 +173,24 @@ def test_a_lost_column_file_is_made_again(tmp_path: pathlib.Path, inputs: str) -
 
 def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Path, inputs: str) -> None:
     paths = sorted(str(path) for path in pathlib.Path(inputs).iterdir())
-    do(tmp_path, paths, "one", text=RECIPE, mode="in_memory")
+    do(tmp_path, paths, "one", text=RECIPE)
     one = digests(tmp_path / "one")
     assert len(one) > 20
-    for mode in ("multi_threading", "multi_processing"):
-        do(tmp_path, paths[::-1], mode, text=RECIPE, workers=2, mode=mode)
-        assert digests(tmp_path / mode) == one
+    do(tmp_path, paths[::-1], "three", text=RECIPE, workers=3, threads_from_bytes=0)
+    assert digests(tmp_path / "three") == one
 
 
 KILLS = int(os.environ.get("KILLS", "6"))  # more by `KILLS=200 pytest …`
-IN_PROCESSES = ["--workers", "2", "--mode", "multi_processing"]
-
-
-def workers_of(process: subprocess.Popen[Any]) -> list[psutil.Process]:
-    """The worker processes of a run, as far as they still live."""
-    workers = []
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                workers += [child] if WORKER in child.cmdline() else []
-    return workers
 
 
 def kill_somewhere(start: list[str], output: pathlib.Path, dice: random.Random) -> bool:
-    """Start a run and kill it, or one of its workers, within three seconds of its first stage; false if it was done."""
+    """Start a run and kill it within three seconds of its first stage; false if it was done."""
     process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     record = output / "run.json"
     before = record.stat().st_mtime_ns if record.exists() else 0
     while process.poll() is None and not (record.exists() and record.stat().st_mtime_ns != before):
         time.sleep(0.02)
     time.sleep(dice.uniform(0, 3))
-    workers = workers_of(process)
-    if workers and dice.random() < 0.5:
-        workers[0].kill()
-        return process.wait(timeout=120) != 0
     process.kill()
     return process.wait() != 0
 
@@ -218,7 +202,7 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathli
     dice = random.Random(0)
     kills = 0
     while kills < KILLS:
-        start = command(tmp_path, inputs, out, *dice.choice([["--workers", "1"], IN_PROCESSES]))
+        start = command(tmp_path, inputs, out, workers=dice.choice([1, 2]))
         if kill_somewhere(start, out, dice):
             kills += 1
         else:  # it had come to its end: begin anew
@@ -230,7 +214,7 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathli
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
     out = tmp_path / "out"
-    start = command(tmp_path, inputs, out, "--workers", "1")
+    start = command(tmp_path, inputs, out)
     with subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as first:
         while not (out / "run.json").exists():
             assert first.poll() is None
@@ -279,7 +263,9 @@ def test_parts_begun_under_another_threshold_are_made_anew(tmp_path: pathlib.Pat
     assert record
     assert begun
     kept = {name: record.stages[name] for name in ("documents", "language")}
-    dataclasses.replace(record, stages=kept, running={"language_filter": begun.key}, funnel=None).write(out)
+    dataclasses.replace(
+        record, stages=kept, running={"language_filter": (begun.key, begun.rows_key)}, funnel=None
+    ).write(out)
     LINES.clear()
     do(tmp_path, [inputs])
     assert ran() == {"language_filter", "exact_duplicates", "shards"}
@@ -328,7 +314,7 @@ def test_a_stage_that_loses_rows_fails_the_run(
 
     monkeypatch.setattr("datapipe.engine.work.write_verdicts", lose)
     with pytest.raises(ConservationError, match=f"{FindExactDuplicates.name}: part 0 has .* rows, its columns"):
-        do(tmp_path, [inputs])
+        do(tmp_path, [inputs], text="stages: [documents, exact_duplicates]")
 
 
 def test_shards_that_lack_rows_fail_the_run(
@@ -347,32 +333,36 @@ def test_shards_that_lack_rows_fail_the_run(
         do(tmp_path, [inputs])
 
 
-def command(tmp_path: pathlib.Path, inputs: str, output: pathlib.Path, *flags: str) -> list[str]:
+# `datapipe run`, but that a few documents are enough for several threads.
+COMMAND = """
+import functools, sys
+from datapipe.commands import run
+from datapipe.engine.runner import Runner
+run.Runner = functools.partial(Runner, threads_from_bytes=0)
+from datapipe.cli import main
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def command(tmp_path: pathlib.Path, inputs: str, output: pathlib.Path, workers: int = 1) -> list[str]:
     toy_recipe(tmp_path / "toy.yaml", RECIPE, str(output), str(tmp_path))
-    start = [sys.executable, "-m", "datapipe.cli", "run", str(tmp_path / "toy.yaml"), "--input", inputs]
-    return [*start, "--output", str(output), *flags]
+    start = [sys.executable, "-c", COMMAND, "run", str(tmp_path / "toy.yaml"), "--input", inputs]
+    return [*start, "--output", str(output), "--workers", str(workers)]
 
 
 def complaints(stderr: str) -> list[str]:
     return [line for line in stderr.splitlines() if line.startswith("datapipe: ") and "full traceback" not in line]
 
 
-def test_a_killed_worker_ends_the_run_with_one_line_and_it_can_go_on(tmp_path: pathlib.Path, inputs: str) -> None:
+def test_a_run_after_a_killed_one_says_where_it_resumes(tmp_path: pathlib.Path, inputs: str) -> None:
     out = tmp_path / "out"
-    start = command(tmp_path, inputs, out, *IN_PROCESSES)
-    process = subprocess.Popen(start, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-    deadline = time.monotonic() + 60
-    while not (workers := workers_of(process)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    workers[-1].kill()
-    _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert len(complaints(stderr)) == 1
-    assert "worker" in complaints(stderr)[0]
-    do(tmp_path, [inputs], "whole", text=RECIPE)
+    with subprocess.Popen(command(tmp_path, inputs, out), stdout=subprocess.DEVNULL) as process:
+        while (record := RunRecord.read(str(out))) is None or "tokenizer" not in record.running:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.kill()
     do(tmp_path, [inputs], text=RECIPE)
-    assert digests(out) == digests(tmp_path / "whole")
+    assert LINES[0] == "the run before this one ended in tokenizer: resuming there"
 
 
 @pytest.fixture
@@ -390,7 +380,7 @@ def small_disk(tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
 def test_a_full_disk_ends_the_run_with_one_line(tmp_path: pathlib.Path, inputs: str, small_disk: pathlib.Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(900_000))
     out = small_disk / "out"
-    start = command(tmp_path, inputs, out, "--workers", "1")
+    start = command(tmp_path, inputs, out)
     done = subprocess.run(start, capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     assert len(complaints(done.stderr)) == 1
@@ -477,13 +467,13 @@ def test_document_stages_in_a_row_are_one_pass_and_a_resumed_one_gives_the_same(
 ) -> None:
     text = RECIPE.replace("  - measurements\n", "  - language_filter\n  - measurements\n")
     passes: list[list[str]] = []
-    run_pass = _Driver._run_document_stages
+    pass_over = _Driver._pass_over
 
-    def watched(self: _Driver, stages: Sequence[DocumentStage], progress: Progress) -> int:
+    def watched(self: _Driver, stages: Sequence[DocumentStage], progress: Progress) -> None:
         passes.append([stage.name for stage in stages])
-        return run_pass(self, stages, progress)
+        pass_over(self, stages, progress)
 
-    monkeypatch.setattr(_Driver, "_run_document_stages", watched)
+    monkeypatch.setattr(_Driver, "_pass_over", watched)
     do(tmp_path, [inputs], text=text)
     assert passes == [["language", "language_filter", "measurements", "rules"], ["tokens"]]
     whole = digests(tmp_path / "out")
@@ -493,7 +483,7 @@ def test_document_stages_in_a_row_are_one_pass_and_a_resumed_one_gives_the_same(
     for name in passes[0]:
         entry = record.stages.pop(name)
         assert isinstance(entry, Done)
-        record.running[name] = entry.key
+        record.running[name] = (entry.key, entry.rows_key)
     record.write(str(tmp_path / "out"))
     (tmp_path / "out" / "rules" / "part-00001.parquet").unlink()
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "language").iterdir()}
@@ -522,11 +512,105 @@ stages:
 """
     outcome = do(tmp_path, [str(folder)], text=text)
     removed = {step.stage: {reason: t.documents for reason, t in step.removed.items()} for step in outcome.funnel.steps}
-    # Stars 0, and the documents of b, which have none; of the others those on shelf a.
-    assert removed == {"quality_filter": {"low_quality": 10}, "mixture": {"sampled_out": 5}}
+    # Stars 0; the documents of b have none, and are not judged; of the others those on shelf a.
+    assert removed == {"quality_filter": {"low_quality": 5}, "mixture": {"sampled_out": 5}}
     table = pq.read_table(tmp_path / "out" / "shards")
-    assert sorted(zip(table.column("stars").to_pylist(), table.column("shelf").to_pylist(), strict=True)) == (
-        [(1, "b")] * 5 + [(3, "b")] * 5
-    )
+    rows = zip(table.column("stars").to_pylist(), table.column("shelf").to_pylist(), strict=True)
+    assert collections.Counter(rows) == {(1, "b"): 5, (3, "b"): 5, (None, None): 5}
     with pytest.raises(RunError, match="quality_filter: no stage wrote the column 'moons', and no document has it"):
         do(tmp_path, [str(folder)], "other", text=text.replace("{stars: 1.0}", "{moons: 1.0}"))
+
+
+FILTERED = """
+stages:
+  - documents: {part_bytes: 40000}
+  - language
+  - language_filter: {min_score: MIN_SCORE}
+  - measurements
+  - rules
+  - exact_duplicates
+  - signatures
+"""
+
+
+def computed(outcome: Outcome) -> dict[str, int]:
+    """How many rows each document stage has computed in a run."""
+    stages = {name: outcome.record.done(name) for name in outcome.record.stages}
+    return {name: done.computed for name, done in stages.items() if done and done.computed is not None}
+
+
+def test_a_loosened_filter_computes_the_rows_that_come_back_and_no_others(tmp_path: pathlib.Path, inputs: str) -> None:
+    few = do(tmp_path, [inputs], min_score=0.95, text=FILTERED)
+    removed = few.funnel.steps[0].removed["language_uncertain"].documents
+    assert 0 < removed < 240
+    assert computed(few)["measurements"] == 240 - removed
+    many = do(tmp_path, [inputs], min_score=0.1, text=FILTERED)
+    assert many.record.stages["language"] == few.record.stages["language"]
+    assert (computed(many)["measurements"], computed(many)["rules"]) == (removed, removed)
+    assert 0 < computed(many)["signatures"] <= removed
+    do(tmp_path, [inputs], "fresh", min_score=0.1, text=FILTERED)
+    assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
+    # And back: nothing is measured, and what was measured is as if it had never been.
+    back = do(tmp_path, [inputs], min_score=0.95, text=FILTERED)
+    assert computed(back) == {"language": 240, "language_filter": 240, "measurements": 0, "rules": 0, "signatures": 0}
+    do(tmp_path, [inputs], "few", min_score=0.95, text=FILTERED)
+    assert digests(tmp_path / "out") == digests(tmp_path / "few")
+
+
+def test_a_loosened_filter_whose_run_was_stopped_gives_the_same(tmp_path: pathlib.Path, inputs: str) -> None:
+    do(tmp_path, [inputs], min_score=0.95, text=FILTERED)
+    out = str(tmp_path / "out")
+
+    def stop(line: str) -> None:
+        if line.startswith("measurements"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_recipe(FILTERED.replace("MIN_SCORE", "0.1"), tmp_path, [inputs], report=stop)
+    record = RunRecord.read(out)
+    assert record
+    assert "rules" in record.running
+    do(tmp_path, [inputs], min_score=0.1, text=FILTERED)
+    do(tmp_path, [inputs], "fresh", min_score=0.1, text=FILTERED)
+    assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
+
+
+def test_every_row_is_computed_where_the_recipe_says_so(tmp_path: pathlib.Path, inputs: str) -> None:
+    every = do(tmp_path, [inputs], min_score=0.95, text="every_row: true\n" + FILTERED)
+    assert set(computed(every).values()) == {240}
+    assert every.funnel == do(tmp_path, [inputs], "left", min_score=0.95, text=FILTERED).funnel
+    scores = pq.read_table(tmp_path / "out" / "measurements")
+    assert scores.column("computed").to_pylist() == [True] * 240
+
+
+def test_corpus_stages_in_a_row_are_one_pipeline_and_what_one_has_ended_stays(
+    tmp_path: pathlib.Path, inputs: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passes: list[list[str]] = []
+    judge = _Driver._judge
+
+    def watched(self: _Driver, stages: Sequence[Stage], progress: Progress) -> None:
+        passes.append([stage.name for stage in stages])
+        judge(self, stages, progress)
+
+    monkeypatch.setattr(_Driver, "_judge", watched)
+    do(tmp_path, [inputs], text=RECIPE)
+    assert passes == [["exact_duplicates", "near_duplicates"], ["tokenizer"], ["mixture", "shards"]]
+    whole = digests(tmp_path / "out")
+    # As if killed after `mixture` had written its columns, while shards were made.
+    record = RunRecord.read(str(tmp_path / "out"))
+    assert record
+    for name in ("mixture", "shards"):
+        entry = record.stages.pop(name)
+        assert isinstance(entry, Done)
+        record.running[name] = (entry.key, entry.rows_key)
+    record.write(str(tmp_path / "out"))
+    shutil.rmtree(tmp_path / "out" / "shards")
+    files.write_json(str(tmp_path / "out" / "mixture" / work.ENDED), {"seconds": 1.5})
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mixture").glob("*.parquet")}
+    outcome = do(tmp_path, [inputs], text=RECIPE)
+    assert {path: path.stat().st_mtime_ns for path in written} == written
+    done = outcome.record.done("mixture")
+    assert done
+    assert done.seconds == 1.5
+    assert digests(tmp_path / "out") == whole

@@ -1,15 +1,20 @@
-"""The runner: each local mode does the work, failures end in one clear line, a dead worker is no hang."""
+"""The runner: so many threads do the work, failures end in one clear line, and freed memory goes back."""
 
 import os
 import pathlib
-import signal
+import subprocess
+import sys
 import threading
 import time
 
 import apache_beam as beam
+import psutil
 import pytest
 
-from datapipe.engine.runner import MODES, PipelineError, Runner, WorkerDiedError, _death_notice, cause
+from datapipe.engine.runner import PipelineError, Runner, cause
+from datapipe.flow.spread import Spread
+
+LISTENING: list[int] = []
 
 
 def nothing() -> None:
@@ -25,58 +30,56 @@ def fail(number: int) -> None:
     raise ValueError(f"the number {number} is bad")
 
 
-def die(number: int) -> None:
-    if number == 3:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.parametrize("mode", MODES[1:])
-def test_all_modes_do_the_work(mode: str, tmp_path: pathlib.Path) -> None:
-    runner = Runner(2, (), mode)
-
+@pytest.mark.parametrize("workers", [1, 3])
+def test_the_work_is_done_by_so_many_threads(workers: int, tmp_path: pathlib.Path) -> None:
     def build(pipeline: beam.Pipeline) -> None:
-        _ = runner.spread(pipeline, range(8), 0) | beam.Map(write, str(tmp_path))
+        _ = pipeline | beam.Create(range(9), reshuffle=False) | Spread() | beam.Map(write, str(tmp_path))
 
-    usage = runner.run(build, 0, nothing)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [str(number) for number in range(8)]
+    usage = Runner(workers, threads_from_bytes=0).run(build, 0, nothing)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [str(number) for number in range(9)]
     who = [path.read_text().split() for path in tmp_path.iterdir()]
-    assert len({process for process, _ in who} - {str(os.getpid())}) == (2 if mode == "multi_processing" else 0)
-    assert len({thread for _, thread in who}) == (1 if mode == "in_memory" else 2)
+    assert {process for process, _ in who} == {str(os.getpid())}
+    assert len({thread for _, thread in who}) == workers
     assert usage.seconds > 0
     assert usage.peak_bytes > 1 << 20
 
 
-@pytest.mark.parametrize("mode", MODES[1:])
-def test_a_failing_step_is_one_line(mode: str) -> None:
-    with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$|^the number 7 is bad$"):
-        Runner(2, (), mode).run(lambda pipeline: pipeline | beam.Create([7]) | beam.Map(fail), 0, nothing)
+def test_nothing_listens_on_a_port() -> None:
+    def listens(_: int) -> None:
+        connections = psutil.Process().net_connections(kind="all")
+        LISTENING.extend(c.laddr.port for c in connections if c.status == psutil.CONN_LISTEN)
 
-
-def test_a_killed_worker_is_an_error_and_no_hang() -> None:
     def build(pipeline: beam.Pipeline) -> None:
-        _ = pipeline | beam.Create(range(8)) | beam.Reshuffle() | beam.Map(die)
+        _ = pipeline | beam.Create(range(4)) | beam.Map(listens)
 
-    with pytest.raises(WorkerDiedError, match="out of memory"):
-        Runner(2, (), "multi_processing").run(build, 0, nothing)
-
-
-def test_a_worker_that_ended_otherwise_leaves_its_last_line(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "log").write_text("Traceback\nMemoryError\n\n")
-    notice = _death_notice("Worker subprocess exited with return code 3", str(tmp_path / "log"))
-    assert notice == "a worker process died with exit status 3: MemoryError"
+    listens(0)
+    before = [*LISTENING]
+    LISTENING.clear()
+    Runner(2, threads_from_bytes=0).run(build, 0, nothing)
+    assert set(LISTENING) <= set(before)
 
 
-def test_several_threads_are_for_much_text() -> None:
-    assert Runner(2).way(1 << 20) == "in_memory"
-    assert Runner(2).way(1 << 30) == "multi_threading"
-    assert Runner(1).way(1 << 30) == "in_memory"
-    assert Runner(2, (), "multi_processing").way(0) == "multi_processing"
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_failing_step_is_one_line_and_names_the_step(workers: int) -> None:
+    def build(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create([7]) | "toy" >> (beam.Map(str) | "Inner" >> beam.Map(int) | beam.Map(fail))
+
+    with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$|^the number 7 is bad$") as raised:
+        Runner(workers, threads_from_bytes=0).run(build, 0, nothing)
+    assert raised.value.step
 
 
-@pytest.mark.parametrize(("field", "value"), [("workers", 0), ("mode", "threads")])
-def test_bad_options_are_named(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=f"{field} must be .* got {value!r}"):
-        Runner(**{field: value})  # type: ignore[arg-type]
+def test_several_threads_and_pieces_are_for_much_text() -> None:
+    assert [Runner(2).threads(size) for size in (1 << 20, 1 << 30)] == [1, 2]
+    assert Runner(1).threads(1 << 30) == 1
+    assert [Runner(2).pieces(parts, 1 << 30) for parts in (0, 1, 3, 100)] == [1, 8, 6, 1]
+    assert Runner(2).pieces(1, 1 << 20) == 1
+    assert Runner(2, ("--runner=DataflowRunner",)).pieces(1, 1 << 30) == 1
+
+
+def test_bad_options_are_named() -> None:
+    with pytest.raises(ValueError, match=r"workers must be .* got 0"):
+        Runner(workers=0)
 
 
 def test_cause_drops_the_wrapping() -> None:
@@ -89,3 +92,26 @@ def test_cause_says_what_to_do_about_a_full_disk() -> None:
     assert cause(RuntimeError(full)).startswith("no space left on device: make room")
     assert cause(OSError(28, "No space left on device")).startswith("no space left on device: make room")
     assert cause(RuntimeError("RuntimeError: RuntimeError: ValueError: bad")) == "ValueError: bad"
+
+
+HOARD = """
+import psutil, pyarrow as pa
+from datapipe.engine.runner import give_memory_back
+give_memory_back()
+this = psutil.Process()
+before = this.memory_info().rss
+for make in (lambda: [b"x" * 200_000 for _ in range(1500)], lambda: [pa.array(range(1 << 22)) for _ in range(10)]):
+    held = make()
+    most = this.memory_info().rss - before
+    del held
+    print(most >> 20, this.memory_info().rss - before >> 20)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc is told to")
+def test_freed_memory_goes_back_to_the_system() -> None:
+    done = subprocess.run([sys.executable, "-c", HOARD], capture_output=True, text=True, check=True)
+    for line in done.stdout.splitlines():
+        held, left = map(int, line.split())
+        assert held > 250
+        assert left < 80

@@ -2,16 +2,18 @@
 
 import dataclasses
 import pathlib
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
 from datapipe.engine.progress import FOLDER
-from datapipe.engine.work import by_part, nothing, write
+from datapipe.engine.work import COMPUTED, PIECES, Pass, by_part, join, nothing, process, sum_spent, write
+from datapipe.filters.language import IdentifyLanguage
 from datapipe.stage import DocumentStage
-from datapipe.store.corpus import part_path
+from datapipe.store.corpus import Part, part_path
 from tests.helpers import CorpusOf, add_columns, processed
 
 
@@ -29,13 +31,50 @@ class Length(DocumentStage):
         return pa.record_batch({"length": [len(text) for text in batch.column("text").to_pylist()]})
 
 
-class LengthOfKept(Length):
-    kept_rows_only = True
+@dataclasses.dataclass(eq=False)
+class RemoveShort(DocumentStage):
+    """Removes texts of one character."""
+
+    name: ClassVar[str] = "short"
+    writes: ClassVar[pa.Schema] = pa.schema([("short_reason", pa.string())])
+
+    def requires(self) -> tuple[str, ...]:
+        return ("text",)
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        reasons = ["too_short" if len(text) < 2 else None for text in batch.column("text").to_pylist()]
+        return pa.record_batch([pa.array(reasons, pa.string())], schema=self.writes)
+
+
+@dataclasses.dataclass(eq=False)
+class Shout(DocumentStage):
+    """Writes the text again."""
+
+    name: ClassVar[str] = "shout"
+    writes: ClassVar[pa.Schema] = pa.schema([("text", pa.string())])
+
+    def requires(self) -> tuple[str, ...]:
+        return ("text",)
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.record_batch([pc.utf8_upper(batch.column("text"))], schema=self.writes)
 
 
 class LosesARow(Length):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return super().process(batch).slice(1)
+
+
+class LengthWithLanguage(Length):
+    """As many more as its language has letters, where it has any."""
+
+    def optional(self) -> tuple[str, ...]:
+        return ("language", "toy_language")
+
+    def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        more = [name for name in self.optional() if name in batch.schema.names]
+        rows = zip(batch.column("text").to_pylist(), *(batch.column(name).to_pylist() for name in more), strict=True)
+        return pa.record_batch({"length": [sum(map(len, row)) for row in rows]})
 
 
 SCHEMA = pa.schema([("toy_reason", pa.string())])
@@ -62,11 +101,67 @@ def test_a_part_without_verdicts_gets_its_file(corpus_of: CorpusOf, tmp_path: pa
     assert pq.read_table(part_path(str(tmp_path), 0)).column(0).to_pylist() == [None, None]
 
 
-def test_a_document_stage_sees_only_kept_rows_where_it_says_so(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+def test_a_document_stage_sees_the_rows_that_are_left(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["a", "bb", "ccc"])
     part = add_columns(part, tmp_path / "toy", toy_reason=pa.array([None, "too_short", None]))
-    assert processed(part, LengthOfKept(), tmp_path / "kept").column("length").to_pylist() == [1, None, 3]
-    assert processed(part, Length(), tmp_path / "all").column("length").to_pylist() == [1, 2, 3]
+    assert processed(part, Length(), tmp_path).column("length").to_pylist() == [1, None, 3]
+    assert pq.read_table(part_path(str(tmp_path / "length"), 0)).column(COMPUTED).to_pylist() == [True, False, True]
+
+
+def passed(part: Part, this: Pass) -> dict[str, list[Any]]:
+    """The columns that a pass writes for a part, in pieces if it is cut."""
+    for stage in this.stages:
+        pathlib.Path(this.root, stage.name, PIECES).mkdir(parents=True, exist_ok=True)
+    pathlib.Path(this.root, FOLDER).mkdir(exist_ok=True)
+    pieces = [process(piece, this)[1] for piece in part.cut(3)]
+    assert join((part.number, pieces[::-1]), this) == part.number
+    tables = [pq.read_table(part_path(f"{this.root}/{stage.name}", part.number)) for stage in this.stages]
+    return {name: table.column(name).to_pylist() for table in tables for name in table.schema.names}
+
+
+@pytest.mark.parametrize("rows_per_group", [1, 2, 7])
+def test_a_pass_gives_each_stage_the_columns_and_rows_that_the_one_before_leaves(
+    rows_per_group: int, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    texts = ["a", "bb", "c", "dd", "eee", "f", "gg"]
+    (part,) = corpus_of(texts)
+    pq.write_table(pa.table({"text": texts}), part.columns["text"], row_group_size=rows_per_group)
+    stages = (RemoveShort(), Shout(), Length())
+    assert passed(part, Pass(stages, str(tmp_path / "left"))) == {
+        "short_reason": ["too_short", None, "too_short", None, None, "too_short", None],
+        "text": ["a", "BB", "c", "DD", "EEE", "f", "GG"],
+        "length": [None, 2, None, 2, 3, None, 2],
+        COMPUTED: [False, True, False, True, True, False, True],
+    }
+    every = passed(part, Pass(stages, str(tmp_path / "every"), every_row=True))
+    assert (every["text"], every["length"]) == ([text.upper() for text in texts], [len(text) for text in texts])
+
+
+def test_what_was_computed_before_is_not_computed_again(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "bb", "ccc", "dddd"])
+    this = Pass((Length(),), str(tmp_path))
+    spent = []
+    for reasons in (["x", "x", None, None], ["x", None, None, "x"], ["x", None, None, "x"]):
+        found = passed(add_columns(part, tmp_path / "toy", toy_reason=pa.array(reasons, pa.string())), this)
+        assert found["length"] == [None if reason else row + 1 for row, reason in enumerate(reasons)]
+        spent.append(sum_spent(this)["length"].rows)
+    assert spent == [2, 1, 0]
+    assert sum_spent(this)["length"].rows == 0
+
+
+def test_optional_columns_come_from_disk_and_from_the_same_pass(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["The committee published its report.", "委员会发表了报告。"])
+    lengths = [35, 9]
+    assert processed(part, LengthWithLanguage(), tmp_path / "alone").column("length").to_pylist() == lengths
+    on_disk = add_columns(part, tmp_path / "toy", toy_language=pa.array(["abc", "d"]))
+    found = processed(on_disk, LengthWithLanguage(), tmp_path / "disk").column("length").to_pylist()
+    assert found == [lengths[0] + 3, lengths[1] + 1]
+    (root := tmp_path / "pass").mkdir()
+    for folder in (FOLDER, "language", "length"):
+        (root / folder).mkdir()
+    process(part, Pass((IdentifyLanguage(), LengthWithLanguage()), str(root)))
+    found = pq.read_table(part_path(str(root / "length"), part.number)).column("length").to_pylist()
+    assert found == [length + 2 for length in lengths]
 
 
 def test_a_stage_that_loses_a_row_fails(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from datapipe.filters.language import IdentifyLanguage, identify, model_path
-from datapipe.filters.quality import train_fasttext
+from datapipe.filters.quality_training import train_fasttext
 from tests.helpers import read_lines
 
 ENGLISH = "The committee published its report last week, and members of the public may read it in the library. "

@@ -16,14 +16,14 @@ def removed(stage: FilterQuality, scores: list[float | None], texts: list[str] |
     texts = texts or [str(i) for i in range(len(scores))]
     batch = pa.record_batch({"text": pa.array(texts), "quality_score": pa.array(scores, pa.float32())})
     (result,) = [batch] | stage
-    assert result.column("quality_filter_score").to_pylist() == pytest.approx([score or 0 for score in scores])
+    assert result.column("quality_filter_score").to_pylist() == pytest.approx(scores)
     reasons = result.column("quality_filter_reason").to_pylist()
     assert set(reasons) <= {None, "low_quality"}
     return [reason is not None for reason in reasons]
 
 
 def test_min_score() -> None:
-    assert removed(FilterQuality(), [0.5, 0.49, None]) == [False, True, True]
+    assert removed(FilterQuality(), [0.5, 0.49]) == [False, True]
     assert removed(FilterQuality(min_score=0.7), [0.7, 0.6]) == [False, True]
 
 
@@ -37,9 +37,39 @@ def test_keep_rate(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]
     assert found == {"min_score": pytest.approx(scores[-kept]), "edges": {}}
 
 
+def test_what_is_not_judged_is_kept_and_does_not_count(
+    tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]
+) -> None:
+    scores = [None, 0.1, 0.2, None, 0.3, 0.4, None]
+    corpus = corpus_on_disk([str(i) for i in range(7)], rows_per_part=3, quality_score=pa.array(scores, pa.float32()))
+    ready = FilterQuality(keep_rate=0.5).prepare(corpus, str(tmp_path))
+    assert removed(ready, scores) == [False, True, True, False, False, False, False]
+    assert removed(FilterQuality(pareto_alpha=100), [None] * 100) == [False] * 100
+
+
+def test_a_weight_below_0_keeps_the_least(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
+    values = [300.0, 20.5, None, 1000.0, 4.25, 77.0, 77.0]
+    columns = {"perplexity": pa.array(values, pa.float32())}
+    corpus = corpus_on_disk([str(i) for i in range(7)], rows_per_part=3, **columns)
+    ready = FilterQuality(scores={"perplexity": -1.0}, keep_rate=0.5).prepare(corpus, str(tmp_path))
+    removed = ready.process(pa.record_batch(columns)).column("quality_filter_reason").is_valid()
+    assert removed.to_pylist() == [True, False, False, True, False, False, False]  # of the two equal ones, both stay
+    assert json.loads((tmp_path / "threshold.json").read_text())["min_score"] == 1 - 77
+
+    toxic = pa.record_batch({"text": list("abc"), "toxicity": pa.array([0.1, 0.9, 0.5], pa.float32())})
+    for stage, kept in (
+        (FilterQuality(scores={"toxicity": -2.0}), [True, False, True]),
+        (FilterQuality(scores={"toxicity": -2.0}, min_score=0.95), [False, False, False]),
+        (FilterQuality(scores={"toxicity": -2.0}, pareto_alpha=100.0), [False, False, False]),
+    ):
+        result = stage.process(toxic)
+        assert result.column("quality_filter_reason").is_null().to_pylist() == kept
+        assert result.column("quality_filter_score").to_pylist() == pytest.approx([0.9, 0.1, 0.5])
+
+
 def test_keep_rate_of_an_empty_corpus(tmp_path: pathlib.Path, corpus_on_disk: Callable[..., Corpus]) -> None:
     corpus = corpus_on_disk([], quality_score=pa.array([], pa.float32()))
-    assert FilterQuality(keep_rate=0.5).prepare(corpus, str(tmp_path)).min_score == 0
+    assert FilterQuality(keep_rate=0.5).prepare(corpus, str(tmp_path)).least == 0
 
 
 def test_pareto_keeps_by_score_as_gpt3() -> None:
@@ -109,7 +139,7 @@ def test_a_null_score_is_left_out() -> None:
             "b": pa.array([3, None, 1, 1], pa.float32()),
         }
     )
-    assert stage.process(batch).column("quality_filter_score").to_pylist() == [0.75, 0.5, 0, 0]
+    assert stage.process(batch).column("quality_filter_score").to_pylist() == [0.75, 0.5, None, None]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pathlib
 import pyarrow as pa
 import pytest
 
-from datapipe.filters.quality import train_fasttext
+from datapipe.filters.quality_training import train_fasttext
 from datapipe.filters.safety import SCHEMA, ScoreSafety
 
 

@@ -6,7 +6,7 @@ import yaml
 from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import MIN
 from datapipe.filters.rules import ApplyRules, count_rules
-from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
+from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
 
 NOUNS = "river market engine garden letter window teacher bridge winter island doctor village".split()  # noqa: SIM905
 
@@ -69,8 +69,9 @@ def test_rules_that_cannot_fire_are_switched_off() -> None:
 def test_each_language_has_thresholds_of_its_own_rules() -> None:
     fitted = fit_thresholds([trusted(100), trusted(120, "zh"), trusted(99, "de")])
     assert sorted(fitted) == ["en", "zh"]
-    assert all(name.startswith(("zh_", "map_neo_")) for name in fitted["zh"])
-    assert set(fitted["en"]) == set(ApplyRules().rules_of("en"))
+    assert all(name.startswith(("zh_", "map_neo_", "no_text_")) for name in fitted["zh"])
+    too_few_letters = {"no_text_letter_pairs"}
+    assert set(fitted["en"]) == set(ApplyRules().rules_of("en")) - too_few_letters
 
 
 def test_what_is_not_measured_has_no_threshold() -> None:
@@ -79,12 +80,27 @@ def test_what_is_not_measured_has_no_threshold() -> None:
     assert fitted["gopher_min_words"]
 
 
+def test_thresholds_on_words_scale_with_a_text_in_each_language() -> None:
+    texts = {"en": "one two six ten", "fr": "one two six ten one two six ten", "tr": "onetwo sixten", "zh": "一二六十"}
+    batch = pa.record_batch({"text": list(texts.values()), "language": list(texts)})
+    measured = MeasureText().process(batch)
+    columns = {"language": batch.column("language")} | {name: measured.column(name) for name in measured.schema.names}
+    scaled = scale_thresholds([pa.record_batch(columns)], "en")
+    assert sorted(scaled) == ["en", "fr", "tr"]  # Chinese has rules of its own
+    assert scaled["fr"]["gopher_min_words"] == 2 * scaled["en"]["gopher_min_words"] == 100  # type: ignore[operator]
+    assert scaled["tr"]["gopher_min_words"] == 25
+    assert (scaled["tr"]["gopher_min_word_length"], scaled["tr"]["gopher_max_word_length"]) == (6, 20)
+    ApplyRules(thresholds=scaled)
+    with pytest.raises(ValueError, match=r"no document is in 'de', found en, fr, tr, zh"):
+        scale_thresholds([pa.record_batch(columns)], "de")
+
+
 def test_yaml_is_what_a_recipe_takes() -> None:
     fitted = fit_thresholds([trusted(120)])
     stage = ApplyRules(**yaml.safe_load(thresholds_yaml(fitted)))
     assert stage.thresholds == fitted
     for name, rule in stage.rules_of("en").items():
-        assert rule.threshold == fitted["en"][name]
+        assert rule.threshold == fitted["en"].get(name, rule.threshold)
         assert rule.side != MIN or rule.threshold > 0
 
 

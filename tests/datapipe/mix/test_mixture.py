@@ -85,7 +85,7 @@ def test_a_group_that_is_too_small_is_repeated_as_allowed_and_said(corpus_of: Co
     copies, _ = mix(parts, folder=str(tmp_path))
     assert set(copies[:100]) == {1}
     assert set(copies[100:]) == {5}
-    notes = json.loads((tmp_path / "notes.json").read_text())
+    notes = json.loads((tmp_path / "_notes.json").read_text())
     assert notes == ["instruction: 5 epochs, the most allowed, give 2.4% of the tokens, not 5.0%"]
 
 
@@ -94,7 +94,7 @@ def test_an_absent_group_is_said_and_its_share_goes_to_the_others(corpus_of: Cor
     shares = {"en": 0.2, "zh": 0.6, "ja": 0.2}
     copies, _ = mix(parts, by="language", shares=shares, folder=str(tmp_path))
     assert abs(copies[1::2].sum() / copies.sum() - 0.75) < 0.01
-    assert json.loads((tmp_path / "notes.json").read_text()) == [
+    assert json.loads((tmp_path / "_notes.json").read_text()) == [
         "no tokens in ja: its share of 20.0% goes to the others"
     ]
 
@@ -172,7 +172,7 @@ def test_prepare_only_tells_it_where_to_write(corpus_of: CorpusOf, tmp_path: pat
     parts = kinds(corpus_of, [10] * 10, [10])
     corpus = Corpus(str(tmp_path), tuple(parts))
     assert pa.Table.from_batches(parts | MixSources().prepare(corpus, str(tmp_path))).num_rows == 11
-    assert json.loads((tmp_path / "notes.json").read_text()) == []
+    assert json.loads((tmp_path / "_notes.json").read_text()) == []
 
 
 @settings(deadline=None)

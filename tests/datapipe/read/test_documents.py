@@ -75,7 +75,6 @@ def test_in_a_pipeline_of_ones_own(write: Write) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"fields": {"source": "s"}}, "fields must say which field is the text"),
         ({"fields": {"text": "t", "position": "p"}}, "fields cannot give 'position'"),
         ({"format": "docx"}, "unknown format 'docx'"),
         ({"text_unit": "page"}, "text_unit must be one of 'file', 'line', got 'page'"),

@@ -3,11 +3,11 @@
 import dataclasses
 import os
 import pathlib
+import re
 
 import pytest
 
-from datapipe.read.formats import Reject
-from datapipe.read.inputs import plan
+from datapipe.read.inputs import passed_over_note, plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.records import Document
 from tests.datapipe.read.helpers import Write, names, read, reasons
@@ -34,28 +34,29 @@ def test_names_with_glob_characters_are_found_as_they_are(write: Write) -> None:
 
 def test_what_is_not_data_is_not_read_unless_asked_for(write: Write) -> None:
     data = ("a.jsonl", "citations.jsonl", "licences/a.jsonl", "notices/a.txt")
-    for name in ("README.md", "LICENSE", ".hidden.jsonl", "_logs/x.jsonl", "sub/notes.docx", *data):
+    for name in ("README.md", "LICENSE", ".hidden.jsonl", "_logs/x.jsonl", "sub/notes.story", *data):
         root = write(name, {"text": name})
     records = read(root)
-    rejects = [record for record in records if isinstance(record, Reject)]
-    assert [reject.file for reject in rejects] == ["LICENSE", "README.md", "sub/notes.docx"]
-    assert {reject.reason for reject in rejects} == {"unknown_format"}
-    assert tuple(r.path for r in records if isinstance(r, Document)) == data
-    assert reasons(f"{root}/LICENSE", format="text") == [None]
+    assert tuple(r.path for r in records if isinstance(r, Document)) == (*data, "sub/notes.story")
+    assert len(records) == len(data) + 1
+    assert passed_over_note(plan([root], ReadOptions())) == ["files passed over: 2 about the data, 2 hidden"]
+    assert reasons(f"{root}/LICENSE") == [None]
 
 
 def test_a_pipe_in_a_folder_is_not_waited_for(write: Write) -> None:
     root = write("a.jsonl", {"text": "a"})
     os.mkfifo(f"{root}/b.jsonl")
-    assert reasons(root) == [None, "unknown_format"]
+    assert reasons(root) == [None, "not_a_file"]
 
 
-@pytest.mark.parametrize("missing", ["nowhere", "nowhere/*.jsonl", "empty", "a.docx"])
+@pytest.mark.parametrize("missing", ["nowhere", "nowhere/*.jsonl", "empty", "*.jsonl"])
 def test_an_input_without_data_is_an_error_that_names_it(write: Write, tmp_path: pathlib.Path, missing: str) -> None:
-    root = write("a.docx", b"")
+    root = write(".hidden.txt", b"")
     (tmp_path / "input" / "empty").mkdir()
-    with pytest.raises(ValueError, match=missing.replace("*", ".")):
+    with pytest.raises(ValueError, match=f"{re.escape(missing)}'; looked for .jsonl, .*, and any text in UTF-8"):
         plan([f"{root}/{missing}"], ReadOptions())
+    with pytest.raises(ValueError, match="passed over: 1 hidden"):
+        plan([root], ReadOptions())
 
 
 def test_large_files_are_split_and_small_ones_packed(write: Write) -> None:
@@ -99,3 +100,20 @@ def test_a_file_weighs_what_opening_it_costs(write: Write) -> None:
     for number in range(6):
         root = write(f"{number}.jsonl", {"text": "tiny"})
     assert [len(task.slices) for task in plan([root], ReadOptions(part_bytes=10_000))] == [2, 2, 2]
+
+
+def test_a_name_that_is_no_utf8_is_read_and_shown(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a"})
+    pathlib.Path(root, os.fsdecode(b"caf\xe9.txt")).write_bytes(b"coffee")
+    documents = read(root)
+    assert [(document.path, document.text) for document in documents] == [
+        ("a.jsonl", b"a"),
+        ("caf\\xe9.txt", b"coffee"),
+    ]
+
+
+def test_a_link_that_leads_nowhere_is_one_reject(write: Write) -> None:
+    root = write("a.jsonl", {"text": "a"})
+    pathlib.Path(root, "b.jsonl").symlink_to("nowhere")
+    _, reject = read(root)
+    assert (reject.file, reject.reason) == ("b.jsonl", "broken_link")

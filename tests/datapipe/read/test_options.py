@@ -27,5 +27,5 @@ def test_every_option_of_the_stage_arrives() -> None:
     options = ReadDocuments(**given).read_options()  # type: ignore[arg-type]
     unchanged = [name for name, value in dataclasses.asdict(ReadOptions()).items() if getattr(options, name) == value]
     assert unchanged == ["reserved"]
-    assert (options.text_fields, options.renamed_fields) == (("body",), (("source", ("site",)),))
+    assert (options.text_fields, options.renamed_fields) == (("body", "text"), (("source", ("site",)),))
     assert options.normalization.form == "NFKC"

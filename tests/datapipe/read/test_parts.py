@@ -51,14 +51,14 @@ def test_every_bad_input_is_written_to_the_rejects(write: Write, tmp_path: pathl
         "encoding.jsonl": (good + b'{"text": "\xff"}', "invalid_utf8", len(good)),
         "nul.jsonl": (good + b'{"text": "a\\u0000"}', "nul_byte", len(good)),
         "surrogate.jsonl": (good + b'{"text": "\\udc00"}', "lone_surrogate", len(good)),
-        "missing.jsonl": (good + b'{"body": "a"}', "missing_text", len(good)),
+        "missing.jsonl": (good + b'{"title": "a"}', "missing_text", len(good)),
         "number.jsonl": (good + b'{"text": 5}', "text_not_string", len(good)),
         "empty.csv": (b"text,n\na,1\n,2\n", "empty_text", 11),
         "large.jsonl": (good + b'{"text": "' + b"a" * 200_000 + b'"}', "too_large", len(good)),
         "nested.jsonl": (good + b"[" * 100_000, "nested_too_deep", len(good)),
         "nested.html": (b"<div>" * 10_000, "html_bomb", 0),
         "bomb.jsonl.zst": (zstandard.compress(good + bytes(80 << 20)), "decompression_bomb", len(good)),
-        "binary.docx": (b"PK", "unknown_format", 0),
+        "binary.docx": (b"PK\3\4", "unknown_format", 0),
     }
     for name, (data, _, _) in bad.items():
         root = write(name)

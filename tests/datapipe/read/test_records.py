@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datapipe.read.formats import Reject
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
+from datapipe.read.records import Document
 from datapipe.store.schemas import DOCUMENT_SCHEMA
 from tests.datapipe.read.helpers import Write, read, reasons
 
@@ -18,7 +20,7 @@ from tests.datapipe.read.helpers import Write, read, reasons
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ({"content": "a"}, "missing_text"),
+        ({"title": "a"}, "missing_text"),
         ({"text": None}, "missing_text"),
         ({"text": 5}, "text_not_string"),
         ({"text": ["a"]}, "text_not_string"),
@@ -104,3 +106,55 @@ def test_a_reject_of_a_table_shows_its_raw_bytes(write: Write, tmp_path: pathlib
     invalid, large = read(root, max_document_bytes=1_000_000)
     assert (invalid.reason, invalid.raw, invalid.position) == ("invalid_utf8", b"bad \xff", 0)
     assert (large.reason, large.position, len(large.raw)) == ("too_large", 1, 4096)
+
+
+def test_the_text_is_the_first_field_that_holds_one(write: Write) -> None:
+    lines = [
+        {"text": "a", "content": "x"},
+        {"text": "", "content": " ", "body": "b"},
+        {"text": None, "content": 5, "raw_content": "c"},
+        {"story": "x", "body": "d"},
+    ]
+    root = write("a.jsonl", *lines)
+    assert [record.text for record in read(root)] == [b"a", b"b", b"c", b"d"]
+    named = read(root, fields={"text": ["story", "raw_content"], "source": "none"})
+    assert [getattr(record, "text", None) for record in named] == [b"a", None, b"c", b"x"]
+    assert [getattr(record, "text", None) for record in read(root, fields={"source": "none"})] == [
+        b"a",
+        b"b",
+        b"c",
+        b"d",
+    ]
+
+
+def test_a_record_without_text_names_its_fields_that_of_the_longest_string_first(write: Write) -> None:
+    (reject,) = read(write("a.jsonl", {"id": 7, "title": "short", "story": "a long story", "text": None}))
+    assert reject.columns == ("story", "title", "id")
+
+
+def test_files_whose_name_tells_nothing_are_looked_into(write: Write) -> None:
+    write("Makefile", b"all:\n\techo")
+    write("part-00000", {"text": "a"}, {"text": "b"})
+    write("a.py", b"print('a')")
+    root = write("blob.bin", b"\xff\0\1")
+    records = {record.position: record for record in read(root) if isinstance(record, Reject)}
+    assert [(r.file, r.reason, r.raw) for r in records.values()] == [("blob.bin", "unknown_format", b"\xff\0\1\n")]
+    documents = [(r.path, r.text) for r in read(root) if isinstance(r, Document)]
+    assert documents == [
+        ("Makefile", b"all:\n\techo\n"),
+        ("a.py", b"print('a')\n"),
+        ("part-00000", b"a"),
+        ("part-00000", b"b"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_a_string_in_no_encoding_does_not_cost_the_text_beside_it(write: Write, name: str) -> None:
+    if name == "a.csv":
+        root = write(name, b"text,note", b"good,caf\xe9", b"caf\xe9,good")
+    else:
+        root = write(name, b'{"text": "good", "note": "caf\xe9"}', b'{"text": "caf\xe9", "note": "good"}')
+    document, reject = read(root)
+    assert (document.text, document.columns) == (b"good", {"note": "caf\ufffd"})
+    assert reject.reason == "invalid_utf8"
+    assert [record.text for record in read(root, encodings=["latin-1"])] == [b"good", "café".encode()]

@@ -40,6 +40,31 @@ def test_read_joins_columns_of_files_with_other_row_groups(corpus_of: CorpusOf, 
     assert pa.Table.from_batches(number_first).select(["id", "text", "number"]).equals(text_first)
 
 
+@pytest.mark.parametrize("groups", [[10], [1] * 10, [4, 3, 3], [1, 8, 1]])
+@pytest.mark.parametrize("pieces", [1, 2, 3, 20])
+def test_pieces_of_a_part_are_its_rows(
+    groups: list[int], pieces: int, corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    (part,) = corpus_of([f"document {i}" for i in range(10)])
+    path = str(tmp_path / "texts.parquet")
+    with pq.ParquetWriter(path, pa.schema([("text", pa.string())])) as writer:
+        for start, rows in zip(np.cumsum([0, *groups[:-1]]), groups, strict=True):
+            writer.write_table(pa.table({"text": [f"document {i}" for i in range(start, start + rows)]}))
+    numbers = str(tmp_path / "numbers.parquet")
+    pq.write_table(pa.table({"number": list(range(10))}), numbers, row_group_size=3)
+    part = part.with_stage(["text"], path).with_stage(["number"], numbers)
+    part = remove(part, tmp_path, [None, "x", *[None] * 7, "x"])
+    cut = part.cut(pieces)
+    assert len(cut) == min(pieces, len(groups))
+    assert [piece.name for piece in cut] == sorted({piece.name for piece in cut})
+    for columns in (["text", "number"], ["number", "text"]):
+        read = pa.Table.from_batches([batch for piece in cut for batch in piece.read(columns)])
+        assert read.equals(pa.Table.from_batches(part.read(columns)))
+    assert np.concatenate([piece.ids for piece in cut]).tolist() == part.ids.tolist()
+    assert np.concatenate([piece.kept() for piece in cut]).tolist() == part.kept().tolist()
+    assert [n for piece in cut for n in piece.column("number").to_pylist()] == list(range(10))
+
+
 def test_ids_are_part_and_row(corpus_of: CorpusOf) -> None:
     _, second = corpus_of(["a", "b", "c"], rows_per_part=2)
     assert [batch.column("id").to_pylist() for batch in second.read(["text"])] == [[1 << 32]]

@@ -22,11 +22,20 @@ RECORD = RunRecord(
             columns=("text", "source"),
             source=SourceResult(PARTS, 6, 1, {"malformed_json": 1}),
         ),
-        "toy": Done("k2", 0.5, 8, ("document",), columns=("toy_score", "toy_reason"), notes=("a note",)),
+        "toy": Done(
+            "k2",
+            0.5,
+            8,
+            ("document",),
+            columns=("toy_score", "toy_reason"),
+            notes=("a note",),
+            rows_key="r2",
+            computed=5,
+        ),
         "quality": Skipped("no examples"),
         "tokenizer": Done("k3", 0.5, 8, ("document", "instruction"), files=("tokenizer.json",)),
     },
-    running={"shards": "k4"},
+    running={"shards": ("k4", "")},
 )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from datapipe.filters.quality import train_fasttext
+from datapipe.filters.quality_training import train_fasttext
 from datapipe.text.characters import text_buffers
 from datapipe.text.fasttext_model import FastTextModel
 

@@ -12,8 +12,8 @@ import pytest
 from datapipe.dedup.embeddings import BUCKET_BITS, embed
 from datapipe.dedup.near_duplicates import MEMBER, bucket_pairs
 from datapipe.dedup.pieces import Pieces
-from datapipe.filters.quality import scramble
 from datapipe.filters.quality_filter import uniform
+from datapipe.filters.quality_training import scramble
 from datapipe.flow.shuffle import spread
 from datapipe.mix.decontamination import ngrams
 from datapipe.text.bit_mixing import (

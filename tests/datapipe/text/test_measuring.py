@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from datapipe.text import measures, words
 from datapipe.text.measures import CHINESE_ONLY, DEFINITIONS, MEASUREMENTS, SCHEMA
 from datapipe.text.measuring import measure_text
+from datapipe.text.notices import ADVERTS, NOTICES
 from tests.datapipe.text.plain_ngrams import ngram_shares, ngrams, size
 from tests.datapipe.text.plain_words import AS_SPACE, HAN, is_letter, split_words, uax29_words
 from tests.helpers import read_lines
@@ -42,6 +43,17 @@ PIECES = [
     "\n1. ",
     "\n一、",
     "x" * 20,
+    "cookie ",
+    "our Website ",
+    "Personal data. ",
+    "Buy now! ",
+    "free Shipping",
+    "discount",
+    "！",
+    "ที่",
+    "158 349 ",
+    "การ",
+    "Sphinx of black quartz, judge my vow ",
     "[",
     "]",
     "3",
@@ -122,16 +134,96 @@ def holds_sentence(line: str) -> bool:
     return False
 
 
+def joined_words(text: str, lowered: list[str]) -> set[str]:
+    """What up to four tokens that stand together spell."""
+    low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    starts, at = [], 0
+    for token in lowered:
+        starts.append(low.index(token, at))
+        at = starts[-1] + len(token)
+    found = set()
+    for i in range(len(lowered)):
+        for j in range(i, min(i + 4, len(lowered))):
+            if j > i and starts[j] != starts[j - 1] + len(lowered[j - 1]):
+                break
+            found.add(low[starts[i] : starts[j] + len(lowered[j])])
+    return found
+
+
+def letter_pair_lift(text: str) -> float | None:
+    low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    runs: list[str] = []
+    for run in dict.fromkeys(regex.findall(r"[\p{L}\p{M}]{1,2000}", low)):
+        if sum(map(len, runs)) < 2000:
+            runs.append(run)
+    letters = collections.Counter("".join(runs))
+    if letters.total() < 100:
+        return None
+    pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
+    same, same_pairs = (sum(n * (n - 1) for n in counted.values()) for counted in (letters, pairs))
+    if not same or pairs.total() < 2:
+        return 0.0
+    chance = same / (letters.total() * (letters.total() - 1))
+    lift = same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
+    expected = pairs.total() * (pairs.total() - 1) / 2 * chance**2
+    return max(0.0, lift - 2.5 / math.sqrt(expected))
+
+
+def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
+    """Of notices, advertisements and exclamations."""
+    notices, adverts = ({stem for listed in of.values() for stem in listed.split("|")} for of in (NOTICES, ADVERTS))
+    stem = re.compile("|".join(map(re.escape, sorted(notices | adverts, key=lambda s: (-len(s), s)))))
+    low = "".join(" " if c.isspace() else c.lower() if len(c.lower()) == 1 else c for c in text)
+    starting = {match.start(): match[0] for match in stem.finditer(low)}
+    ends = [
+        at
+        for at, c in enumerate(text)
+        if at + 1 == len(text)
+        or c == "\n"
+        or (at_spaces and c.isspace())
+        or c in "。！？．｡…"
+        or (c in TERMINAL and text[at + 1].isspace())
+    ]
+    points = [0, 0, 0]
+    kinds: tuple[set[str], set[str]] = (set(), set())
+    exclamations = begin = 0
+    for end in ends:
+        size = sum(not c.isspace() for c in text[begin : end + 1])
+        found = [starting[at] for at in range(begin, end + 1) if at in starting]
+        of_notices, of_adverts = [f for f in found if f in notices], [f for f in found if f not in notices]
+        exclaims = text[begin : end + 1].rstrip()[-1:] in ("!", "！")
+        kinds[0].update(of_notices)
+        kinds[1].update(of_adverts)
+        points[0] += size * bool(of_notices)
+        points[1] += size * (len(of_adverts) > 1 or bool(of_adverts and (at_spaces or exclaims)))
+        points[2] += size * exclaims
+        exclamations += exclaims
+        begin = end + 1
+    total = max(sum(not c.isspace() for c in text), 1)
+    said = (len(kinds[0]) > 2, len(kinds[1]) > 2, exclamations > 2)
+    return tuple(p / total * s for p, s in zip(points, said, strict=True))  # type: ignore[return-value]
+
+
+def count_thousands(text: str, tokens: list[str]) -> int:
+    """Tokens of three digits that follow one of as many at most, with one character between."""
+    found, at, before = 0, 0, (False, 0)
+    for token in tokens:
+        start = text.index(token, at)
+        at = start + len(token)
+        digits = len(token) <= 3 and all(unicodedata.category(c)[0] == "N" for c in token)
+        found += digits and before[0] and len(token) == 3 and start == before[1] + 1
+        before = digits, at
+    return found
+
+
 def is_list_item(line: str) -> bool:
     bullets = re.escape(measures._BULLETS[measures.DATAPIPE])
-    at = 0
-    while at < min(4, len(line)) and is_letter(line[at]):
-        at += 1
+    numbered = regex.match(r"(?:[\p{N}一二三四五六七八九十]{1,3}|\p{L})([.)、）])", line)
     if re.match(f"[{bullets}]", line):
         return line[1:2].isspace()
-    if not at or at == len(line) or line[at] not in ".)、）":
+    if not numbered:
         return False
-    return line[at] == "、" or line[at + 1 : at + 2].isspace()
+    return numbered[1] in "、）" or line[numbered.end() : numbered.end() + 1].isspace()
 
 
 def reference(
@@ -146,6 +238,7 @@ def reference(
     listed = words.STOP_WORDS.get(code if definition == "datapipe" else "en", ())
     if not text:
         zeros: dict[str, float | None] = dict.fromkeys(MEASUREMENTS, 0)
+        zeros["letter_pair_lift"] = None
         if not listed:
             zeros["stop_words"] = None
         return zeros | ({} if code == "zh" else dict.fromkeys(CHINESE_ONLY))
@@ -181,9 +274,12 @@ def reference(
     m["symbol_ratio"] = (text.count("#") + ellipses + (text.count(". . .") if definition == "dclm" else 0)) / number
     if definition == "dolma":
         m["symbol_ratio"] = sum("#" in token or "…" in token for token in tokens) / number
-    m["alphabetic_word_share"] = sum(any(map(str.isalpha, token)) for token in tokens) / number
+    counted_tokens = number - (count_thousands(text, tokens) if definition == "datapipe" else 0)
+    m["alphabetic_word_share"] = sum(any(map(str.isalpha, token)) for token in tokens) / max(counted_tokens, 1)
     lowered = [token.lower() for token in tokens] if definition in ("datapipe", "dclm") else tokens
     found = [token for token in lowered if token in listed]
+    if code in words.UNSEGMENTED and kind == "characters" and definition == "datapipe":
+        found = [word for word in listed if word in joined_words(text, lowered)]
     m["stop_words"] = (len(found) if compatible else len(set(found))) if listed else None
 
     lines = {"datatrove": text.splitlines(), "dolma": text.split("\n")}.get(definition, stripped)
@@ -238,6 +334,10 @@ def reference(
     breaks = max(len(stripped) - 1, 0) if definition == "datapipe" else text.count("\n")
     m["newline_word_ratio"] = breaks / number
 
+    m["letter_pair_lift"] = letter_pair_lift(text)
+    m["mean_run_length"] = len(visible) / max(len(text.split()), 1)
+    shares = sentence_shares(text, kind == "characters")
+    m["notice_share"], m["advert_share"], m["exclamation_share"] = shares
     letters = [c for c in text if is_letter(c)]
     m["han_share"] = len(regex.findall(HAN, text)) / max(len(visible), 1)
     m["digit_share"] = sum(unicodedata.category(c)[0] == "N" for c in text) / max(len(visible), 1)

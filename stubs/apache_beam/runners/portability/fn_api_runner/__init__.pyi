@@ -1,7 +1,8 @@
-from apache_beam.runners.portability.fn_api_runner.fn_runner import ExtendedProvisionInfo
-from apache_beam.transforms.environments import Environment
+from apache_beam import PipelineResult
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.portability.api.beam_runner_api_pb2 import Pipeline
 
 class FnApiRunner:
-    def __init__(
-        self, default_environment: Environment | None = None, *, provision_info: ExtendedProvisionInfo | None = None
-    ) -> None: ...
+    _num_workers: int
+    def __init__(self) -> None: ...
+    def run_via_runner_api(self, pipeline_proto: Pipeline, options: PipelineOptions) -> PipelineResult: ...

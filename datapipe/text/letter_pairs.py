@@ -1,0 +1,63 @@
+"""How far a text's letters depend on each other: what tells any language, known or not, from letters at random.
+
+In a language the letters of a word choose each other: in English "q" is followed by "u". In letters drawn at random,
+whatever the alphabet and however often each is drawn, pairs are as frequent as their letters make them.
+"""
+
+import numpy as np
+
+from datapipe.kernels import helper
+from datapipe.text.characters import LETTER, MARK
+from datapipe.text.repetition import Memory, clear_table, count, extend
+from datapipe.text.spans import Text
+
+FEWEST_LETTERS = 100  # in fewer, chance decides
+ERRORS = 2.5  # standard errors; by chance alone, one text in 160 is above
+_MOST_LETTERS = 2000  # more of them say nothing new
+
+
+@helper
+def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
+    """How much oftener two pairs of letters are the same than if their letters were independent, at least.
+
+    Letters are those of different words (runs of letters), as far as the first 2,000: a word that returns says nothing
+    new. Two are the same with the probability that no sample size biases, sum of n (n - 1) over N (N - 1). The lift
+    of letters at random is 1 on average. Of that of a text 2.5 standard errors are taken away, those of the number of
+    equal pairs that chance makes (Poisson). In 5,600 good texts in 200 languages 1.1 is left at least: of English about
+    1.6, of Chinese 3 to 100.
+
+    Returns:
+        The lift; NaN of a text with fewer than 100 letters.
+    """
+    runs, letters, i = 0, 0, 0
+    mask = clear_table(m, min(length, 2 * _MOST_LETTERS))
+    while i < length and letters < _MOST_LETTERS:
+        start, value = i, np.uint64(0)
+        while i < length and i - start < _MOST_LETTERS and t.classes[t.points[i]] & (LETTER | MARK):
+            value = extend(value, t.lower[t.points[i]])
+            i += 1
+        if i == start:
+            i += 1
+        elif m.counts[count(m, mask, value)] == 1:
+            t.starts[runs], t.ends[runs] = start, i
+            runs += 1
+            letters += i - start
+    if letters < FEWEST_LETTERS:
+        return np.nan
+    mask = clear_table(m, letters)
+    same = 0
+    for run in range(runs):
+        for at in range(t.starts[run], t.ends[run]):
+            same += m.counts[count(m, mask, np.uint64(t.lower[t.points[at]]))] - 1
+    mask = clear_table(m, letters)
+    pairs, same_pairs = 0, 0
+    for run in range(runs):
+        for at in range(t.starts[run], t.ends[run] - 1):
+            first, second = np.uint64(t.lower[t.points[at]]), np.uint64(t.lower[t.points[at + 1]])
+            same_pairs += m.counts[count(m, mask, first << np.uint64(32) | second)] - 1
+            pairs += 1
+    if not same or pairs < 2:
+        return 0.0
+    chance = same / (letters * (letters - 1) / 2)
+    of_pairs = pairs * (pairs - 1) / 2
+    return max(0.0, same_pairs / of_pairs / chance**2 - ERRORS / (np.sqrt(of_pairs) * chance))

@@ -1,3 +1,0 @@
-from typing import Any
-
-def dict_to_struct(dict_obj: dict[str, Any]) -> Any: ...

@@ -1,0 +1,1 @@
+from apache_beam import PipelineResult as PipelineResult
