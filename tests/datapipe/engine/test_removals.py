@@ -10,9 +10,10 @@ from datapipe.store.corpus import Corpus
 from tests.helpers import CorpusOf, add_columns, run_recipe, write_lines
 
 
-def corpus(
-    corpus_of: CorpusOf, tmp_path: pathlib.Path, rows: list[tuple[str | None, str | None, str | None]]
-) -> Corpus:
+Row = tuple[str | None, str | None, str | None]
+
+
+def corpus(corpus_of: CorpusOf, tmp_path: pathlib.Path, rows: list[Row]) -> Corpus:
     """Of source, language and reason, in two parts."""
     sources, languages, reasons = (list(column) for column in zip(*rows, strict=True))
     half = -(-len(rows) // 2)
