@@ -9,7 +9,6 @@ from datapipe.engine.removals import LINES, Loss, describe_losses, find_losses
 from datapipe.store.corpus import Corpus
 from tests.helpers import CorpusOf, add_columns, run_recipe, write_lines
 
-
 Row = tuple[str | None, str | None, str | None]
 
 
