@@ -54,6 +54,8 @@ def report(output: str) -> None:
     funnel = count_funnel(corpus, record.stages)
     write_report(corpus, funnel, record)
     print(render_funnel(funnel))
+    for line in record.warnings:
+        print(f"warning: {line}")
 
 
 def thresholds(output: str, *, removed_share: float, min_documents: int, parallel_to: str | None = None) -> None:
