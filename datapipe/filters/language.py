@@ -248,7 +248,7 @@ def _guess(
     by_script = np.array([place[name] for name in east_asian_languages(letters)], np.int64)
     # In a Korean text a window of hanja with a particle is Korean, in a Japanese one kanji with a kana are Japanese.
     text = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    of_texts = np.array(east_asian_languages(_sums(letters, starts)), object)[text]
+    of_texts = np.array(east_asian_languages(_sums(letters, starts)), str)[text]
     for name, script in (("ko", "Hang"), ("ja", "Kana")):
         unlike = (by_script == place["zh"]) & (of_texts == name)
         by_script[unlike & (letters[:, SCRIPTS.index(script)] > 0)] = place[name]
@@ -305,11 +305,11 @@ def _rank(
     likely = guesses.probabilities > 0
     keys, inverse = np.unique(guesses.windows[likely] * number + guesses.languages[likely], return_inverse=True)
     probabilities = np.bincount(inverse, guesses.probabilities[likely], len(keys))
-    windows, languages = np.divmod(keys, number)
-    texts = np.searchsorted(starts, windows, side="right") - 1
+    windows, spoken = np.divmod(keys, number)
+    of_windows = np.searchsorted(starts, windows, side="right") - 1
     totals = np.add.reduceat(np.append(weights, 0), starts[:-1]) if len(starts) > 1 else np.zeros(0)
-    parts = weights[windows] / totals[texts]
-    keys, inverse = np.unique(texts * number + languages, return_inverse=True)
+    parts = weights[windows] / totals[of_windows]
+    keys, inverse = np.unique(of_windows * number + spoken, return_inverse=True)
     scores = np.bincount(inverse, probabilities * parts, len(keys))
     shares = np.bincount(inverse, parts * (probabilities >= 0.5), len(keys))
     texts, languages = np.divmod(keys, number)

@@ -166,7 +166,7 @@ def weigh(counts: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDA
     return weights, HAN_WEIGHT * east_asian / np.maximum(1, weights)
 
 
-def east_asian_languages(counts: npt.NDArray[np.int32]) -> list[str]:
+def east_asian_languages(counts: npt.NDArray[np.integer]) -> list[str]:
     """Which of "zh", "ja" and "ko" each text must be, by its scripts, if it is any of them.
 
     Args:

@@ -234,11 +234,11 @@ def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDAr
                 at += 1
             if at > begin:
                 if second == 0:
-                    second = np.int64(data[begin])
+                    second = int(data[begin])
                 others += at - begin
                 letters += at - begin
                 lower = True
-                previous = np.int64(data[at - 2])
+                previous = int(data[at - 2])
                 code_point = np.int64(data[at - 1])
         else:
             following = data[at] if at < end else _LINE_FEED
