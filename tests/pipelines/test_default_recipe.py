@@ -127,7 +127,8 @@ def test_the_tokenizer_gives_back_every_sample_document(output: pathlib.Path, co
             encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
             ids = [encoding.ids for encoding in encodings]
             assert tokenizer.decode_batch(ids, skip_special_tokens=False) == texts
-            assert [len(numbers) for numbers in ids] == batch.column("tokens").to_pylist()
+            counted = zip(ids, batch.column("tokens").to_pylist(), strict=True)  # null: removed before it was counted
+            assert all(count in (None, len(numbers)) for numbers, count in counted)
             if part.kind == "document":
                 sample = texts[:50]
                 there = fast(sample, add_special_tokens=False)["input_ids"]
