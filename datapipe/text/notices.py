@@ -5,7 +5,8 @@ sentences do, in several ways, is a cookie notice, terms of use, or an advertise
 words and phrases language by language, were written for this project. C4's phrases (`POLICY_PHRASES` in `spans.py`)
 are six, in English.
 
-A stem is found anywhere, within words too, in any case.
+A stem is found in any case, where a word begins; in scripts without case, whose words take prefixes or stand without
+spaces, anywhere.
 """
 
 import functools
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper
-from datapipe.text.characters import SPACE
+from datapipe.text.characters import LETTER, MARK, SPACE
 from datapipe.text.spans import TERMINAL, WIDE_TERMINAL, Text, padded
 
 NOTICES = {
@@ -166,6 +167,7 @@ ADVERTS = {
     "비아그라|다이어트|재택|대출|만남",
 }
 _HASH_BITS = 14
+_WITHOUT_CASE = 0x590  # before: Latin, Greek, Cyrillic, Armenian; from here Hebrew, Arabic and on
 _FEWEST = 3  # different stems, or exclamations: below, nothing is said
 
 
@@ -176,11 +178,13 @@ class Stems(NamedTuple):
         points: code points, a stem a row, padded with 0.
         is_notice: whether a stem is of notices, or else of advertisements.
         bounds: those of hash h are rows `bounds[h]` to `bounds[h + 1]`, shape (2^14 + 1,).
+        starts: whether there are any of hash h, shape (2^14,).
     """
 
     points: npt.NDArray[np.int32]
     is_notice: npt.NDArray[np.bool_]
     bounds: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.bool_]
 
 
 @helper
@@ -197,7 +201,7 @@ def stems() -> Stems:
     hashes = {stem: (ord(stem[0]) * 131 + ord(stem[1])) & ((1 << _HASH_BITS) - 1) for stem in of_adverts | of_notices}
     listed = sorted(hashes, key=lambda stem: (hashes[stem], stem))
     bounds = np.searchsorted([hashes[stem] for stem in listed], np.arange((1 << _HASH_BITS) + 1))
-    return Stems(padded(tuple(listed)), np.array([stem in of_notices for stem in listed]), bounds)
+    return Stems(padded(tuple(listed)), np.array([stem in of_notices for stem in listed]), bounds, np.diff(bounds) > 0)
 
 
 @helper
@@ -206,9 +210,8 @@ def _lowered(t: Text, at: int) -> int:
 
 
 @helper
-def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, int]:
-    """The longest stem at a place, and its length; -1 and 0 for none."""
-    key = _hash(_lowered(t, at), _lowered(t, at + 1))
+def _longest_stem(t: Text, at: int, length: int, key: int, listed: Stems) -> tuple[int, int]:
+    """The longest stem at a place, of those of a hash, and its length; -1 and 0 for none."""
     found, longest = -1, 0
     for k in range(listed.bounds[key], listed.bounds[key + 1]):
         size = 0
@@ -239,14 +242,19 @@ def measure_notices(
     notices, adverts, exclamations = 0, 0, 0  # in this sentence
     noticed, advertised, exclaimed = 0, 0, 0  # code points
     kinds_noticed, kinds_advertised, times_exclaimed = 0, 0, 0
+    letter_before, following = False, _lowered(t, 0)
     for i in range(length):
-        point = t.points[i]
+        point, lowered = t.points[i], following
+        following = _lowered(t, i + 1) if i + 1 < length else 0
+        inside = letter_before and point < _WITHOUT_CASE
+        letter_before = (t.classes[point] & (LETTER | MARK)) != 0
         space = (t.classes[point] & SPACE) != 0
         if not space:
             size += 1
             exclamations = int(point in (0x21, 0xFF01))  # ! and its wide form; of the last
-        if i >= skip_until and i + 1 < length:
-            stem, stem_size = _longest_stem(t, i, length, listed)
+        key = _hash(lowered, following)
+        if listed.starts[key] and i >= skip_until and not inside:
+            stem, stem_size = _longest_stem(t, i, length, key, listed)
             if stem >= 0:
                 skip_until = i + stem_size
                 notices += listed.is_notice[stem]
