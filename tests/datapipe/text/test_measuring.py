@@ -160,13 +160,12 @@ def letter_pair_lift(text: str) -> float | None:
     if letters.total() < 100:
         return None
     pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
-    same, same_pairs = (sum(n * (n - 1) for n in counted.values()) for counted in (letters, pairs))
-    if not same or pairs.total() < 2:
-        return 0.0
-    chance = same / (letters.total() * (letters.total() - 1))
-    lift = same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
-    expected = pairs.total() * (pairs.total() - 1) / 2 * chance**2
-    return max(0.0, lift - 2.5 / math.sqrt(expected))
+    same, same_pairs = (sum(n * (n - 1) for n in counted.values()) / 2 for counted in (letters, pairs))
+    chance = same / math.comb(letters.total(), 2)
+    expected = math.comb(pairs.total(), 2) * chance**2
+    if expected < 1:
+        return 0.0 if chance < 0.001 else None
+    return max(0.0, same_pairs / expected - 2.5 / math.sqrt(expected))
 
 
 def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
