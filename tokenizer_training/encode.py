@@ -5,7 +5,6 @@ gives the same ids as `tokenizers` on a set of awkward texts, when the file is l
 """
 
 import dataclasses
-import functools
 import itertools
 import json
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from tokenizer_training.algorithms import TokenizerJson
 
 # Contractions, digits of several scripts, runs of white space, controls, joiners, marks, right-to-left text, private
@@ -81,7 +81,7 @@ class Encoder:
         return self.tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)
 
 
-@functools.cache
+@made_by_content
 def load_encoder(path: str, special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json` file, once a process; see `Encoder` for `special`."""
     with files.open_input(path) as source:

@@ -218,6 +218,7 @@ class FindNearDuplicates(CorpusStage):
     edges: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "near_duplicates"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = _WRITES
     may_need_rounds: ClassVar[bool] = True
 

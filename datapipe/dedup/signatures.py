@@ -81,6 +81,7 @@ class ComputeSignatures(DocumentStage):
     shingle_size: Count = 5
 
     name: ClassVar[str] = "signatures"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema([("signature", pa.binary())])
 
     def check(self) -> None:

@@ -8,11 +8,9 @@ A token is what GPT-3 calls a word: lower case, punctuation, symbols and control
 """
 
 import dataclasses
-import functools
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -21,10 +19,12 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le, MinLen
 
 from datapipe.checks import Count, FilesOption
+from datapipe.kernels import kernel
 from datapipe.read.examples import read_evaluation
 from datapipe.read.instructions import MARKUP
 from datapipe.stage import DocumentStage
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
@@ -35,7 +35,7 @@ _REMOVED_CHARACTERS = PUNCTUATION | CONTROL
 _FACTOR = np.uint64(0xD6E8FEB86659FD93)  # the base of both rolling hashes: any large odd number
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ngrams(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
@@ -188,7 +188,7 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
     return pa.array(matches, pa.string())
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mark_runs(
     sample: npt.NDArray[np.int64],
     training: npt.NDArray[np.int64],
@@ -253,7 +253,7 @@ def _window_hashes(tokens: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.
     return windows @ powers
 
 
-@functools.cache
+@made_by_content
 def _load_index(path: str) -> pa.Table:
     with files.open_input(path) as source:
         return pq.read_table(source)
@@ -316,7 +316,6 @@ class Decontaminate(DocumentStage):
         files.write_table(
             ready.index, evaluation_index(pa.array(texts, pa.string()), records, self.ngram, self.shortest)
         )
-        _load_index.cache_clear()  # an earlier run in this process may have loaded the file that stood there
         return ready
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:

@@ -4,13 +4,13 @@ They are few and chosen by hand. So what cannot be read stops the run here, wher
 reason: a half-read evaluation set would pass what it should stop.
 """
 
-import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from datapipe.read import formats
 from datapipe.read.formats import Reject, Row, Source
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from datapipe.text.word_list import WordList, make_word_list
 
 
@@ -34,7 +34,7 @@ def read_examples(paths: Sequence[str]) -> list[str]:
     return texts
 
 
-@functools.cache
+@made_by_content
 def read_words(paths: tuple[str, ...]) -> WordList:
     """The words of some files, in the formats of `read_examples`, once a process."""
     return make_word_list(read_examples(paths))
@@ -71,6 +71,9 @@ def _records(source: Source, format_: str, place: str) -> Iterator[Row]:
     for row in formats.read(source, format_):
         if isinstance(row, Reject):
             raise ValueError(f"{place} at {row.position}: {row.reason}: {row.detail}")
+        unread = [name for name, value in row.columns.items() if row.raw and isinstance(value, bytes)]
+        if unread:
+            raise ValueError(f"{place} at {row.position}: invalid_utf8: {unread[0]} is no text in UTF-8")
         yield row
 
 

@@ -247,6 +247,8 @@ def render_record(row: Row, source: Source, options: ReadOptions, system: str | 
         messages = [Message(m.role, normalize_one(m.content, options.normalization)) for m in messages]
         messages = _fault(messages) or messages
     if isinstance(messages, str):
+        if row.raw and any(isinstance(value, bytes) for value in row.columns.values()):
+            messages = "invalid_utf8"
         raw = row.raw or json.dumps(row.columns, default=str).encode()
         return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
     spoken = spoken_fields(row.columns)

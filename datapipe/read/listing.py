@@ -33,6 +33,7 @@ KEY_FILES = (
     *("id_rsa", "id_dsa", "id_ecdsa", "id_ed25519", "*.pem", "*.key", "*.ppk", "*.p8", "*.p12", "*.pfx", "*.pkcs12"),
     *("*.jks", "*.keystore", "*.kdbx", "*.gpg", "credentials.json", "client_secret*.json", "service_account*.json"),
 )
+_IS_KEY = re.compile("|".join(map(fnmatch.translate, KEY_FILES))).match
 
 # Why a file or link that stands in a folder cannot be read.
 FAULTS = {
@@ -154,7 +155,7 @@ def _what_folder(path: str, name: str, listed: Collection[str], *, hidden_too: b
 
 def _what_file(name: str, *, hidden_too: bool) -> str:
     """What a file is that is passed over; empty: it is to be read."""
-    if any(fnmatch.fnmatchcase(name.lower(), key) for key in KEY_FILES):
+    if _IS_KEY(name.lower()):
         return "keys"
     return "hidden" if name.startswith((".", "_")) and not hidden_too else ""
 

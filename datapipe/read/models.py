@@ -1,19 +1,15 @@
-"""Models that stages ask, from wherever their files lie, each read once a process.
-
-They are kept by path: another model must have another name.
-"""
-
-import functools
+"""Models that stages ask, from wherever their files lie, each read once a process."""
 
 import numpy as np
 
 from datapipe.store import files
+from datapipe.store.by_content import made_by_content
 from datapipe.text.fasttext_file import read_model
 from datapipe.text.fasttext_model import FastTextModel
 from datapipe.text.ngram_model import NgramModel, from_bytes
 
 
-@functools.cache
+@made_by_content
 def load_classifier(path: str) -> FastTextModel:
     """The fastText classifier of a file.
 
@@ -24,7 +20,7 @@ def load_classifier(path: str) -> FastTextModel:
         return read_model(path, np.frombuffer(source.read_buffer(), np.uint8))
 
 
-@functools.cache
+@made_by_content
 def load_ngram_model(path: str) -> NgramModel:
     """The n-gram model of a file that `ngram_model.to_bytes` made."""
     with files.open_input(path) as source:

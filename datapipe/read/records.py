@@ -100,6 +100,8 @@ def _admit(
         return reject("nul_byte", f"at byte {encoded.index(0)}: binary data, or an encoding of two bytes a character")
     if not text or text.isspace():
         return lacks_text("empty_text", "no character other than spaces")
+    if row.raw:  # of text, so that bytes are a string in no encoding: no reason to lose the text beside it
+        columns = {k: v.decode(errors="replace") if isinstance(v, bytes) else v for k, v in columns.items()}
     for ours, names in options.renamed_fields:
         theirs = _first_of(names, columns)
         if theirs is not None and ours not in columns:

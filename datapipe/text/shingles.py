@@ -2,17 +2,19 @@
 
 A token follows from the script, not from a language model: each Chinese character or kana is one, and so is each letter
 of the other scripts written without spaces; elsewhere a run of letters, digits and marks is one. Case and everything
-else do not count. Exact comparison of pieces of text is in `text_hashes.py`.
+else do not count, but in a text too short for a single whole shingle, where signs tell `C++` from `C#`. Exact
+comparison of pieces of text is in `hashes.py`.
 """
 
 import functools
+import unicodedata
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import golden_fold, murmur64
-from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, class_table, decode, lower_table
+from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, class_table, decode, lower_table
 
 SEPARATOR, IN_WORD, WHOLE, MODIFIER = 0, 1, 2, 3  # what a code point does to a token
 
@@ -39,13 +41,33 @@ def token_table() -> npt.NDArray[np.int32]:
     return table
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+NO_SIGN, SIGN, NUMERIC_SIGN, NUMBER = 0, 1, 2, 3  # what a code point does to the meaning of a few words
+_SIGNS = "#%&@\\"  # besides the Unicode symbols: of mathematics, currencies, and others
+_NO_SIGNS = "`´¨¯"  # of those: quotes and accents by themselves
+_NUMERIC_SIGNS = ".,:/'*-−·"  # before a digit: `-1`, `1,234.56`; elsewhere punctuation
+
+
+@functools.cache
+def sign_table() -> npt.NDArray[np.uint8]:
+    """What each code point is among signs, shape (0x110000,)."""
+    classes = class_table()
+    table = np.zeros(len(classes), np.uint8)
+    for point in np.flatnonzero((classes & PUNCTUATION) > 0).tolist():
+        table[point] = SIGN if unicodedata.category(chr(point)).startswith("S") else NO_SIGN
+    for signs, kind in ((_SIGNS, SIGN), (_NO_SIGNS, NO_SIGN), (_NUMERIC_SIGNS, NUMERIC_SIGN)):
+        table[[ord(sign) for sign in signs]] = kind
+    table[(classes & DIGIT) > 0] = NUMBER
+    table.flags.writeable = False
+    return table
+
+
+@inlined
 def extend_token(token: np.uint64, entry: int) -> np.uint64:
     """The hash of a token and one more character, by the character's entry in `token_table`; to be mixed at its end."""
     return golden_fold(token + np.uint64(entry >> 2) + np.uint64(1))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def token_hashes(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -97,14 +119,14 @@ def token_hashes(
     return hashes[:filled], hash_bounds
 
 
-@numba.njit(cache=True, nogil=True)
+@inlined
 def max_tokens(bounds: npt.NDArray[np.int64]) -> int:
     """How many tokens documents of these bounds can have at most, rounded up."""
     # A token takes at least two bytes: one and a separator, or a character of three.
     return (bounds[-1] - bounds[0]) // 2 + len(bounds)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def roll(
     hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], size: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
@@ -143,10 +165,44 @@ def roll(
     return hashes[:filled], shingle_bounds
 
 
+@kernel
+def add_signs(
+    data: npt.NDArray[np.uint8],
+    bounds: npt.NDArray[np.int64],
+    token_bounds: npt.NDArray[np.int64],
+    size: int,
+    table: npt.NDArray[np.uint8],
+    hashes: npt.NDArray[np.uint64],
+    hash_bounds: npt.NDArray[np.int64],
+) -> None:
+    """Mix the signs of each document of fewer than `size` tokens into its only shingle.
+
+    Args:
+        data, bounds, token_bounds: as `token_hashes` takes and returns them.
+        size: tokens a shingle.
+        table: `sign_table()`.
+        hashes, hash_bounds: as `roll` returns them; overwritten.
+    """
+    for document in range(len(bounds) - 1):
+        if not 0 < token_bounds[document + 1] - token_bounds[document] < size:
+            continue
+        signs = np.uint64(0)
+        at, end = bounds[document], bounds[document + 1]
+        while at < end:
+            code_point, at = decode(data, at)
+            kind = table[code_point]
+            if kind == NUMERIC_SIGN and at < end and table[decode(data, at)[0]] == NUMBER:
+                kind = SIGN
+            if kind == SIGN:
+                signs = signs * BASE + np.uint64(code_point)
+        if signs:
+            hashes[hash_bounds[document]] = murmur64(hashes[hash_bounds[document]] ^ signs)
+
+
 def shingle_hashes(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], size: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
-    """The shingles of documents, see `token_hashes` and `roll`.
+    """The shingles of documents, see `token_hashes`, `roll` and `add_signs`.
 
     >>> texts = [b"one two three four", b"One, two, three; five!"]
     >>> bounds = np.cumsum([0, *map(len, texts)])
@@ -154,5 +210,7 @@ def shingle_hashes(
     >>> hash_bounds.tolist(), (hashes[:2] == hashes[2:]).tolist()  # two of each text; the first two are equal
     ([0, 2, 4], [True, False])
     """
-    hashes, hash_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
-    return roll(hashes, hash_bounds, size)
+    tokens, token_bounds = token_hashes(data, bounds, token_table(), np.empty((0, 2), np.int64))
+    hashes, hash_bounds = roll(tokens, token_bounds, size)
+    add_signs(data, bounds, token_bounds, size, sign_table(), hashes, hash_bounds)
+    return hashes, hash_bounds

@@ -40,12 +40,6 @@ def _read(source: Source, next_values: "Callable[[_Lines], list[str] | None]") -
             values = next_values(lines)
             if values is None:
                 break
-            # Bytes that are no UTF-8 have come as surrogates.
-            decode = source.decode if names else _decode_name(source)
-            values = [v if v.isascii() else decode(v.encode(errors="surrogateescape")) for v in values]
-        except UnicodeDecodeError as error:
-            yield source.reject(lines.start, "invalid_utf8", str(error), lines.raw)
-            continue
         except csv.Error as error:
             reason = "too_large" if "larger" in str(error) else "malformed_csv"
             detail = "a quote that nobody closes" if lines.ended else str(error)
@@ -53,13 +47,14 @@ def _read(source: Source, next_values: "Callable[[_Lines], list[str] | None]") -
             continue
         if not values:
             continue
+        decoded = [source.decode_if_it_can(value) for value in values]
         if not names:
-            names = distinct_names(values)
+            names = distinct_names(n if isinstance(n, str) else n.decode(errors="replace") for n in decoded)
         elif len(values) != len(names):
             detail = f"{len(values)} values under {len(names)} names"
             yield source.reject(lines.start, "malformed_csv", detail, lines.raw)
         else:
-            yield Row(lines.start, dict(zip(names, values, strict=True)), lines.raw)
+            yield Row(lines.start, dict(zip(names, decoded, strict=True)), lines.raw)
     if lines.damage:
         yield source.reject(lines.start, lines.damage.reason, lines.damage.detail)
 
@@ -86,16 +81,6 @@ def _tsv_values(lines: "_Lines") -> list[str] | None:
         return None
     bare = line.removesuffix("\n").removesuffix("\r")
     return bare.split("\t") if bare else []
-
-
-def _decode_name(source: Source) -> Callable[[bytes], str]:
-    def decode(raw: bytes) -> str:
-        try:
-            return source.decode(raw)
-        except UnicodeDecodeError:
-            return raw.decode(errors="replace")
-
-    return decode
 
 
 class _Line(NamedTuple):

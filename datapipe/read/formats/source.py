@@ -41,7 +41,8 @@ class Row(NamedTuple):
     Attributes:
         position: byte offset in the decompressed file (after conversion to UTF-8 where a byte order mark demands it),
             or the row of a table.
-        columns: the record's fields by their own names. A format without fields gives `text` alone.
+        columns: the record's fields by their own names. A format without fields gives `text` alone. A string that is
+            text in no encoding is its bytes.
         raw: the bytes it was read from, where there are such.
     """
 
@@ -128,6 +129,16 @@ class Source:
             if self.repair and text.count("\ufffd") <= MAX_REPLACED_SHARE * len(text):
                 return text
             raise
+
+    def decode_if_it_can(self, value: str) -> str | bytes:
+        """A string whose bytes that are no UTF-8 have come as surrogates, decoded; those bytes, if it is no text."""
+        if value.isascii():
+            return value
+        raw = value.encode(errors="surrogateescape")
+        try:
+            return self.decode(raw)
+        except UnicodeDecodeError:
+            return raw
 
     def blocks(self, begin: int = 0) -> Iterator[bytes]:
         """The file from byte `begin` on, past the source's range, decompressed and as UTF-8.

@@ -34,9 +34,7 @@ def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
             value = json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
     except orjson.JSONDecodeError:
         try:
-            value = json.loads(source.decode(raw), strict=False, parse_int=_integer)
-        except UnicodeDecodeError as error:
-            return source.reject(position, "invalid_utf8", str(error), raw)
+            value = _lenient(source, raw)
         except RecursionError:
             return source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
         except ValueError as error:
@@ -47,6 +45,17 @@ def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return source.reject(position, "nested_too_deep", f"more than {MAX_DEPTH} levels", raw)
     return Row(position, value, raw)
+
+
+def _lenient(source: Source, raw: bytes) -> Any:
+    """A value as Python's parser reads it; of an object, strings that are no text in any encoding are their bytes."""
+    try:
+        return json.loads(source.decode(raw), strict=False, parse_int=_integer)
+    except UnicodeDecodeError:
+        value = json.loads(raw.decode(errors="surrogateescape"), strict=False, parse_int=_integer)
+        if isinstance(value, dict):
+            value = {name: source.decode_if_it_can(v) if isinstance(v, str) else v for name, v in value.items()}
+        return value
 
 
 def _holds_huge_float(value: dict[str, Any]) -> bool:

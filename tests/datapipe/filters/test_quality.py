@@ -96,7 +96,7 @@ def test_a_language_without_examples_is_not_judged(trained: ScoreQuality) -> Non
     batch = pa.record_batch({"text": [ENGLISH_PROSE] * 5 + [None], "language": languages})
     found = trained.process(batch).column("quality_score")
     assert found.is_valid().to_pylist() == [True, True, False, False, False, False]
-    notes = json.loads((pathlib.Path(trained.trained).parent / "notes.json").read_text())
+    notes = json.loads((pathlib.Path(trained.trained).parent / "_notes.json").read_text())
     assert re.match(r"judges documents in en \(\d+ good, \d+ bad examples\), zh \(", notes[0])
     assert re.search(r"want of examples: .*\bru \(\d+ good, 0 bad", notes[1])
 

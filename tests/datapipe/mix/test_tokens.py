@@ -14,7 +14,7 @@ def test_counts_are_the_tokenizers(tmp_path: pathlib.Path) -> None:
     texts = ["the cat sat", "<|im_start|>user\nthe cat<|im_end|>\n", "中文分词，１２３", "", None]
     batch = pa.record_batch({"text": pa.array(texts)})
     for algorithm in ("byte_level", "byte_fallback"):
-        path = tmp_path / f"{algorithm}.json"
+        path = tmp_path / "tokenizer.json"  # that of the first is overwritten by the second
         path.write_text(json.dumps(trained(algorithm)))
         (counted,) = [batch] | CountTokens(str(path))
         tokenizer = Tokenizer.from_file(str(path))

@@ -22,6 +22,9 @@ def test_examples_of_every_format(tmp_path: pathlib.Path) -> None:
     (tmp_path / "d.jsonl").write_text("{\n")
     with pytest.raises(ValueError, match="malformed_json"):
         read_examples([str(tmp_path / "d.jsonl")])
+    (tmp_path / "e.jsonl").write_bytes(b'{"text": "caf\xe9"}\n')
+    with pytest.raises(ValueError, match="at 0: invalid_utf8: text"):
+        read_examples([str(tmp_path / "e.jsonl")])
     with pytest.raises(ValueError, match="neither JSON lines nor Parquet nor text"):
         read_examples(["e.doc"])
 
@@ -32,6 +35,8 @@ def test_words(tmp_path: pathlib.Path) -> None:
     paths = (str(tmp_path / "a.txt"), str(tmp_path / "b.txt"))
     assert read_words(paths).words == 2
     assert read_words(paths) is read_words(paths)
+    (tmp_path / "b.txt").write_text("six\n")
+    assert read_words(paths).words == 3
 
 
 RECORDS: list[dict[str, Any]] = [

@@ -30,3 +30,5 @@ def test_an_ngram_model_is_read_once(tmp_path: pathlib.Path) -> None:
     for found, made in zip(read, model, strict=True):
         np.testing.assert_array_equal(found, made)
     assert load_ngram_model(str(path)) is read
+    path.write_bytes(to_bytes(train(["some other text"])))
+    assert load_ngram_model(str(path)) is not read

@@ -146,3 +146,15 @@ def test_files_whose_name_tells_nothing_are_looked_into(write: Write) -> None:
         ("part-00000", b"a"),
         ("part-00000", b"b"),
     ]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv"])
+def test_a_string_in_no_encoding_does_not_cost_the_text_beside_it(write: Write, name: str) -> None:
+    if name == "a.csv":
+        root = write(name, b"text,note", b"good,caf\xe9", b"caf\xe9,good")
+    else:
+        root = write(name, b'{"text": "good", "note": "caf\xe9"}', b'{"text": "caf\xe9", "note": "good"}')
+    document, reject = read(root)
+    assert (document.text, document.columns) == (b"good", {"note": "caf\ufffd"})
+    assert reject.reason == "invalid_utf8"
+    assert [record.text for record in read(root, encodings=["latin-1"])] == [b"good", "café".encode()]

@@ -11,7 +11,7 @@ from datapipe.text.characters import HAN, class_table, text_buffers
 from datapipe.text.shingles import shingle_hashes
 
 TEXTS = st.lists(
-    st.one_of(st.text(max_size=30), st.text(r"ab É1中文カ゚กำ,. \ńหน", max_size=40)), max_size=5
+    st.one_of(st.text(max_size=30), st.text(r"ab É1中文カ゚กำ,.-+#$ \ńหน", max_size=40)), max_size=5
 )  # with combining marks after letters, kana and Thai
 
 
@@ -37,8 +37,20 @@ def tokens(text: str) -> list[tuple[str, ...]]:
     return [tuple(token) for token in found]
 
 
+def signs(text: str) -> str:
+    """What tells short texts apart, besides their tokens."""
+    found = ""
+    for character, following in zip(text, [*text[1:], ""], strict=True):
+        numeric = character in ".,:/'*-−·" and following and unicodedata.category(following)[0] == "N"
+        symbol = unicodedata.category(character)[0] == "S" and character not in "`´¨¯−"
+        found += character if numeric or symbol or character in "#%&@\\" else ""
+    return found
+
+
 def shingles(text: str, size: int) -> list[tuple[tuple[str, ...], ...]]:
     words = tokens(text)
+    if 0 < len(words) < size:
+        return [(*words, (signs(text),))]
     return [tuple(words[at : at + size]) for at in range(max(1, len(words) - size + 1))] if words else []
 
 
@@ -77,3 +89,11 @@ def test_short_document_is_one_shingle_and_empty_none() -> None:
 
 def test_size_sets_the_width() -> None:
     assert [len(hashed(["a b c d e f"], size)[0]) for size in (1, 3, 6)] == [6, 4, 1]
+
+
+def test_signs_tell_short_texts_apart() -> None:
+    alike = ["Yes", "yes.", "«YES!»", " yes ", "(yes)", "“yes”", "yes…"]
+    different = ["C++", "C#", "C", "a+b", "a-b", "2+2=4", "2-2=4", "$5", "€5", "-1", "1", "1,234.56", "1.234,56", "50%"]
+    assert len({tuple(shingle) for shingle in hashed(alike, 5)}) == 1
+    assert len({tuple(shingle) for shingle in hashed(different, 5)}) == len(different)
+    assert hashed(["one two three + four five"], 5) == hashed(["one two three - four five"], 5)

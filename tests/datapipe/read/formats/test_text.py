@@ -35,7 +35,6 @@ def test_positions_are_byte_offsets_of_lines(read: Read) -> None:
         (b"\0\0\0", "malformed_json"),
         (b'["a"]', "not_an_object"),
         (b"null", "not_an_object"),
-        (b'{"text": "\xff\xfe"}', "invalid_utf8"),
         (b'{"a":' * 100_000 + b"1" + b"}" * 100_000, "nested_too_deep"),
         (b'{"text": "a", "b": ' + b"[" * 200 + b"]" * 200 + b"}", "nested_too_deep"),
         (b'{"text": "' + b"a" * 2_000_000 + b'"}', "too_large"),
@@ -174,3 +173,10 @@ def test_an_array_without_its_end_is_truncated(read: Read, end: bytes) -> None:
 
 def test_markdown_is_kept_as_it_is(read: Read) -> None:
     assert read(b"# Title\n\n* a\n", "markdown", text_unit="line")[0].columns == {"text": "# Title\n\n* a\n"}
+
+
+def test_a_string_in_no_encoding_is_its_bytes(read: Read) -> None:
+    line = b'{"text": "caf\xc3\xa9", "note": "caf\xe9", "n": 5, "nested": ["\xe9"]}'
+    columns = read(line)[0].columns
+    assert (columns["text"], columns["note"], columns["n"]) == ("café", b"caf\xe9", 5)
+    assert read(line, encodings=("latin-1",))[0].columns["note"] == "café"
