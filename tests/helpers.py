@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
+import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -35,6 +36,16 @@ ONE_WORKER = Runner(workers=1)
 
 VOCABULARY = [f"word{number}" for number in range(3000)]
 PROSE_WORDS = "the river sea boat morning tide people town fish net quay market light catch noon hand that with have be"
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A helper of kernels as kernels call it; see `datapipe/kernels.py`."""
+
+    @numba.njit
+    def call(*arguments: Any) -> Any:
+        return function(*arguments)
+
+    return call
 
 
 def random_words(seed: int, count: int = 200) -> list[str]:

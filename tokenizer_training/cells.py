@@ -6,10 +6,10 @@ last if it has several, so that the neighbours on both sides are found at once a
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import inlined, kernel
 from datapipe.text.characters import decode
 
 # A cell before the first symbol of a word and after its last; also what a symbol leaves behind that was merged away.
@@ -48,7 +48,7 @@ def words_in_cells(cells: Int32, starts: Int64, counts: Int64) -> Words:
     return Words(cells, starts, counts, np.searchsorted(starts[1:], blocks, side="right").astype(np.int32))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def lay_out(
     data: npt.NDArray[np.uint8], offsets: Int64, ids: Int32, by_character: bool, cells: Int32, starts: Int64
 ) -> int:
@@ -78,7 +78,7 @@ def lay_out(
     return at
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def word_at(words: Words, cell: int) -> int:
     """The word that a cell belongs to."""
     word = words.first_word[cell >> _BLOCK_BITS]
@@ -87,7 +87,7 @@ def word_at(words: Words, cell: int) -> int:
     return word
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def words_of(words: Words, cells: Int32) -> Int64:
     """The word of each cell, shape (cells,)."""
     found = np.empty(len(cells), np.int64)
@@ -96,7 +96,7 @@ def words_of(words: Words, cells: Int32) -> Int64:
     return found
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_pair(words: Words, chosen: Int64, lengths: Int32, left: int, right: int) -> Int32:
     """The positions of a pair of symbols in some words, in order.
 

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import apache_beam as beam
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datapipe.flow.spread import SpreadPieces
+from datapipe.kernels import inlined, kernel
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
 from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
@@ -37,7 +37,7 @@ Int64 = npt.NDArray[np.int64]
 UInt64 = npt.NDArray[np.uint64]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     value = np.uint64(0xCBF29CE484222325)
     for at in range(start, stop):
@@ -45,7 +45,7 @@ def _hash(data: Bytes, start: int, stop: int) -> np.uint64:
     return multiply_fold(value ^ (value >> np.uint64(32)), DEGSKI, 32)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hash_words(data: Bytes, offsets: Int64) -> UInt64:
     """A 64-bit hash of each word (FNV-1a, then mixed), shape (words,): it decides which words are sampled."""
     hashes = np.empty(len(offsets) - 1, np.uint64)
@@ -71,7 +71,7 @@ class _Words(NamedTuple):
     arena: Bytes
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count(data: Bytes, offsets: Int64, weights: Int64, splitter: Splitter, words: _Words, progress: Int64) -> bool:
     """Count the pre-tokens of texts; false if the words are full, with the progress from where to go on.
 
@@ -125,7 +125,7 @@ def _count(data: Bytes, offsets: Int64, weights: Int64, splitter: Splitter, word
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _rehash(hashes: UInt64, slots: npt.NDArray[np.int32]) -> None:
     mask = np.uint64(len(slots) - 1)
     for word in range(len(hashes)):

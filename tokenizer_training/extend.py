@@ -11,11 +11,11 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.kernels import kernel
 from tokenizer_training.algorithms import ALGORITHMS, QWEN_PATTERN, TokenizerJson, byte_characters, byte_token, split_by
 from tokenizer_training.cells import NONE, Int32, Int64, words_in_cells
 from tokenizer_training.count import SCHEMA, count_pretokens
@@ -170,7 +170,7 @@ class _Fallback(NamedTuple):
     character_ids: Int32
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _lay_out_runs(runs: _Runs, lengths: Int32, fallback: _Fallback, cells: Int32, starts: Int64) -> int:
     """Write runs of tokens into cells, one for each byte; returns how many cells were used.
 
@@ -294,7 +294,7 @@ def _new_characters(runs: _Runs, byte_of: Int32, coverage: float, min_frequency:
     return [chr(code_point) for code_point in chosen.tolist() if allowed(chr(code_point).encode())]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fallback_characters(runs: _Runs, byte_of: Int32) -> Int64:
     """How often each code point is spelt in bytes, shape (0x110000,)."""
     frequency = np.zeros(0x110000, np.int64)

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.characters import decode, text_buffers
 from tokenizer_training.cells import NONE, Int32, Int64, Words, find_pair, lay_out, word_at, words_in_cells, words_of
 from tokenizer_training.pairs import (
@@ -40,7 +41,7 @@ Allowed = Callable[[bytes], bool]
 Progress = Callable[[int, int, float], None]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def character_counts(data: npt.NDArray[np.uint8], offsets: Int64, counts: Int64) -> Int64:
     """How often each code point occurs in words with counts, shape (0x110000,)."""
     totals = np.zeros(0x110000, np.int64)
@@ -79,7 +80,7 @@ class _Scratch(NamedTuple):
     log: Records
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _replace(merge: _Merge, positions: Int32, words: Words, lengths: Int32, scratch: _Scratch) -> int:
     """Write the symbol into the cells, and add up in the scratch what neighbours it got; returns the size of the log.
 
@@ -126,7 +127,7 @@ def _replace(merge: _Merge, positions: Int32, words: Words, lengths: Int32, scra
     return logged
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _recount(merge: _Merge, logged: int, scratch: _Scratch, index: PairIndex) -> None:
     """Move the counts of the neighbours from the pairs with the old symbols to those with the new one."""
     table = index.table
@@ -142,7 +143,7 @@ def _recount(merge: _Merge, logged: int, scratch: _Scratch, index: PairIndex) ->
                 table[insert(index, new)].total += change
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _enter(merge: _Merge, logged: int, scratch: _Scratch, index: PairIndex, min_count: int) -> None:
     """Make an entry of each new pair that occurs often enough, with its positions, and push it."""
     sums, log, table, entries = scratch.sums, scratch.log, index.table, index.entries
@@ -177,7 +178,7 @@ def _enter(merge: _Merge, logged: int, scratch: _Scratch, index: PairIndex, min_
         sums[log[i].side, log[i].neighbour].positions = 0
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _merge(
     merge: _Merge,
     positions: Int32,
@@ -203,9 +204,9 @@ def _merge(
     _enter(merge, logged, scratch, index, min_count)
 
 
-def _compiled(kernel: Any, *arguments: Any) -> Callable[..., Any]:
+def _compiled(function: Any, *arguments: Any) -> Callable[..., Any]:
     """The kernel for arguments of these types: to look at named tuples anew at each call takes longer than a merge."""
-    return kernel.compile(tuple(map(numba.typeof, arguments)))
+    return function.compile(tuple(map(numba.typeof, arguments)))
 
 
 class Learner:

@@ -7,10 +7,10 @@ count they had when they were pushed, which is corrected when they come up.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from tokenizer_training.cells import Int32, Int64, Words
 
@@ -53,20 +53,20 @@ class PairIndex(NamedTuple):
     sizes: Int64
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def key_of(left: int, right: int) -> np.uint64:
     """A pair as one number, never `_EMPTY`; in the order of left ids, then right ids."""
     return (np.uint64(left) << np.uint64(32) | np.uint64(right)) + np.uint64(1)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def ids_of(key: np.uint64) -> tuple[np.int64, np.int64]:
     """The left and right id of a key."""
     pair = key - np.uint64(1)
     return np.int64(pair >> np.uint64(32)), np.int64(pair & np.uint64(0xFFFFFFFF))
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def slot_of(table: Records, key: np.uint64) -> np.int64:
     """Where a pair is in the table, or where it would go."""
     mask = np.uint64(len(table) - 1)
@@ -76,7 +76,7 @@ def slot_of(table: Records, key: np.uint64) -> np.int64:
     return np.int64(slot)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def insert(index: PairIndex, key: np.uint64) -> np.int64:
     """The slot of a pair, which is added to the table if it is new."""
     slot = slot_of(index.table, key)
@@ -86,14 +86,14 @@ def insert(index: PairIndex, key: np.uint64) -> np.int64:
     return slot
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _rehash(old: Records, new: Records) -> None:
     for slot in range(len(old)):
         if old[slot].key != _EMPTY:
             new[slot_of(new, old[slot].key)] = old[slot]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _count_pairs(words: Words, lengths: Int32, word: int, used: int, table: Records) -> tuple[int, int]:
     """Count pairs from `word` on until the table is full; returns the next word and how many pairs the table holds."""
     capacity = np.int64(len(table) * _MAX_LOAD)
@@ -117,7 +117,7 @@ def _count_pairs(words: Words, lengths: Int32, word: int, used: int, table: Reco
     return word, used
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _enter_pairs(cells: Int32, lengths: Int32, table: Records, entries: Records, positions: Int32) -> None:
     """Make an entry of each pair, with the positions of all its occurrences; `touches` becomes 1 for each pair."""
     size = 0
@@ -197,21 +197,21 @@ def with_capacity(index: PairIndex, new_entries: int, new_positions: int) -> Pai
     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _before(heap: Records, entries: Records, one: int, other: int) -> bool:
     if heap[one].count != heap[other].count:
         return heap[one].count > heap[other].count
     return entries[heap[one].entry].key < entries[heap[other].entry].key
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _swap(heap: Records, one: int, other: int) -> None:
     count, entry = heap[one].count, heap[one].entry
     heap[one].count, heap[one].entry = heap[other].count, heap[other].entry
     heap[other].count, heap[other].entry = count, entry
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _sift_down(heap: Records, entries: Records, size: int, at: int) -> None:
     while True:
         best = at
@@ -224,7 +224,7 @@ def _sift_down(heap: Records, entries: Records, size: int, at: int) -> None:
         at = best
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def push(index: PairIndex, count: int, entry: int) -> None:
     """Put an entry on the heap."""
     heap = index.heap
@@ -237,7 +237,7 @@ def push(index: PairIndex, count: int, entry: int) -> None:
         at = (at - 1) // 2
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _heapify(index: PairIndex, min_count: int) -> None:
     heap, entries, size = index.heap, index.entries, 0
     for entry in range(index.sizes[ENTRIES]):
@@ -258,7 +258,7 @@ def with_heap(index: PairIndex, min_count: int) -> PairIndex:
     return index
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def pop(index: PairIndex, min_count: int) -> Popped:
     """Take the most frequent pair off the heap.
 

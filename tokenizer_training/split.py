@@ -8,11 +8,11 @@ import functools
 import sys
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Regex, pre_tokenizers
 
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.characters import decode
 from tokenizer_training.algorithms import CJK_RANGES, Algorithm, AlgorithmName
 
@@ -71,7 +71,7 @@ def _mark(table: Bytes, pattern: str, value: int) -> None:
     table[asked[matched]] = value
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _contraction(data: Bytes, at: int, stop: int) -> int:
     """The end of `(?i:'s|'t|'re|'ve|'m|'ll|'d)` at an apostrophe, or -1."""
     if at + 1 < stop:
@@ -90,7 +90,7 @@ def _contraction(data: Bytes, at: int, stop: int) -> int:
     return -1
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, wanted: int) -> int:
     while at < stop:
         code_point, after = decode(data, at)
@@ -100,7 +100,7 @@ def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, wanted: int) -> i
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     """Where the pre-token that starts at `at` ends, by `algorithms.QWEN_PATTERN`, alternative by alternative."""
     code_point, after = decode(data, at)
@@ -135,7 +135,7 @@ def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     """Where the pre-token that starts at `at` ends, by `algorithms.SENTENCEPIECE_PATTERN`."""
     code_point, after = decode(data, at)
@@ -152,7 +152,7 @@ def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     return _end_of_run(data, after, stop, table, run_class)
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def end_of_pretoken(data: Bytes, at: int, stop: int, splitter: Splitter) -> int:
     """Where the pre-token that starts at byte `at` of a text ends, if the text ends at `stop`."""
     if splitter.byte_level:
@@ -160,7 +160,7 @@ def end_of_pretoken(data: Bytes, at: int, stop: int, splitter: Splitter) -> int:
     return _end_by_sentencepiece(data, at, stop, splitter.classes)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _pretoken_ends(data: Bytes, splitter: Splitter) -> Int64:
     ends = np.empty(len(data), np.int64)
     size = 0

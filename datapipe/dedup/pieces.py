@@ -7,12 +7,12 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Literal
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.flow.shuffle import group_starts
+from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import GOLDEN
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.hashes import hash_spans, normalization_table
@@ -37,7 +37,7 @@ _GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anch
 PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _closes(code_point: int) -> bool:
     """Whether a character belongs to the end of a sentence when it follows one: its like, quotes and brackets."""
     if code_point < 0x80:
@@ -45,7 +45,7 @@ def _closes(code_point: int) -> bool:
     return code_point in (0x2019, 0x201D, 0x3002, 0x300B, 0x300D, 0x300F, 0x3011, 0xFF01, 0xFF09, 0xFF1F)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def split(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], unit: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -208,7 +208,7 @@ class Pieces:
         return hashes, documents, places[first, 0], ends, np.repeat(tagged[known], sizes[known])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def least_places(hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], width: int) -> npt.NDArray[np.int64]:
     """The place of the least of each `width` successive hashes of a document, of equal ones that of the last.
 

@@ -7,11 +7,11 @@ writes the sets of its candidates once, and whoever verifies a pair reads just t
 import itertools
 from collections.abc import Iterator
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.kernels import kernel
 from datapipe.store import files
 from datapipe.text.characters import text_buffers
 from datapipe.text.shingles import shingle_hashes
@@ -96,7 +96,7 @@ def read_sets(path: str, entries: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.
     return np.concatenate(blocks), np.cumsum(entries["count"]) - entries["count"]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def shared_members(
     left: npt.NDArray[np.uint64],
     left_starts: npt.NDArray[np.int64],

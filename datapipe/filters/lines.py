@@ -9,7 +9,6 @@ import dataclasses
 import functools
 from typing import ClassVar, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 
 from datapipe.checks import check_known
 from datapipe.filters.rule_sets import DEFAULT, RulesByLanguage, RuleSets, Thresholds
+from datapipe.kernels import helper, kernel
 from datapipe.read.examples import read_words
 from datapipe.stage import DocumentStage
 from datapipe.text import words
@@ -152,7 +152,7 @@ class _Rules(NamedTuple):
     phrases: _Phrases
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _strip_citations(t: Text, length: int, citations: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]) -> None:
     """Unmark `[12]`, `[]` and the citations, which are given without their first bracket."""
     for i in range(length):
@@ -168,7 +168,7 @@ def _strip_citations(t: Text, length: int, citations: npt.NDArray[np.int32], kep
         kept[i : i + size] = False
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _strip_phrases(t: Text, start: int, end: int, phrases: npt.NDArray[np.int32], kept: npt.NDArray[np.bool_]) -> None:
     """Unmark the first phrase anywhere in the line, the second at its end and the third at its start."""
     for at in range(start, end):
@@ -178,7 +178,7 @@ def _strip_phrases(t: Text, start: int, end: int, phrases: npt.NDArray[np.int32]
                 kept[at : at + size] = False
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_counter(t: Text, start: int, end: int, counted: npt.NDArray[np.int32]) -> bool:
     """Whether the line is a number and what it counts: "1.5k Likes"."""
     at, word = start, LETTER | DIGIT
@@ -205,7 +205,7 @@ def _is_counter(t: Text, start: int, end: int, counted: npt.NDArray[np.int32]) -
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _judge_line(
     t: Text,
     kept: npt.NDArray[np.bool_],
@@ -250,7 +250,7 @@ def _judge_line(
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _write(data: npt.NDArray[np.uint8], at: int, point: int) -> int:
     """Write a code point as UTF-8; returns the position after it."""
     if point < 0x80:
@@ -267,7 +267,7 @@ def _write(data: npt.NDArray[np.uint8], at: int, point: int) -> int:
     return at + 4
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _remove_lines(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],

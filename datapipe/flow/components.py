@@ -9,19 +9,19 @@ from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from datapipe.flow.shuffle import GroupRecords, group_starts, spread
 from datapipe.flow.spread import Spread
+from datapipe.kernels import kernel
 from datapipe.store import files
 
 EDGE = np.dtype([("first", "<u8"), ("second", "<u8"), ("weight", "<f4")])
 LINK = np.dtype([("node", "<u8"), ("other", "<u8")])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _join(
     nodes: int, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.int64]]:

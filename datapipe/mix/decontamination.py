@@ -11,7 +11,6 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le, MinLen
 
 from datapipe.checks import Count, FilesOption
+from datapipe.kernels import kernel
 from datapipe.read.examples import read_evaluation
 from datapipe.read.instructions import MARKUP
 from datapipe.stage import DocumentStage
@@ -35,7 +35,7 @@ _REMOVED_CHARACTERS = PUNCTUATION | CONTROL
 _FACTOR = np.uint64(0xD6E8FEB86659FD93)  # the base of both rolling hashes: any large odd number
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ngrams(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
@@ -188,7 +188,7 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
     return pa.array(matches, pa.string())
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _mark_runs(
     sample: npt.NDArray[np.int64],
     training: npt.NDArray[np.int64],

@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
+
+from datapipe.kernels import inlined
 
 Bits = TypeVar("Bits", np.uint64, npt.NDArray[np.uint64])
 
@@ -19,34 +20,34 @@ DEGSKI = np.uint64(0xD6E8FEB86659FD93)  # the multiplier of degski's 64-bit mixe
 _STAFFORD = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)  # those of his 13th mixer
 
 
-@register_jitable(inline="always")
+@inlined
 def multiply_fold(value: Bits, factor: np.uint64, shift: int) -> Bits:
     """The product, its upper bits folded into the lower ones: a bijection where the factor is odd."""
     product = value * factor
     return product ^ (product >> np.uint64(shift))
 
 
-@register_jitable(inline="always")
+@inlined
 def golden_fold(value: Bits) -> Bits:
     """Knuth's multiplicative hash, folded: a quick mix, of numbers that follow one another or within a longer hash."""
     return multiply_fold(value, GOLDEN, 32)
 
 
-@register_jitable(inline="always")
+@inlined
 def splitmix64(value: Bits) -> Bits:
     """The finalizer of splitmix64 (Steele, Lea, Flood 2014): every bit of the input reaches every bit of the output."""
     value = multiply_fold(value ^ (value >> np.uint64(30)), _STAFFORD[0], 27)
     return multiply_fold(value, _STAFFORD[1], 31)
 
 
-@register_jitable(inline="always")
+@inlined
 def murmur64(value: Bits) -> Bits:
     """The 64-bit finalizer of MurmurHash3: a bijection in which every input bit moves every output bit."""
     value = multiply_fold(value ^ (value >> np.uint64(33)), np.uint64(0xFF51AFD7ED558CCD), 33)
     return multiply_fold(value, np.uint64(0xC4CEB9FE1A85EC53), 33)
 
 
-@register_jitable(inline="always")
+@inlined
 def murmur32(value: Bits) -> Bits:
     """The 32-bit finalizer of MurmurHash3, of numbers below 2^32."""
     low = np.uint64(0xFFFFFFFF)

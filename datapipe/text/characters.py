@@ -8,10 +8,11 @@ import functools
 import sys
 import unicodedata
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+
+from datapipe.kernels import inlined
 
 LETTER = 1  # general category L*
 DIGIT = 2  # general category N*
@@ -80,7 +81,7 @@ def lower_table() -> npt.NDArray[np.int32]:
     return table
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[np.int64, int]:
     """The code point that starts at byte `at` of valid UTF-8, and the position after it."""
     first = np.int64(data[at])

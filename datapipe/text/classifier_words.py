@@ -11,11 +11,11 @@ import dataclasses
 import functools
 from collections.abc import Iterable
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
 from datapipe.text.fasttext_model import FastTextModel, fill_table, find_token, hash_token
 
@@ -70,7 +70,7 @@ def _classes() -> npt.NDArray[np.uint8]:
     return classes
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _end_token(
     out: npt.NDArray[np.uint8],
     token: int,
@@ -89,7 +89,7 @@ def _end_token(
         before_last: where its last character but one begins.
     """
     if words >= 0:
-        number = find_token(table, names, name_bounds, out, token, to, hash_token(out[token:to]))
+        number = find_token(table, names, name_bounds, out, token, to, hash_token(out, token, to))
         if number < 0 or number >= words:
             if length > _SHORT:
                 out[token] = UNKNOWN_WORD
@@ -103,7 +103,7 @@ def _end_token(
     return to + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _write_tokens(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],

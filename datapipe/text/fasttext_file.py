@@ -6,10 +6,10 @@ Every number in it is checked before it is used: a damaged file is an error, nev
 import math
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import kernel
 from datapipe.text.fasttext_model import (
     END,
     HIERARCHICAL_SOFTMAX,
@@ -20,8 +20,6 @@ from datapipe.text.fasttext_model import (
     FastTextModel,
     Weights,
     fill_table,
-    find_token,
-    hash_token,
 )
 
 _MAGIC, _VERSIONS = 793712314, (11, 12)
@@ -30,7 +28,7 @@ _CENTROIDS = 256  # of each part of a row, in a quantized model
 _UNKNOWN_COUNT = 10**15  # of a node of the tree that is not built yet
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _read_entries(
     content: npt.NDArray[np.uint8],
     names: npt.NDArray[np.uint8],
@@ -131,6 +129,13 @@ def _tree(counts: list[int]) -> npt.NDArray[np.int32]:
     return children
 
 
+def _find_end(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], words: int) -> int:
+    """The number of the word `</s>` among the first `words` names, -1 if it is none."""
+    numbers = np.flatnonzero(np.diff(bounds[: words + 1]) == len(END))
+    found = (names[bounds[numbers, np.newaxis] + np.arange(len(END))] == END).all(axis=1)
+    return int(numbers[found.argmax()]) if found.any() else -1
+
+
 def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
     """The classifier in the content of a file, in the library's format.
 
@@ -199,8 +204,7 @@ def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
         loss=loss,
         children=children,
     )
-    end = find_token(table, names, bounds, END, 0, len(END), hash_token(END))
     return FastTextModel(
         tuple(label.removeprefix(LABEL.tobytes()).decode("utf-8", "replace") for label in listed),
-        weights._replace(end=end if end < words else -1),
+        weights._replace(end=_find_end(names, bounds, words)),
     )

@@ -8,12 +8,14 @@ string of each n-gram and looks it up in a map; the kernel here goes over the by
 """
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from datapipe.kernels import helper, kernel
 
 HIERARCHICAL_SOFTMAX, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
 LABEL = np.frombuffer(b"__label__", np.uint8)
@@ -23,6 +25,14 @@ _WORD_NGRAM_FACTOR = 116049371
 _LOG_FLOOR = 1e-5  # the library adds it before each logarithm: probabilities come out that much higher
 _FEATURES_AT_ONCE = 1024  # few enough to stay in the fastest cache
 _SIGMOID_STEPS, _SIGMOID_EDGE = 512, 8
+
+
+def _hash_of(token: bytes) -> int:
+    """The hash of a word, FNV-1a of 32 bits; `_hashed` is its step."""
+    return functools.reduce(lambda h, byte: ((h ^ byte) * _FNV_PRIME) & 0xFFFFFFFF, token, _FNV_OFFSET)
+
+
+_END_HASH = _hash_of(END.tobytes())
 
 
 class Weights(NamedTuple):
@@ -102,22 +112,22 @@ class FastTextModel:
         return _predict(self.weights, data, bounds[:-1], bounds[1:], 1, self.labels.index(label))[1][:, 0]
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _hashed(h: int, byte: int) -> int:
     """The next value of the FNV-1a hash of 32 bits; to the library a byte is a signed number."""
     return ((h ^ (byte | 0xFFFFFF00 if byte >= 128 else byte)) * _FNV_PRIME) & 0xFFFFFFFF
 
 
-@numba.njit(cache=True, nogil=True)
-def hash_token(token: npt.NDArray[np.uint8]) -> int:
+@helper
+def hash_token(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
     """The hash of a word or label."""
     h = _FNV_OFFSET
-    for byte in token:
-        h = _hashed(h, byte)
+    for at in range(start, end):
+        h = _hashed(h, data[at])
     return h
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def find_token(
     table: npt.NDArray[np.int64],
     names: npt.NDArray[np.uint8],
@@ -143,19 +153,19 @@ def find_token(
     return -1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fill_table(names: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int64]) -> None:
     """Fill a table of -1 with the hash and the number of each word and label; see `Weights`."""
     mask = len(table) - 1
     for number in range(len(bounds) - 1):
-        h = hash_token(names[bounds[number] : bounds[number + 1]])
+        h = hash_token(names, bounds[number], bounds[number + 1])
         slot = h & mask
         while table[slot, 1] >= 0:
             slot = (slot + 1) & mask
         table[slot, 0], table[slot, 1] = h, number
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _add(
     features: npt.NDArray[np.int64],
     size: int,
@@ -172,12 +182,12 @@ def _add(
             total[j] += vectors[features[i], j]
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_blank(byte: int) -> bool:
     return byte <= 32 and (byte == 32 or 9 <= byte <= 13 or byte == 0)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _stands_at(token: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8], at: int, end: int) -> bool:
     """Whether `token` stands in `data` at a place, before `end`."""
     i = 0
@@ -186,12 +196,12 @@ def _stands_at(token: npt.NDArray[np.uint8], data: npt.NDArray[np.uint8], at: in
     return i == len(token)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _bit(bits: npt.NDArray[np.uint8], i: int) -> int:
     return (bits[i >> 3] >> (i & 7)) & 1
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _embed(
     weights: Weights,
     data: npt.NDArray[np.uint8],
@@ -271,7 +281,7 @@ def _embed(
         features[size] = weights.end
         size += 1
         added += 1
-    hashes[tokens] = np.int32(np.uint32(hash_token(END)))
+    hashes[tokens] = np.int32(np.uint32(_END_HASH))
     tokens += 1
     for i in range(tokens):
         joined = np.uint64(np.int64(hashes[i]))
@@ -286,17 +296,17 @@ def _embed(
                 _add(features, size, rows, vectors, mean)
                 size = 0
     _add(features, size, rows, vectors, mean)
-    if added:
-        mean *= np.float32(1.0 / added)
+    for i in range(len(mean) if added else 0):
+        mean[i] *= np.float32(1.0 / added)
     return added
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _log(x: float) -> np.float32:
     return np.float32(math.log(np.float64(x) + _LOG_FLOOR))
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _sum(weights: Weights, row: int, mean: npt.NDArray[np.float32]) -> np.float32:
     total = np.float32(0)
     for i in range(len(mean)):
@@ -304,7 +314,7 @@ def _sum(weights: Weights, row: int, mean: npt.NDArray[np.float32]) -> np.float3
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _offer(score: np.float32, label: int, labels: npt.NDArray[np.int32], scores: npt.NDArray[np.float32]) -> None:
     """Take a label among the likeliest if it is one of them; the first one wins a tie."""
     rank = len(labels)
@@ -316,17 +326,18 @@ def _offer(score: np.float32, label: int, labels: npt.NDArray[np.int32], scores:
         labels[rank], scores[rank] = label, score
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _walk(
     weights: Weights,
     mean: npt.NDArray[np.float32],
     wanted: int,
     labels: npt.NDArray[np.int32],
     scores: npt.NDArray[np.float32],
+    nodes: npt.NDArray[np.int32],
+    sums: npt.NDArray[np.float32],
 ) -> None:
     """Rank the labels by hierarchical softmax, but for the branches of the tree that are too unlikely."""
     inner = len(weights.outputs)
-    nodes, sums = np.empty(inner + 1, np.int32), np.empty(inner + 1, np.float32)
     waiting = 1
     nodes[0], sums[0] = len(weights.children) - 1, 0
     while waiting:
@@ -346,33 +357,36 @@ def _walk(
             waiting += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _rank(
     weights: Weights,
     mean: npt.NDArray[np.float32],
     wanted: int,
     labels: npt.NDArray[np.int32],
     scores: npt.NDArray[np.float32],
+    nodes: npt.NDArray[np.int32],
+    sums: npt.NDArray[np.float32],
 ) -> None:
-    """Rank the labels by the logarithms of their probabilities."""
+    """Rank the labels by the logarithms of their probabilities; `nodes` and `sums` are scratch."""
     if weights.loss == HIERARCHICAL_SOFTMAX:
-        _walk(weights, mean, wanted, labels, scores)
+        _walk(weights, mean, wanted, labels, scores, nodes, sums)
         return
-    sums = np.empty(len(weights.outputs), np.float32)
-    for label in range(len(sums)):
+    count = len(weights.outputs)
+    highest, total = np.float32(-np.inf), np.float32(0)
+    for label in range(count):
         sums[label] = _sum(weights, label, mean)
-    if weights.loss == SOFTMAX:
-        sums = np.exp(sums - sums.max())
-        sums /= sums.sum()
-    else:
-        for label in range(len(sums)):
-            sums[label] = _sigmoid(sums[label])
-    for label in range(len(sums)):
+        highest = max(highest, sums[label])
+    for label in range(count):
+        sums[label] = np.exp(sums[label] - highest) if weights.loss == SOFTMAX else _sigmoid(sums[label])
+        total += sums[label]
+    for label in range(count if weights.loss == SOFTMAX else 0):
+        sums[label] /= total
+    for label in range(count):
         if wanted < 0 or wanted == label:
             _offer(_log(sums[label]), label, labels, scores)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _sigmoid(x: np.float32) -> np.float32:
     """The logistic function as the library has it, from a table."""
     if abs(x) > _SIGMOID_EDGE:
@@ -381,7 +395,7 @@ def _sigmoid(x: np.float32) -> np.float32:
     return np.float32(1.0 / (1.0 + math.exp(_SIGMOID_EDGE - step * (2 * _SIGMOID_EDGE / _SIGMOID_STEPS))))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _predict(
     weights: Weights,
     data: npt.NDArray[np.uint8],
@@ -402,9 +416,10 @@ def _predict(
     # Once there are so many, they are added: after each word, and after the n-grams that begin with one character.
     features = np.empty(_FEATURES_AT_ONCE + max(0, min(weights.maxn, longest + 2)) + 1, np.int64)
     mean = np.empty(weights.outputs.shape[1], np.float32)
+    nodes, sums = np.empty(len(weights.outputs) + 1, np.int32), np.empty(len(weights.outputs) + 1, np.float32)
     for text in range(len(starts)):
         if _embed(weights, data, starts[text], ends[text], word, hashes, features, mean):
-            _rank(weights, mean, wanted, labels[text], probabilities[text])
+            _rank(weights, mean, wanted, labels[text], probabilities[text], nodes, sums)
             for i in range(k):
                 if labels[text, i] >= 0:
                     probabilities[text, i] = min(np.float32(1), np.exp(probabilities[text, i]))

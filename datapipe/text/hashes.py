@@ -7,10 +7,10 @@ The kernel reads UTF-8 and a table that says what each code point counts as; a n
 import functools
 import unicodedata
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import kernel
 from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import DIGIT, LETTER, MARK, PUNCTUATION, SPACE, class_table, decode, lower_table
 
@@ -57,7 +57,7 @@ def normalization_table(name: str) -> npt.NDArray[np.int32]:
     return table
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def hash_spans(
     data: npt.NDArray[np.uint8],
     starts: npt.NDArray[np.int64],

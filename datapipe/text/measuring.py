@@ -5,12 +5,12 @@
 
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datapipe.kernels import helper, kernel
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
 from datapipe.text.letter_pairs import letter_pair_lift
@@ -57,6 +57,7 @@ from datapipe.text.spans import (
     drop_blank,
     drop_symbols,
     ends_in,
+    first_pairs,
     new_text,
     padded,
     phrase_at,
@@ -68,12 +69,13 @@ from datapipe.text.spans import (
 from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_words(
     t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], joined: bool, definition: int, row: Any
 ) -> None:
     """Measures over tokens; with `joined`, a stop word may be several that stand together."""
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
+    thousands, was_digits = 0, False
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
         flags, marks, symbol = np.uint8(0), np.uint8(SYMBOL), False
@@ -85,6 +87,10 @@ def _measure_words(
             symbol |= point in (0x23, 0x2026)  # # …
             value = extend(value, t.lower[point] if definition in (DATAPIPE, DCLM) else point)
         alphabetic += (flags & LETTER) != 0
+        digits = flags == DIGIT and end - start <= 3
+        if digits and was_digits and end - start == 3 and start == t.ends[i - 1] + 1:
+            thousands += definition == DATAPIPE
+        was_digits = digits
         symbolic += symbol
         if not marks & SYMBOL:
             words += 1
@@ -106,7 +112,7 @@ def _measure_words(
     row.words = words
     row.mean_word_length = characters / max(words, 1)
     row.median_word_length = _median_word_length(t, m, tokens, words, longest)
-    row.alphabetic_word_share = alphabetic / max(tokens, 1)
+    row.alphabetic_word_share = alphabetic / max(tokens - thousands, 1)
     row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
     row.stop_words = found
     if definition in (DATAPIPE, DATATROVE):
@@ -116,7 +122,7 @@ def _measure_words(
             row.stop_words += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _median_word_length(t: Text, m: Memory, tokens: int, words: int, longest: int) -> float:
     histogram = m.counts[: longest + 1]
     histogram[:] = 0
@@ -134,7 +140,7 @@ def _median_word_length(t: Text, m: Memory, tokens: int, words: int, longest: in
     return total / 2
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
     """Measures over single letters and digits, of Chinese only."""
     tokens = 0
@@ -158,7 +164,7 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
     row.repeated_13gram_share = positions / max(tokens - 12, 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
     points = t.points
@@ -219,13 +225,13 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     return visible
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _ends_spaced_ellipsis(points: npt.NDArray[np.int32], i: int) -> bool:
     """Whether ". . ." ends at `i`, where a point stands at `i`."""
     return bool(points[i - 1] == 32 and points[i - 2] == 46 and points[i - 3] == 32 and points[i - 4] == 46)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _after_notes(t: Text, at: int, end: int, definition: int) -> int:
     """The position after what may follow the mark that ends a sentence: quotes, brackets, notes such as [12]."""
     while at < end:
@@ -243,7 +249,7 @@ def _after_notes(t: Text, at: int, end: int, definition: int) -> int:
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _before_notes(t: Text, start: int, end: int) -> int:
     """The position before what may follow the mark that ends a sentence, and white space."""
     while end > start:
@@ -261,7 +267,7 @@ def _before_notes(t: Text, start: int, end: int) -> int:
     return end
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _ends_sentence(t: Text, start: int, end: int, length: int, definition: int) -> bool:
     """Whether the marks from `start` on, which with quotes and notes go up to `end`, end a sentence."""
     if end == length or t.classes[t.points[end]] & SPACE:
@@ -275,7 +281,7 @@ def _ends_sentence(t: Text, start: int, end: int, length: int, definition: int) 
     return (after & HAN) != 0 and not before & DIGIT
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_sentences(t: Text, length: int, definition: int, row: Any) -> None:
     i = 0
     while i < length:
@@ -290,7 +296,7 @@ def _measure_sentences(t: Text, length: int, definition: int, row: Any) -> None:
         row.sentences += wide or _ends_sentence(t, start, i, length, definition)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _holds_sentence(t: Text, start: int, end: int) -> bool:
     """Whether a sentence ends at the end of a line, or after a word within it; an ellipsis there bids to read on."""
     last = _before_notes(t, start, end)
@@ -312,14 +318,14 @@ def _holds_sentence(t: Text, start: int, end: int) -> bool:
     return False
 
 
-@numba.njit(cache=True, nogil=True)
-def _count_phrases(t: Text, length: int, phrases: npt.NDArray[np.int32], row: Any) -> None:
-    """Count the phrases, rows of code points padded with 0, in the text in lower case."""
-    initials = np.zeros(128, np.bool_)
-    initials[phrases[:, 0]] = True
-    for i in range(length):
-        point = t.lower[t.points[i]]
-        if point >= 128 or not initials[point]:
+@helper
+def _count_phrases(
+    t: Text, length: int, phrases: npt.NDArray[np.int32], pairs: npt.NDArray[np.bool_], row: Any
+) -> None:
+    """Count the phrases, rows of code points padded with 0, in the text in lower case; `pairs` is `first_pairs`."""
+    for i in range(length - 1):
+        first, second = t.points[i], t.points[i + 1]
+        if first | second >= 128 or not pairs[first << 7 | second]:
             continue
         for k in range(len(phrases)):
             if phrase_at(t, i, length, phrases[k]):
@@ -328,7 +334,7 @@ def _count_phrases(t: Text, length: int, phrases: npt.NDArray[np.int32], row: An
                 row.policy_phrases += k > 1
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _repeated(t: Text, m: Memory, pieces: int, total: int, definition: int) -> tuple[float, float]:
     """The share of pieces that repeat another, and that of their code points in `total` (dclm: in all pieces)."""
     repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
@@ -339,7 +345,7 @@ def _repeated(t: Text, m: Memory, pieces: int, total: int, definition: int) -> t
     return repeated / max(pieces, 1), characters / max(total, 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: int, row: Any) -> None:
     """Gopher's repeated lines and paragraphs."""
     pieces = split_at_breaks(t, 0, length, 1, length if definition == DATATROVE else 1)
@@ -360,7 +366,7 @@ def _measure_pieces(t: Text, m: Memory, length: int, visible: int, definition: i
     row.duplicate_paragraph_share, row.duplicate_paragraph_character_share = _repeated(t, m, pieces, total, definition)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_line_ends(t: Text, length: int, definition: int, row: Any) -> None:
     """Gopher's bullets and ellipses."""
     pieces = split_as_python(t, length) if definition == DATATROVE else split_at_breaks(t, 0, length, 1, 1)
@@ -383,7 +389,7 @@ def _measure_line_ends(t: Text, length: int, definition: int, row: Any) -> None:
     row.ellipsis_line_share = ellipses / max(pieces, 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _measure_lines(
     t: Text, m: Memory, length: int, tokens: int, read_on: npt.NDArray[np.int32], definition: int, row: Any
 ) -> None:
@@ -423,7 +429,7 @@ def _measure_lines(
     row.duplicate_character_share = repeated / max(length - breaks, 1)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_list_item(t: Text, start: int, end: int) -> bool:
     """Whether a line begins in a bullet, a number or a letter that lists, as "- ", "12. ", "a) " and "二、" do."""
     at = start
@@ -440,7 +446,7 @@ def _is_list_item(t: Text, start: int, end: int) -> bool:
     return at < end and (t.classes[t.points[at]] & SPACE) != 0
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_han_numeral(point: int) -> bool:
     """Whether a code point is one of 一二三四五六七八九十."""
     return point in (0x4E00, 0x4E8C, 0x4E09, 0x56DB, 0x4E94, 0x516D, 0x4E03, 0x516B, 0x4E5D, 0x5341)
@@ -472,11 +478,12 @@ class _Tables(NamedTuple):
     stems: Stems
     seen_stems: npt.NDArray[np.bool_]  # memory
     phrases: npt.NDArray[np.int32]
+    phrase_pairs: npt.NDArray[np.bool_]
     read_on: npt.NDArray[np.int32]
     word_breaks: npt.NDArray[np.uint8]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m: Memory, rows: Any) -> None:
     for i in range(len(documents.offsets) - 1):
         row = rows[i]
@@ -494,7 +501,7 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         _measure_words(t, m, tokens, stop_words, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
-        _count_phrases(t, length, tables.phrases, row)
+        _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)
         ngram_tokens = tokens
         if definition == DCLM:
             ngram_tokens = split_uax29_words(t, length, tables.word_breaks)
@@ -557,6 +564,7 @@ def measure_text(
         stems=stems(),
         seen_stems=np.zeros(len(stems().is_notice), np.bool_),
         phrases=padded(PHRASES),
+        phrase_pairs=first_pairs(PHRASES),
         read_on=padded(tuple(suffix[::-1] for suffix in READ_ON)),
         word_breaks=word_break_table() if system == DCLM else np.zeros(0, np.uint8),
     )

@@ -6,11 +6,11 @@ smaller error; `datasketch_signatures` equals `datasketch.MinHash` slot for slot
 
 import functools
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from datapipe.extras import load_extra
+from datapipe.kernels import kernel
 from datapipe.text.bit_mixing import GOLDEN, murmur32, murmur64
 
 _LOW = np.uint64(0xFFFFFFFF)
@@ -19,7 +19,7 @@ _EMPTY = np.uint64(0xFFFFFFFFFFFFFFFF)
 _MERSENNE_BITS = np.uint64(61)  # datasketch's scheme "legacy" computes modulo 2^61 - 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def fast_similarity_sketches(
     hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], slots: int
 ) -> npt.NDArray[np.uint32]:
@@ -75,7 +75,7 @@ def datasketch_permutations(slots: int, scheme: str) -> npt.NDArray[np.uint64]:
     return np.ascontiguousarray(np.array(datasketch.MinHash(num_perm=slots, scheme=scheme).permutations, np.uint64))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def datasketch_signatures(
     hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], permutations: npt.NDArray[np.uint64], legacy: bool
 ) -> npt.NDArray[np.uint32]:
@@ -96,8 +96,8 @@ def datasketch_signatures(
     for document in range(documents):
         # A slice, not an index range: only so does the compiler vectorize the inner loops.
         shingles = hashes[bounds[document] : bounds[document + 1]] >> _HALF
-        if not legacy:
-            shingles = murmur32(shingles)
+        for i in range(0 if legacy else len(shingles)):
+            shingles[i] = murmur32(shingles[i])
         for slot in range(slots):
             multiplier = permutations[0, slot]
             addend = permutations[1, slot]
@@ -113,7 +113,7 @@ def datasketch_signatures(
     return signatures
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> npt.NDArray[np.uint64]:
     """One hash for each band of each signature: equal where all `rows` slots of the band are.
 

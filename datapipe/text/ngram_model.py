@@ -7,12 +7,12 @@ building its trainer takes cmake and Boost.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from safetensors.numpy import load, save
 
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.hashes import BLANK, DROPPED, normalization_table
@@ -42,13 +42,13 @@ class NgramModel(NamedTuple):
     log_backoff: npt.NDArray[np.float32]
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _extend(key: np.uint64, symbol: int) -> np.uint64:
     """The key of an n-gram from the key of its last n - 1 symbols and the symbol before them."""
     return multiply_fold(key ^ np.uint64(symbol + 1), _FACTOR, 29)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _symbols(
     data: npt.NDArray[np.uint8], start: int, end: int, table: npt.NDArray[np.int32], out: npt.NDArray[np.int32]
 ) -> int:
@@ -72,7 +72,7 @@ def _symbols(
     return count
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _ngram_keys(
     data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], table: npt.NDArray[np.int32], order: int
 ) -> npt.NDArray[np.uint64]:
@@ -157,7 +157,7 @@ def _discounts(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.select([counts == 1, counts == 2], discounts[:2], discounts[2])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _slots(keys: npt.NDArray[np.uint64], slots: int) -> npt.NDArray[np.int64]:
     """A slot of its own for each key: the first free one from where its low bits point."""
     taken = np.zeros(slots, np.bool_)
@@ -171,7 +171,7 @@ def _slots(keys: npt.NDArray[np.uint64], slots: int) -> npt.NDArray[np.int64]:
     return where
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def log_probabilities(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],

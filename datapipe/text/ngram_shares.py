@@ -5,8 +5,7 @@
 
 from typing import Any
 
-import numba
-
+from datapipe.kernels import helper
 from datapipe.text.measures import DATAPIPE, DATATROVE, DCLM, DOLMA, FEWEST_MENTIONS
 from datapipe.text.repetition import (
     Memory,
@@ -22,23 +21,24 @@ from datapipe.text.repetition import (
 from datapipe.text.spans import Text
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
     """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
 
     `space` is the length of what stands between tokens. Returns the number of repeated 10-grams at issue in `m`.
     """
-    hash_tokens(t.prefix, t.starts, t.ends, tokens, True, m)
-    positions = all_positions(m, tokens)
+    positions = 0
     for n in range(2, 11):
-        if definition == DATATROVE and n >= 5:
-            # It joins the tokens of repeated n-grams without spaces: a longer one may repeat where a shorter does not.
-            if n == 5:
-                hash_tokens(t.prefix, t.starts, t.ends, tokens, False, m)
+        # datatrove joins the tokens of repeated n-grams without spaces: a longer one may repeat where a shorter does
+        # not.
+        separated = definition != DATATROVE or n < 5
+        if n == 2 or (n == 5 and not separated):
+            hash_tokens(t.prefix, t.starts, t.ends, tokens, separated, m)
+        if n == 2 or not separated:
             positions = all_positions(m, tokens)
         if tokens < n:
             break
-        positions = count_ngrams(m, positions, tokens, n, definition != DATATROVE or n < 5)
+        positions = count_ngrams(m, positions, tokens, n, separated)
         if n < 5:
             seen, characters = top_ngram(m, positions, n, definition == DCLM)
             if (seen == 1 and definition == DCLM) or (seen < FEWEST_MENTIONS and definition == DATAPIPE):

@@ -10,13 +10,13 @@ import re
 import sys
 import unicodedata
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import opencc
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datapipe.kernels import kernel
 from datapipe.text.characters import decode, text_buffers
 
 FORMS = ("NFC", "NFKC", "none")
@@ -155,7 +155,7 @@ def needs(texts: pa.Array) -> npt.NDArray[np.uint8]:
     return _needs(*text_buffers(texts), need_table())
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _needs(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], table: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.uint8]:

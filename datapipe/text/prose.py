@@ -16,11 +16,11 @@ Left out, with their line breaks:
     addresses   in a link or image, [text](address)
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.characters import text_buffers
 
 _BREAK, _SPACE, _TAB, _RETURN = 0x0A, 0x20, 0x09, 0x0D
@@ -29,14 +29,14 @@ _MOST_METADATA = 100  # lines
 _NONE_UNCLOSED = 1 << 30
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _line_end(data: npt.NDArray[np.uint8], at: int, end: int) -> int:
     while at < end and data[at] != _BREAK:
         at += 1
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _strip(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[int, int]:
     while start < end and data[start] in (_SPACE, _TAB, _RETURN):
         start += 1
@@ -45,7 +45,7 @@ def _strip(data: npt.NDArray[np.uint8], start: int, end: int) -> tuple[int, int]
     return start, end
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _run(data: npt.NDArray[np.uint8], start: int, end: int, byte: int) -> int:
     """How many times the byte stands at `start`."""
     at = start
@@ -54,7 +54,7 @@ def _run(data: npt.NDArray[np.uint8], start: int, end: int, byte: int) -> int:
     return at - start
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _after_listing(data: npt.NDArray[np.uint8], at: int, end: int, fence: int, size: int) -> int:
     """The end of the line that closes a listing, which goes on at `at`; 0 if there is none."""
     while at < end:
@@ -67,7 +67,7 @@ def _after_listing(data: npt.NDArray[np.uint8], at: int, end: int, fence: int, s
     return 0
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _after_metadata(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
     """The end of the line that closes the metadata at the beginning of a document; 0 if there are none."""
     at = start
@@ -83,7 +83,7 @@ def _after_metadata(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
     return 0
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _is_marked_up(data: npt.NDArray[np.uint8], start: int, end: int) -> bool:
     """Whether a line without white space around it is part of a table, a heading, a tag or a rule."""
     if start == end:
@@ -107,7 +107,7 @@ def _is_marked_up(data: npt.NDArray[np.uint8], start: int, end: int) -> bool:
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _only_tags(data: npt.NDArray[np.uint8], start: int, end: int, opening: int, closing: int) -> bool:
     """Whether all of a line but white space stands within brackets."""
     depth = 0
@@ -121,7 +121,7 @@ def _only_tags(data: npt.NDArray[np.uint8], start: int, end: int, opening: int, 
     return True
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _copy(data: npt.NDArray[np.uint8], at: int, end: int, kept: npt.NDArray[np.uint8], written: int) -> int:
     """Copy a line without the addresses of its links; returns the position after what is written."""
     while at < end:
@@ -137,16 +137,17 @@ def _copy(data: npt.NDArray[np.uint8], at: int, end: int, kept: npt.NDArray[np.u
     return written
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _keep_prose(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     kept = np.empty(offsets[-1] - offsets[0], np.uint8)
     bounds = np.zeros(len(offsets), np.int64)
+    unclosed = np.empty(2, np.int64)  # the shortest fence of ` and of ~ that nothing closes
     written = 0
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
-        unclosed = [_NONE_UNCLOSED, _NONE_UNCLOSED]  # the shortest fence of ` and of ~ that nothing closes
+        unclosed[:] = _NONE_UNCLOSED
         after = _after_metadata(data, at, end)
         if after:
             at = after + 1

@@ -9,10 +9,10 @@ How a system counts differs: see `DEFINITIONS` in `measures.py`.
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import helper, kernel
 from datapipe.text.bit_mixing import DEGSKI, multiply_fold
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
@@ -58,19 +58,19 @@ def text_hash(text: str) -> int:
     return value
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def extend(value: np.uint64, point: int) -> np.uint64:
     """The hash of a text and one more code point."""
     return np.uint64(value * BASE + np.uint64(point) + np.uint64(1))
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def span_hash(prefix: npt.NDArray[np.uint64], start: int, end: int, m: Memory) -> np.uint64:
     """The hash of code points `start` to `end`, where `prefix[i]` is that of the first i."""
     return np.uint64(prefix[end] - prefix[start] * m.powers[end - start])
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def clear_table(m: Memory, entries: int) -> int:
     """Empty as much of the hash table as so many entries need; returns the mask to index it with."""
     slots = _MIN_SLOTS
@@ -80,7 +80,7 @@ def clear_table(m: Memory, entries: int) -> int:
     return slots - 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def count(m: Memory, mask: int, key: np.uint64) -> int:
     """Count a key in the hash table and return its slot."""
     at = np.int64(multiply_fold(key ^ (key >> np.uint64(32)), DEGSKI, 29)) & mask
@@ -92,7 +92,7 @@ def count(m: Memory, mask: int, key: np.uint64) -> int:
     return int(at)
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def repeated_pieces(
     prefix: npt.NDArray[np.uint64],
     starts: npt.NDArray[np.int32],
@@ -112,7 +112,7 @@ def repeated_pieces(
     return repeated, characters
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def hash_tokens(
     prefix: npt.NDArray[np.uint64],
     starts: npt.NDArray[np.int32],
@@ -129,7 +129,7 @@ def hash_tokens(
         m.hashes[i + 1] = value * BASE + _SEPARATOR if separated else value
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def all_positions(m: Memory, tokens: int) -> int:
     """Put every token at issue; returns their number."""
     for i in range(tokens):
@@ -137,7 +137,7 @@ def all_positions(m: Memory, tokens: int) -> int:
     return tokens
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool) -> int:
     """Count the n-grams at the positions at issue; returns the number of these that have n tokens after them."""
     while positions and m.positions[positions - 1] + n > tokens:
@@ -150,7 +150,7 @@ def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool
     return positions
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def keep_repeated(m: Memory, positions: int) -> int:
     """Leave only the positions of repeated n-grams at issue: no longer n-gram repeats elsewhere."""
     kept = 0
@@ -164,7 +164,7 @@ def keep_repeated(m: Memory, positions: int) -> int:
 # The following read what `count_ngrams` counted.
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def top_ngram(m: Memory, positions: int, n: int, longest_of_ties: bool) -> tuple[int, int]:
     """Occurrences of the commonest n-gram and its code points without spaces; of ties the first, or the longest."""
     max_count, length = 1, m.before[n]
@@ -176,7 +176,7 @@ def top_ngram(m: Memory, positions: int, n: int, longest_of_ties: bool) -> tuple
     return max_count, length
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def later_copies(m: Memory, positions: int, n: int) -> int:
     """Code points in n-grams seen before, from left to right; one that is found is skipped whole (datatrove)."""
     total, skipped_to = 0, 0
@@ -194,7 +194,7 @@ def later_copies(m: Memory, positions: int, n: int) -> int:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def all_copies(m: Memory, positions: int, n: int) -> int:
     """Code points of all occurrences of n-grams that occur more than once (dolma)."""
     total = 0
@@ -204,7 +204,7 @@ def all_copies(m: Memory, positions: int, n: int) -> int:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def covered_by_copies(m: Memory, positions: int, n: int) -> int:
     """Code points of the tokens inside any n-gram that occurs more than once, each token once (DCLM)."""
     total, covered_to = 0, 0

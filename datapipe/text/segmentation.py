@@ -20,12 +20,12 @@ import math
 import pathlib
 from typing import Any, NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv
 
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.characters import decode, text_buffers
 
 # The characters of a block, which words of the dictionary are made of: Han and, for "AT&T", some of ASCII. All others
@@ -118,37 +118,23 @@ class _Scratch(NamedTuple):
     ends_word: npt.NDArray[np.uint8]
 
 
-@numba.njit(cache=True, nogil=True)
-def _new_scratch(characters: int, longest: int) -> _Scratch:
-    return _Scratch(
-        np.empty((characters, longest), np.int16),
-        np.empty(characters, np.int8),
-        np.empty(characters, np.int32),
-        np.empty(characters, np.int64),
-        np.empty(characters, np.int64),
-        np.empty(characters + 1, np.float64),
-        np.empty(characters, np.int8),
-        np.empty(characters, np.uint8),
-    )
-
-
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _key(node: int, point: int) -> int:
     return node * _POINTS + point
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _slot(key: int, mask: int) -> int:
     return ((key * _HASH_FACTOR) >> 40) & mask
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _group(key: int) -> int:
     """The bit of the filter."""
     return _FILTER + (key & _GROUPS)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _fill(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -240,7 +226,7 @@ def load_model() -> Model:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, scratch: _Scratch) -> None:
     """Find all words of the dictionary from `begin` to `end`, whole blocks: set `found` and `reaches`."""
     first, table, found, reaches = model.first, model.table, scratch.found, scratch.reaches
@@ -281,7 +267,7 @@ def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, 
         length += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _route(model: Model, size: int, scratch: _Scratch) -> None:
     """Find the likeliest way through `size` characters, a part: set `best` and `steps`. The longer word wins a tie."""
     logs, unknown, found, reaches = model.logs, model.unknown, scratch.found, scratch.reaches
@@ -302,7 +288,7 @@ def _route(model: Model, size: int, scratch: _Scratch) -> None:
         best[i], steps[i] = highest, step
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _viterbi(
     markov: Markov, points: npt.NDArray[np.int32], begin: int, end: int, ends_word: npt.NDArray[np.uint8]
 ) -> None:
@@ -347,12 +333,12 @@ def _viterbi(
             state = _BEGIN if is_after_first else _MIDDLE
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _is_alphanumeric(point: int) -> bool:
     return 97 <= point <= 122 or 65 <= point <= 90 or 48 <= point <= 57
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _cut_run(
     markov: Markov,
     points: npt.NDArray[np.int32],
@@ -398,7 +384,7 @@ def _cut_run(
     return words
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _segment(
     model: Model, data: npt.NDArray[np.uint8], bounds: npt.NDArray[np.int64], wanted: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
@@ -408,26 +394,34 @@ def _segment(
         if wanted[document]:
             size = bounds[document + 1] - bounds[document]
             total, max_size = total + size, max(max_size, size)
-    # Not 0: numba would compile what takes a literal once more.
-    zero = int(np.int64(0))
-    ends, words = np.empty(total, np.int32), zero
+    ends, words = np.empty(total, np.int32), 0
     word_bounds = np.zeros(len(wanted) + 1, np.int64)
     points = np.empty(max_size, np.int32)
-    scratch = _new_scratch(zero, longest)
+    capacity = -1
     for document in range(len(wanted)):
         at, data_end, size = bounds[document], bounds[document + 1], 0
         while wanted[document] and at < data_end:
             point, at = decode(data, at)
             points[size] = min(point, _POINTS - 1)  # in no block, as all above
             size += 1
-        begin = zero
+        begin = 0
         while begin < size:
             end = min(size, begin + _PART)
             # A part ends with a block, and not within a line break.
             while end < size and (first[points[end]] & _IN_BLOCK or (points[end] == 10 and points[end - 1] == 13)):
                 end += 1
-            if end - begin > len(scratch.steps):
-                scratch = _new_scratch(2 * (end - begin), longest)
+            if end - begin > capacity:
+                capacity = 2 * (end - begin)
+                scratch = _Scratch(
+                    np.empty((capacity, longest), np.int16),
+                    np.empty(capacity, np.int8),
+                    np.empty(capacity, np.int32),
+                    np.empty(capacity, np.int64),
+                    np.empty(capacity, np.int64),
+                    np.empty(capacity + 1, np.float64),
+                    np.empty(capacity, np.int8),
+                    np.empty(capacity, np.uint8),
+                )
             _look_up(model, points, begin, end, scratch)
             _route(model, end - begin, scratch)
             found, reaches, steps, ends_word = scratch.found, scratch.reaches, scratch.steps, scratch.ends_word

@@ -9,10 +9,10 @@ comparison of pieces of text is in `hashes.py`.
 import functools
 import unicodedata
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import golden_fold, murmur64
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, class_table, decode, lower_table
 
@@ -61,13 +61,13 @@ def sign_table() -> npt.NDArray[np.uint8]:
     return table
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def extend_token(token: np.uint64, entry: int) -> np.uint64:
     """The hash of a token and one more character, by the character's entry in `token_table`; to be mixed at its end."""
     return golden_fold(token + np.uint64(entry >> 2) + np.uint64(1))
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def token_hashes(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -119,14 +119,14 @@ def token_hashes(
     return hashes[:filled], hash_bounds
 
 
-@numba.njit(cache=True, nogil=True)
+@inlined
 def max_tokens(bounds: npt.NDArray[np.int64]) -> int:
     """How many tokens documents of these bounds can have at most, rounded up."""
     # A token takes at least two bytes: one and a separator, or a character of three.
     return (bounds[-1] - bounds[0]) // 2 + len(bounds)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def roll(
     hashes: npt.NDArray[np.uint64], bounds: npt.NDArray[np.int64], size: int
 ) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
@@ -165,7 +165,7 @@ def roll(
     return hashes[:filled], shingle_bounds
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def add_signs(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],

@@ -11,10 +11,10 @@ of languages.
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from datapipe.kernels import inlined, kernel
 from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, UPPER, decode
 from datapipe.text.scripts import HAN_WEIGHT
 
@@ -168,13 +168,13 @@ class _Line(NamedTuple):
     item: bool
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _is_name(byte: int) -> bool:
     """Whether an ASCII name can hold it."""
     return 48 <= byte <= 57 or 65 <= byte <= 90 or 97 <= byte <= 122 or byte == _UNDERSCORE
 
 
-@numba.njit(cache=True, nogil=True, inline="always")  # a call for each line would cost a tenth of the speed
+@inlined  # a call for each line would cost a tenth of the speed
 def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDArray[np.uint8]) -> tuple[_Line, int]:
     """What the line at byte `at` shows, and where the next one begins."""
     indent, first, second, last, previous, before = 0, 0, 0, 0, 0, 0
@@ -226,6 +226,20 @@ def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDAr
             key &= code_point < 128
             lower |= 97 <= code_point <= 122
             letters += 1
+            # The small letters of ASCII that follow say nothing new: most of a text, in half the time.
+            begin = at
+            while at < end and 97 <= data[at] <= 122:
+                if in_first_word:
+                    word = (word * 31 + data[at]) & 0xFFFFFFFF
+                at += 1
+            if at > begin:
+                if second == 0:
+                    second = int(data[begin])
+                others += at - begin
+                letters += at - begin
+                lower = True
+                previous = int(data[at - 2])
+                code_point = np.int64(data[at - 1])
         else:
             following = data[at] if at < end else _LINE_FEED
             plain = False
@@ -244,7 +258,7 @@ def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDAr
                 linked |= code_point == _ROUND and previous == _SQUARE_END
                 if named and not address:
                     closing = _ROUND_END if code_point == _ROUND else _SQUARE_END
-                    short = at + 1 < end and data[at + 1] == closing and following != _LINE_FEED  # word(s)
+                    short = _is_name(following) and at + 1 < end and data[at + 1] == closing  # word(s)
                     numbered = code_point == _SQUARE and 48 <= following <= 57
                     calls += not short and not numbered
             elif code_point == _EQUALS:
@@ -280,7 +294,7 @@ def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDAr
     return line, at
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _is_comment(line: _Line, directive: bool) -> bool:
     """Whether it begins with `//`, `/*`, `--` or `#`, unless that is a directive or a selector: `#menu {`."""
     return (
@@ -290,7 +304,7 @@ def _is_comment(line: _Line, directive: bool) -> bool:
     )
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _signs_of(line: _Line, keyword: bool) -> int:
     """All signs of a line: what its characters show, and what its words, its ends and its indentation do."""
     signs = line.signs
@@ -319,7 +333,7 @@ def _signs_of(line: _Line, keyword: bool) -> int:
     return signs
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _count(signs: int) -> int:
     """How many signs there are; one of `_TWO_SIGNS` counts twice."""
     number = 2 if signs & _TWO_SIGNS else 0
@@ -334,7 +348,7 @@ _PROSE, _CODE, _UNDECIDED = 0, 1, 2
 _FENCE, _DOCSTRING, _COMMENT, _POD = 1, 2, 3, 4  # what the lines that follow stand in
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
+@inlined
 def _kind(line: _Line, signs: int) -> int:
     """Whether a line is code or prose by itself; undecided, its neighbours tell."""
     if line.linked or line.tex or line.first in (_GREATER, _BACKTICK, _PIPE):
@@ -348,7 +362,7 @@ def _kind(line: _Line, signs: int) -> int:
     return _UNDECIDED if item or signs & (_STRUCTURE | _KEYWORD | _STATEMENT | _QUOTED) else _PROSE
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def measure_code(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
@@ -427,7 +441,7 @@ def measure_code(
                 inside = _COMMENT
                 comments += 2
             elif line.others > 0 and _is_comment(line, keyword):
-                comments += line.first != _HASH
+                comments += line.first == _SLASH
             elif line.others > 0:
                 signs = _signs_of(line, keyword)
                 kind = _kind(line, signs)

@@ -7,11 +7,11 @@
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import regex
 
+from datapipe.kernels import helper
 from datapipe.text.characters import DIGIT, LETTER, SPACE, class_table, decode, lower_table
 from datapipe.text.repetition import extend
 
@@ -78,7 +78,7 @@ def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def read_text(t: Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int:
     """Fill `points` and `prefix` with the text at bytes `start` to `end`; returns its code points."""
     length, at = 0, start
@@ -90,7 +90,7 @@ def read_text(t: Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int
     return length
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def strip(t: Text, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends."""
     while start < end and t.classes[t.points[start]] & SPACE:
@@ -100,7 +100,7 @@ def strip(t: Text, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def split_at_breaks(t: Text, start: int, end: int, min_breaks: int, max_breaks: int) -> int:
     """Fill `starts` and `ends` with the pieces between runs of so many line feeds; returns their number."""
     pieces, at = 0, start
@@ -117,7 +117,7 @@ def split_at_breaks(t: Text, start: int, end: int, min_breaks: int, max_breaks: 
     return pieces + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def split_as_python(t: Text, length: int) -> int:
     """As `split_at_breaks`, at the line breaks of str.splitlines."""
     pieces, start = 0, 0
@@ -134,7 +134,7 @@ def split_as_python(t: Text, length: int) -> int:
     return pieces
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def drop_blank(t: Text, pieces: int, stripped: bool) -> int:
     """Drop blank pieces, and white space around the others if `stripped`; returns the number left."""
     kept = 0
@@ -146,7 +146,7 @@ def drop_blank(t: Text, pieces: int, stripped: bool) -> int:
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def drop_symbols(t: Text, pieces: int) -> int:
     """Drop pieces without a letter or digit: code fences, rules, borders of tables; returns the number left."""
     kept = 0
@@ -159,7 +159,7 @@ def drop_symbols(t: Text, pieces: int) -> int:
     return kept
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def ends_in(t: Text, start: int, end: int, suffixes: npt.NDArray[np.int32]) -> bool:
     """Whether the text in lower case ends in one of the suffixes: rows of code points from the last, padded with 0."""
     for k in range(len(suffixes)):
@@ -171,7 +171,7 @@ def ends_in(t: Text, start: int, end: int, suffixes: npt.NDArray[np.int32]) -> b
     return False
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def phrase_at(t: Text, at: int, end: int, phrase: npt.NDArray[np.int32]) -> int:
     """The length of the phrase, padded with 0, if the text in lower case holds it at `at`, before `end`; else 0."""
     size = 0
@@ -187,3 +187,19 @@ def padded(texts: tuple[str, ...]) -> npt.NDArray[np.int32]:
     for row, text in zip(table, texts, strict=True):
         row[: len(text)] = [ord(character) for character in text]
     return table
+
+
+@functools.cache
+def first_pairs(texts: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """By which pairs of ASCII characters, in either case, a text may begin: at 128 times the first and the second.
+
+    >>> pairs = first_pairs(("lorem", "use"))
+    >>> [bool(pairs[ord(a) * 128 + ord(b)]) for a, b in ("lo", "LO", "Us", "le")]
+    [True, True, True, False]
+    """
+    lower = lower_table()
+    pairs = np.zeros((128, 128), np.bool_)
+    for text in texts:
+        first, second = (np.flatnonzero(lower == ord(character)) for character in text[:2])
+        pairs[np.ix_(first, second)] = True  # out of bounds where more than ASCII is written so
+    return pairs.ravel()

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from numba.extending import register_jitable
 
+from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from datapipe.text.characters import HAN, LETTER, MARK, SPACE, decode, lower_table
 
@@ -26,7 +25,7 @@ class WordList(NamedTuple):
     words: int
 
 
-@register_jitable(inline="always")
+@inlined
 def _extend(key: np.uint64, code_point: int) -> np.uint64:
     """The hash of a beginning and one more character."""
     return multiply_fold(key ^ np.uint64(code_point + 1), GOLDEN, 29)
@@ -53,7 +52,7 @@ def make_word_list(words: Sequence[str]) -> WordList:
 NO_WORDS = make_word_list([])
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def find_words(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],

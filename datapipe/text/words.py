@@ -20,12 +20,12 @@ says what a character is; this says how characters make words.
 import functools
 from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import regex
 
+from datapipe.kernels import helper
 from datapipe.text import segmentation as chinese_words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, SPACE, text_buffers
 from datapipe.text.spans import Text
@@ -63,8 +63,9 @@ UNICODE, WHITESPACE, CHARACTERS, GIVEN = range(4)
 DEFINITIONS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
-# en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·". The others: a dozen or two
-# of each language's commonest function words, chosen here; nearly every paragraph of running text holds two of them.
+# en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·", and the simplified forms of three
+# that it has in traditional script alone. The others: a dozen or two of each language's commonest function words,
+# chosen here; nearly every paragraph of running text holds two of them.
 _STOP_WORDS = {
     "ar": "في من على أن إلى هذا التي عن مع هذه الذي كان ما لا أو",
     "bg": "на и за от да се не са по че като или",
@@ -99,7 +100,7 @@ _STOP_WORDS = {
     "tr": "ve bir bu için ile de da olarak daha çok olan gibi",
     "uk": "і в на не що з до та у для як це",
     "vi": "và của là có các được cho trong không một với để",
-    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由",
+    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由 于 与 后",
 }
 _STOP_WORDS["nb"] = _STOP_WORDS["no"]
 STOP_WORDS = {language: tuple(listed.split()) for language, listed in _STOP_WORDS.items()}
@@ -151,7 +152,7 @@ def segment(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
     return Segmented(definitions, *chinese_words.word_ends(*text_buffers(texts), given))
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def split_words(t: Text, length: int, segmented: Segmented, document: int, with_symbols: bool) -> int:
     """Fill `starts` and `ends` with the tokens of the document, of `length` code points; returns their number.
 
@@ -198,7 +199,7 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
     return tokens
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes: npt.NDArray[np.uint8]) -> bool:
     """Whether the code point at `at` belongs to the word that stands right before it (definition `unicode`)."""
     point, flags = points[at], classes[points[at]]
@@ -230,14 +231,14 @@ def word_break_table() -> npt.NDArray[np.uint8]:
     return table
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def _after_extenders(points: npt.NDArray[np.int32], at: int, length: int, breaks: npt.NDArray[np.uint8]) -> int:
     while at < length and breaks[points[at]] == _EXTEND:
         at += 1
     return at
 
 
-@numba.njit(cache=True, nogil=True)
+@helper
 def split_uax29_words(t: Text, length: int, breaks: npt.NDArray[np.uint8]) -> int:
     """As `split_words`, by the default word boundaries of UAX 29 (rules WB4 to WB13b); returns the number of tokens.
 

@@ -8,21 +8,24 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.helpers import compiled
 from tests.tokenizer_training.samples import in_cells
+from tokenizer_training import pairs
 from tokenizer_training.cells import Words
 from tokenizer_training.pairs import (
     ENTRIES,
     PAIRS,
     PairIndex,
-    ids_of,
     index_pairs,
-    insert,
-    key_of,
     pop,
-    slot_of,
     with_capacity,
     with_heap,
 )
+
+ids_of = compiled(pairs.ids_of)
+insert = compiled(pairs.insert)
+key_of = compiled(pairs.key_of)
+slot_of = compiled(pairs.slot_of)
 
 ONE_CELL_EACH = np.ones(0x110000, np.int32)
 COUNTS = st.dictionaries(st.text("abé中d", min_size=1, max_size=30), st.integers(1, 4), min_size=1, max_size=30)

@@ -7,11 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.text import ngram_shares as kernels
+from datapipe.text import spans
 from datapipe.text.measures import DEFINITIONS, mark_table
-from datapipe.text.ngram_shares import measure_ngrams
 from datapipe.text.repetition import new_memory
-from datapipe.text.spans import new_text, read_text
+from datapipe.text.spans import new_text
 from tests.datapipe.text.plain_ngrams import ngram_shares
+from tests.helpers import compiled
+
+read_text = compiled(spans.read_text)
+measure_ngrams = compiled(kernels.measure_ngrams)
 
 
 def measured(tokens: list[str], definition: str) -> list[float]:

@@ -4,21 +4,24 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.text import repetition
 from datapipe.text.repetition import (
-    all_copies,
-    all_positions,
-    count_ngrams,
-    covered_by_copies,
-    extend,
-    hash_tokens,
-    keep_repeated,
-    later_copies,
     new_memory,
-    repeated_pieces,
-    span_hash,
     text_hash,
-    top_ngram,
 )
+from tests.helpers import compiled
+
+all_copies = compiled(repetition.all_copies)
+all_positions = compiled(repetition.all_positions)
+count_ngrams = compiled(repetition.count_ngrams)
+covered_by_copies = compiled(repetition.covered_by_copies)
+extend = compiled(repetition.extend)
+hash_tokens = compiled(repetition.hash_tokens)
+keep_repeated = compiled(repetition.keep_repeated)
+later_copies = compiled(repetition.later_copies)
+repeated_pieces = compiled(repetition.repeated_pieces)
+span_hash = compiled(repetition.span_hash)
+top_ngram = compiled(repetition.top_ngram)
 
 tokens = st.lists(st.sampled_from(["a", "b", "ab", "中文", "ccc"]), min_size=1, max_size=60)
 

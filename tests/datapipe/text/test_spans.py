@@ -5,18 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.text import spans
 from datapipe.text.spans import (
     CLOSING,
     TERMINAL,
     WIDE_TERMINAL,
     Text,
     new_text,
-    read_text,
     sentence_marks,
-    split_as_python,
-    split_at_breaks,
-    strip,
 )
+from tests.helpers import compiled
+
+read_text = compiled(spans.read_text)
+split_as_python = compiled(spans.split_as_python)
+split_at_breaks = compiled(spans.split_at_breaks)
+strip = compiled(spans.strip)
 
 TEXTS = st.text(st.sampled_from("a 中。\n\r\t\x0b\x1c\x85\u2028"), max_size=40)
 

@@ -8,12 +8,15 @@ from datapipe.text import words
 from datapipe.text.spans import new_text, sentence_marks
 from datapipe.text.words import STOP_WORDS, definition_of, primary, segment
 from tests.datapipe.text.plain_words import split_words, uax29_words
+from tests.helpers import compiled
+
+split_as_kernels = compiled(words.split_uax29_words)
 
 
 def kernel_uax29_words(text: str) -> list[str]:
     t = new_text(len(text), sentence_marks())
     t.points[:] = list(map(ord, text))
-    number = words.split_uax29_words(t, len(text), words.word_break_table())
+    number = split_as_kernels(t, len(text), words.word_break_table())
     return [text[a:b] for a, b in zip(t.starts[:number], t.ends[:number], strict=True)]
 
 
