@@ -55,8 +55,8 @@ class ScoreQuality(DocumentStage):
     Attributes:
         positives: files of good examples; see `read_examples`. Their languages are found as the documents' are.
         negatives: files of bad ones.
-        min_language_score: a document whose `language_score` is lower is not judged.
         languages: those judged; none: all that have the examples, or with `model`, all.
+        min_language_score: a document whose `language_score` is lower is not judged.
         model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
         model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         good_label: the label of `model` whose probability is the score ("hq" for DCLM's).
