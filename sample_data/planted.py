@@ -151,15 +151,12 @@ def _bad_by_rule(planted: Planted) -> None:
         ("random characters zh", "zh_stop_words", _random_text(_characters(), 40, 6, 12, "，") + "。"),
         ("too short en", "gopher_min_words", "The meeting of the club is on Friday. Bring a friend."),
         ("too short zh", "map_neo_min_characters", "今天下午三点在楼上的会议室开会。请大家准时到。"),
-        ("symbols", "gopher_min_words", _written("hashes")),  # what is left without its headings
+        ("symbols", "gopher_hash_ratio", _written("hashes")),
         ("ellipses", "gopher_ellipsis_ratio", _written("ellipses")),
         ("bullets en", "gopher_bullet_lines", _written("bullets")),
         ("bullets zh", "map_neo_bullet_lines", _written("bullets_chinese")),
         ("long line of code", "code_max_line_length", _long_line()),
         ("minified script", "code_max_line_length", _minified()),
-        ("random letters", "fineweb_terminal_punctuation", _random_text("abcdefghijklmnopqrstuvwxyz", 150, 2, 9, " ")),
-        ("keyboard mash", "fineweb_terminal_punctuation", _random_text("asdfjkl;asdfjklhgfdsahjkl", 120, 4, 12, " ")),
-        ("languages mixed", "fineweb_terminal_punctuation", _written("languages")),
     ):
         planted.one(name, "rules", reason, text)
 
@@ -285,13 +282,17 @@ def files(records: list[Record]) -> dict[str, bytes]:
     planted = Planted()
     _duplicates(planted)
     _bad_by_rule(planted)
+    for name, reason, text in (
+        ("random letters", "no_text_letter_pairs", _random_text("abcdefghijklmnopqrstuvwxyz", 150, 2, 9, " ") + "."),
+        ("keyboard mash", "no_text_letter_pairs", _random_text("asdfjkl;asdfjklhgfdsahjkl", 120, 4, 12, " ") + "."),
+        ("languages mixed", "fineweb_terminal_punctuation", _written("languages")),
+    ):
+        planted.one(name, "rules", reason, text)
     for language in ("en", "zh"):
-        for number in range(2, 6):
-            # Pages from 1,000 on are no examples of the classifier.
-            text = low_quality.page(language, 1000 + number)
-            by_rule = (language, number) == ("en", 5)  # most of its sentences are calls to buy
-            stage, reason = ("rules", "no_text_adverts") if by_rule else ("quality_filter", "low_quality")
-            planted.one(f"advertisement {language} {number - 1}", stage, reason, text)
+        for number, drawn in enumerate((2, 3, 4, 6), 1):
+            # Pages from 1,000 on are no examples of the classifier; these pass the rules.
+            text = low_quality.page(language, 1000 + drawn)
+            planted.one(f"advertisement {language} {number}", "quality_filter", "low_quality", text)
     lines = low_quality.page("en", 2000).split("\n")
     loud = "\n".join(line.upper() if index % 2 else line for index, line in enumerate(lines))
     planted.one("advertisement in capitals", "quality_filter", "low_quality", loud)
