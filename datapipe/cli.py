@@ -50,6 +50,9 @@ def parser() -> argparse.ArgumentParser:
     thresholds.add_argument("output", help="the output folder of a run with the stages language and measurements")
     thresholds.add_argument("--removed-share", type=float, default=0.01, help="of a language's documents, by each rule")
     thresholds.add_argument("--min-documents", type=int, default=100, help="a language with fewer is left out")
+    thresholds.add_argument(
+        "--parallel-to", metavar="LANGUAGE", help="the documents say the same in each language: scale from this one"
+    )
 
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")

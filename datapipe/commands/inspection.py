@@ -8,7 +8,7 @@ from datapipe.engine.output import RunError
 from datapipe.engine.report import write_report
 from datapipe.engine.run import open_corpus
 from datapipe.filters.measurements import MeasureText
-from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
+from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 
@@ -54,15 +54,18 @@ def report(output: str) -> None:
     funnel = count_funnel(corpus, record.stages)
     write_report(corpus, funnel, record)
     print(render_funnel(funnel))
+    for line in record.warnings:
+        print(f"warning: {line}")
 
 
-def thresholds(output: str, *, removed_share: float, min_documents: int) -> None:
+def thresholds(output: str, *, removed_share: float, min_documents: int, parallel_to: str | None = None) -> None:
     """Print thresholds of the rules, fitted to the languages of a run over trusted documents.
 
     Args:
         output: the folder of a run with the stages `language` and `measurements`.
         removed_share: of a language's documents, by each rule.
         min_documents: a language with fewer is left out.
+        parallel_to: a language; the documents are the same in each, and thresholds on words are scaled from it.
 
     Raises:
         ValueError: if the run does not have what it takes.
@@ -71,4 +74,8 @@ def thresholds(output: str, *, removed_share: float, min_documents: int) -> None
     columns = [*MeasureText.writes.names, "language"]
     # All documents are trusted: what the rules of that run removed counts too.
     batches = (batch for part in corpus.of_kind(["document"]) for batch in part.read(columns, kept_only=False))
-    print(thresholds_yaml(fit_thresholds(batches, removed_share, min_documents=min_documents)), end="")
+    if parallel_to:
+        fitted = scale_thresholds(batches, parallel_to)
+    else:
+        fitted = fit_thresholds(batches, removed_share, min_documents=min_documents)
+    print(thresholds_yaml(fitted), end="")

@@ -72,6 +72,8 @@ def run(
             print(path)
     print(f"done in {time.monotonic() - started:.0f} s")
     _warn_of_rejects(outcome.record, output, {})
+    for line in outcome.record.warnings:
+        print(f"warning: {line}")
     nothing = why_nothing_is_left(outcome.funnel)
     if nothing:
         raise RuntimeError(nothing)

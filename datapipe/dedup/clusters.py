@@ -101,6 +101,23 @@ class LearnCentres(beam.PTransform):
         return parts | "Gather" >> Gather() | "Learn" >> beam.Map(self._learn).with_output_types(np.ndarray)
 
 
+def read_column(parts: Sequence[Part], ids: npt.NDArray[np.uint64], column: str) -> Iterator[pa.Array]:
+    """A column of some rows, in order of id, in pieces.
+
+    Args:
+        parts: where they lie.
+        ids: ascending.
+    """
+    for part in sorted(parts, key=lambda part: part.number):
+        first, last = np.searchsorted(ids, [part.ids[0], part.ids[-1] + np.uint64(1)]) if part.rows else (0, 0)
+        if first == last:
+            continue
+        for batch in part.read([column]):
+            wanted = np.isin(batch.column("id").to_numpy(), ids[first:last], assume_unique=True)
+            if wanted.any():
+                yield batch.filter(pa.array(wanted)).column(column)
+
+
 def read_rows(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> np.ndarray:
     """The vectors of some rows, shape (n, dimensions).
 
@@ -108,13 +125,4 @@ def read_rows(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> np.ndarray:
         parts: where they lie.
         ids: ascending, of rows whose vector is not null.
     """
-    found = []
-    for part in sorted(parts, key=lambda part: part.number):
-        first, last = np.searchsorted(ids, [part.ids[0], part.ids[-1] + np.uint64(1)]) if part.rows else (0, 0)
-        if first == last:
-            continue
-        for batch in part.read([VECTOR]):
-            wanted = np.isin(batch.column("id").to_numpy(), ids[first:last], assume_unique=True)
-            if wanted.any():
-                found.append(read_vectors(batch.filter(pa.array(wanted)).column(VECTOR))[0])
-    return np.concatenate(found)
+    return np.concatenate([read_vectors(column)[0] for column in read_column(parts, ids, VECTOR)])

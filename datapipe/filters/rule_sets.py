@@ -6,6 +6,7 @@ thresholds by language is the same for both and stands here: `RulesByLanguage`.
 
 import dataclasses
 import math
+import pathlib
 import re
 from collections.abc import Mapping
 from typing import Generic, NamedTuple, Protocol, Self, TypeVar
@@ -84,10 +85,10 @@ class RulesByLanguage(Generic[RuleT]):
             thresholds: those of "default" hold for all languages that take its sets.
         """
         group, chosen = self._group(language, rule_sets), dict[str, float | None]()
-        for source in dict.fromkeys((group, language)):
-            if group not in rule_sets:
-                chosen |= self.language_thresholds.get(source, {})
-            chosen |= thresholds.get(source, {})
+        built_in = {} if group in rule_sets else self.language_thresholds
+        for by_language in (built_in, thresholds):
+            for source in (group, language):
+                chosen |= by_language.get(source, {})
         rules = {}
         for name, rule in self._published(language, rule_sets).items():
             threshold = chosen.get(name, rule.threshold)
@@ -205,13 +206,13 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
     },
     "ccnet": {"ccnet_min_characters": Rule("characters", MIN, 300)},  # Wenzek et al. 2020
     # Of no paper: what is no text in any language, so that neither the language nor examples of it need be known.
-    # Letters at random have a lift of about 1; the lowest of 185 languages' declarations of human rights is 1.25, of
-    # encyclopaedias in twelve languages 1.26. No page of theirs, of C4 or of manuals stands to a half in notices.
+    # Letters at random have a lift of 1 at most, good texts in 200 languages 1.1 at least (`text/letter_pairs.py`). No
+    # declaration of human rights, page of an encyclopaedia, a newspaper or a manual stands to a half in them.
     "no_text": {
-        "no_text_letter_pairs": Rule("letter_pair_lift", MIN, 1.25),
-        "no_text_notices": Rule("notice_share", MAX, 0.5),
+        "no_text_letter_pairs": Rule("letter_pair_lift", MIN, 1.1),
+        "no_text_notices": Rule("notice_share", MAX, 0.6),
         "no_text_adverts": Rule("advert_share", MAX, 0.5),
-        "no_text_exclamations": Rule("exclamation_share", MAX, 0.6),
+        "no_text_exclamations": Rule("exclamation_share", MAX, 0.8),
     },
     # What of the above carries over to scripts without spaces between words, where the words are characters.
     "unspaced": {
@@ -282,33 +283,39 @@ LANGUAGE_SETS: dict[str, list[str]] = {
     "code": ["code"],
     **{language: ["unspaced", "no_text"] for language in ("ja", *sorted(words.UNSEGMENTED))},
 }
+# Fifty words are as much as a language says in fifty: see `sample_data/declarations.py`.
+SCALED_BY_LANGUAGE = ("gopher_min_words", "gopher_min_word_length", "gopher_max_word_length")
+_WORD_THRESHOLDS = pathlib.Path(__file__).with_name("word_thresholds.tsv")
+
+
+def _scaled_thresholds() -> dict[str, dict[str, float | None]]:
+    lines = _WORD_THRESHOLDS.read_text(encoding="utf-8").splitlines()
+    rows = (line.split("\t") for line in lines if not line.startswith("#"))
+    return {language: dict(zip(SCALED_BY_LANGUAGE, map(float, own), strict=True)) for language, *own in rows}
+
+
 # Departures from the published thresholds where those throw away good text, for languages that keep their sets.
 # C4's "{" removes technical prose, and its three sentences a page that is one good paragraph; FineWeb-2 left C4 out.
 # FineWeb's 0.01 removes pages whose headings return at the foot: FineWeb-2 took 0.1, and dropped the rule on short
 # lines, which removes manuals (three in four of LibreOffice's help pages).
-# Korean words are short: three characters on the mean of lingua's test sentences, where 8 % of texts fall below 3.
 # The share of distinct characters falls with length: MAP-NEO's 0.1 removes a third of LCTT's translated articles. Its
 # two sentences remove abstracts of one long sentence.
 # FineWeb-2's 0.178 line breaks a word, fitted to encyclopaedias, remove manuals (four in ten of LibreOffice's help
 # pages in Chinese): they may have as many as English pages, FineWeb's 0.3.
 # Thai, Lao, Tibetan and Dzongkha end a sentence by a space, or by a mark that ends a phrase too.
-# Pairs of Chinese characters recur ten times as often as by chance: chance alone makes 4 times of few.
 _NO_FULL_STOP: dict[str, float | None] = {"unspaced_terminal_punctuation": None}
-LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = {
+LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() | {
     DEFAULT: {
         "c4_curly_brackets": None,
         "c4_min_sentences": None,
         "fineweb_duplicate_characters": 0.1,
         "fineweb_short_lines": None,
     },
-    "ja": {"no_text_letter_pairs": 4},
-    "ko": {"gopher_min_word_length": 2},
     "zh": {
         "map_neo_unique_characters": None,
         "map_neo_max_characters": None,
         "map_neo_min_sentences": 1,
         "zh_newlines": 0.3,
-        "no_text_letter_pairs": 4,
     },
     **dict.fromkeys(("th", "lo", "bo", "dz"), _NO_FULL_STOP),
 }

@@ -28,6 +28,7 @@ from datapipe.filters.rule_sets import (
 from datapipe.stage import DocumentStage
 from datapipe.text import words
 
+_OF_A_LANGUAGE = ("stop_words", "mean_word_length", "median_word_length")
 _BY_LANGUAGE = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 
 
@@ -43,8 +44,9 @@ class ApplyRules(DocumentStage):
             languages not named, "code" for source code. An empty list judges nothing.
         thresholds: by language, thresholds in place of those of the rules; null switches a rule off. Those of "default"
             hold for all languages that take its sets.
-        min_language_score: a document whose `language_score` is lower is not judged by stop words: it may well be in a
-            language that the model does not know, and takes for another. FineWeb's least score of English, 0.65.
+        min_language_score: a document whose `language_score` is lower is not judged by stop words and the length of
+            words: it may well be in a language that the model does not know, and takes for another. FineWeb's least
+            score of English, 0.65.
 
     Raises:
         ValueError: if a set or rule is unknown, is not among those that judge the language, can never fire, or has a
@@ -55,7 +57,7 @@ class ApplyRules(DocumentStage):
     thresholds: Thresholds = dataclasses.field(default_factory=dict)
     min_language_score: Share = 0.65
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
     def check(self) -> None:
@@ -80,12 +82,13 @@ class ApplyRules(DocumentStage):
         sure = np.ones(len(codes), bool)
         if "language_score" in batch.schema.names:
             scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
-            sure = scores >= np.float32(self.min_language_score)
+            settled = np.array([code in words.UNSEGMENTED for code in codes], bool)  # by a script of their own
+            sure = settled | (scores >= np.float32(self.min_language_score))
         failures: list[list[str]] = [[] for _ in codes]
         for code in sorted(set(codes)):
             rows = np.flatnonzero(codes == code)
             for name, rule in self.rules_of(code).items():
-                judged = rows[sure[rows]] if rule.measurement == "stop_words" else rows
+                judged = rows[sure[rows]] if rule.measurement in _OF_A_LANGUAGE else rows
                 for row in judged[_fails(rule, batch.column(rule.measurement))[judged]]:
                     failures[row].append(name)
         removed = [failed[0] if failed else None for failed in failures]

@@ -1,8 +1,9 @@
 """Fit the thresholds of rules to a language, from documents that are trusted to be good.
 
 `rule_sets.py` has the thresholds that its sources publish, most of them for English. FineWeb-2 (Penedo et al. 2025)
-instead takes quantiles of each measurement over a trusted sample in the language, such as Wikipedia. The result is what
-`ApplyRules` takes as `thresholds`.
+instead takes quantiles of each measurement over a trusted sample in the language, such as Wikipedia: `fit_thresholds`.
+What depends on the language alone, the number and length of words, one text tells that is there in each language:
+`scale_thresholds`. The result is what `ApplyRules` takes as `thresholds`.
 """
 
 import math
@@ -76,6 +77,54 @@ def fit_thresholds(
             if len(measured):
                 thresholds[code][name] = _quantile(rule, measured, shares.get(name, removed_share))
     return thresholds
+
+
+_OF_WORDS = ("words", "mean_word_length", "median_word_length")  # which depend on the language more than on the text
+
+
+def scale_thresholds(
+    batches: Iterable[pa.RecordBatch], reference: str = "en", rules: ApplyRules | None = None
+) -> dict[str, dict[str, float | None]]:
+    """The thresholds on numbers and lengths of words that ask of each language what they ask of the reference.
+
+    Fifty words are a paragraph in English, and half as much again in Finnish. Where the same text is there in each
+    language, such as the declaration of human rights, that is known without a sample: a threshold on the number of
+    words, or on their mean length, is scaled by what the text has of them in the language and in the reference.
+
+    Args:
+        batches: the same documents in each language, with the columns of `MeasureText` and `language`.
+        reference: the language for which the thresholds hold.
+        rules: the stage whose rules to scale; by default `ApplyRules()`.
+
+    Returns:
+        Thresholds by language and rule, of the languages that are judged by the same rules as the reference.
+
+    Raises:
+        ValueError: if there is no document in the reference.
+    """
+    rules = rules or ApplyRules()
+    published = {name: rule for name, rule in rules.rules_of(reference).items() if rule.measurement in _OF_WORDS}
+    words_of: Counter[str] = Counter()
+    characters_of: Counter[str] = Counter()
+    for batch in batches:
+        codes = [words.primary(code) for code in batch.column("language").to_pylist()]
+        numbers, lengths = batch.column("words").to_pylist(), batch.column("mean_word_length").to_pylist()
+        for code, number, length in zip(codes, numbers, lengths, strict=True):
+            words_of[code] += number
+            characters_of[code] += number * length
+    if not words_of[reference]:
+        raise ValueError(f"thresholds: no document is in {reference!r}, found {', '.join(sorted(words_of)) or 'none'}")
+    scaled: dict[str, dict[str, float | None]] = {}
+    for code in sorted(code for code, number in words_of.items() if number):
+        if not set(published) <= set(rules.rules_of(code)):
+            continue
+        more = words_of[code] / words_of[reference]
+        longer = characters_of[code] / characters_of[reference] / more
+        scaled[code] = {
+            name: round(rule.threshold * more) if rule.measurement == "words" else round(rule.threshold * longer, 1)
+            for name, rule in published.items()
+        }
+    return scaled
 
 
 def _quantile(rule: Rule, measured: np.ndarray, share: float) -> float | None:

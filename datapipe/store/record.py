@@ -93,6 +93,7 @@ class RunRecord:
         stages: in the order in which they ran.
         running: `key` and `rows_key` of stages that have begun and not ended, by name.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
+        warnings: the sources and languages that have lost most of their documents, a line each.
         format: `FORMAT` of the version that wrote it.
     """
 
@@ -102,6 +103,7 @@ class RunRecord:
     stages: dict[str, Done | Skipped] = dataclasses.field(default_factory=dict)
     running: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
     funnel: dict[str, Any] | None = None
+    warnings: list[str] = dataclasses.field(default_factory=list)
     format: int = FORMAT
 
     def done(self, stage: str) -> Done | None:

@@ -33,7 +33,7 @@ from datapipe.text.spans import (
 #              distinct stop words of the document's own language in any case; more bullets; what ends a sentence may be
 #              followed by closing quotes, brackets and notes such as [12]; a full stop between Chinese characters ends
 #              one; a line that holds the end of a sentence counts as one that ends in it, and so does an item of a
-#              list that is no short line; a blank line is no line break
+#              list that is no short line; a blank line is no line break; "158 349" is one number
 #   datatrove  as datatrove 0.10: raw lines; distinct English stop words in their own case whatever the language; its
 #              list of punctuation decides which tokens are no words; a top n-gram may occur once
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by

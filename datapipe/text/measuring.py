@@ -75,6 +75,7 @@ def _measure_words(
 ) -> None:
     """Measures over tokens; with `joined`, a stop word may be several that stand together."""
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
+    thousands, was_digits = 0, False
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
         flags, marks, symbol = np.uint8(0), np.uint8(SYMBOL), False
@@ -86,6 +87,10 @@ def _measure_words(
             symbol |= point in (0x23, 0x2026)  # # …
             value = extend(value, t.lower[point] if definition in (DATAPIPE, DCLM) else point)
         alphabetic += (flags & LETTER) != 0
+        digits = flags == DIGIT and end - start <= 3
+        if digits and was_digits and end - start == 3 and start == t.ends[i - 1] + 1:
+            thousands += definition == DATAPIPE
+        was_digits = digits
         symbolic += symbol
         if not marks & SYMBOL:
             words += 1
@@ -107,7 +112,7 @@ def _measure_words(
     row.words = words
     row.mean_word_length = characters / max(words, 1)
     row.median_word_length = _median_word_length(t, m, tokens, words, longest)
-    row.alphabetic_word_share = alphabetic / max(tokens, 1)
+    row.alphabetic_word_share = alphabetic / max(tokens - thousands, 1)
     row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
     row.stop_words = found
     if definition in (DATAPIPE, DATATROVE):

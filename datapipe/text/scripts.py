@@ -43,17 +43,77 @@ _RANGES: dict[str, tuple[tuple[int, int], ...]] = {
     "Khmr": ((0x1780, 0x17FF),),
     "Mong": ((0x1800, 0x18AF),),
 }
-SCRIPTS = (*_RANGES, "Hans", "Hant")
+# Then the Han characters that say more: simplified and traditional ones, those of either that are the modern Japanese
+# form too, those that only Japanese has, and those that only written Cantonese needs.
+SCRIPTS = (*_RANGES, "Hans", "Hant", "Hans+Jpan", "Hant+Jpan", "Jpan", "Cantonese")
 NO_LETTER = 255  # in place of a script
 
-_HAN, _KANA, _HANGUL, _HANS, _HANT = (SCRIPTS.index(code) for code in ("Hani", "Kana", "Hang", "Hans", "Hant"))
-_EAST_ASIAN = [_HAN, _KANA, _HANGUL, _HANS, _HANT]
+_HAN, _KANA, _HANGUL, _HANS, _HANT, _HANS_JPAN, _HANT_JPAN, _JPAN, _CANTONESE = (
+    SCRIPTS.index(code)
+    for code in ("Hani", "Kana", "Hang", "Hans", "Hant", "Hans+Jpan", "Hant+Jpan", "Jpan", "Cantonese")
+)
+_ALL_HAN = [_HAN, _HANS, _HANT, _HANS_JPAN, _HANT_JPAN, _JPAN, _CANTONESE]
+_EAST_ASIAN = [_KANA, _HANGUL, *_ALL_HAN]
+
+# The commonest words of spoken Cantonese that no standard Chinese text needs: he, plural, of, done, not, have not,
+# thing, come, some, that, so, at, take, and final particles.
+_CANTONESE_CHARACTERS = "佢哋嘅咗唔冇嘢嚟啲嗰咁喺噉攞㗎喎啩嘥瞓嗌諗"
+# Cantonese as it is spoken has one in seven characters of them; a text in standard Chinese quotes one now and then.
+_CANTONESE_SHARE = 0.03
 
 # A Han character, kana or hangul syllable says as much as this many letters of an alphabet.
 HAN_WEIGHT = 3
 
 # A Japanese sentence is 40 to 70 % kana; a Chinese one quotes a の now and then.
 _KANA_SHARE = 0.1
+# A Korean sentence with all its Chinese words in hanja is still a third hangul.
+_HANGUL_SHARE = 0.25
+# Japanese without kana (names, headlines) mixes forms that simplified Chinese shares with forms that traditional
+# Chinese does, which no Chinese text does; so many such pairs tell, unless there are characters that Japanese lacks.
+_FEWEST_JAPANESE, _JAPANESE_EXCESS = 2, 8
+
+# The languages written in each script other than Latin, by the names that `IdentifyLanguage` gives. A language that no
+# line names is written in Latin letters; "Latn" lists those that are written in them too.
+_LANGUAGES = {
+    "Latn": "az crh gag gom kk ku sh sr tk tt ug uz",
+    "Cyrl": (
+        "ab av ady az ba be bg bxr ce chm crh cu cv inh kaa kbd kk kjh koi krc kum kv ky lbe lez mdf mhr mk mn "
+        "mrj myv nog os ru rue sah sh sr tg tk tt tyv udm uk uz xal"
+    ),
+    "Grek": "el grc pnt",
+    "Arab": (
+        "acm acq aeb ajp apc ar arb arq ars ary arz azb az bal bcc bgn bqi ckb fa glk haz hac kk ks ku lki lrc "
+        "luz mzn pbt pnb prs ps sd sdh shu skr tk tt ug ur uz"
+    ),
+    "Hebr": "he jdt lad yi",
+    "Armn": "hy hyw",
+    "Deva": "anp awa bgc bh bho dgo doi dty gom hi hne kfy kok ks mag mai mr mwr ne new raj sa sat sd",
+    "Beng": "as bn bpy mni",
+    "Guru": "pa",
+    "Gujr": "gu",
+    "Orya": "or",
+    "Taml": "ta",
+    "Telu": "te",
+    "Knda": "kn tcy",
+    "Mlym": "ml",
+    "Sinh": "si",
+    "Thai": "th",
+    "Laoo": "lo",
+    "Tibt": "bo adx dz lbj",
+    "Mymr": "my ksw mnw shn",
+    "Geor": "ka xmf",
+    "Ethi": "am gez ti tig",
+    "Khmr": "km",
+    "Mong": "mn mvf",
+    "Hani": "zh gan hak lzh nan wuu yue",
+    "Kana": "ja ryu",
+    "Hang": "ko jje",
+    "Zyyy": "dv nqo sat chr iu zgh div mni syc arc ber got",
+}
+# Where one language, or by far the first of a few, is written in a script.
+_FIRST_OF_SCRIPT = "Grek Hebr Armn Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh Thai Laoo Tibt Mymr Geor Khmr Mong"
+# A language is possible where its scripts have this share of the letters.
+_POSSIBLE_SHARE = 0.2
 
 
 @functools.cache
@@ -61,7 +121,8 @@ def script_table() -> npt.NDArray[np.uint8]:
     """The script of every code point as its place in `SCRIPTS`, shape (0x110000,); NO_LETTER = none.
 
     Simplified and traditional characters are told apart by the encodings of either side: a character of GB 2312 that
-    Big5 lacks is simplified, one of Big5's frequent level 1 that GB 2312 lacks is traditional.
+    Big5 lacks is simplified, one of Big5's frequent level 1 that GB 2312 lacks is traditional, one of JIS X 0208 that
+    both lack is Japanese.
     """
     letters = (class_table() & LETTER) > 0
     table = np.where(letters, 0, NO_LETTER).astype(np.uint8)
@@ -70,11 +131,15 @@ def script_table() -> npt.NDArray[np.uint8]:
             table[first : last + 1][letters[first : last + 1]] = script
     for code_point in range(0x4E00, 0xA000):
         character = chr(code_point)
-        simplified, traditional = (character.encode(code, "ignore") for code in ("gb2312", "big5"))
+        encoded = [character.encode(code, "ignore") for code in ("gb2312", "big5", "shift_jis")]
+        simplified, traditional, japanese = encoded
         if simplified and not traditional:
-            table[code_point] = _HANS
+            table[code_point] = _HANS_JPAN if japanese else _HANS
         elif traditional and not simplified and traditional < b"\xc6\xa1":
-            table[code_point] = _HANT
+            table[code_point] = _HANT_JPAN if japanese else _HANT
+        elif japanese and not simplified and not traditional:
+            table[code_point] = _JPAN
+    table[[ord(character) for character in _CANTONESE_CHARACTERS]] = _CANTONESE
     table.flags.writeable = False
     return table
 
@@ -101,7 +166,7 @@ def weigh(counts: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDA
     return weights, HAN_WEIGHT * east_asian / np.maximum(1, weights)
 
 
-def east_asian_languages(counts: npt.NDArray[np.int32]) -> list[str]:
+def east_asian_languages(counts: npt.NDArray[np.integer]) -> list[str]:
     """Which of "zh", "ja" and "ko" each text must be, by its scripts, if it is any of them.
 
     Args:
@@ -109,21 +174,92 @@ def east_asian_languages(counts: npt.NDArray[np.int32]) -> list[str]:
     """
     east_asian = counts[:, _EAST_ASIAN].sum(axis=1)
     hangul, kana = counts[:, _HANGUL], counts[:, _KANA]
-    chosen = np.select([2 * hangul > east_asian, kana > _KANA_SHARE * (east_asian - hangul)], ["ko", "ja"], "zh")
+    chosen = np.select(
+        [
+            hangul > _HANGUL_SHARE * east_asian,
+            (kana > _KANA_SHARE * (east_asian - hangul)) | _is_japanese_without_kana(counts),
+        ],
+        ["ko", "ja"],
+        "zh",
+    )
     return list(chosen.tolist())
 
 
-def scripts_of(counts: npt.NDArray[np.int64]) -> list[str | None]:
+def _is_japanese_without_kana(counts: npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
+    marks = counts[:, _JPAN] + np.minimum(counts[:, _HANS_JPAN], counts[:, _HANT_JPAN])
+    foreign = counts[:, _HANS] + counts[:, _HANT] + counts[:, _CANTONESE]
+    return (marks >= _FEWEST_JAPANESE) & (_JAPANESE_EXCESS * foreign <= marks)
+
+
+def are_cantonese(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
+    """Whether the Han characters of each text are such as only spoken Cantonese needs, shape (texts,).
+
+    Args:
+        counts: letters by script, shape (texts, len(SCRIPTS)).
+    """
+    return counts[:, _CANTONESE] > _CANTONESE_SHARE * counts[:, _ALL_HAN].sum(axis=1)
+
+
+def scripts_present(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
+    """The scripts that have a fifth of what each text says, as a bit for each place in `SCRIPTS`; shape (texts,).
+
+    All Han characters count as "Hani". A text without letters has none.
+
+    Args:
+        counts: letters by script, shape (texts, len(SCRIPTS)).
+    """
+    said = counts.copy()
+    said[:, _EAST_ASIAN] *= HAN_WEIGHT
+    said[:, _HAN] = said[:, _ALL_HAN].sum(axis=1)
+    said[:, _ALL_HAN[1:]] = 0
+    present = (said > 0) & (said >= _POSSIBLE_SHARE * said.sum(axis=1, keepdims=True))
+    return present @ (1 << np.arange(len(SCRIPTS)))
+
+
+def scripts_of_language(language: str, script: str = "") -> int:
+    """The scripts that a language is written in, as a bit for each place in `SCRIPTS`; all, if nothing is known.
+
+    Args:
+        language: ISO 639-1 or 639-3.
+        script: ISO 15924, where the label of a model names it.
+    """
+    script = {"Hans": "Hani", "Hant": "Hani", "Jpan": "Kana", "Kore": "Hang", "Hira": "Kana"}.get(script, script)
+    if len(language) > 3 and not script:
+        return -1
+    listed = [code for code, languages in _LANGUAGES.items() if language in languages.split()]
+    codes = {script} if script else set(listed or ["Latn"])
+    if codes & {"Kana", "Hang"}:
+        codes |= {"Hani"}
+    return sum(1 << SCRIPTS.index(code if code in SCRIPTS else "Zyyy") for code in codes)
+
+
+_JAPANESE, _KOREAN = scripts_of_language("ja"), scripts_of_language("ko")
+
+
+def first_languages() -> dict[int, str]:
+    """The language of a text that is in a script of few languages, by the script's bit."""
+    return {1 << SCRIPTS.index(code): _LANGUAGES[code].split()[0] for code in _FIRST_OF_SCRIPT.split()}
+
+
+def scripts_of(counts: npt.NDArray[np.int64], written: npt.NDArray[np.int64]) -> list[str | None]:
     """The ISO 15924 code of most letters of each text; Han is split into Hans and Hant where characters tell.
 
     Args:
         counts: letters by script, shape (texts, len(SCRIPTS)).
+        written: the scripts that can be, shape (texts,), see `scripts_of_language`: those of the text's language, so
+            that the two never contradict each other. If none of them has a letter, any can be.
 
     Returns:
         A code of `SCRIPTS`, "Kore" or "Jpan" each; None for a text without letters.
     """
-    hans, hant, kana, hangul = (counts[:, script] for script in (_HANS, _HANT, _KANA, _HANGUL))
-    han = counts[:, _HAN] + hans + hant
+    allowed = (written[:, None] >> np.arange(len(SCRIPTS))) & 1 > 0
+    allowed[:, _ALL_HAN] = allowed[:, [_HAN]]
+    within = np.where(allowed, counts, 0)
+    counts = np.where(within.any(axis=1, keepdims=True), within, counts)
+    kana, hangul = counts[:, _KANA], counts[:, _HANGUL]
+    hans = counts[:, _HANS] + counts[:, _HANS_JPAN]
+    hant = counts[:, _HANT] + counts[:, _HANT_JPAN]
+    han = counts[:, _ALL_HAN].sum(axis=1)
     merged = counts.copy()
     merged[:, _EAST_ASIAN] = 0
     merged[:, _HAN] = HAN_WEIGHT * (han + kana + hangul)
@@ -133,8 +269,8 @@ def scripts_of(counts: npt.NDArray[np.int64]) -> list[str | None]:
         [
             ~counts.any(axis=1),
             merged.argmax(axis=1) != _HAN,
-            hangul > han + kana,
-            kana > _KANA_SHARE * (han + kana),
+            (hangul > _HANGUL_SHARE * (han + kana + hangul)) | (written == _KOREAN),
+            (kana > _KANA_SHARE * (han + kana)) | (written == _JAPANESE) | _is_japanese_without_kana(counts),
             hans == hant,
             hans > hant,
         ],

@@ -4,25 +4,57 @@ A classifier that sees windows instead of the whole gives, by one mechanism, the
 of each, at a cost that does not grow with the text.
 """
 
+import functools
+import sys
+import unicodedata
+
 import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper, kernel
-from datapipe.text.characters import decode
+from datapipe.text.characters import LETTER, UPPER, decode
 from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 
 # Addresses, paths, markup and code between the words of prose: runs of visible ASCII with a sign that no sentence has.
 NO_SENTENCE_HAS = np.isin(np.arange(128), list(b"/\\_=<>{}|@#*`"))
 
+# A line of so many characters is a piece of its own; shorter ones, which a classifier errs on, are joined.
+PIECE = 60
 
-@helper
-def _window_edges(length: int, window: int, max_windows: int, i: int) -> tuple[int, int]:
-    """Where window `i` of a text of `length` characters begins and ends; see `cut_windows`."""
-    pieces = -(-length // window)
-    if 0 < max_windows < pieces:
-        begin = int((i + 0.5) * (length / max_windows) - window / 2)
-        return begin, begin + window
-    return length * i // pieces, length * (i + 1) // pieces
+KINDS = 3  # of lines, by their script
+_AFTER_LATIN = 0x250
+
+# Latin, kana and Arabic letters in other widths, styles and positions, which models have hardly seen.
+_STYLED = (*range(0xFB00, 0xFE00), *range(0xFE70, 0xFF00), *range(0xFF01, 0xFFEF), *range(0x1D400, 0x1D800))
+# A text of so many letters one by one, "l i k e  t h i s", is spelt without the spaces.
+_FEWEST_LETTERS_APART = 10
+_LETTERS_APART_SHARE = 0.8
+
+
+@functools.cache
+def fold_table() -> npt.NDArray[np.int32]:
+    """What a classifier reads in place of each code point, shape (0x110000,); -1 = nothing.
+
+    Invisible characters (general category Cf, soft hyphen and zero-width space among them) are nothing, but for the two
+    joiners that spelling needs; full-width, mathematical and presentation forms are what NFKC makes of them.
+    """
+    table = np.arange(sys.maxunicode + 1, dtype=np.int32)
+    for code_point in _STYLED:
+        folded = unicodedata.normalize("NFKC", chr(code_point))
+        if len(folded) == 1:
+            table[code_point] = ord(folded)
+    for code_point in (*range(0x3000), *range(0xFE00, 0x10000), *range(0xE0000, 0xE0100)):
+        if unicodedata.category(chr(code_point)) == "Cf" and code_point not in (0x200C, 0x200D):
+            table[code_point] = -1
+    table.flags.writeable = False
+    return table
+
+
+# What the character that begins with a byte says, in letters of an alphabet: a byte within one nothing; Han, kana
+# and hangul, which with their punctuation are all from U+3000 to U+DFFF, as much as three.
+_WEIGHTS = np.ones(256, np.int64)
+_WEIGHTS[0x80:0xC0] = 0
+_WEIGHTS[0xE3:0xEE] = HAN_WEIGHT
 
 
 @helper
@@ -48,13 +80,91 @@ def _blank_markup(
 
 
 @helper
-def _split_by_script(data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[np.uint8]) -> tuple[bool, bool]:
-    """Set the kind of each line that begins at a byte of `data`: 1 if it is mostly in an East Asian script, else 0.
+def _encode(code_point: int, out: npt.NDArray[np.uint8], to: int) -> int:
+    """Write a code point as UTF-8; returns where it ends."""
+    if code_point < 0x80:
+        out[to] = code_point
+        return to + 1
+    if code_point < 0x800:
+        out[to], out[to + 1] = 0xC0 | code_point >> 6, 0x80 | code_point & 0x3F
+        return to + 2
+    if code_point < 0x10000:
+        out[to], out[to + 1] = 0xE0 | code_point >> 12, 0x80 | code_point >> 6 & 0x3F
+        out[to + 2] = 0x80 | code_point & 0x3F
+        return to + 3
+    out[to], out[to + 1] = 0xF0 | code_point >> 18, 0x80 | code_point >> 12 & 0x3F
+    out[to + 2], out[to + 3] = 0x80 | code_point >> 6 & 0x3F, 0x80 | code_point & 0x3F
+    return to + 4
 
-    Returns whether there is a line of kind 0, and of kind 1. If no letter is East Asian, all lines are of kind 0.
+
+@helper
+def _fold(
+    data: npt.NDArray[np.uint8],
+    end: int,
+    classes: npt.NDArray[np.uint8],
+    lower: npt.NDArray[np.int32],
+    folds: npt.NDArray[np.int32],
+    out: npt.NDArray[np.uint8],
+) -> int:
+    """Copy a window into `out` as a classifier has learnt to read it; returns its bytes.
+
+    Characters are folded, see `fold_table`. A window mostly in capitals is in lower case; letters one by one with a
+    blank between them become words, two blanks or more being one.
     """
-    others, east, at, begin = 0, 0, 0, 0
-    any_other, any_east = False, False
+    at, letters, capitals, words, single, size, same = 0, 0, 0, 0, 0, 0, True
+    while at <= end:
+        code_point = 32
+        if at < end:
+            found, at = decode(data, at)
+            code_point = folds[found]
+            same &= code_point == found
+        else:
+            at += 1
+        if code_point in (9, 10, 32):
+            words += size > 0
+            single += size == 1
+            size = 0
+        elif code_point >= 0 and classes[code_point] & LETTER:
+            size += 1
+            if not is_east_asian_letter(code_point):
+                letters += 1
+                capitals += classes[code_point] & UPPER > 0
+            else:
+                size += 1
+    capital = capitals * 2 > letters
+    apart = single >= _FEWEST_LETTERS_APART and single >= _LETTERS_APART_SHARE * words
+    if same and not capital and not apart:
+        for i in range(end):
+            out[i] = data[i]
+        return end
+    at, to, blanks = 0, 0, 0
+    while at < end:
+        code_point, at = decode(data, at)
+        code_point = folds[code_point]
+        if code_point < 0:
+            continue
+        if apart and code_point == 32:
+            blanks += 1
+            continue
+        if blanks > 1:
+            out[to] = 32
+            to += 1
+        blanks = 0
+        to = _encode(lower[code_point] if capital else code_point, out, to)
+    return to
+
+
+@helper
+def _split_by_script(
+    data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[np.uint8], found: npt.NDArray[np.bool_]
+) -> None:
+    """Set the kind of each line that begins at a byte of `data`, and which kinds are found, shape (KINDS,).
+
+    A line is of kind 2 if it is mostly in an East Asian script, 1 if it is in another than Latin, else 0.
+    """
+    for kind in range(KINDS):
+        found[kind] = False
+    latin, others, east, at, begin = 0, 0, 0, 0, 0
     while at <= end:
         code_point = 10
         if at < end:
@@ -62,17 +172,17 @@ def _split_by_script(data: npt.NDArray[np.uint8], end: int, kinds: npt.NDArray[n
         else:
             following = at + 1
         if code_point == 10:
-            kind = 1 if HAN_WEIGHT * east > others else 0
+            kind = 2 if HAN_WEIGHT * east > latin + others else 1 if others > latin else 0
             kinds[begin] = kind
-            any_other |= kind == 0
-            any_east |= kind == 1
-            others, east, begin = 0, 0, following
+            found[kind] = True
+            latin, others, east, begin = 0, 0, 0, following
         elif is_east_asian_letter(code_point):
             east += 1
+        elif code_point < _AFTER_LATIN or 0x1E00 <= code_point <= 0x1EFF or 0x2000 <= code_point <= 0x206F:
+            latin += 1  # and punctuation
         else:
             others += 1
         at = following
-    return any_other, any_east
 
 
 @helper
@@ -83,12 +193,19 @@ def _copy_lines(
     kind: int,
     out: npt.NDArray[np.uint8],
     to: int,
-) -> int:
-    """Copy the lines of a kind to byte `to` of `out` as one line, blanks between them; returns where that ends."""
-    line = 0
+    ends: npt.NDArray[np.int64],
+    piece: int,
+) -> tuple[int, int]:
+    """Copy the lines of a kind to byte `to` of `out`, as pieces; returns where the last ends, and the next's number.
+
+    A piece is a line of `PIECE` characters, or several together, blanks between them; what is left over is part of the
+    last one. Its end, after a line feed, goes to `ends[piece]`.
+    """
+    line, size, first = 0, 0, piece
     while line <= end:
-        stop = line
+        stop, length = line, 0
         while stop < end and data[stop] != 10:
+            length += data[stop] & 0xC0 != 0x80
             stop += 1
         if kinds[line] == kind:
             for i in range(line, stop):
@@ -96,9 +213,19 @@ def _copy_lines(
                 to += 1
             out[to] = 32
             to += 1
+            size += length
+            if size >= PIECE:
+                out[to - 1] = 10
+                ends[piece] = to
+                piece, size = piece + 1, 0
         line = stop + 1
+    if piece == first:
+        piece += 1
+    elif to > ends[piece - 1]:
+        out[ends[piece - 1] - 1] = 32
     out[to - 1] = 10
-    return to
+    ends[piece - 1] = to
+    return to, piece
 
 
 @kernel
@@ -108,60 +235,83 @@ def cut_windows(
     window: int,
     max_windows: int,
     signs: npt.NDArray[np.bool_],
+    classes: npt.NDArray[np.uint8],
+    lower: npt.NDArray[np.int32],
+    folds: npt.NDArray[np.int32],
     scripts: npt.NDArray[np.uint8],
     width: int,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int32]]:
     """The pieces of each text that are judged, as single lines.
 
-    At most `max_windows` windows of at most `window` characters, evenly spread over the text. A text that so many
-    windows can hold is taken whole, in equal windows; with `max_windows` = 0 every text is. Of a longer one, each
-    window is the middle of an equal part, so that head and foot of a page weigh no more than the rest. In a window, a
-    blank stands for each run of ASCII that holds a sign of `signs`. A window with lines mostly in an East Asian script
-    and others becomes two pieces, first the others: bilingual text is two texts in one language each. Line breaks
-    become blanks.
+    At most `max_windows` windows of at most `window` characters, evenly spread over the text; a Han character, kana or
+    hangul syllable counts as `HAN_WEIGHT` of them, so that a window stands for the same amount of text in any language.
+    A text that so many windows can hold is taken whole, in equal windows; with `max_windows` = 0 every text is. Of a
+    longer one, each window is the middle of an equal part, so that head and foot of a page weigh no more than the rest.
+    In a window, a blank stands for each run of ASCII that holds a sign of `signs`, and characters are folded, see
+    `_fold`. Lines in East Asian scripts, in Latin letters and in others are apart, and long lines from each other:
+    bilingual text is two texts in one language each. Line breaks become blanks.
+
+    Args:
+        data, bounds: see `text_buffers`.
+        window: characters of a window.
+        max_windows: of a text; 0 = no limit.
+        signs: see `NO_SENTENCE_HAS`.
+        classes, lower, folds, scripts: see `class_table`, `lower_table`, `fold_table`, `script_table`.
+        width: how many scripts there are.
 
     Returns:
         The pieces as UTF-8, a line feed after each; their bounds, shape (pieces + 1,); the first piece of each text,
         shape (texts + 1,); how many letters of each script a piece has, shape (pieces, width), see `script_table`.
     """
     texts = len(bounds) - 1
-    longest, windows = 0, 0
+    total, windows = np.zeros(texts, np.int64), 0
     for text in range(texts):
-        size = bounds[text + 1] - bounds[text]
-        longest = max(longest, size)
-        pieces = -(-size // window)
+        weight = 0
+        for at in range(bounds[text], bounds[text + 1]):
+            weight += _WEIGHTS[data[at]]
+        total[text] = weight
+        pieces = -(-total[text] // window)
         windows += min(pieces, max_windows) if max_windows else pieces
-    starts = np.empty(longest + 1, np.int64)  # of the characters of a text
-    clean = np.empty(4 * window, np.uint8)
-    kinds = np.empty(4 * window + 1, np.uint8)
-    out = np.empty(min(bounds[-1] - bounds[0], windows * 4 * window) + 2 * windows, np.uint8)
-    piece_bounds = np.zeros(2 * windows + 1, np.int64)
+    # A window is `window` characters of 4 bytes at most, and a lower-case letter takes a byte more at most.
+    longest = 4 * (window + HAN_WEIGHT)
+    clean, folded = np.empty(longest, np.uint8), np.empty(2 * longest, np.uint8)
+    kinds, found = np.empty(2 * longest + 1, np.uint8), np.empty(KINDS, np.bool_)
+    most = KINDS + (window + HAN_WEIGHT) // PIECE  # pieces of a window
+    size = min(2 * (bounds[-1] - bounds[0]), windows * 2 * longest) + 2 * KINDS * windows
+    out = np.empty(size, np.uint8)
+    piece_bounds = np.zeros(most * windows + 1, np.int64)
     first = np.zeros(texts + 1, np.int64)
-    counts = np.zeros((2 * windows, width), np.int32)
     to, piece = 0, 0
     for text in range(texts):
-        at, end, length = bounds[text], bounds[text + 1], 0
-        while at < end:
-            starts[length] = at
-            length += 1
-            byte = data[at]
-            at += 1 if byte < 0x80 else 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-        starts[length] = end
-        windows = -(-length // window)
-        for i in range(min(windows, max_windows) if max_windows else windows):
-            left, right = _window_edges(length, window, max_windows, i)
-            size = _blank_markup(data, starts[left], starts[right], signs, clean)
-            any_other, any_east = _split_by_script(clean, size, kinds)
-            for kind in range(2):
-                if not (any_east if kind else any_other):
-                    continue
-                begin = to
-                to = _copy_lines(clean, size, kinds, kind, out, to)
-                while begin < to:
-                    code_point, begin = decode(out, begin)
-                    if scripts[code_point] != NO_LETTER:
-                        counts[piece, scripts[code_point]] += 1
-                piece += 1
-                piece_bounds[piece] = to
+        pieces = -(-total[text] // window)
+        spread = max_windows > 0 and pieces > max_windows
+        pieces = max_windows if spread else pieces
+        at, end, weight = bounds[text], bounds[text + 1], 0
+        for i in range(pieces):
+            if spread:
+                start = int((i + 0.5) * (total[text] / max_windows) - window / 2)
+                stop = start + window
+            else:
+                start, stop = total[text] * i // pieces, total[text] * (i + 1) // pieces
+            while at < end and (weight < start or data[at] & 0xC0 == 0x80):
+                weight += _WEIGHTS[data[at]]
+                at += 1
+            begin = at
+            while at < end and (weight < stop or data[at] & 0xC0 == 0x80):
+                weight += _WEIGHTS[data[at]]
+                at += 1
+            size = _blank_markup(data, begin, at, signs, clean)
+            size = _fold(clean, size, classes, lower, folds, folded)
+            _split_by_script(folded, size, kinds, found)
+            for kind in range(KINDS):
+                if found[kind]:
+                    to, piece = _copy_lines(folded, size, kinds, kind, out, to, piece_bounds[1:], piece)
         first[text + 1] = piece
-    return out[:to], piece_bounds[: piece + 1], first, counts[:piece]
+    counts = np.zeros((piece, width), np.int32)
+    for i in range(piece):
+        at = piece_bounds[i]
+        while at < piece_bounds[i + 1]:
+            code_point, at = decode(out, at)
+            if scripts[code_point] != NO_LETTER:
+                counts[i, scripts[code_point]] += 1
+    return out[:to], piece_bounds[: piece + 1], first, counts

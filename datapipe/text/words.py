@@ -63,8 +63,9 @@ UNICODE, WHITESPACE, CHARACTERS, GIVEN = range(4)
 DEFINITIONS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARACTERS, "rjieba": GIVEN}
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
-# en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·". The others: a dozen or two
-# of each language's commonest function words, chosen here; nearly every paragraph of running text holds two of them.
+# en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·", and the simplified forms of three
+# that it has in traditional script alone. The others: a dozen or two of each language's commonest function words,
+# chosen here; nearly every paragraph of running text holds two of them.
 _STOP_WORDS = {
     "ar": "في من على أن إلى هذا التي عن مع هذه الذي كان ما لا أو",
     "bg": "на и за от да се не са по че като или",
@@ -99,7 +100,7 @@ _STOP_WORDS = {
     "tr": "ve bir bu için ile de da olarak daha çok olan gibi",
     "uk": "і в на не що з до та у для як це",
     "vi": "và của là có các được cho trong không một với để",
-    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由",
+    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由 于 与 后",
 }
 _STOP_WORDS["nb"] = _STOP_WORDS["no"]
 STOP_WORDS = {language: tuple(listed.split()) for language, listed in _STOP_WORDS.items()}

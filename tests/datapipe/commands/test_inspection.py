@@ -42,6 +42,8 @@ def test_thresholds_are_fitted_as_yaml(finished: str, capsys: pytest.CaptureFixt
     assert 20 < fitted["gopher_min_words"] <= 23
     with pytest.raises(ValueError, match="no language has 121 documents"):
         thresholds(finished, removed_share=0.01, min_documents=121)
+    thresholds(finished, removed_share=0.01, min_documents=100, parallel_to="en")
+    assert yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]["gopher_min_words"] == 50
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:

@@ -8,12 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, new_and_earlier, unpack
+from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, is_held, new_and_earlier, unpack
 from datapipe.dedup.near_duplicates import MEMBER
 from datapipe.dedup.signatures import ComputeSignatures
+from datapipe.stage import read_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
-from tests.helpers import CorpusOf, add_columns, edited, processed, random_words, verdicts
+from tests.helpers import CorpusOf, add_columns, edited, processed, random_words, run_recipe, verdicts, write_lines
 
 
 def text(seed: int, *changed: int) -> str:
@@ -61,9 +62,50 @@ def test_removed_documents_are_not_looked_at(runs: tuple[list[Part], str], tmp_p
     assert set(verdicts(new, FindCrossRunDuplicates(before))) == {2}
 
 
+RECIPE = """
+description: A run that removes some documents before others.
+stages:
+  - documents
+  - signatures
+  - duplicate_ids: {action: remove}
+  - near_duplicates
+"""
+
+
+def test_what_the_earlier_run_removed_for_its_own_sake_is_not_seen(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "old").mkdir()
+    # The second has an id that another has, the third is nearly the first.
+    rows = [("a", text(1)), ("a", text(2)), ("b", text(1, 100)), ("c", text(3))]
+    write_lines(tmp_path / "old" / "d.jsonl", ({"id": id_, "text": words} for id_, words in rows))
+    earlier = run_recipe(RECIPE, tmp_path, [str(tmp_path / "old")], "earlier")
+    (part,) = earlier.corpus.parts
+    assert is_held(part).tolist() == [True, False, True, True]
+
+    (tmp_path / "new").mkdir()
+    write_lines(tmp_path / "new" / "d.jsonl", ({"text": text(seed)} for seed in (1, 2, 3, 4)))
+
+    def left(options: str) -> list[bool]:
+        recipe = RECIPE[: RECIPE.index("  - duplicate_ids")] + f"  - cross_run_duplicates: {{{options}}}\n"
+        (found,) = run_recipe(recipe, tmp_path, [str(tmp_path / "new")], "later").corpus.parts
+        return found.kept().tolist()
+
+    against = f"against: '{tmp_path}/earlier/signatures'"
+    assert left(against) == [False, True, False, True]
+    assert left(f"{against}, count_removed: true") == [False, False, False, True]
+    # A change of what the earlier run removed is a change of this stage's input.
+    run_recipe(RECIPE.replace("remove}", "flag}"), tmp_path, [str(tmp_path / "old")], "earlier")
+    assert left(against) == [False, False, False, True]
+
+
+def test_signatures_without_a_run_all_count(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
+    _, before = runs
+    assert FindCrossRunDuplicates(before).prepare(Corpus(str(tmp_path)), str(tmp_path)).earlier == {}
+    assert "all its documents count as seen" in read_notes(str(tmp_path))[0]
+
+
 def test_signatures_of_other_options_are_refused(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     _, before = runs
-    stage = FindCrossRunDuplicates(before)
+    stage = FindCrossRunDuplicates(before, count_removed=True)
     assert stage.prepare(Corpus(str(tmp_path)), "") is stage
     files.write_json(str(tmp_path / "signatures" / "signatures.json"), {"slots": 3})
     with pytest.raises(ValueError, match=r"against holds signatures made with .*'slots': 128"):

@@ -1,5 +1,6 @@
 """Survivors against a slow greedy pass, the search within clusters against all pairs, hostile corpora."""
 
+import dataclasses
 import pathlib
 from collections.abc import Callable
 
@@ -10,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.dedup.clusters import VECTOR
 from datapipe.dedup.embeddings import vector_column
+from datapipe.dedup.exchanged_words import are_exchanged, common_words
 from datapipe.dedup.semantic_duplicates import (
     BLOCK,
     MAX_THRESHOLD,
@@ -29,12 +32,17 @@ def parts_of(corpus_of: CorpusOf, vectors: npt.NDArray[np.float32], rows_per_par
     return corpus_of([""] * len(vectors), rows_per_part=rows_per_part, embeddings_vector=vector_column(vectors))
 
 
-def slow_likest_kept(vectors: npt.NDArray[np.float32], threshold: float) -> list[int]:
+def slow_likest_kept(
+    vectors: npt.NDArray[np.float32], threshold: float, words: list[npt.NDArray[np.uint32]] | None = None
+) -> list[int]:
     """Each vector against all kept before it."""
     kept: list[int] = []
     like = []
     for row, vector in enumerate(vectors):
         cosines = [float(vectors[other] @ vector) for other in kept]
+        if words:
+            pairs = zip(kept, cosines, strict=True)
+            cosines = [-1 if are_exchanged(words[row], words[other]) else cosine for other, cosine in pairs]
         like.append(kept[int(np.argmax(cosines))] if cosines and max(cosines) >= threshold else -1)
         if like[-1] < 0:
             kept.append(row)
@@ -59,18 +67,40 @@ def test_likest_kept_equals_the_slow_one(seed: int, count: int, threshold: float
         assert cosine[row] == pytest.approx(float(vectors[row] @ vectors[other]) if other >= 0 else 0, abs=1e-5)
 
 
-def test_likest_kept_over_several_blocks() -> None:
+@pytest.mark.parametrize("second_sign", [False, True])
+def test_likest_kept_over_several_blocks(second_sign: bool) -> None:
     vectors = families(700, 4, 0.2)
     assert len(vectors) > 2 * BLOCK
-    like, _ = likest_kept(vectors, 0.9)
-    assert like.tolist() == slow_likest_kept(vectors, 0.9)
-    assert 1000 < (like >= 0).sum() < 2100
+    texts = pa.array([f"a page on the subject {'ab'[row % 2]}" for row in range(len(vectors))])
+    words = [np.frombuffer(record, "<u4") for record in common_words(texts).to_pylist()] if second_sign else None
+    like, _ = likest_kept(vectors, 0.9, words)
+    assert like.tolist() == slow_likest_kept(vectors, 0.9, words)
+    assert (500 if second_sign else 1000) < (like >= 0).sum() < 2100
 
 
 def test_alike_documents_go_and_the_first_stays(corpus_of: CorpusOf) -> None:
     vectors = np.array([[1, 0], [0.99, 0.14], [0, 1], [0, 0], [0, 1], [0, 0]], np.float32)
     found = verdicts(parts_of(corpus_of, vectors, rows_per_part=4), FindSemanticDuplicates(keep="first"))
     assert found == {1: (0, pytest.approx(0.99, abs=2e-3), REMOVED), 1 << 32: (2, 1, REMOVED)}
+
+
+HEADER = "The header stands above. To add a header, choose Insert. A header may hold the date. It is a fine header."
+PAGES = [HEADER, HEADER.replace("header", "footer"), HEADER + " It returns when you choose it again."]
+
+
+@pytest.mark.parametrize(("order", "removed"), [([0, 1, 2], {2: 0}), ([1, 0, 2], {2: 1}), ([1, 2, 0], {2: 1})])
+def test_words_exchanged_throughout_are_a_second_sign(
+    corpus_of: CorpusOf, order: list[int], removed: dict[int, int]
+) -> None:
+    """The page on footers is the likest to each other one, and a copy of neither."""
+    angles = np.radians([0, 1, 3])[order]
+    vectors = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    words = common_words(pa.array([PAGES[page] for page in order]))
+    parts = corpus_of([""] * 3, embeddings_words=words, embeddings_vector=vector_column(vectors))
+    found = verdicts(parts, FindSemanticDuplicates(keep="first", clusters=1))
+    assert {id_: verdict.of for id_, verdict in found.items()} == removed
+    without = [dataclasses.replace(p, columns={n: p.columns[n] for n in ("text", VECTOR)}) for p in parts]
+    assert len(verdicts(without, FindSemanticDuplicates(keep="first", clusters=1))) == 2
 
 
 def test_threshold_moves_the_line(corpus_of: CorpusOf) -> None:

@@ -82,15 +82,16 @@ def test_mixed_languages_are_flagged_with_their_shares() -> None:
     assert row["language_second_share"] == pytest.approx(1 / 3, abs=0.1)
     assert not identify(pa.array([text]), max_characters=0, mixed_share=0.5).to_pylist()[0]["language_mixed"]
     # A window that covers all sees one language only.
-    assert not identify(pa.array([text]), window=2000, max_characters=0).to_pylist()[0]["language_mixed"]
+    line = pa.array([text.replace("\n", " ")])
+    assert not identify(line, window=2000, max_characters=0).to_pylist()[0]["language_mixed"]
 
 
 def test_windows_spread_over_the_document() -> None:
     """The first thousand characters alone would say English, the middle alone French."""
     text = ENGLISH * 12 + FRENCH * 3 + CHINESE * 60
     assert languages(text) == ["zh"]
-    assert languages(text[:1800], max_characters=250) == ["en"]
-    assert languages(CHINESE * 20 + FRENCH * 8 + CHINESE * 20, max_characters=250) == ["fr"]
+    assert languages(text[:1500], max_characters=250) == ["en"]
+    assert languages(CHINESE * 20 + FRENCH * 8 + CHINESE * 20, max_characters=125) == ["fr"]
 
 
 def test_bilingual_lines_are_mixed() -> None:
@@ -130,6 +131,57 @@ def test_the_name_of_a_file_counts() -> None:
     ):
         (out,) = [pa.record_batch({"text": texts, **columns})] | IdentifyLanguage()
         assert out.column("language").to_pylist() == expected
+
+
+def test_styles_and_capitals_are_read() -> None:
+    styled = "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in ENGLISH)
+    bold = "".join(chr(ord(c) - 97 + 0x1D5EE) if "a" <= c <= "z" else c for c in ENGLISH)
+    shy = ENGLISH.replace("e", "e\u00ad")
+    assert languages(ENGLISH.upper(), FRENCH.upper(), styled, bold, shy, " ".join(FRENCH)) == (
+        ["en", "fr", "en", "en", "en", "fr"]
+    )
+
+
+def test_the_label_never_contradicts_the_script() -> None:
+    hanja = "大韓民國은 民主共和國이다. 大韓民國의 主權은 國民에게 있고, 모든 權力은 國民으로부터 나온다."
+    mongolian = "ᠮᠣᠩᠭᠣᠯ ᠪᠢᠴᠢᠭ ᠨᠢ ᠡᠷᠲᠡᠨ ᠦ ᠪᠢᠴᠢᠭ ᠶᠤᠮ"
+    kanji = "東京都千代田区永田町一丁目七番一号 国会議事堂 衆議院第一議員会館"
+    rows = identify(pa.array([hanja, mongolian, kanji, KOREAN + CHINESE * 3])).to_pylist()
+    found = [(row["language"], row["language_script"]) for row in rows]
+    assert found == [("ko", "Kore"), ("mn", "Mong"), ("ja", "Jpan"), ("zh", "Hans")]
+
+
+def test_cantonese_is_an_option() -> None:
+    texts = ("佢哋琴日去咗邊度食飯呀？我都唔知喎，你問下佢啦，今晚仲要返工㗎。", TRADITIONAL)
+    assert languages(*texts) == ["zh", "zh"]
+    assert languages(*texts, cantonese=True) == ["yue", "zh"]
+
+
+@pytest.mark.parametrize(
+    "other", [FRENCH, CHINESE, "Комитет опубликовал доклад на прошлой неделе, его может прочесть любой. "]
+)
+def test_half_is_mixed_and_a_tenth_is_not(other: str) -> None:
+    def text(share: float, lines: int) -> str:
+        """English and another language, which says so much of it."""
+        size = 3 if other is CHINESE else 1
+        block = ENGLISH * (round(share * 10 * lines * len(other) * size / len(ENGLISH)) or 1)
+        rest = other * round((1 - share) * 10 * lines)
+        return f"{rest[: len(rest) // 2]}\n{block}\n{rest[len(rest) // 2 :]}"
+
+    for lines in (2, 5, 20, 100):
+        half, tenth = identify(pa.array([text(0.5, lines), text(0.1, lines)])).to_pylist()
+        assert half["language_mixed"]
+        assert not tenth["language_mixed"]
+
+
+@pytest.mark.parametrize("labels", [("eng_Latn", "cmn_Hani"), ("eng_Latn", "zho_Hans"), ("en", "zh"), ("eng", "zho")])
+def test_labels_of_other_models(tmp_path: pathlib.Path, labels: tuple[str, str]) -> None:
+    """GlotLID's, OpenLID's, and plain ones."""
+    lines = [f"__label__{labels[0]} " + ENGLISH, f"__label__{labels[1]} " + CHINESE, "__label__und_Latn 1 2"] * 20
+    (tmp_path / "train.txt").write_text("\n".join(lines), encoding="utf-8")
+    model = train_fasttext(str(tmp_path / "train.txt"), dim=10, epoch=50, minn=2, maxn=3, bucket=1 << 10)
+    model.save_model(str(tmp_path / "own.bin"))
+    assert languages(ENGLISH, CHINESE, model=str(tmp_path / "own.bin")) == ["en", "zh"]
 
 
 def test_another_model(tmp_path: pathlib.Path) -> None:

@@ -64,7 +64,7 @@ def test_sets_of_a_recipe_come_as_published() -> None:
 
 
 def test_thresholds_of_a_recipe_come_before_all() -> None:
-    assert thresholds_of("ko", thresholds={"default": {"min_words": 10}}) == {"min_words": 5}
+    assert thresholds_of("ko", thresholds={"default": {"min_words": 10}}) == {"min_words": 10}
     assert thresholds_of("ko", thresholds={"ko": {"min_words": 7, "max_words": 20}}) == {
         "min_words": 7,
         "max_words": 20,

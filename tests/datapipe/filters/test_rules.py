@@ -102,6 +102,10 @@ def test_an_unsure_language_is_not_judged_by_its_stop_words() -> None:
     for least, judged in ((0.65, [False, True, False]), (0.0, [True] * 3), (0.7, [False] * 3)):
         failed = ApplyRules(min_language_score=least).process(pa.record_batch(columns)).column("rules_failed")
         assert ["gopher_stop_words" in names for names in failed.to_pylist()] == judged
+    short = pa.record_batch({"text": ["Xy ab " * 60] * 3, "language": ["en"] * 3})
+    columns |= {name: MeasureText().process(short).column(name) for name in measured.schema.names}
+    failed = ApplyRules().process(pa.record_batch(columns)).column("rules_failed")
+    assert ["gopher_min_word_length" in names for names in failed.to_pylist()] == [False, True, False]
 
 
 @pytest.mark.parametrize("language", ["th", "lo", "bo", "dz"])
@@ -129,7 +133,9 @@ def test_a_threshold_itself_passes() -> None:
 def test_built_in_thresholds_give_way() -> None:
     stage = ApplyRules(thresholds={"default": {"gopher_min_words": 10}, "ko": {"gopher_min_words": 5}})
     assert stage.rules_of("ko")["gopher_min_words"].threshold == 5
-    assert stage.rules_of("ko")["gopher_min_word_length"].threshold == 2
+    assert stage.rules_of("ko")["gopher_min_word_length"].threshold == 1.7
+    assert stage.rules_of("fi")["gopher_min_words"].threshold == 10
+    assert ApplyRules().rules_of("fi")["gopher_min_words"].threshold == 36
     assert stage.rules_of("en")["gopher_min_words"].threshold == 10
     assert "c4_curly_brackets" not in stage.rules_of("en")
     assert "c4_curly_brackets" in ApplyRules(rule_sets={"default": ["c4"]}).rules_of("en")

@@ -6,7 +6,7 @@ import yaml
 from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import MIN
 from datapipe.filters.rules import ApplyRules, count_rules
-from datapipe.filters.thresholds import fit_thresholds, thresholds_yaml
+from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
 
 NOUNS = "river market engine garden letter window teacher bridge winter island doctor village".split()  # noqa: SIM905
 
@@ -78,6 +78,21 @@ def test_what_is_not_measured_has_no_threshold() -> None:
     fitted = fit_thresholds([trusted(100, "tlh")])["tlh"]
     assert "gopher_stop_words" not in fitted
     assert fitted["gopher_min_words"]
+
+
+def test_thresholds_on_words_scale_with_a_text_in_each_language() -> None:
+    texts = {"en": "one two six ten", "fr": "one two six ten one two six ten", "tr": "onetwo sixten", "zh": "一二六十"}
+    batch = pa.record_batch({"text": list(texts.values()), "language": list(texts)})
+    measured = MeasureText().process(batch)
+    columns = {"language": batch.column("language")} | {name: measured.column(name) for name in measured.schema.names}
+    scaled = scale_thresholds([pa.record_batch(columns)], "en")
+    assert sorted(scaled) == ["en", "fr", "tr"]  # Chinese has rules of its own
+    assert scaled["fr"]["gopher_min_words"] == 2 * scaled["en"]["gopher_min_words"] == 100  # type: ignore[operator]
+    assert scaled["tr"]["gopher_min_words"] == 25
+    assert (scaled["tr"]["gopher_min_word_length"], scaled["tr"]["gopher_max_word_length"]) == (6, 20)
+    ApplyRules(thresholds=scaled)
+    with pytest.raises(ValueError, match=r"no document is in 'de', found en, fr, tr, zh"):
+        scale_thresholds([pa.record_batch(columns)], "de")
 
 
 def test_yaml_is_what_a_recipe_takes() -> None:

@@ -24,18 +24,21 @@ def lift(text: str) -> float | None:
 
 @pytest.mark.parametrize("alphabet", ALPHABETS)
 @pytest.mark.parametrize("skewed", [False, True])
-def test_letters_at_random_have_a_lift_of_one(alphabet: str, skewed: bool) -> None:
+@pytest.mark.parametrize("number", [60, 400])
+def test_letters_at_random_have_a_lift_of_one_at_most(alphabet: str, skewed: bool, number: int) -> None:
     draw = random.Random(7)
     weights = [1 / (at + 2) if skewed else 1 for at in range(len(alphabet))]
-    words = ["".join(draw.choices(alphabet, weights, k=draw.randrange(2, 10))) for _ in range(400)]
-    assert lift(" ".join(words)) == pytest.approx(1, abs=0.15)
-    assert lift(" ".join(draw.choices(words, k=4000))) == pytest.approx(1, abs=0.15)  # a word that returns
+    words = ["".join(draw.choices(alphabet, weights, k=draw.randrange(2, 10))) for _ in range(number)]
+    once, again = lift(" ".join(words)), lift(" ".join([*words, *draw.choices(words, k=4000)]))
+    assert once is not None
+    assert again == once < 1.1  # a word that returns says nothing new
+    assert once > 0.2
 
 
 @pytest.mark.parametrize("name", ["european.jsonl.zst", "chinese.jsonl.zst"])
 def test_languages_have_a_higher_one(name: str) -> None:
     lifts = [lift(record["text"]) for record in read_lines(SAMPLE / "documents" / name)]
-    assert min(value for value in lifts if value is not None) > 1.3
+    assert min(value for value in lifts if value is not None) > 1.1
 
 
 def test_of_few_letters_nothing_is_said() -> None:

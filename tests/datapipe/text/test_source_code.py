@@ -147,7 +147,7 @@ def kind_of(line: str) -> tuple[str, int]:
     word = regex.match(r"[#=]?[\p{L}\p{N}_]*", stripped)[0]
     keyword = word in _KEYWORDS.split() or (word[:1] == "#" and word[1:] in _DIRECTIVES.split())
     local = regex.sub(r":/\S*", ":", line)  # without addresses
-    calls = len(regex.findall(rf"(?<={NAME})(?:\((?![\x00-\x7f]\))|\[(?![0-9])(?![\x00-\x7f]\]))", local))
+    calls = len(regex.findall(rf"(?<={NAME})(?:\((?!{NAME}\))|\[(?![0-9]|{NAME}\]))", local))
     assigned = "=" in local or regex.search(rf"::|->|&&|\|\||\$\{{|(?<!{NAME})\$[A-Za-z]", line)
     key = regex.match(KEY, stripped)
     structure = [
@@ -231,7 +231,7 @@ def reference(text: str, *, named: bool = False, quotes: bool = True) -> tuple[i
         elif quotes and bare.startswith("/*") and "*/" not in line:
             inside, comments = "comment", comments + 2
         elif size and comment:
-            comments += not bare.startswith("#")
+            comments += bare.startswith("/")
         elif size:
             kind, signs = kind_of(line)
             if kind == "code":
@@ -339,6 +339,7 @@ PROSE = {
     "citations": "The first to see it was Smith[1][2] and later Jones[3],\n    then came the others[4];\n" * 4,
     "Chinese": "    第一条 使用GPU(图形处理器)的，应当登记；\n    第二条 使用API(接口)的，参照前条；\n" * 4,
     "recipe": "- 2 eggs\n- 100 g flour\n- a pinch of salt(fine);\n" * 4,
+    "front matter": "---\ntitle: Supported by all\n---\n\n# Supported by all\n",
     "TeX": "Let $f_n(x) = \\frac{1}{n}$ be as in \\cite{a_b}.\n\\begin{theorem}\nFor all $n$, $f_n = 0$;\n" * 4,
 }
 
@@ -382,6 +383,11 @@ def test_lines_of_code_go_but_for_the_first_few() -> None:
 def test_comments_and_documentation_are_neither() -> None:
     comments = "/* one\n   two */\n// three\n-- four\n# five\n"
     assert [measured(text)[0][:2] for text in (comments, '"""\nsix\n"""\n', "=head1 seven\n\n=cut\n")] == [(0, 0)] * 3
+
+
+def test_one_line_of_code_is_enough_if_it_is_sure() -> None:
+    assert measured("import os; print(os.getcwd())")[0][2] >= FEWEST_LINES
+    assert measured("f(x) = ax + b")[0][2] < FEWEST_LINES
 
 
 def test_names_of_files() -> None:

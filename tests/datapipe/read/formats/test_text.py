@@ -180,3 +180,30 @@ def test_a_string_in_no_encoding_is_its_bytes(read: Read) -> None:
     columns = read(line)[0].columns
     assert (columns["text"], columns["note"], columns["n"]) == ("café", b"caf\xe9", 5)
     assert read(line, encodings=("latin-1",))[0].columns["note"] == "café"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'[{"text": "a"},\n{"text": "b"}]',
+        b'[\n{"text": "a"},\n{"text": "b"}\n]\n',
+        b'{\n "text": "a"\n}\n{\n "text": "b"\n}\n',
+        b'{"text": "a"}{"text": "b"}\n',
+        b'{"text": "a"}\r{"text": "b"}\r',
+        b'{"text": "a"},\n{"text": "b"},\n',
+        b'{"text": "a"},{"text": "b"},\n',
+        b'\x1e{"text": "a"}\n\x1e{"text": "b"}\n',
+        b'{"text": "a"}\n\xef\xbb\xbf{"text": "b"}\n',
+    ],
+)
+def test_values_that_are_no_lines_are_read_once_whatever_the_ranges(read: Read, data: bytes) -> None:
+    for middle in range(1, len(data)):
+        rows = [*read(data, stop=middle), *read(data, start=middle)]
+        assert [row.columns for row in rows] == [{"text": "a"}, {"text": "b"}]
+
+
+@pytest.mark.parametrize("first", [b'{"text": "a"', b'{"text": "a" "b": 1}', b"{'text': 'a'}", b"12:30 {", b"[", b"]"])
+def test_a_first_line_that_is_malformed_takes_no_other_with_it(read: Read, first: bytes) -> None:
+    rows = read(first + b'\n{"text": "b"}\n{"text": "c"}\n')
+    assert [row.columns["text"] for row in rows if isinstance(row, Row)] == ["b", "c"]
+    assert isinstance(rows[0], Reject) or first in (b"[", b"]")
