@@ -27,7 +27,7 @@ def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         record=record, funnel=funnel, samples=list(_samples(corpus))
     )
     with files.whole_file(files.join(corpus.root, "report.html")) as sink:
-        sink.write(page.encode())
+        sink.write(page.encode(errors="backslashreplace"))  # an input may have a name that is no UTF-8
 
 
 def _samples(corpus: Corpus) -> Iterator[dict[str, str]]:

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.checks import FilesOption, Language
+from datapipe.checks import FilesOption, Language, Share
 from datapipe.filters.quality_training import FEWEST_EXAMPLES, GOOD, Examples, by_language, score, train
 from datapipe.read.examples import read_examples
 from datapipe.read.models import load_classifier
@@ -48,12 +49,14 @@ class ScoreQuality(DocumentStage):
     """Writes the probability that each document is of the good kind, judged by its full text.
 
     It is null where the document's language (the column `language`, where it is there) is not one of those judged:
-    those with at least 10 different examples of either kind.
+    those with at least 10 different examples of either kind. Nor is a document judged that mixes languages, or of which
+    it is not sure that it is in the language: what no classifier knows is called English as often as not.
 
     Attributes:
         positives: files of good examples; see `read_examples`. Their languages are found as the documents' are.
         negatives: files of bad ones.
         languages: those judged; none: all that have the examples, or with `model`, all.
+        min_language_score: a document whose `language_score` is lower is not judged.
         model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
         model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         good_label: the label of `model` whose probability is the score ("hq" for DCLM's).
@@ -64,6 +67,7 @@ class ScoreQuality(DocumentStage):
     positives: list[FilesOption] = dataclasses.field(default_factory=list)
     negatives: list[FilesOption] = dataclasses.field(default_factory=list)
     languages: list[Language] = dataclasses.field(default_factory=list)
+    min_language_score: Share = 0.65
     model: FilesOption = ""
     model_sha256: str = ""
     good_label: str = GOOD
@@ -71,7 +75,7 @@ class ScoreQuality(DocumentStage):
     judged: tuple[str, ...] = dataclasses.field(default=(), init=False)
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
 
     def check(self) -> None:
@@ -89,7 +93,7 @@ class ScoreQuality(DocumentStage):
 
     def optional(self) -> tuple[str, ...]:
         """What tells whether a document is judged."""
-        return ("language",)
+        return ("language", "language_score", "language_mixed")
 
     def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
@@ -139,10 +143,23 @@ class ScoreQuality(DocumentStage):
             raise ValueError("quality: no model; call prepare first")
         silent = texts.is_null().to_numpy(zero_copy_only=False)
         judged = self.judged or self.languages
-        if judged and "language" in batch.schema.names:
-            silent |= np.array([primary(name) not in judged for name in batch.column("language").to_pylist()], bool)
+        if judged:
+            silent |= ~self._is_judged(batch, judged)
         if self.trained:
             scores = score(self.trained, texts)
         else:
             scores = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores, mask=silent)], schema=self.writes)
+
+    def _is_judged(self, batch: pa.RecordBatch, languages: Sequence[str]) -> npt.NDArray[np.bool_]:
+        """Which documents are surely in one of some languages, as far as the columns of `optional` are there."""
+        found = {name: batch.column(name) for name in self.optional() if name in batch.schema.names}
+        is_judged = np.ones(len(batch), bool)
+        if "language" in found:
+            is_judged &= np.array([primary(name) in languages for name in found["language"].to_pylist()], bool)
+        if "language_score" in found:
+            scores = found["language_score"].fill_null(0).to_numpy(zero_copy_only=False)
+            is_judged &= scores >= np.float32(self.min_language_score)
+        if "language_mixed" in found:
+            is_judged &= ~found["language_mixed"].fill_null(False).to_numpy(zero_copy_only=False)
+        return is_judged

@@ -207,12 +207,12 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
     "ccnet": {"ccnet_min_characters": Rule("characters", MIN, 300)},  # Wenzek et al. 2020
     # Of no paper: what is no text in any language, so that neither the language nor examples of it need be known.
     # Letters at random have a lift of 1 at most, good texts in 200 languages 1.1 at least (`text/letter_pairs.py`). No
-    # declaration of human rights, page of an encyclopaedia, a newspaper or a manual stands to a half in notices.
+    # declaration of human rights, page of an encyclopaedia, a newspaper or a manual stands to a half in them.
     "no_text": {
         "no_text_letter_pairs": Rule("letter_pair_lift", MIN, 1.1),
-        "no_text_notices": Rule("notice_share", MAX, 0.5),
+        "no_text_notices": Rule("notice_share", MAX, 0.6),
         "no_text_adverts": Rule("advert_share", MAX, 0.5),
-        "no_text_exclamations": Rule("exclamation_share", MAX, 0.6),
+        "no_text_exclamations": Rule("exclamation_share", MAX, 0.8),
     },
     # What of the above carries over to scripts without spaces between words, where the words are characters.
     "unspaced": {

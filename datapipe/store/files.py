@@ -58,7 +58,7 @@ def open_input(path: str) -> pa.NativeFile:
 
 def _create(path: str) -> pa.NativeFile:
     if is_local(path):
-        return pa.OSFile(path, "wb")
+        return pa.OSFile(os.fsencode(path), "wb")
     return pa.PythonFile(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="w")
 
 

@@ -5,7 +5,8 @@ sentences do, in several ways, is a cookie notice, terms of use, or an advertise
 words and phrases language by language, were written for this project. C4's phrases (`POLICY_PHRASES` in `spans.py`)
 are six, in English.
 
-A stem is found anywhere, within words too, in any case.
+A stem is found in any case, where a word begins; in scripts without case, whose words take prefixes or stand without
+spaces, anywhere.
 """
 
 import functools
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper
-from datapipe.text.characters import SPACE
+from datapipe.text.characters import LETTER, MARK, SPACE
 from datapipe.text.spans import TERMINAL, WIDE_TERMINAL, Text, padded
 
 NOTICES = {
@@ -23,87 +24,119 @@ NOTICES = {
     "terms of service|terms and conditions|these terms|rights reserved|copyright ©|personal data|"
     "personal information|third parties|third-party|our partners|your consent|to consent|accept all|"
     "opt out|opt-out|unsubscribe|your browser|enable javascript|this website|our website|this site|"
-    "our site|external link|liability|liable|written permission|written consent|newsletter|"
-    "your account|log in|sign up|gdpr|data protection|we reserve the right|by continuing|by using|"
-    "by clicking|your data|legal notice|disclaimer|personalised ad|personalized ad|be reproduced",
+    "our site|external link|liability|liable|written permission|written consent|newsletter|gdpr|"
+    "data protection|we reserve the right|by continuing|by using|by clicking|your data|legal notice|"
+    "disclaimer|personalised ad|personalized ad|be reproduced|this agreement|our services|our service|"
+    "you agree|you may not|as is|warrant|indemnif|governing law|intellectual property|sole discretion|"
+    "prior notice|user content|your use of",
     "zh": "cookie|隐私政策|隐私权|隐私声明|隐私条款|隱私|使用条款|服务条款|使用條款|服務條款|用户协议|"
     "用戶協議|服务协议|版权所有|版權所有|保留所有权利|保留一切权利|保留所有權利|个人信息|个人数据|"
     "個人資料|第三方|合作伙伴|您的同意|即表示|全部接受|接受所有|退订|浏览器|瀏覽器|启用javascript|"
     "本网站|本站|本網站|我们的网站|外部链接|免责声明|免責|不承担任何|不承担责任|书面许可|书面授权|"
-    "书面同意|不得转载|禁止转载|转载请注明|您的数据|法律声明|个性化广告|未经授权|icp备",
+    "书面同意|不得转载|禁止转载|转载请注明|您的数据|法律声明|个性化广告|未经授权|icp备|您同意|本协议|"
+    "本服务|用户应当|用户不得|您不得|有权随时|另行通知|知识产权|适用法律|本条款|最终解释权|不保证",
     "de": "cookie|datenschutz|nutzungsbedingung|geschäftsbedingung|alle rechte vorbehalten|personenbezogene|"
     "dritte weiter|unsere partner|ihre einwilligung|einwilligung|zuzustimmen|stimmen sie|"
     "alle akzeptieren|alles akzeptieren|abmelden|ihrem browser|ihren browser|javascript aktivieren|"
     "aktivieren sie javascript|diese website|dieser website|unsere website|unserer website|"
     "unserer webseite|diese webseite|externe link|externer link|haftung|impressum|"
     "schriftliche genehmigung|newsletter|ihre daten|ihrer daten|dsgvo|personalisierte werbung|"
-    "urheberrecht|vervielfältig",
+    "urheberrecht|vervielfältig|diese bedingungen|dieser bedingungen|diesen bedingungen|unsere dienste|"
+    "unserer dienste|gewährleistung|geistiges eigentum|geistigen eigentum|anwendbares recht|"
+    "gerichtsstand|nach eigenem ermessen|vorankündigung|sie dürfen nicht|behalten uns das recht",
     "ru": "cookie|куки|конфиденциальност|условия использования|пользовательск|права защищены|персональн|"
     "третьим лиц|третьих лиц|партнёр|партнер|ваше согласие|согласие на|соглашаетесь|принять все|"
     "отписаться|браузер|включите javascript|этот сайт|этим сайт|этого сайта|этому сайту|нашего сайта|"
     "нашем сайте|материалы сайта|внешних ссыл|ответственност|письменного разрешения|ваши данные|"
-    "ваших данных|рассылк|авторск|перепечатк|использования сайта",
+    "ваших данных|рассылк|авторск|перепечатк|использования сайта|настоящего соглашения|"
+    "настоящее соглашение|настоящие условия|наш сервис|наши услуги|пользователь обяз|"
+    "предварительного уведомления|интеллектуальной собственност|применимое право|гарантий|"
+    "собственному усмотрению|оставляем за собой право",
     "el": "cookie|απορρήτου|απόρρητο|όροι χρήσης|όρους χρήσης|όρων χρήσης|παντός δικαιώματος|"
     "προσωπικά δεδομένα|προσωπικών δεδομένων|προσωπικά σας δεδομένα|τρίτους|τρίτα μέρη|συνεργάτες|"
     "συγκατάθεσ|συναινέ|αποδέχεστε|αποδοχή όλων|πρόγραμμα περιήγησης|προγράμματος περιήγησης|"
     "javascript|ιστότοπο|ιστοσελίδα μας|ευθύνη|γραπτή άδεια|αναπαραγωγή|τα δεδομένα σας|"
-    "των δεδομένων σας|ενημερωτικό δελτίο",
+    "των δεδομένων σας|ενημερωτικό δελτίο|παρόντες όρους|παρόντες όροι|παρόντων όρων|υπηρεσίες μας|"
+    "υπηρεσιών μας|πνευματικής ιδιοκτησίας|προειδοποίηση|εφαρμοστέο δίκαιο|εγγύηση|συμφωνείτε|"
+    "διατηρούμε το δικαίωμα",
     "th": "คุกกี้|ความเป็นส่วนตัว|ข้อกำหนดการใช้|เงื่อนไขการใช้|เงื่อนไขและข้อกำหนด|สงวนลิขสิทธิ์|ลิขสิทธิ์|"
     "ข้อมูลส่วนบุคคล|ข้อมูลของคุณ|บุคคลที่สาม|พันธมิตร|ยินยอม|ยอมรับ|เบราว์เซอร์|javascript|"
-    "เว็บไซต์นี้|เว็บไซต์ของเรา|ลิงก์ภายนอก|ไม่รับผิดชอบ|ลายลักษณ์อักษร|ทำซ้ำ|จดหมายข่าว|ยกเลิกการรับ",
+    "เว็บไซต์นี้|เว็บไซต์ของเรา|ลิงก์ภายนอก|ไม่รับผิดชอบ|ลายลักษณ์อักษร|ทำซ้ำ|จดหมายข่าว|ยกเลิกการรับ|"
+    "ข้อตกลงนี้|ข้อกำหนดนี้|บริการของเรา|ทรัพย์สินทางปัญญา|โดยไม่ต้องแจ้ง|คุณตกลง|การรับประกัน|"
+    "กฎหมายที่ใช้บังคับ|สงวนสิทธิ์",
     "ro": "cookie|confidențialitate|confidenţialitate|termeni de utilizare|termenii de utilizare|"
     "termeni și condiții|termenii și condițiile|drepturile rezervate|datele personale|date personale|"
     "datelor personale|cu caracter personal|datele dumneavoastră|datelor dumneavoastră|parteneri|"
     "consimț|sunteți de acord|accept toate|acceptă tot|dezabon|browser|activați javascript|acest site|"
     "acestui site|site-ului|site-ul nostru|externe|răspunderea|acordul scris|reproduce|reprodus|"
-    "buletin informativ|gdpr",
+    "buletin informativ|gdpr|acești termeni|prezentul acord|serviciile noastre|serviciilor noastre|"
+    "proprietate intelectuală|proprietății intelectuale|fără notificare|legea aplicabilă|garanți|"
+    "ne rezervăm dreptul",
     "hi": "कुकी|गोपनीयता|उपयोग की शर्त|सेवा की शर्त|नियम और शर्त|सर्वाधिकार|व्यक्तिगत डेटा|व्यक्तिगत जानकारी|"
     "तीसरे पक्ष|भागीदार|सहमति|सहमत|स्वीकार करें|ब्राउज़र|ब्राउजर|javascript|इस वेबसाइट|हमारी वेबसाइट|"
     "इस साइट|हमारी साइट|साइट के|बाहरी लिंक|उत्तरदायी नहीं|जिम्मेदार नहीं|ज़िम्मेदार नहीं|लिखित अनुमति|"
-    "आपका डेटा|आपके डेटा|अपने डेटा|कॉपीराइट|न्यूज़लेटर",
+    "आपका डेटा|आपके डेटा|अपने डेटा|कॉपीराइट|न्यूज़लेटर|इन शर्तों|ये शर्तें|हमारी सेवा|बौद्धिक संपदा|"
+    "बिना सूचना|पूर्व सूचना|लागू कानून|वारंटी|आप सहमत|अधिकार सुरक्षित",
     "vi": "cookie|chính sách bảo mật|quyền riêng tư|điều khoản sử dụng|điều khoản dịch vụ|điều khoản|"
     "bản quyền|dữ liệu cá nhân|thông tin cá nhân|dữ liệu của bạn|bên thứ ba|đối tác|sự đồng ý|"
     "bạn đồng ý|đồng ý với|đồng ý cho|chấp nhận tất cả|trình duyệt|javascript|trang web này|"
     "trang web của chúng tôi|liên kết bên ngoài|chịu trách nhiệm|bằng văn bản|sao chép|hủy đăng ký|"
-    "trang web",
+    "trang web|các điều khoản này|thỏa thuận này|dịch vụ của chúng tôi|sở hữu trí tuệ|thông báo trước|"
+    "luật áp dụng|bạn không được|chúng tôi có quyền",
     "ar": "ملفات تعريف الارتباط|الكوكيز|كوكيز|الخصوصية|شروط الاستخدام|شروط الخدمة|الشروط والأحكام|"
     "الحقوق محفوظة|حقوق النشر|بياناتك|البيانات الشخصية|المعلومات الشخصية|معلوماتك|أطراف ثالثة|طرف ثالث|"
     "شركائنا|موافقتك|توافق على|للموافقة|قبول الكل|متصفح|javascript|جافا سكريبت|هذا الموقع|موقعنا|"
     "الموقع الإلكتروني|للموقع|الروابط الخارجية|مسؤولين عن|مسؤولية|إذن خطي|النشرة الإخبارية|"
-    "إلغاء الاشتراك",
+    "إلغاء الاشتراك|هذه الشروط|هذه الاتفاقية|خدماتنا|الملكية الفكرية|دون إشعار|إشعار مسبق|"
+    "القانون المعمول|ضمانات من أي|يحق لنا|نحتفظ بالحق",
     "es": "cookie|privacidad|condiciones de uso|términos de uso|términos y condiciones|"
     "condiciones del servicio|derechos reservados|datos personales|información personal|sus datos|"
     "tus datos|terceros|nuestros socios|consentimiento|consentir|aceptar todo|acepta el uso|"
     "acepta todas|su navegador|tu navegador|active javascript|activar javascript|este sitio|"
     "nuestro sitio|sitio web|esta web|nuestra web|enlaces externos|no nos hacemos responsables|"
-    "autorización previa|por escrito|reproducirse|darse de baja|boletín|rgpd|aviso legal",
+    "autorización previa|por escrito|reproducirse|darse de baja|boletín|rgpd|aviso legal|"
+    "estos términos|estas condiciones|este acuerdo|nuestros servicios|propiedad intelectual|"
+    "previo aviso|ley aplicable|garantía|usted acepta|nos reservamos el derecho",
     "tr": "çerez|cookie|gizlilik|kullanım koşul|kullanım şart|hizmet şart|şartlar ve koşul|hakları saklıdır|"
     "hakkı saklıdır|kişisel veri|kişisel bilgi|verileriniz|üçüncü taraf|üçüncü kişi|ortaklarımız|"
     "onay ver|izin ver|kabul et|tarayıcı|javascript|bu site|bu web|web sitesi|web sitemiz|sitemizi|"
-    "siteyi|dış bağlantı|sorumlu değil|sorumluluk|yazılı izin|çoğaltıla|telif hakkı|kvkk|abonelikten",
+    "siteyi|dış bağlantı|sorumlu değil|sorumluluk|yazılı izin|çoğaltıla|telif hakkı|kvkk|abonelikten|"
+    "bu koşullar|bu şartlar|bu sözleşme|hizmetlerimiz|fikri mülkiyet|önceden bildirim|geçerli hukuk|"
+    "kabul eder|hakkını saklı tutar",
     "fr": "cookie|confidentialité|conditions d'utilisation|conditions générales|droits réservés|"
     "données personnelles|à caractère personnel|vos données|nos partenaires|votre consentement|"
     "consentir|tout accepter|votre navigateur|activer javascript|activez javascript|ce site|notre site|"
-    "liens externes|responsabilité|mentions légales|rgpd|autorisation écrite|désabonner|désinscri",
+    "liens externes|responsabilité|mentions légales|rgpd|autorisation écrite|désabonner|désinscri|"
+    "ces conditions|les présentes|nos services|propriété intellectuelle|sans préavis|droit applicable|"
+    "garantie|vous acceptez|nous nous réservons",
     "it": "cookie|informativa sulla privacy|privacy policy|condizioni d'uso|termini e condizioni|"
     "termini di utilizzo|diritti riservati|dati personali|i tuoi dati|i suoi dati|terze parti|"
     "nostri partner|accetta tutt|browser|attiva javascript|questo sito|nostro sito|link esterni|"
-    "responsabilità|autorizzazione scritta|note legali",
+    "responsabilità|autorizzazione scritta|note legali|i presenti termini|le presenti condizioni|"
+    "nostri servizi|proprietà intellettuale|senza preavviso|legge applicabile|garanzi|l'utente accetta|"
+    "ci riserviamo",
     "pt": "cookie|privacidade|termos de uso|termos de utilização|termos e condições|termos de serviço|"
     "direitos reservados|dados pessoais|seus dados|terceiros|nossos parceiros|consentimento|"
     "aceitar tudo|aceitar todos|navegador|ativar javascript|ative o javascript|este site|nosso site|"
-    "links externos|responsabilidade|autorização prévia|por escrito|lgpd",
+    "links externos|responsabilidade|autorização prévia|por escrito|lgpd|estes termos|estas condições|"
+    "nossos serviços|propriedade intelectual|aviso prévio|lei aplicável|garantia|você concorda|"
+    "reservamo-nos",
     "nl": "cookie|privacybeleid|privacyverklaring|gebruiksvoorwaarden|algemene voorwaarden|"
     "rechten voorbehouden|persoonsgegevens|uw gegevens|onze partners|toestemming|alles accepteren|"
-    "uw browser|deze website|onze website|deze site|externe links|aansprakelijk|schriftelijke",
+    "uw browser|deze website|onze website|deze site|externe links|aansprakelijk|schriftelijke|"
+    "deze voorwaarden|onze diensten|intellectuele eigendom|zonder voorafgaande|toepasselijk recht|"
+    "garantie|u gaat akkoord|behouden ons het recht",
     "pl": "cookie|ciasteczk|prywatnoś|regulamin|warunki korzystania|prawa zastrzeżone|danych osobowych|"
     "dane osobowe|twoje dane|twoich danych|partnerom|zgodę|zgadzasz się|akceptuj wszystk|przeglądar|"
-    "tej stron|tej witryn|naszej stron|odpowiedzialnoś|pisemnej",
+    "tej stron|tej witryn|naszej stron|odpowiedzialnoś|pisemnej|niniejsz|nasze usługi|naszych usług|"
+    "własności intelektualnej|bez uprzedzenia|prawo właściwe|gwarancj|akceptujesz|zastrzegamy sobie",
     "ja": "クッキー|cookie|プライバシーポリシー|プライバシー|利用規約|全著作権|無断転載|著作権|個人情報|"
     "個人データ|第三者|同意|すべて受け入れ|ブラウザ|javascript|当サイト|本サイト|当ウェブサイト|"
-    "外部リンク|責任を負い|免責",
+    "外部リンク|責任を負い|免責|本規約|本サービス|当社サービス|知的財産|予告なく|準拠法|保証するもの|"
+    "利用者は",
     "ko": "쿠키|개인정보|이용약관|서비스 약관|모든 권리|저작권|제3자|파트너|동의|모두 수락|브라우저|"
-    "자바스크립트|javascript|본 사이트|이 웹사이트|당사 웹사이트|외부 링크|책임을 지지|무단 전재",
+    "자바스크립트|javascript|본 사이트|이 웹사이트|당사 웹사이트|외부 링크|책임을 지지|무단 전재|"
+    "본 약관|본 서비스|당사의 서비스|지적 재산|지식재산|사전 통지|준거법|보증하지",
 }
 ADVERTS = {
     "en": "buy now|order now|shop now|order today|buy cheap|call now|click here|act now|apply now|"
@@ -111,10 +144,12 @@ ADVERTS = {
     "special offer|limited offer|limited time|money back|money-back|no deposit|casino|jackpot|viagra|"
     "cialis|without prescription|no prescription|lose weight|weight loss|work from home|earn money|"
     "make money|dollars a day|credit check|payday loan|hot singles|win big|free bonus|your free|"
-    "secret pill|satisfaction guaranteed|don't miss|hurry|in stock|free gift|free trial|replica watch",
+    "secret pill|satisfaction guaranteed|don't miss|hurry|in stock|free gift|free trial|replica watch|"
+    "guaranteed|claim your|you have been selected|expires soon|act fast|buy followers|backlinks|"
+    "contact us on whatsapp|lowest prices|cheap",
     "zh": "下单|低价|最低价|包邮|抢购|限时|红包|免费领取|点击这里|点击领取|点击下方|加微信|加qq|微信号|扫码|"
     "娱乐城|赌场|百家乐|注册就送|注册送|首存|无效退款|日赚|月入|无抵押|放款|代开发票|厂家直销|货到付款|"
-    "先到先得|手慢无|秒杀|壮阳",
+    "先到先得|手慢无|秒杀|壮阳|套现|下款|黑户|黑白户|诚信经营|欢迎咨询|微信同号|联系qq|老虎机",
     "de": "jetzt kaufen|jetzt bestellen|jetzt zugreifen|jetzt sichern|jetzt anrufen|hier klicken|"
     "klicken sie hier|versand gratis|gratis versand|versandkostenfrei|kostenloser versand|"
     "kostenlosen bonus|bestpreis|bester preis|günstigste|billige|rabatt|sonderangebot|kurze zeit|"
@@ -166,6 +201,7 @@ ADVERTS = {
     "비아그라|다이어트|재택|대출|만남",
 }
 _HASH_BITS = 14
+_WITHOUT_CASE = 0x590  # before: Latin, Greek, Cyrillic, Armenian; from here Hebrew, Arabic and on
 _FEWEST = 3  # different stems, or exclamations: below, nothing is said
 
 
@@ -176,11 +212,13 @@ class Stems(NamedTuple):
         points: code points, a stem a row, padded with 0.
         is_notice: whether a stem is of notices, or else of advertisements.
         bounds: those of hash h are rows `bounds[h]` to `bounds[h + 1]`, shape (2^14 + 1,).
+        starts: whether there are any of hash h, shape (2^14,).
     """
 
     points: npt.NDArray[np.int32]
     is_notice: npt.NDArray[np.bool_]
     bounds: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.bool_]
 
 
 @helper
@@ -197,7 +235,7 @@ def stems() -> Stems:
     hashes = {stem: (ord(stem[0]) * 131 + ord(stem[1])) & ((1 << _HASH_BITS) - 1) for stem in of_adverts | of_notices}
     listed = sorted(hashes, key=lambda stem: (hashes[stem], stem))
     bounds = np.searchsorted([hashes[stem] for stem in listed], np.arange((1 << _HASH_BITS) + 1))
-    return Stems(padded(tuple(listed)), np.array([stem in of_notices for stem in listed]), bounds)
+    return Stems(padded(tuple(listed)), np.array([stem in of_notices for stem in listed]), bounds, np.diff(bounds) > 0)
 
 
 @helper
@@ -206,9 +244,8 @@ def _lowered(t: Text, at: int) -> int:
 
 
 @helper
-def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, int]:
-    """The longest stem at a place, and its length; -1 and 0 for none."""
-    key = _hash(_lowered(t, at), _lowered(t, at + 1))
+def _longest_stem(t: Text, at: int, length: int, key: int, listed: Stems) -> tuple[int, int]:
+    """The longest stem at a place, of those of a hash, and its length; -1 and 0 for none."""
     found, longest = -1, 0
     for k in range(listed.bounds[key], listed.bounds[key + 1]):
         size = 0
@@ -239,14 +276,19 @@ def measure_notices(
     notices, adverts, exclamations = 0, 0, 0  # in this sentence
     noticed, advertised, exclaimed = 0, 0, 0  # code points
     kinds_noticed, kinds_advertised, times_exclaimed = 0, 0, 0
+    letter_before, following = False, _lowered(t, 0)
     for i in range(length):
-        point = t.points[i]
+        point, lowered = t.points[i], following
+        following = _lowered(t, i + 1) if i + 1 < length else 0
+        inside = letter_before and point < _WITHOUT_CASE
+        letter_before = (t.classes[point] & (LETTER | MARK)) != 0
         space = (t.classes[point] & SPACE) != 0
         if not space:
             size += 1
             exclamations = int(point in (0x21, 0xFF01))  # ! and its wide form; of the last
-        if i >= skip_until and i + 1 < length:
-            stem, stem_size = _longest_stem(t, i, length, listed)
+        key = _hash(lowered, following)
+        if listed.starts[key] and i >= skip_until and not inside:
+            stem, stem_size = _longest_stem(t, i, length, key, listed)
             if stem >= 0:
                 skip_until = i + stem_size
                 notices += listed.is_notice[stem]

@@ -16,6 +16,7 @@ from transformers import PreTrainedTokenizerFast
 from datapipe.cli import main
 from datapipe.engine.explain import explain
 from datapipe.engine.run import open_corpus
+from datapipe.engine.runner import Runner, Usage
 from datapipe.store.corpus import REASON, Corpus, first_reasons
 from tests.helpers import ROOT, SAMPLE, rows_of
 
@@ -25,9 +26,24 @@ pytestmark = pytest.mark.xdist_group("default_recipe")  # of several processes e
 Fate = tuple[str, str] | None
 
 
+PIPELINES: list[int] = []
+
+
 @pytest.fixture(scope="module")
 def output(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """A finished run of the default recipe."""
+    """A finished run of the default recipe, with its pipelines counted."""
+    run_pipeline = Runner.run
+
+    def counted(self: Runner, build: Any, read_bytes: int, watch: Any) -> Usage:
+        PIPELINES.append(read_bytes)
+        return run_pipeline(self, build, read_bytes, watch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Runner, "run", counted)
+        return run_default(tmp_path_factory)
+
+
+def run_default(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("default") / "out"
     recipe = ROOT / "pipelines" / "recipes" / "default.yaml"
     assert (
@@ -68,6 +84,13 @@ def test_every_planted_case_meets_its_fate(case: dict[str, Any], fates: dict[tup
     assert {fate for fate in found if fate} <= {(stage, case["reason"])}
 
 
+def test_it_takes_few_pipelines(output: pathlib.Path) -> None:
+    assert output.exists()
+    # Sources; language to quality_filter; exact and near; embeddings and decontamination; semantic, upsampling and
+    # tokenizer; tokens; mixture and shards.
+    assert len(PIPELINES) == 7
+
+
 def test_nothing_is_lost(output: pathlib.Path, corpus: Corpus) -> None:
     record = json.loads((output / "run.json").read_text(encoding="utf-8"))
     rejects = sum(len(pq.read_table(path)) for path in (output / "rejects").iterdir())
@@ -104,7 +127,8 @@ def test_the_tokenizer_gives_back_every_sample_document(output: pathlib.Path, co
             encodings = tokenizer.encode_batch(texts, add_special_tokens=False)
             ids = [encoding.ids for encoding in encodings]
             assert tokenizer.decode_batch(ids, skip_special_tokens=False) == texts
-            assert [len(numbers) for numbers in ids] == batch.column("tokens").to_pylist()
+            counted = zip(ids, batch.column("tokens").to_pylist(), strict=True)  # null: removed before it was counted
+            assert all(count in (None, len(numbers)) for numbers, count in counted)
             if part.kind == "document":
                 sample = texts[:50]
                 there = fast(sample, add_special_tokens=False)["input_ids"]

@@ -1,6 +1,7 @@
 """Readers of JSON and of plain text: a record a line, a value of an array, or a file."""
 
 import codecs
+import dataclasses
 import json
 import re
 import sys
@@ -11,6 +12,8 @@ import orjson
 
 from datapipe.read.formats.source import RAW_BYTES, Damage, Reject, Row, Source
 
+# Of joined files the byte order marks, of arrays the commas, of JSON text sequences (RFC 7464) the separators.
+_AROUND_VALUES = codecs.BOM_UTF8 + b", \t\r\n\x1e"
 MAX_DEPTH = 100  # of nested objects and lists: what comes after must not recurse without end
 
 
@@ -18,13 +21,38 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
     """One record a line. Blank lines are no records.
 
     What orjson refuses is tried again with Python's own parser, which takes NaN, lone surrogates and unescaped control
-    characters: writers produce them, and the text around them is sound.
+    characters: writers produce them, and the text around them is sound. A file whose first value is no line, an array
+    or an object over several lines, is read value by value, all of it by its first range.
     """
+    if source.start and _goes_over_lines(source):
+        return
+    first = source.start == 0
     for line in read_lines(source):
-        if isinstance(line, Reject):
-            yield line
-            continue
-        yield _json_row(source, *line)
+        if first and (isinstance(line, Reject) or not _is_json(line[1])) and _goes_over_lines(source):
+            yield from _read_values(dataclasses.replace(source, stop=None))
+            return
+        first = False
+        yield line if isinstance(line, Reject) else _json_row(source, *line)
+
+
+def _goes_over_lines(source: Source) -> bool:
+    """Whether the first line of a file is no value, but the first value is an object; by its first block alone."""
+    whole = dataclasses.replace(source, start=0, stop=None)
+    try:
+        head = next(whole.blocks(), b"")
+    except Damage:
+        return False
+    if _is_json(head.lstrip(_AROUND_VALUES).partition(b"\n")[0]):
+        return False
+    value = next(_json_values(whole, iter((head,))), None)
+    return value is not None and not isinstance(value, Reject) and _is_json(value[1], dict)
+
+
+def _is_json(raw: bytes, kind: type = object) -> bool:
+    try:
+        return isinstance(orjson.loads(raw.strip(_AROUND_VALUES)), kind)
+    except orjson.JSONDecodeError:
+        return False
 
 
 def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
@@ -34,7 +62,9 @@ def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
             value = json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
     except orjson.JSONDecodeError:
         try:
-            value = _lenient(source, raw)
+            value = _lenient(source, raw.strip(_AROUND_VALUES))
+        except UnicodeDecodeError as error:
+            return source.reject(position, "invalid_utf8", str(error), raw)
         except RecursionError:
             return source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
         except ValueError as error:
@@ -51,8 +81,11 @@ def _lenient(source: Source, raw: bytes) -> Any:
     """A value as Python's parser reads it; of an object, strings that are no text in any encoding are their bytes."""
     try:
         return json.loads(source.decode(raw), strict=False, parse_int=_integer)
-    except UnicodeDecodeError:
-        value = json.loads(raw.decode(errors="surrogateescape"), strict=False, parse_int=_integer)
+    except UnicodeDecodeError as error:
+        try:
+            value = json.loads(raw.decode(errors="surrogateescape"), strict=False, parse_int=_integer)
+        except ValueError:
+            raise error from None
         if isinstance(value, dict):
             value = {name: source.decode_if_it_can(v) if isinstance(v, str) else v for name, v in value.items()}
         return value
@@ -93,7 +126,11 @@ def read_json(source: Source) -> Iterator[Row | Reject]:
     if lines:
         yield from read_json_lines(source)
         return
-    for value in _json_values(source):
+    yield from _read_values(source)
+
+
+def _read_values(source: Source) -> Iterator[Row | Reject]:
+    for value in _json_values(source, source.blocks()):
         yield value if isinstance(value, Reject) else _json_row(source, *value)
 
 
@@ -101,12 +138,12 @@ _OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')
 _IN_STRINGS = re.compile(rb'["\\]')
 
 
-def _json_values(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
-    """The position and bytes of each value of a top-level array, and of each top-level object."""
+def _json_values(source: Source, blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes] | Reject]:
+    """The position and bytes of each value of a top-level array, and of each top-level object, in a source's blocks."""
     depth, in_array, in_string, escaped = 0, False, False, False
     begun = _Begun(source)
     try:
-        for block in source.blocks():
+        for block in blocks:
             taken, at = 0, int(escaped)
             escaped = False
             while match := (_IN_STRINGS if in_string else _OUTSIDE_STRINGS).search(block, at):
@@ -158,7 +195,7 @@ class _Begun:
     def end(self, piece: bytes, separator: int = 0) -> Iterator[tuple[int, bytes] | Reject]:
         self.add(piece)
         raw = bytes(self.held)
-        value = raw.lstrip(codecs.BOM_UTF8 + b" \t\r\n")
+        value = raw.lstrip(_AROUND_VALUES)
         at, length = self.position + len(raw) - len(value), len(value) + self._dropped
         self.position += len(raw) + self._dropped + separator
         self._dropped = 0

@@ -1,5 +1,6 @@
 """A run from the recipe's name to the list of what it made."""
 
+import os
 import pathlib
 
 import pyarrow.parquet as pq
@@ -128,3 +129,12 @@ def test_the_example_of_the_readme_loses_no_row(tmp_path: pathlib.Path) -> None:
     (documents / "f.pdf").write_bytes(b"%PDF-1.7\0")
     start(str(tmp_path / "example.yaml"), str(documents), tmp_path / "out")
     assert pq.read_table(tmp_path / "out" / "documents").num_rows == 8
+
+
+def test_an_input_whose_name_is_no_utf8(tmp_path: pathlib.Path) -> None:
+    documents = tmp_path / os.fsdecode(b"caf\xe9")
+    documents.mkdir()
+    write_lines(documents / "a.jsonl", [{"text": "a"}])
+    for _ in range(2):
+        start(of(tmp_path, "[documents, shards]"), str(documents), tmp_path / "out")
+    assert pq.read_table(tmp_path / "out" / "shards").column("text").to_pylist() == ["a"]

@@ -1,5 +1,6 @@
 """Good prose scores above spam in both languages, from few examples; other languages are not judged."""
 
+import copy
 import json
 import pathlib
 import re
@@ -99,6 +100,16 @@ def test_a_language_without_examples_is_not_judged(trained: ScoreQuality) -> Non
     notes = json.loads((pathlib.Path(trained.trained).parent / "_notes.json").read_text())
     assert re.match(r"judges documents in en \(\d+ good, \d+ bad examples\), zh \(", notes[0])
     assert re.search(r"want of examples: .*\bru \(\d+ good, 0 bad", notes[1])
+
+
+def test_only_documents_surely_in_a_language_are_judged(trained: ScoreQuality) -> None:
+    texts = pa.array([ENGLISH_PROSE] * 5)
+    columns = {"language": ["en"] * 5, "language_score": pa.array([0.66, 0.64, None, 0.9, 0.9], pa.float32())}
+    batch = pa.record_batch({"text": texts, **columns, "language_mixed": [False, False, False, True, None]})
+    assert trained.process(batch).column("quality_score").is_valid().to_pylist() == [True, False, False, False, True]
+    lenient = copy.copy(trained)
+    lenient.min_language_score = 0.3
+    assert lenient.process(batch).column("quality_score").is_valid().to_pylist() == [True, True, False, False, True]
 
 
 def test_languages(examples: dict[str, list[str]], tmp_path: pathlib.Path) -> None:

@@ -153,20 +153,19 @@ def joined_words(text: str, lowered: list[str]) -> set[str]:
 def letter_pair_lift(text: str) -> float | None:
     low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     runs: list[str] = []
-    for run in dict.fromkeys(regex.findall(r"[\p{L}\p{M}]{1,2000}", low)):
-        if sum(map(len, runs)) < 2000:
+    for run in dict.fromkeys(regex.findall(r"[\p{L}\p{M}]{1,1000}", low)):
+        if sum(map(len, runs)) < 1000:
             runs.append(run)
     letters = collections.Counter("".join(runs))
     if letters.total() < 100:
         return None
     pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
-    same, same_pairs = (sum(n * (n - 1) for n in counted.values()) for counted in (letters, pairs))
-    if not same or pairs.total() < 2:
-        return 0.0
-    chance = same / (letters.total() * (letters.total() - 1))
-    lift = same_pairs / (pairs.total() * (pairs.total() - 1)) / chance**2
-    expected = pairs.total() * (pairs.total() - 1) / 2 * chance**2
-    return max(0.0, lift - 2.5 / math.sqrt(expected))
+    same, same_pairs = (sum(n * (n - 1) for n in counted.values()) / 2 for counted in (letters, pairs))
+    chance = same / math.comb(letters.total(), 2)
+    expected = math.comb(pairs.total(), 2) * chance**2
+    if expected < 1:
+        return 0.0 if chance < 0.001 else None
+    return max(0.0, same_pairs / expected - 2.5 / math.sqrt(expected))
 
 
 def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
@@ -174,7 +173,13 @@ def sentence_shares(text: str, at_spaces: bool) -> tuple[float, float, float]:
     notices, adverts = ({stem for listed in of.values() for stem in listed.split("|")} for of in (NOTICES, ADVERTS))
     stem = re.compile("|".join(map(re.escape, sorted(notices | adverts, key=lambda s: (-len(s), s)))))
     low = "".join(" " if c.isspace() else c.lower() if len(c.lower()) == 1 else c for c in text)
-    starting = {match.start(): match[0] for match in stem.finditer(low)}
+    starting, at = {}, 0
+    while at < len(low):
+        inside = at and unicodedata.category(text[at - 1])[0] in "LM" and ord(text[at]) < 0x590
+        match = None if inside else stem.match(low, at)
+        if match:
+            starting[at] = match[0]
+        at = match.end() if match else at + 1
     ends = [
         at
         for at, c in enumerate(text)

@@ -3,7 +3,7 @@
 import gzip
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -180,3 +180,49 @@ def test_a_string_in_no_encoding_is_its_bytes(read: Read) -> None:
     columns = read(line)[0].columns
     assert (columns["text"], columns["note"], columns["n"]) == ("café", b"caf\xe9", 5)
     assert read(line, encodings=("latin-1",))[0].columns["note"] == "café"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'[{"text": "a"},\n{"text": "b"}]',
+        b'[\n{"text": "a"},\n{"text": "b"}\n]\n',
+        b'{\n "text": "a"\n}\n{\n "text": "b"\n}\n',
+        b'{"text": "a"}{"text": "b"}\n',
+        b'{"text": "a"}\r{"text": "b"}\r',
+        b'{"text": "a"},\n{"text": "b"},\n',
+        b'{"text": "a"},{"text": "b"},\n',
+        b'\x1e{"text": "a"}\n\x1e{"text": "b"}\n',
+        b'{"text": "a"}\n\xef\xbb\xbf{"text": "b"}\n',
+    ],
+)
+def test_values_that_are_no_lines_are_read_once_whatever_the_ranges(read: Read, data: bytes) -> None:
+    for middle in range(1, len(data)):
+        rows = [*read(data, stop=middle), *read(data, start=middle)]
+        assert [row.columns for row in rows] == [{"text": "a"}, {"text": "b"}]
+
+
+@pytest.mark.parametrize("first", [b'{"text": "a"', b'{"text": "a" "b": 1}', b"{'text': 'a'}", b"12:30 {", b"[", b"]"])
+def test_a_first_line_that_is_malformed_takes_no_other_with_it(read: Read, first: bytes) -> None:
+    rows = read(first + b'\n{"text": "b"}\n{"text": "c"}\n')
+    assert [row.columns["text"] for row in rows if isinstance(row, Row)] == ["b", "c"]
+    assert isinstance(rows[0], Reject) or first in (b"[", b"]")
+
+
+def test_what_is_no_line_is_told_by_the_first_block_alone(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b"".join(b'{"text": "%d"}\n' % number for number in range(1000))
+    array = b"[" + lines.replace(b"\n", b",")[:-1] + b"]"
+    monkeypatch.setattr("datapipe.read.formats.source.BLOCK_BYTES", 100)
+    assert len(read(array, max_document_bytes=1000)) == 1000
+    assert read(array, start=500) == []
+    blocks = []
+    plain = Source.blocks
+
+    def counted(source: Source, begin: int = 0) -> Iterator[bytes]:
+        for block in plain(source, begin):
+            blocks.append(len(block))
+            yield block
+
+    monkeypatch.setattr(Source, "blocks", counted)
+    read(b'{"text": "never ends\n' + lines, start=len(lines) - 50)
+    assert sum(blocks) < 500

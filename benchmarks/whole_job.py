@@ -1,0 +1,194 @@
+"""The same job as whole processes: this project, a plain script, datatrove and Data-Juicer, in turn on the same input.
+
+    python -m benchmarks.whole_job peers --data ../shared/data --peers ../shared/peers \
+        [--datatrove PYTHON] [--data-juicer PYTHON]
+    python -m benchmarks.whole_job workers --data ../shared/data
+    python -m benchmarks.whole_job before --data ../shared/data --checkout PATH
+
+`peers` prints CPU seconds, medians of so many rounds, what each peer takes as a multiple of ours, and the margin: what
+one more document costs. Each PYTHON is of an environment that holds the peer. `workers` runs the default recipe with
+one worker and with two, on inputs of four sizes. `before` runs it over all corpora, by another checkout and by this.
+"""
+
+import argparse
+import dataclasses
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+MARGIN = ("made-3000", "made-30000")
+INPUTS = ("made-10", "real-3000", "made-3000", "made-10000", "made-30000")
+ROOT = Path(__file__).parent.parent
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a process took."""
+
+    cpu: float
+    wall: float
+    peak_mib: float
+
+
+def cost(command: Sequence[str], checkout: Path = ROOT) -> Cost:
+    """Run a command from a checkout, and say what it took.
+
+    Raises:
+        RuntimeError: if it fails, with the last lines that it wrote.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    started = time.monotonic()
+    # A process of its own between them: the peak that the system tells is that of the largest child so far.
+    measure = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]);"
+    measure += "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
+    done = subprocess.run(
+        [sys.executable, "-c", measure, *command],
+        env=os.environ | {"PYTHONPATH": str(checkout)},
+        cwd=checkout,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode:
+        raise RuntimeError("\n".join([*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-15:]]))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Cost(cpu, time.monotonic() - started, int(done.stdout.split()[-1]) / 1024)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """A command, from a checkout, that needs a folder not to be there."""
+
+    command: list[str]
+    output: Path
+    checkout: Path = ROOT
+
+    def run(self) -> Cost:
+        """What it took."""
+        shutil.rmtree(self.output, ignore_errors=True)
+        return cost(self.command, self.checkout)
+
+
+def in_turn(jobs: dict[str, Job], rounds: int) -> dict[str, Cost]:
+    """The median of each figure of each job, run one after the other in every round."""
+    costs: dict[str, list[Cost]] = {name: [] for name in jobs}
+    for _ in range(rounds):
+        for name, job in jobs.items():
+            costs[name].append(job.run())
+    fields = [field.name for field in dataclasses.fields(Cost)]
+    return {
+        name: Cost(*(statistics.median(getattr(one, field) for one in some) for field in fields))
+        for name, some in costs.items()
+    }
+
+
+def datapipe(recipe: str, inputs: Path, output: Path, workers: int = 1, checkout: Path = ROOT) -> Job:
+    """A run of this project into a new folder."""
+    command = [sys.executable, "-m", "datapipe.cli", "run", recipe, "--input", str(inputs), "--output", str(output)]
+    return Job([*command, "--workers", str(workers)], output, checkout)
+
+
+def make_inputs(options: argparse.Namespace, work: Path) -> Path:
+    """The folder of the peers' inputs."""
+    made = work / "inputs"
+    maker = str(options.peers / "make_inputs.py")
+    subprocess.run([sys.executable, maker, str(options.data), str(made)], check=True, stdout=subprocess.DEVNULL)
+    return made
+
+
+def jobs_of_peers(options: argparse.Namespace, inputs: Path, work: Path) -> dict[str, Job]:
+    """The job on a folder of inputs by each peer there is."""
+    lines, peers, output = str(inputs / "a.jsonl"), options.peers, work / "out"
+    jobs = {
+        "datapipe": datapipe(str(peers / "datapipe.yaml"), inputs, output),
+        "plain script": Job([sys.executable, str(peers / "plain.py"), lines, str(work / "plain.parquet")], output),
+    }
+    if options.datatrove:
+        jobs["datatrove"] = Job(
+            [options.datatrove, str(peers / "datatrove_job.py"), lines, str(work / "datatrove")], output
+        )
+    if options.data_juicer:
+        config = work / f"{inputs.name}.yaml"
+        text = (peers / "data_juicer.yaml").read_text().replace("IN.jsonl", lines)
+        config.write_text(text.replace("OUT.parquet", str(output / "juice.parquet")))
+        tool = Path(options.data_juicer).parent / "dj-process"
+        jobs["Data-Juicer"] = Job([options.data_juicer, str(tool), "--config", str(config)], output)
+    return jobs
+
+
+def compare_peers(options: argparse.Namespace, work: Path) -> None:
+    """Print what every peer takes, and its multiple of ours."""
+    made = make_inputs(options, work)
+    times: dict[str, dict[str, float]] = {}
+    for name in INPUTS:
+        for peer, median in in_turn(jobs_of_peers(options, made / name, work), options.rounds).items():
+            times.setdefault(peer, {})[name] = median.cpu
+        row = ", ".join(
+            f"{peer} {of[name]:.2f} ({of[name] / times['datapipe'][name]:.2f}x)" for peer, of in times.items()
+        )
+        print(f"{name:12} CPU seconds: {row}", flush=True)
+    fewer, more = MARGIN
+    documents = int(more.split("-")[1]) - int(fewer.split("-")[1])
+    margin = {peer: (of[more] - of[fewer]) / documents * 1000 for peer, of in times.items()}
+    for peer, milliseconds in margin.items():
+        print(f"margin {peer:14} {milliseconds:8.3f} ms a document, {milliseconds / margin['datapipe']:.1f}x")
+
+
+def compare_workers(options: argparse.Namespace, work: Path) -> None:
+    """Print what the default recipe takes with one worker, and with two as multiples of it."""
+    made = make_inputs(options, work)
+    corpora = options.data / "corpora"
+    (two := work / "two").mkdir()
+    for name in ("zh-articles", "multi-docs"):
+        (two / f"{name}.jsonl.zst").symlink_to(corpora / f"{name}.jsonl.zst")
+    for inputs in (made / "made-10", made / "made-3000", two, corpora):
+        jobs = {str(workers): datapipe("default", inputs, work / "out", workers) for workers in (1, 2)}
+        one, both = in_turn(jobs, options.rounds).values()
+        size = sum(path.stat().st_size for path in inputs.iterdir()) / 1e6
+        print(
+            f"{inputs.name:10} {size:5.0f} MB in files; one worker {one.wall:.1f} s wall, {one.cpu:.1f} s CPU, "
+            f"{one.peak_mib:,.0f} MiB; two {both.wall / one.wall:.2f}x, {both.cpu / one.cpu:.2f}x, "
+            f"{both.peak_mib / one.peak_mib:.2f}x",
+            flush=True,
+        )
+
+
+def compare_before(options: argparse.Namespace, work: Path) -> None:
+    """Print what the default recipe takes on all corpora, here and in another checkout."""
+    checkouts = {"before": options.checkout.resolve(), "now": ROOT}
+    jobs = {
+        name: datapipe("default", options.data / "corpora", work / "out", 1, path) for name, path in checkouts.items()
+    }
+    before, now = in_turn(jobs, options.rounds).values()
+    print(
+        f"before {before.cpu:.1f} s CPU, {before.peak_mib:,.0f} MiB; now {now.cpu:.1f}, {now.peak_mib:,.0f}", end="; "
+    )
+    print(f"{now.cpu / before.cpu:.2f}x CPU, {now.peak_mib / before.peak_mib:.2f}x peak")
+
+
+def main() -> None:
+    """Run the part that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["peers", "workers", "before"])
+    parser.add_argument("--data", type=Path, required=True, help="folder with corpora/*.jsonl.zst")
+    parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
+    parser.add_argument("--datatrove", help="python of an environment with datatrove[processing]")
+    parser.add_argument("--data-juicer", help="python of an environment with py-data-juicer")
+    parser.add_argument("--checkout", type=Path, help="another checkout of this project")
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    options.data, options.peers = options.data.resolve(), options.peers.resolve()
+    compare = {"peers": compare_peers, "workers": compare_workers, "before": compare_before}[options.part]
+    with tempfile.TemporaryDirectory() as work:
+        compare(options, Path(work))
+
+
+if __name__ == "__main__":
+    main()
