@@ -14,6 +14,7 @@ import functools
 import gc
 import getpass
 import hashlib
+import importlib.metadata
 import os
 import pathlib
 import platform
@@ -21,33 +22,57 @@ import shutil
 import stat
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
-
-import llvmlite
-import numba
-from llvmlite import binding
-from numba.core import event
-from numba.extending import register_jitable
 
 _SOURCES = ("datapipe", "tokenizer_training")
 _UNUSED_SECONDS = 30 * 86400.0  # a folder with which no process has begun for so long is removed
 _MARK_SECONDS = 86400.0  # how exactly the last use is known
 
-_kernels: list[Any] = []
+_kernels: list["Kernel"] = []
+_helpers: list[tuple[Callable[..., Any], bool]] = []  # those that numba does not know yet, and whether they are inlined
+_lock = threading.RLock()
+_compiling = 0  # functions, one within the other; numba lets one thread compile at a time
+
+
+class Kernel:
+    """A function that is compiled for the types of its arguments when it is called."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *arguments: Any) -> Any:
+        """What the function returns."""
+        return self.compiled(*arguments)
+
+    def __reduce__(self) -> str:
+        """It is pickled by its name, as a function is."""
+        return str(self.__qualname__)  # type: ignore[attr-defined]
+
+    @functools.cached_property
+    def compiled(self) -> Any:
+        """numba's dispatcher."""
+        with _lock:
+            numba = _load_numba()
+            others = numba.config.CACHE_DIR  # the user's setting, and that of kernels that are not ours
+            numba.config.CACHE_DIR = others or folder()
+            try:
+                return numba.njit(cache=True, nogil=True)(self._function)
+            finally:
+                numba.config.CACHE_DIR = others
+
+    def for_types_of(self, *arguments: Any) -> Callable[..., Any]:
+        """The kernel for arguments of these types alone: it need not look at named tuples anew at each call."""
+        return self.compiled.compile(tuple(map(_load_numba().typeof, arguments)))
 
 
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function that Python calls, when it is first called, and keep it."""
-    others = numba.config.CACHE_DIR  # the user's setting, and that of kernels that are not ours
-    numba.config.CACHE_DIR = others or folder()
-    try:
-        compiled = numba.njit(cache=True, nogil=True)(function)
-    finally:
-        numba.config.CACHE_DIR = others
-    _kernels.append(compiled)
-    return compiled
+    _kernels.append(Kernel(function))
+    return _kernels[-1]
 
 
 def helper(function: Callable[..., Any]) -> Any:
@@ -55,49 +80,64 @@ def helper(function: Callable[..., Any]) -> Any:
 
     It allocates nothing: then no references are counted, which would take longer than a short function itself.
     """
-    return register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+    _helpers.append((function, False))
+    return function
 
 
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile a helper that costs no call, whatever its size."""
-    return register_jitable(nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=True)(
-        function
-    )
+    _helpers.append((function, True))
+    return function
+
+
+def _load_numba() -> Any:
+    """numba, which knows all helpers."""
+    # Imported here: it takes a quarter of a second, and many a command runs no kernel.
+    import numba
+    from numba.extending import register_jitable
+
+    with _lock:
+        _watch()
+        while _helpers:
+            function, is_inlined = _helpers.pop()
+            register_jitable(
+                nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=is_inlined
+            )(function)
+    return numba
 
 
 def compiling() -> str:
     """What to tell a user who waits for a kernel to be compiled, and how many of those loaded are; empty if none is."""
-    if not _watch.depth:
+    if not _compiling:
         return ""
-    ready = sum(bool(compiled.signatures) for compiled in _kernels)
+    ready = sum("compiled" in vars(each) and bool(each.compiled.signatures) for each in _kernels)
     return f"compiling kernels, first run only ({ready}/{len(_kernels)})"
 
 
-class _Watch(event.Listener):  # type: ignore[misc]
-    """How many functions are being compiled, one within the other; numba lets one thread compile at a time.
+@functools.cache
+def _watch() -> None:
+    """Count what is being compiled.
 
     Meanwhile no garbage is collected: numba makes many objects and drops few, and looking for those takes a sixth of
     the time.
     """
+    from numba.core import event
 
-    def __init__(self) -> None:
-        self.depth = 0
-        self._collects = False
+    class Watch(event.Listener):  # type: ignore[misc]
+        def on_start(self, event: event.Event) -> None:  # noqa: ARG002
+            global _compiling
+            if not _compiling:
+                self.collects = gc.isenabled()
+                gc.disable()
+            _compiling += 1
 
-    def on_start(self, event: event.Event) -> None:  # noqa: ARG002
-        if not self.depth:
-            self._collects = gc.isenabled()
-            gc.disable()
-        self.depth += 1
+        def on_end(self, event: event.Event) -> None:  # noqa: ARG002
+            global _compiling
+            _compiling -= 1
+            if not _compiling and self.collects:
+                gc.enable()
 
-    def on_end(self, event: event.Event) -> None:  # noqa: ARG002
-        self.depth -= 1
-        if not self.depth and self._collects:
-            gc.enable()
-
-
-_watch = _Watch()
-event.register("numba:compile", _watch)
+    event.register("numba:compile", Watch())
 
 
 @functools.cache
@@ -127,8 +167,10 @@ def _key() -> str:
     for package in _SOURCES:
         for path in sorted((above / package).rglob("*.py")):
             digest.update(str(path.relative_to(above)).encode() + b"\0" + path.read_bytes() + b"\0")
+    from llvmlite import binding
+
     machine = (platform.machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
-    versions = (platform.python_version(), numba.__version__, llvmlite.__version__)
+    versions = (platform.python_version(), *map(importlib.metadata.version, ("numba", "llvmlite")))
     digest.update("\0".join(machine + versions).encode())
     return digest.hexdigest()[:16]
 

@@ -282,17 +282,17 @@ def files(records: list[Record]) -> dict[str, bytes]:
     planted = Planted()
     _duplicates(planted)
     _bad_by_rule(planted)
-    for name, text in (
-        ("random letters", _random_text("abcdefghijklmnopqrstuvwxyz", 150, 2, 9, " ")),
-        ("keyboard mash", _random_text("asdfjkl;asdfjklhgfdsahjkl", 120, 4, 12, " ")),
-        ("languages mixed", _written("languages")),
+    for name, reason, text in (
+        ("random letters", "no_text_letter_pairs", _random_text("abcdefghijklmnopqrstuvwxyz", 150, 2, 9, " ") + "."),
+        ("keyboard mash", "no_text_letter_pairs", _random_text("asdfjkl;asdfjklhgfdsahjkl", 120, 4, 12, " ") + "."),
+        ("languages mixed", "fineweb_terminal_punctuation", _written("languages")),
     ):
-        planted.one(name, "language_filter", "language_uncertain", text)
+        planted.one(name, "rules", reason, text)
     for language in ("en", "zh"):
-        for number in range(2, 6):
-            # Pages from 1,000 on are no examples of the classifier.
-            text = low_quality.page(language, 1000 + number)
-            planted.one(f"advertisement {language} {number - 1}", "quality_filter", "low_quality", text)
+        for number, drawn in enumerate((2, 3, 4, 6), 1):
+            # Pages from 1,000 on are no examples of the classifier; these pass the rules.
+            text = low_quality.page(language, 1000 + drawn)
+            planted.one(f"advertisement {language} {number}", "quality_filter", "low_quality", text)
     lines = low_quality.page("en", 2000).split("\n")
     loud = "\n".join(line.upper() if index % 2 else line for index, line in enumerate(lines))
     planted.one("advertisement in capitals", "quality_filter", "low_quality", loud)

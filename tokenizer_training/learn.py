@@ -11,9 +11,8 @@ the symbols next to it. `tests/tokenizer_training/test_learn.py` holds the obvio
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -204,11 +203,6 @@ def _merge(
     _enter(merge, logged, scratch, index, min_count)
 
 
-def _compiled(function: Any, *arguments: Any) -> Callable[..., Any]:
-    """The kernel for arguments of these types: to look at named tuples anew at each call takes longer than a merge."""
-    return function.compile(tuple(map(numba.typeof, arguments)))
-
-
 class Learner:
     """A byte pair encoding in training: call `learn` as often as needed, with other rules each time.
 
@@ -234,9 +228,9 @@ class Learner:
         self._lengths = lengths
         self._index = index_pairs(words, lengths)
         self._scratch = _Scratch(np.zeros((2, len(symbols) + 1), _SUM), np.empty(1024, _NEW_PAIR))
-        self._pop = _compiled(pop, self._index, 1)
+        self._pop = pop.for_types_of(self._index, 1)
         nothing = _Merge(0, 0, 0, True), np.zeros(0, np.int32)
-        self._merge_pair = _compiled(_merge, *nothing, words, lengths, self._index, self._scratch, 1)
+        self._merge_pair = _merge.for_types_of(*nothing, words, lengths, self._index, self._scratch, 1)
 
     def learn(
         self,

@@ -1,26 +1,20 @@
 """Splits text into pre-tokens by an algorithm's pattern, as fast as a kernel can.
 
-It is the regular expression of `algorithms.py` written out by hand. The classes of characters are asked of the regular
-expression engine itself, so that what is counted is what will be encoded.
+It is the regular expression of `algorithms.py` written out by hand; `classes.py` knows the classes of characters.
 """
 
-import functools
-import sys
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from tokenizers import Regex, pre_tokenizers
 
 from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.characters import decode
-from tokenizer_training.algorithms import CJK_RANGES, Algorithm, AlgorithmName
+from tokenizer_training.algorithms import Algorithm
+from tokenizer_training.classes import BREAK, LETTER, NUMBER, OTHER, SPACE, class_table
 
 Bytes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
-
-# Classes of characters; BREAK is "\r" and "\n", and for byte_fallback all white space but " ".
-OTHER, LETTER, CJK, NUMBER, SPACE, BREAK = range(6)
 
 
 class Splitter(NamedTuple):
@@ -37,38 +31,7 @@ class Splitter(NamedTuple):
 
 def splitter_of(algorithm: Algorithm) -> Splitter:
     """The algorithm for kernels."""
-    return Splitter(_classes(algorithm.name), algorithm.name == "byte_level")
-
-
-@functools.cache
-def _classes(name: AlgorithmName) -> Bytes:
-    """The class of every code point for an algorithm's pattern, shape (0x110000,).
-
-    It is asked of the regular expression engine that will encode, whose Unicode tables differ from Python's at some 300
-    code points: so the counts are those of the encoder.
-    """
-    table = np.full(sys.maxunicode + 1, OTHER, np.uint8)
-    letter = r"[\p{L}\p{M}]+" if name == "byte_fallback" else r"\p{L}+"
-    for pattern, value in ((letter, LETTER), (r"\p{N}+", NUMBER), (r"\s+", SPACE)):
-        _mark(table, pattern, value)
-    if name == "byte_fallback":
-        for first, last in CJK_RANGES:
-            table[first : last + 1] = CJK
-        table[table == SPACE] = BREAK
-        table[ord(" ")] = SPACE
-    table[[ord("\r"), ord("\n")]] = BREAK
-    table.flags.writeable = False
-    return table
-
-
-def _mark(table: Bytes, pattern: str, value: int) -> None:
-    # Surrogates cannot be asked for, and planes 4 to 13 hold unassigned code points only.
-    asked = np.concatenate([np.arange(0xD800), np.arange(0xE000, 0x40000), np.arange(0xE0000, sys.maxunicode + 1)])
-    text = "".join(map(chr, asked.tolist()))
-    matched = np.ones(len(asked), bool)
-    for _, (start, stop) in pre_tokenizers.Split(Regex(pattern), "removed").pre_tokenize_str(text):
-        matched[start:stop] = False
-    table[asked[matched]] = value
+    return Splitter(class_table(algorithm.name), algorithm.name == "byte_level")
 
 
 @inlined

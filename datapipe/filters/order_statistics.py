@@ -5,11 +5,12 @@ tells in which of them each wanted number lies; the next counts the digits after
 what is wanted, not with how many numbers there are: at most 16 KB for each wanted number of each group.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 GroupT = TypeVar("GroupT", bound=Hashable)
 _DIGITS = ((21, 11), (10, 11), (0, 10))  # of 32 bits: how far each digit lies from the right, and its bits
@@ -24,6 +25,21 @@ def _to_bits(values: npt.NDArray[np.float32]) -> npt.NDArray[np.uint32]:
 
 def _from_bits(bits: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
     return np.where(bits & _SIGN, bits ^ _SIGN, ~bits).astype(np.uint32).view(np.float32)
+
+
+def by_language(
+    languages: pa.Array, values: npt.NDArray[np.float32]
+) -> Iterator[tuple[str | None, npt.NDArray[np.float32]]]:
+    """The values of each language that are not NaN, shape of both: (rows,). Null is a language of its own.
+
+    >>> found = by_language(pa.array(["en", "zh", None, "en"]), np.float32([1, 2, 3, np.nan]))
+    >>> [(language, numbers.tolist()) for language, numbers in found]
+    [('en', [1.0]), ('zh', [2.0]), (None, [3.0])]
+    """
+    encoded = languages.dictionary_encode("encode")
+    codes = encoded.indices.to_numpy()
+    for code, language in enumerate(encoded.dictionary.to_pylist()):
+        yield language, values[(codes == code) & ~np.isnan(values)]
 
 
 def order_statistics(

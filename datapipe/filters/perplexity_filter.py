@@ -5,13 +5,16 @@ reproduction RedPajama-v1 head and middle.
 """
 
 import dataclasses
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from annotated_types import Ge, Le, Len, MinLen
 
 from datapipe.checks import Language
+from datapipe.filters.order_statistics import by_language, order_statistics
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
@@ -40,6 +43,7 @@ class FilterPerplexity(DocumentStage):
     cutoffs: dict[Language, Annotated[list[float], Len(2, 2)]] = dataclasses.field(default_factory=dict)
 
     name: ClassVar[str] = "perplexity_filter"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [("perplexity_bucket", pa.string()), ("perplexity_filter_reason", pa.string())]
     )
@@ -63,18 +67,23 @@ class FilterPerplexity(DocumentStage):
         return True
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:
-        """Find the cutoffs of each language among the documents still kept; they go into `folder` too."""
-        found: dict[str, list[float]] = {}
-        for batch in corpus.read(self.requires()):
-            batch = batch.filter(batch.column("perplexity").is_valid())
-            for language, score in zip(
-                *(batch.column(name).to_pylist() for name in ("language", "perplexity")), strict=True
-            ):
-                found.setdefault(language, []).append(score)
-        measured = {
-            language: np.percentile(np.array(scores, np.float32), self.percentiles).tolist()
-            for language, scores in sorted(found.items())
-        }
+        """Find the cutoffs of each language among the documents still kept; they go into `folder` too.
+
+        A cutoff is the perplexity of a document: that at the percentile, or the next one below.
+        """
+
+        def read() -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+            for batch in corpus.read(self.requires()):
+                scores = batch.column("perplexity").cast(pa.float32()).to_numpy(zero_copy_only=False)
+                for language, of_language in by_language(batch.column("language"), scores):
+                    if language is not None:
+                        yield language, of_language
+
+        def places(count: int) -> list[int]:
+            return [int((count - 1) * percentile / 100) for percentile in self.percentiles] if count else []
+
+        found = sorted(order_statistics(read, places).items())
+        measured = {language: edges.tolist() for language, edges in found if len(edges)}
         ready = dataclasses.replace(self, cutoffs=measured | self.cutoffs)
         files.write_json(files.join(folder, RESULT_FILE), ready.cutoffs)
         return ready

@@ -15,7 +15,7 @@ import pyarrow as pa
 from annotated_types import MinLen
 
 from datapipe.checks import ColumnOption, Positive, PositiveShare, Seed, Share
-from datapipe.filters.order_statistics import order_statistics
+from datapipe.filters.order_statistics import by_language, order_statistics
 from datapipe.stage import DocumentStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
@@ -71,12 +71,10 @@ def _find_edges(corpus: Corpus, columns: Iterable[str]) -> Edges:
 
     def read() -> Iterator[tuple[tuple[str, str], npt.NDArray[np.float32]]]:
         for batch in corpus.read(["language"], named=columns):
-            languages = batch.column("language").dictionary_encode()
-            codes = languages.indices.fill_null(-1).to_numpy()
             for column in columns:
-                values = _numbers(batch, column)
-                for code, language in enumerate(languages.dictionary.to_pylist()):
-                    yield (column, language), values[(codes == code) & ~np.isnan(values)]
+                for language, values in by_language(batch.column("language"), _numbers(batch, column)):
+                    if language is not None:
+                        yield (column, language), values
 
     def places(count: int) -> list[int]:
         return [(count - 1) * step // RANKS for step in range(1, RANKS)] if count else []

@@ -144,7 +144,8 @@ def _pack(slices: Iterable[Slice], options: ReadOptions) -> list[Task]:
     capacity = float(options.part_bytes)
     for whole in slices:
         text_bytes = _expected_text(whole)
-        pieces = math.ceil(text_bytes / options.part_bytes) if _splittable(whole, options) else 1
+        # A range is one byte at least: two that begin at 0 would both read the first record.
+        pieces = min(whole.size, math.ceil(text_bytes / options.part_bytes)) if _splittable(whole, options) else 1
         if pieces > 1:
             bounds = [whole.size * piece // pieces for piece in range(pieces + 1)]
             ranges = [*zip(bounds[:-1], [*bounds[1:-1], None], strict=True)]

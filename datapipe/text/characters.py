@@ -47,18 +47,18 @@ def class_table() -> npt.NDArray[np.uint8]:
     >>> class_table()[[ord(character) for character in "A中。"]].tolist() == [LETTER | UPPER, LETTER | HAN, PUNCTUATION]
     True
     """
-    flags_of = {"L": LETTER, "N": DIGIT, "P": PUNCTUATION, "S": PUNCTUATION, "M": MARK, "C": CONTROL, "Z": 0}
-    table = np.zeros(sys.maxunicode + 1, np.uint8)
-    # Planes 4 to 13 hold nothing but unassigned code points: a fill is 10 times faster than asking for each.
-    table[0x40000:0xE0000] = CONTROL
-    for code_point in (*range(0x40000), *range(0xE0000, sys.maxunicode + 1)):
-        character = chr(code_point)
-        flags = flags_of[unicodedata.category(character)[0]]
-        if character.isspace():
-            flags = SPACE
-        elif character.isupper():
-            flags |= UPPER
-        table[code_point] = flags
+    flags_of = np.zeros(128, np.uint8)
+    for major, flags in zip("LNPSMC", (LETTER, DIGIT, PUNCTUATION, PUNCTUATION, MARK, CONTROL), strict=True):
+        flags_of[ord(major)] = flags
+    table = np.full(sys.maxunicode + 1, CONTROL, np.uint8)
+    # Planes 4 to 13 are unassigned, 15 and 16 private; and no call stands in a loop of Python's: 0.3 s otherwise.
+    for first, end in ((0, 0x40000), (0xE0000, 0xF0000)):
+        characters = list(map(chr, range(first, end)))
+        majors = "".join(map(unicodedata.category, characters))[::2]
+        part = table[first:end]
+        part[:] = flags_of[np.frombuffer(majors.encode(), np.uint8)]
+        part[np.fromiter(map(str.isupper, characters), bool)] |= UPPER
+        part[np.fromiter(map(str.isspace, characters), bool)] = SPACE
     for first, last in _HAN_RANGES:
         table[first : last + 1] |= HAN
     table.flags.writeable = False
@@ -73,10 +73,10 @@ def lower_table() -> npt.NDArray[np.int32]:
     ['a', 'é', 'é', '中', 'İ']
     """
     table = np.arange(sys.maxunicode + 1, dtype=np.int32)
-    for code_point in range(0x1F000):
-        lowered = chr(code_point).lower()
-        if len(lowered) == 1:
-            table[code_point] = ord(lowered)
+    characters = list(map(chr, range(0x1F000)))
+    for character, lowered in zip(characters, map(str.lower, characters), strict=True):
+        if lowered != character and len(lowered) == 1:
+            table[ord(character)] = ord(lowered)
     table.flags.writeable = False
     return table
 

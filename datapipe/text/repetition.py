@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import helper, kernel
+from datapipe.kernels import helper
 from datapipe.text.bit_mixing import DEGSKI, multiply_fold
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
@@ -80,7 +80,7 @@ def clear_table(m: Memory, entries: int) -> int:
     return slots - 1
 
 
-@kernel
+@helper
 def count(m: Memory, mask: int, key: np.uint64) -> int:
     """Count a key in the hash table and return its slot."""
     at = np.int64(multiply_fold(key ^ (key >> np.uint64(32)), DEGSKI, 29)) & mask

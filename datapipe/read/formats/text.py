@@ -28,24 +28,24 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
         return
     first = source.start == 0
     for line in read_lines(source):
-        if isinstance(line, Reject):
-            yield line
-        elif first and not _is_json(line[1]) and _goes_over_lines(source):
+        if first and (isinstance(line, Reject) or not _is_json(line[1])) and _goes_over_lines(source):
             yield from _read_values(dataclasses.replace(source, stop=None))
             return
-        else:
-            yield _json_row(source, *line)
         first = False
+        yield line if isinstance(line, Reject) else _json_row(source, *line)
 
 
 def _goes_over_lines(source: Source) -> bool:
-    """Whether the first line of a file is no value, but the first value is an object."""
+    """Whether the first line of a file is no value, but the first value is an object; by its first block alone."""
     whole = dataclasses.replace(source, start=0, stop=None)
-    first = next((line for line in read_lines(whole)), None)
-    if first is None or isinstance(first, Reject) or _is_json(first[1]):
+    try:
+        head = next(whole.blocks(), b"")
+    except Damage:
         return False
-    value = next(_json_values(whole))
-    return not isinstance(value, Reject) and _is_json(value[1], dict)
+    if _is_json(head.lstrip(_AROUND_VALUES).partition(b"\n")[0]):
+        return False
+    value = next(_json_values(whole, iter((head,))), None)
+    return value is not None and not isinstance(value, Reject) and _is_json(value[1], dict)
 
 
 def _is_json(raw: bytes, kind: type = object) -> bool:
@@ -130,7 +130,7 @@ def read_json(source: Source) -> Iterator[Row | Reject]:
 
 
 def _read_values(source: Source) -> Iterator[Row | Reject]:
-    for value in _json_values(source):
+    for value in _json_values(source, source.blocks()):
         yield value if isinstance(value, Reject) else _json_row(source, *value)
 
 
@@ -138,12 +138,12 @@ _OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')
 _IN_STRINGS = re.compile(rb'["\\]')
 
 
-def _json_values(source: Source) -> Iterator[tuple[int, bytes] | Reject]:
-    """The position and bytes of each value of a top-level array, and of each top-level object."""
+def _json_values(source: Source, blocks: Iterator[bytes]) -> Iterator[tuple[int, bytes] | Reject]:
+    """The position and bytes of each value of a top-level array, and of each top-level object, in a source's blocks."""
     depth, in_array, in_string, escaped = 0, False, False, False
     begun = _Begun(source)
     try:
-        for block in source.blocks():
+        for block in blocks:
             taken, at = 0, int(escaped)
             escaped = False
             while match := (_IN_STRINGS if in_string else _OUTSIDE_STRINGS).search(block, at):

@@ -117,3 +117,9 @@ def test_a_link_that_leads_nowhere_is_one_reject(write: Write) -> None:
     pathlib.Path(root, "b.jsonl").symlink_to("nowhere")
     _, reject = read(root)
     assert (reject.file, reject.reason) == ("b.jsonl", "broken_link")
+
+
+@pytest.mark.parametrize("part_bytes", [1, 3, 50])
+def test_no_range_is_empty(write: Write, part_bytes: int) -> None:
+    root = write("a.jsonl", {"text": "a"}, {"text": "b"})
+    assert [document.text for document in read(root, part_bytes=part_bytes)] == [b"a", b"b"]

@@ -3,7 +3,7 @@
 import gzip
 import itertools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -207,3 +207,22 @@ def test_a_first_line_that_is_malformed_takes_no_other_with_it(read: Read, first
     rows = read(first + b'\n{"text": "b"}\n{"text": "c"}\n')
     assert [row.columns["text"] for row in rows if isinstance(row, Row)] == ["b", "c"]
     assert isinstance(rows[0], Reject) or first in (b"[", b"]")
+
+
+def test_what_is_no_line_is_told_by_the_first_block_alone(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = b"".join(b'{"text": "%d"}\n' % number for number in range(1000))
+    array = b"[" + lines.replace(b"\n", b",")[:-1] + b"]"
+    monkeypatch.setattr("datapipe.read.formats.source.BLOCK_BYTES", 100)
+    assert len(read(array, max_document_bytes=1000)) == 1000
+    assert read(array, start=500) == []
+    blocks = []
+    plain = Source.blocks
+
+    def counted(source: Source, begin: int = 0) -> Iterator[bytes]:
+        for block in plain(source, begin):
+            blocks.append(len(block))
+            yield block
+
+    monkeypatch.setattr(Source, "blocks", counted)
+    read(b'{"text": "never ends\n' + lines, start=len(lines) - 50)
+    assert sum(blocks) < 500
