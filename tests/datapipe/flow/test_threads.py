@@ -9,7 +9,6 @@ import pytest
 
 from datapipe.flow.threads import ThreadsRunner
 
-
 RESULTS: list[tuple[int, list[int]]] = []
 
 
