@@ -3,9 +3,9 @@
 The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
 alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
-Both sides are folded alike before that, see `fold`. A token is what GPT-3 calls a word: lower case, punctuation, symbols
-and control characters removed without trace ("don't" is "dont"), split at white space; and each Han or kana character is
-a token of its own.
+Both sides are folded alike before that, see `fold`. A token is what GPT-3 calls a word: lower case, punctuation,
+symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each Han or kana
+character is a token of its own.
 """
 
 import dataclasses
