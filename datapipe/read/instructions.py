@@ -210,6 +210,7 @@ class ReadInstructions(ReadDocuments):
     system: str | None = SYSTEM
 
     name: ClassVar[str] = "instructions"
+    version: ClassVar[int] = 2
     part_kind: ClassVar[PartKind] = "instruction"
 
     def check(self) -> None:

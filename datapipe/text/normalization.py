@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 
 from datapipe.kernels import kernel
 from datapipe.text.characters import decode, text_buffers
+from datapipe.text.scripts import NO_LETTER, SCRIPTS, east_asian_languages, script_table
 
 FORMS = ("NFC", "NFKC", "none")
 
@@ -41,6 +42,12 @@ _SPACES_AT_LINE_END = re.compile(r"(?<![^\S\n])[^\S\n]++(?=\n|\Z)")
 _SPACES = re.compile(r"[^\S\n\t ]")
 _KANA = re.compile("[\u3041-\u3096\u30a1-\u30fa]")
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff]")
+# Hong Kong's forms, as Taiwan's, which OpenCC's `t2s` knows.
+_HONG_KONG = {ord("衞"): "衛", ord("裏"): "裡"}
+# 著 after a verb is 着, which `t2s` leaves; in words for writing and fame it stays.
+_PARTICLE = re.compile("(?<![名原显卓编专土论巨所合译昭遗拙])著(?![名作述者称有书录])")
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_HANGUL_OF_KOREAN = 0.1  # of hanja: a sentence of Chinese words has a particle after each
 # Japanese has more kana than Han; Chinese has the odd の in a name.
 MAX_KANA_OF_CHINESE = 0.05
 _BLANK_LINES = re.compile(r"\n{3,}")
@@ -116,16 +123,22 @@ def normalize_one(text: str, options: Normalization) -> str:
 
 
 def simplify(text: str) -> str:
-    """A text in traditional Chinese, in simplified Chinese; any other as it is.
+    """A text in traditional Chinese, in simplified Chinese; any other as it is, Korean and Japanese without kana too.
 
-    >>> simplify("千山萬山如火發"), simplify("東京の國")
-    ('千山万山如火发', '東京の國')
+    >>> simplify("千山萬山如火發"), simplify("東京の國"), simplify("東京都千代田区国会議事堂")
+    ('千山万山如火发', '東京の國', '東京都千代田区国会議事堂')
     """
-    if text.isascii() or len(_KANA.findall(text)) > MAX_KANA_OF_CHINESE * len(_HAN.findall(text)):
+    han = len(_HAN.findall(text)) if not text.isascii() else 0
+    if len(_KANA.findall(text)) > MAX_KANA_OF_CHINESE * han or len(_HANGUL.findall(text)) >= _HANGUL_OF_KOREAN * han:
         return text
-    simplified = _converter("t2s").convert(text)
-    traditional = _converter("s2t").convert(text)
-    return simplified if _differences(text, simplified) > _differences(text, traditional) else text
+    taiwan = text.translate(_HONG_KONG)
+    simplified = _PARTICLE.sub("着", _converter("t2s").convert(taiwan))
+    traditional = _converter("s2t").convert(taiwan)
+    if _differences(taiwan, simplified) <= _differences(taiwan, traditional):
+        return text
+    found = script_table()[np.frombuffer(taiwan.encode("utf-32-le", "replace"), np.uint32)]
+    counts = np.bincount(found, minlength=NO_LETTER + 1)[None, : len(SCRIPTS)]
+    return text if east_asian_languages(counts)[0] == "ja" else simplified
 
 
 @functools.cache

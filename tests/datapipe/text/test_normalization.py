@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe.text.normalization import Normalization, need_table, normalize, normalize_one
+from datapipe.text.normalization import Normalization, need_table, normalize, normalize_one, simplify
 from tests.helpers import at_most
 
 NOTHING = Normalization(newlines=False, form="none", controls=False, invisibles=False)
@@ -89,3 +89,9 @@ def test_a_normalized_text_stays_as_it_is() -> None:
 def test_an_unknown_form_is_an_error() -> None:
     with pytest.raises(ValueError, match="form must be one of NFC, NFKC, none, got 'NFD'"):
         Normalization(form="NFD")
+
+
+def test_korean_and_japanese_are_not_simplified() -> None:
+    same = ["大韓民國은 民主共和國이다 國民 權力", "東京都千代田区永田町国会議事堂図書館"]
+    assert [simplify(text) for text in same] == same
+    assert [simplify(text) for text in ("穿著衣服的著名作家", "裏面的衞生間")] == ["穿着衣服的著名作家", "里面的卫生间"]
