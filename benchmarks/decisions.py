@@ -220,7 +220,7 @@ def judge_there(peer: str, documents: Sequence[Document]) -> list[str | None]:
             for number, document in enumerate(documents):
                 json.dump({"id": str(number), "text": document.text}, file)
                 file.write("\n")
-        done = subprocess.run([peer, "-c", PEER, name], check=False, capture_output=True, text=True)
+        done = subprocess.run([peer, "-c", PEER, name], cwd=name, check=False, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"datatrove failed: {done.stderr[-2000:]}")
         reasons = json.loads((folder / "reasons.json").read_text(encoding="utf-8"))

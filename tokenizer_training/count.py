@@ -28,6 +28,7 @@ from tokenizer_training.split import Splitter, end_of_pretoken, splitter_of
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 PARTITIONS = 64
+COUNT_PIECES = 3  # of a part: each is a file that every partition opens
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
 _CAPACITY = 1 << 15  # for how many words there is space to begin with
@@ -217,7 +218,7 @@ class CountPretokens(beam.PTransform):
         spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
         return (
             parts
-            | "Spread" >> SpreadPieces()
+            | "Spread" >> SpreadPieces(COUNT_PIECES)
             | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
             | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)

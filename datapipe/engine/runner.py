@@ -1,6 +1,6 @@
 """Runs one Beam pipeline: here, in one thread or several, or wherever `--runner` says.
 
-Locally this is `FnApiRunner` by name: Beam's `DirectRunner` may try to download another runner.
+Locally this is `ThreadsRunner` by name: Beam's `DirectRunner` may try to download another runner.
 """
 
 import ctypes
@@ -17,12 +17,12 @@ import apache_beam as beam
 import psutil
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
-from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
-from apache_beam.runners.runner import PipelineResult
 
-# Several threads cost a shuffle of references; below this much text one is sooner done.
-THREADS_FROM_BYTES = 8 << 20
+from datapipe.flow.threads import ThreadsRunner
+
+# Several threads cost a shuffle of references, and make each step anew: two took 1.16 times as long as one on 10 MB of
+# text, .82 times on 106 MB (`python -m benchmarks.whole_job workers`).
+THREADS_FROM_BYTES = 32 << 20
 # So many pieces a worker: the last one to end is then late by little.
 PIECES_PER_WORKER = 8
 MAX_PIECES = 8
@@ -51,25 +51,6 @@ class _Options(PipelineOptions):
             views[cls] = super().view_as(cls)
         view: _View = views[cls]
         return view
-
-
-class _ThreadsRunner(FnApiRunner):
-    """Beam's own local runner, with the bundles of each step in so many threads of this process.
-
-    Beam's choices are one thread, threads that are served over the network, and processes. The kernels hold no lock,
-    and threads share what models and tables take: two threads took 840 MiB where two processes took 1,605. Nothing
-    listens on a port.
-    """
-
-    def __init__(self, threads: int) -> None:
-        super().__init__()
-        self._threads = threads
-
-    def run_via_runner_api(
-        self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
-    ) -> PipelineResult:
-        self._num_workers = self._threads
-        return super().run_via_runner_api(pipeline_proto, options)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,9 +104,8 @@ class Runner:
             PipelineError: if a step of the pipeline raises.
         """
         if self.local:
-            threads = self.threads(read_bytes)
-            options = _Options(list(self.flags), direct_num_workers=threads)
-            pipeline = beam.Pipeline(runner=_ThreadsRunner(threads), options=options)
+            runner = ThreadsRunner(self.threads(read_bytes))
+            pipeline = beam.Pipeline(runner=runner, options=_Options(list(self.flags)))
         else:
             pipeline = beam.Pipeline(options=_Options(list(self.flags)))
         build(pipeline)

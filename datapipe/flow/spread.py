@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import DirectOptions
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
+from datapipe.flow.threads import ThreadsRunner
 from datapipe.store import files
 from datapipe.store.corpus import Part
 
@@ -60,5 +59,4 @@ def pieces_of(part: Part, pieces: int) -> Iterator[Part]:
 
 
 def _one_worker(pipeline: beam.Pipeline) -> bool:
-    workers = pipeline.options.view_as(DirectOptions).direct_num_workers
-    return isinstance(pipeline.runner, FnApiRunner) and workers == 1
+    return isinstance(pipeline.runner, ThreadsRunner) and pipeline.runner.threads == 1

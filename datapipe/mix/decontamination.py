@@ -3,11 +3,13 @@
 The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
 alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
-A token is what GPT-3 calls a word: lower case, punctuation, symbols and control characters removed without trace
-("don't" is "dont"), split at white space; and each Han or kana character is a token of its own.
+Both sides are folded alike before that, see `fold`. A token is what GPT-3 calls a word: lower case, punctuation,
+symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each Han or kana
+character is a token of its own.
 """
 
 import dataclasses
+import html
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
@@ -22,12 +24,13 @@ from datapipe.checks import Count, FilesOption
 from datapipe.kernels import kernel
 from datapipe.read.examples import read_evaluation
 from datapipe.read.instructions import MARKUP
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
+from datapipe.text.normalization import Normalization, normalize, simplified_characters
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 
@@ -96,6 +99,20 @@ def _ngrams(
     return hashes[:grams], documents[:grams], begins[:grams], ends[:grams]
 
 
+def fold(texts: pa.Array) -> pa.Array:
+    """Texts as both sides are compared: entities read, NFKC, no invisible characters, simplified Chinese.
+
+    Evaluation sets and what leaks of them come by different ways: one of them normalized, the other from a web page.
+
+    >>> fold(pa.array(["Ａ &amp;&nbsp;國", None])).to_pylist()
+    ['A & 国', None]
+    """
+    unescaped = [None if text is None else html.unescape(text) if "&" in text else text for text in texts.to_pylist()]
+    normalized = normalize(pa.array(unescaped, pa.string()), Normalization(form="NFKC"))
+    table = simplified_characters()
+    return pa.array([None if text is None else text.translate(table) for text in normalized.to_pylist()], pa.string())
+
+
 def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":
     """Every run of n tokens in each text, hashed, in order.
 
@@ -158,6 +175,16 @@ def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: 
     hashes, first = np.unique(hashes, return_index=True)  # of equal ones the first: the earliest record
     evaluation = pa.array(names, pa.string()).take(pa.array(owners[first]))
     return pa.table([hashes, tokens[first], evaluation], schema=INDEX)
+
+
+def too_short(texts: pa.Array, records: Sequence[str], shortest: int) -> int:
+    """How many evaluation records have no text of `shortest` tokens, so that nothing is looked for.
+
+    Args:
+        texts, records, shortest: as for `evaluation_index`.
+    """
+    long_enough = np.unique(ngrams(texts, shortest).documents)
+    return len(set(records) - {records[row] for row in long_enough.tolist()})
 
 
 def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Array:
@@ -280,6 +307,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
@@ -314,8 +342,11 @@ class Decontaminate(DocumentStage):
                 records.append(record)
         ready = self.ready(index=files.join(folder, "ngrams.parquet"))
         files.write_table(
-            ready.index, evaluation_index(pa.array(texts, pa.string()), records, self.ngram, self.shortest)
+            ready.index, evaluation_index(fold(pa.array(texts, pa.string())), records, self.ngram, self.shortest)
         )
+        short = too_short(fold(pa.array(texts, pa.string())), records, self.shortest)
+        if short:
+            write_notes(folder, [f"{short} of {len(set(records))} evaluation records are too short to look for"])
         return ready
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -325,6 +356,6 @@ class Decontaminate(DocumentStage):
         # The marks that end a message would run into its last word.
         for mark in MARKUP:
             texts = pc.replace_substring(texts, mark, " ")
-        matches = find_overlaps(texts, _load_index(self.index))
+        matches = find_overlaps(fold(texts), _load_index(self.index))
         removed = pc.if_else(matches.is_valid(), "evaluation_overlap", pa.scalar(None, pa.string()))
         return pa.record_batch([removed, matches], schema=self.writes)

@@ -53,10 +53,10 @@ def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str
     named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
     readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
     if not readable:
-        raise ValueError(f"decontamination: evaluation names no file of records, {path!r}")
+        raise ValueError(f"evaluation names no file of records, {path!r}")
     for file, format_ in readable.items():
         name = file.rpartition("/")[2]
-        place = f"decontamination: {file}"
+        place = file
         for number, row in enumerate(_records(Source(file, name), format_, place)):
             lacking = [field for field in fields if field not in row.columns]
             if lacking:

@@ -129,6 +129,12 @@ def simplify(text: str) -> str:
 
 
 @functools.cache
+def simplified_characters() -> dict[int, str]:
+    """What OpenCC's `t2s` makes of the Chinese characters that it changes one by one, for `str.translate`."""
+    return {point: _converter("t2s").convert(chr(point)) for point in traditional_points().tolist()}
+
+
+@functools.cache
 def traditional_points() -> npt.NDArray[np.int32]:
     """The code points of the Chinese characters that OpenCC's `t2s` changes one by one, ascending."""
     points = np.array([*range(0x3400, 0xA000), *range(0xF900, 0xFB00), *range(0x20000, 0x323B0)], np.int32)

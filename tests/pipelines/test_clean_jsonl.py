@@ -28,5 +28,5 @@ def test_lines_are_kept_or_removed_with_a_reason(tmp_path: pathlib.Path) -> None
     assert kept[0]["language"] == "en"
     assert {row["text"]: row["reason"] for row in removed} == {
         "too short": "gopher_min_words",
-        "word " * 400: "gopher_stop_words",
+        "word " * 400: "gopher_top_2gram",
     }

@@ -6,6 +6,3 @@ _View = TypeVar("_View", bound=PipelineOptions)
 class PipelineOptions:
     def __init__(self, flags: Sequence[str] | None = None, **options: Any) -> None: ...
     def view_as(self, cls: type[_View]) -> _View: ...
-
-class DirectOptions(PipelineOptions):
-    direct_num_workers: int

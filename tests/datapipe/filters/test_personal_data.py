@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.filters.personal_data import Entity, MaskPersonalData, is_chinese_id, mask
+from tests.datapipe.filters.personal_data_cases import ADDRESSES, NO_ADDRESSES, NO_PHONES, PHONES
 from tests.helpers import run_recipe, write_lines
 
-ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone")
+ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone", "bank_card", "iban", "secret")
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,26 @@ ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone")
         ("手机 138 1234 5678", "手机 [PHONE]", "phone"),
         ("电话：010-62345678转3", "电话：[PHONE]转3", "phone"),
         ("身份证11010519491231002X。", "身份证[ID]。", "chinese_id"),
+        ("１１０１０５１９４９１２３１００２Ｘ", "[ID]", "chinese_id"),
+        ("no. 110105 19491231 002X", "no. [ID]", "chinese_id"),
+        ("an jörg@bücher.de", "an email@example.com", "email"),
+        ("пишите:иван@почта.рф", "пишите:email@example.com", "email"),
+        ("发到zhaoming＠qq.com联系", "发到email@example.com联系", "email"),
+        ('"anna lee"@mail.org', "email@example.com", "email"),
+        ("to pat.o'neil@mail.org.", "to email@example.com.", "email"),
+        ("ip 114.114.114.114", "ip 192.0.2.1", "ip"),
+        ("card 4111 1111 1111 1111", "card [CARD]", "bank_card"),
+        ("卡号6222020000000000000。", "卡号[CARD]。", "bank_card"),
+        ("amex 3782 822463 10005", "amex [CARD]", "bank_card"),
+        ("to DE89 3704 0044 0532 0130 00, please", "to [IBAN], please", "iban"),
+        ("GB82WEST12345698765432", "[IBAN]", "iban"),
+        ("key AKIAIOSFODNN7EXAMPLE", "key [SECRET]", "secret"),
+        ("ghp_" + "a1B2" * 9, "[SECRET]", "secret"),
+        (
+            "-----BEGIN RSA PRIVATE KEY-----\nMIIBOgIBAAJBAKj34GkxFhD9\n-----END RSA PRIVATE KEY-----\n",
+            "[SECRET]\n",
+            "secret",
+        ),
     ],
 )
 def test_masks_each_kind(text: str, masked: str, kind: Entity) -> None:
@@ -57,6 +78,9 @@ def test_masks_each_kind(text: str, masked: str, kind: Entity) -> None:
         "110105194912310021 has a wrong check digit, 110105194913310029 a wrong month",
         "990105194912310023 is of no province, 110105294912310028 not born yet",
         "id a13812345678 and 0.13812345678",
+        "y = x@W.sum(axis=1) + b@c.mean(), foo@Override.class, root@server.internal.lan, @types/node@18.0.0",
+        "4111 1111 1111 1112, 1111111111111111, 4111.1111.1111.1111",
+        "DE88 3704 0044 0532 0130 00, AB12 3456 7890, BEGIN PRIVATE KEY, AKIA is a prefix",
     ],
 )
 def test_leaves_what_only_looks_so(text: str) -> None:
@@ -92,6 +116,12 @@ PIECES = st.sampled_from(
         "13812345678",
         "11010519491231002X",
         "2606:4700::1",
+        "4111 1111 1111 1111",
+        "GB82WEST12345698765432",
+        "AKIAIOSFODNN7EXAMPLE",
+        "电话：",
+        "5550147",
+        "１３８",
         "x",
         " ",
         "，",
@@ -120,6 +150,26 @@ def test_a_run_masks_what_it_writes(tmp_path: pathlib.Path) -> None:
     assert counts.column("masked_email").to_pylist() == [1, 1, 1]
 
 
+def masked_of(texts: list[str], kind: Entity) -> list[str]:
+    return [text for text in texts if mask(f"see {text} there", ALL)[1][kind]]
+
+
+def test_phone_numbers_of_the_world_and_what_looks_like_them() -> None:
+    assert len(PHONES) + len(NO_PHONES) >= 200
+    right, wrong = masked_of(PHONES, "phone"), masked_of(NO_PHONES, "phone")
+    assert len(right) >= 0.9 * len(PHONES), sorted(set(PHONES) - set(right))
+    assert len(right) >= 0.97 * (len(right) + len(wrong)), wrong
+
+
+def test_addresses_and_what_looks_like_them() -> None:
+    assert masked_of(ADDRESSES, "ip") == ADDRESSES
+    assert len(masked_of(NO_ADDRESSES, "ip")) <= 0.05 * len(NO_ADDRESSES)
+
+
+def test_two_numbers_side_by_side() -> None:
+    assert mask("13812345678/13912345678, 13812345678,13912345678", ALL)[1]["phone"] == 4
+
+
 def test_an_unknown_kind_is_an_error() -> None:
-    with pytest.raises(ValueError, match="got 'iban'"):
-        MaskPersonalData(mask=["iban"])  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="got 'passport'"):
+        MaskPersonalData(mask=["passport"])  # type: ignore[list-item]

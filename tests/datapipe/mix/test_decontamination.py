@@ -16,7 +16,9 @@ from datapipe.mix.decontamination import (
     contaminated_tokens,
     evaluation_index,
     find_overlaps,
+    fold,
     ngrams,
+    too_short,
 )
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
@@ -235,3 +237,21 @@ def test_real_evaluation_sets_leak_nothing_into_real_instructions_but_themselves
     assert found[0] is not None
     assert found[0].startswith("gsm8k-test.jsonl.zst#0: ")
     assert found[1] is None
+
+
+def test_both_sides_are_folded_alike() -> None:
+    question = "小明从家里出发去学校，先走了三百公尺，又骑车走了两千公尺。"
+    forms = ["小明從家裡出發去學校，先走了三百公尺，又騎車走了兩千公尺。", question.replace("走", "走\u200b")]
+    index = evaluation_index(fold(pa.array([question])), ["set#0"], 13, 8)
+    assert find_overlaps(fold(pa.array(forms)), index).null_count == 0
+    latin = "If 12 apples cost 34 coins, then how many coins do 99 &amp; apples&nbsp;cost now?"
+    wide = "".join(
+        chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in latin.replace("&amp;", "&").replace("&nbsp;", " ")
+    )
+    index = evaluation_index(fold(pa.array([latin])), ["set#0"], 13, 8)
+    assert find_overlaps(fold(pa.array([wide])), index).null_count == 0
+
+
+def test_records_too_short_are_counted() -> None:
+    texts = pa.array(["one two three", "four", "one two three four five six seven eight"])
+    assert too_short(texts, ["a#0", "a#0", "a#1"], 8) == 1

@@ -1,0 +1,45 @@
+"""So many threads take the bundles, and what they see is in order."""
+
+import pathlib
+import threading
+import time
+
+import apache_beam as beam
+import pytest
+
+from datapipe.flow.threads import ThreadsRunner
+
+RESULTS: list[tuple[int, list[int]]] = []
+
+
+def write(number: int, folder: str) -> None:
+    (pathlib.Path(folder) / str(number)).write_text(str(threading.get_ident()))
+    time.sleep(0.1)  # so that no thread takes all
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_each_thread_has_its_share(threads: int, tmp_path: pathlib.Path) -> None:
+    with beam.Pipeline(runner=ThreadsRunner(threads)) as pipeline:
+        _ = pipeline | beam.Create(range(10)) | beam.Map(write, str(tmp_path))
+    assert sorted(int(path.name) for path in tmp_path.iterdir()) == list(range(10))
+    assert len({path.read_text() for path in tmp_path.iterdir()}) == threads
+
+
+def note(group: tuple[int, list[int]]) -> None:
+    RESULTS.append(group)
+
+
+def test_groups_are_whole_whatever_the_threads() -> None:
+    found = []
+    for threads in (1, 3):
+        with beam.Pipeline(runner=ThreadsRunner(threads)) as pipeline:
+            grouped = (
+                pipeline
+                | beam.Create([(number % 7, number) for number in range(100)])
+                | beam.GroupByKey()
+                | beam.Map(lambda group: (group[0], sorted(group[1])))
+            )
+            _ = grouped | beam.Map(note)
+        found.append(sorted(RESULTS))
+        RESULTS.clear()
+    assert found[0] == found[1] == [(key, list(range(key, 100, 7))) for key in range(7)]
