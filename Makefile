@@ -2,7 +2,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .PHONY: demo check test
-demo: .venv/base
+demo: .venv/warm
 	.venv/bin/datapipe run pipelines/recipes/default.yaml --input sample_data/documents --output out/demo
 
 test: check
@@ -17,6 +17,10 @@ check: .venv/dev
 .venv/base: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(INSTALL) .
+	touch $@
+
+.venv/warm: .venv/base
+	.venv/bin/datapipe warmup
 	touch $@
 
 .venv/dev: .venv/base

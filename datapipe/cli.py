@@ -1,4 +1,4 @@
-"""The command line: `datapipe run | explain | report | thresholds | recipes | stages | tokenizer`.
+"""The command line: `datapipe run | explain | report | thresholds | validate | warmup | recipes | stages | tokenizer`.
 
 Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
@@ -54,6 +54,9 @@ def parser() -> argparse.ArgumentParser:
         "--parallel-to", metavar="LANGUAGE", help="the documents say the same in each language: scale from this one"
     )
 
+    validate = commands.add_parser("validate", help="check a recipe without running it")
+    validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
+    commands.add_parser("warmup", help="compile what the default recipe needs, as for a worker's image")
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
@@ -186,6 +189,14 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             from datapipe.commands.inspection import thresholds
 
             thresholds(**values)
+        case "warmup":
+            from datapipe.commands.warmup import warm_up
+
+            warm_up()
+        case "validate":
+            from datapipe.commands.recipes import validate
+
+            validate(**values)
         case "recipes":
             from datapipe.commands.recipes import list_recipes
 

@@ -140,6 +140,11 @@ def _watch() -> None:
     event.register("numba:compile", Watch())
 
 
+def place() -> str:
+    """Where compiled kernels are kept: where `NUMBA_CACHE_DIR` says, or else `folder()`."""
+    return str(_load_numba().config.CACHE_DIR or folder())
+
+
 @functools.cache
 def folder() -> str:
     """Where compiled kernels are kept, made if need be: in the user's cache folder, or else in a temporary one."""

@@ -6,6 +6,7 @@ import time
 import pyarrow as pa
 from tqdm import tqdm
 
+from datapipe.kernels import compiling
 from datapipe.store import files
 
 FOLDER = ".progress"
@@ -55,4 +56,5 @@ class Progress:
                 with pa.OSFile(path) as source:
                     done += int(source.read())
         self._bar.n = done
+        self._bar.set_postfix_str(compiling(), refresh=False)
         self._bar.refresh()
