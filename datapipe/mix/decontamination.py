@@ -3,13 +3,12 @@
 The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
 alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
-Both sides are folded alike before that, see `fold`. A token is what GPT-3 calls a word: lower case, punctuation,
-symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each Han or kana
-character is a token of its own.
+Both sides are folded alike before that, see `normalization.fold`. A token is what GPT-3 calls a word: lower case,
+punctuation, symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each
+Han or kana character is a token of its own.
 """
 
 import dataclasses
-import html
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
@@ -30,7 +29,7 @@ from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
-from datapipe.text.normalization import Normalization, normalize, simplified_characters
+from datapipe.text.normalization import fold
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 
@@ -97,20 +96,6 @@ def _ngrams(
             elif at < stop:
                 at = decode(data, at)[1]
     return hashes[:grams], documents[:grams], begins[:grams], ends[:grams]
-
-
-def fold(texts: pa.Array) -> pa.Array:
-    """Texts as both sides are compared: entities read, NFKC, no invisible characters, simplified Chinese.
-
-    Evaluation sets and what leaks of them come by different ways: one of them normalized, the other from a web page.
-
-    >>> fold(pa.array(["Ａ &amp;&nbsp;國", None])).to_pylist()
-    ['A & 国', None]
-    """
-    unescaped = [None if text is None else html.unescape(text) if "&" in text else text for text in texts.to_pylist()]
-    normalized = normalize(pa.array(unescaped, pa.string()), Normalization(form="NFKC"))
-    table = simplified_characters()
-    return pa.array([None if text is None else text.translate(table) for text in normalized.to_pylist()], pa.string())
 
 
 def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":

@@ -16,12 +16,12 @@ from datapipe.mix.decontamination import (
     contaminated_tokens,
     evaluation_index,
     find_overlaps,
-    fold,
     ngrams,
     too_short,
 )
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from datapipe.text.normalization import fold
 from tests.helpers import write_lines
 
 QUESTION = "If a train leaves at noon and runs for three hours, when does it arrive?"  # 15 tokens
