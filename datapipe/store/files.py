@@ -29,11 +29,11 @@ _SCHEME = re.compile(r"\s*([a-zA-Z][-a-zA-Z0-9+.]*)://")  # as Beam takes it
 
 
 class _File(NamedTuple):
-    """A file: its path, its bytes, and when it was changed, in seconds; a bucket may not say when."""
+    """A file: its path, its bytes, and when it was changed, in seconds of Unix time."""
 
     path: str
     size: int
-    changed: float | None
+    changed: float
 
 
 def join(*segments: str) -> str:
@@ -176,7 +176,7 @@ def list_folder(path: str) -> list[str]:
     return sorted(file.path for file in _match(path, "/*"))
 
 
-def fingerprint(path: str) -> list[list[str | int | float | None]]:
+def fingerprint(path: str) -> list[list[str | int | float]]:
     """Path, size and time of change of every file that a path, folder or glob names: equal as long as none changes."""
     literally = _match(path, "/**") or _match(path)
     found = {file.path: file for file in literally or _glob(path)}
