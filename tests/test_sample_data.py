@@ -120,13 +120,13 @@ def test_leaked_questions_overlap_an_evaluation_set(case: dict[str, Any]) -> Non
         for record, text in read_evaluation(str(path), []):
             texts.append(text)
             records.append(record)
-    index = decontamination.evaluation_index(pa.array(texts), records, 13, 8)
+    index, _ = decontamination.evaluation_index(pa.array(texts), records, 13, 8)
     (record,) = case["records"]
     sample = json.loads(line_at(record))
     matches = decontamination.find_overlaps(pa.array([f"{sample['instruction']}\n{sample['input']}"]), index)
     assert matches[0].is_valid == (case["kept"] == 0)
     # One token less would have found the record that is kept, too.
-    shorter = decontamination.evaluation_index(pa.array(texts), records, 12, 8)
+    shorter, _ = decontamination.evaluation_index(pa.array(texts), records, 12, 8)
     assert decontamination.find_overlaps(pa.array([sample["input"]]), shorter)[0].is_valid
 
 

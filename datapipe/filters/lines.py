@@ -20,7 +20,7 @@ from datapipe.kernels import helper, kernel
 from datapipe.read.examples import read_words
 from datapipe.stage import DocumentStage
 from datapipe.text import words
-from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, class_table, lower_table, text_buffers
+from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, text_buffers
 from datapipe.text.spans import (
     POLICY_PHRASES,
     TERMINAL,
@@ -355,7 +355,7 @@ class RemoveLines(DocumentStage):
     bad_words: list[str] = dataclasses.field(default_factory=list)
 
     name: ClassVar[str] = "lines"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),
@@ -416,7 +416,9 @@ def _bad_lines(
     if not bad_words.words:
         return np.zeros(len(first_lines) + len(breaks), bool), first_lines
     bounds = np.sort(np.concatenate([offsets, breaks + 1]))
-    return find_words(data, bounds, class_table(), lower_table(), bad_words)[0] > 0, first_lines
+    buffers = [None, pa.py_buffer(bounds), pa.py_buffer(data)]
+    lines = pa.Array.from_buffers(pa.large_string(), len(bounds) - 1, buffers)
+    return find_words(lines, bad_words)[0] > 0, first_lines
 
 
 def remove_lines(

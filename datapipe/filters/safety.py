@@ -14,7 +14,7 @@ from datapipe.read.examples import read_words
 from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
-from datapipe.text.characters import class_table, lower_table, text_buffers
+from datapipe.text.characters import text_buffers
 from datapipe.text.word_list import find_words
 
 SCHEMA = pa.schema(
@@ -33,6 +33,8 @@ class ScoreSafety(DocumentStage):
 
     `safety_score` is the classifier's probability that the document is offensive; null without a classifier.
 
+    Words are found however they are written: case, full width, decomposed accents, traditional Chinese, entities.
+
     Attributes:
         words: files of listed words or phrases, one a line, of any languages.
         model: a fastText model.
@@ -46,6 +48,7 @@ class ScoreSafety(DocumentStage):
     bad_label: str = "toxic"
 
     name: ClassVar[str] = "safety"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:
@@ -67,9 +70,7 @@ class ScoreSafety(DocumentStage):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the columns of `writes`."""
         texts = batch.column("text")
-        different, flagged, letters, lines = find_words(
-            *text_buffers(texts), class_table(), lower_table(), read_words(tuple(self.words))
-        )
+        different, flagged, letters, lines = find_words(texts, read_words(tuple(self.words)))
         scores = pa.nulls(len(batch), pa.float32())
         if self.model:
             scores = pa.array(load_classifier(self.model).probability(self.bad_label, *text_buffers(texts)))

@@ -3,13 +3,12 @@
 The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the whole sample, and pretraining text is left
 alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
-Both sides are folded alike before that, see `fold`. A token is what GPT-3 calls a word: lower case, punctuation,
-symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each Han or kana
-character is a token of its own.
+Both sides are folded alike before that, see `normalization.fold`. A token is what GPT-3 calls a word: lower case,
+punctuation, symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each
+Han or kana character is a token of its own.
 """
 
 import dataclasses
-import html
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
@@ -30,7 +29,7 @@ from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.bit_mixing import splitmix64
 from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
-from datapipe.text.normalization import Normalization, normalize, simplified_characters
+from datapipe.text.normalization import fold
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 
@@ -99,20 +98,6 @@ def _ngrams(
     return hashes[:grams], documents[:grams], begins[:grams], ends[:grams]
 
 
-def fold(texts: pa.Array) -> pa.Array:
-    """Texts as both sides are compared: entities read, NFKC, no invisible characters, simplified Chinese.
-
-    Evaluation sets and what leaks of them come by different ways: one of them normalized, the other from a web page.
-
-    >>> fold(pa.array(["Ａ &amp;&nbsp;國", None])).to_pylist()
-    ['A & 国', None]
-    """
-    unescaped = [None if text is None else html.unescape(text) if "&" in text else text for text in texts.to_pylist()]
-    normalized = normalize(pa.array(unescaped, pa.string()), Normalization(form="NFKC"))
-    table = simplified_characters()
-    return pa.array([None if text is None else text.translate(table) for text in normalized.to_pylist()], pa.string())
-
-
 def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":
     """Every run of n tokens in each text, hashed, in order.
 
@@ -147,26 +132,33 @@ class Grams:
         return self.data[self.begins[gram] : self.ends[gram]].tobytes().decode()
 
 
-def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: int) -> pa.Table:
-    """The n-grams by which evaluation records are known, sorted by hash, with the schema `INDEX`.
+def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: int) -> tuple[pa.Table, int]:
+    """The n-grams by which evaluation records are known.
 
-    A record is known by every n-gram of each of its texts. One that has no text of n tokens is known by its longest
-    text as a whole, if that has at least `shortest` tokens; a still shorter one would match by chance and is not looked
-    for.
+    A record is known by every n-gram of each of its texts. One that has no text of n tokens is known by a text as a
+    whole, if that has at least `shortest` tokens and is more than half of the record: a still shorter one would match
+    by chance, and an answer option is not the question. Without such a text it is not looked for.
 
     Args:
-        texts: the strings of the records, shape (texts,).
+        texts: the strings of the records, shape (texts,); what a record says twice counts once.
         records: the name of the record that each text belongs to, shape (texts,).
         n: tokens of an n-gram.
         shortest: tokens of the shortest text that is looked for.
+
+    Returns:
+        The n-grams sorted by hash, with the schema `INDEX`; how many records are not looked for.
     """
+    distinct = dict.fromkeys(zip(records, texts.to_pylist(), strict=True))
+    texts = pa.array([text for _, text in distinct], pa.string())
     names = list(dict.fromkeys(records))
     numbers = {name: number for number, name in enumerate(names)}
-    record = np.array([numbers[name] for name in records], np.int64)
+    record = np.array([numbers[name] for name, _ in distinct], np.int64)
+    sizes = np.bincount(ngrams(texts, 1).documents, minlength=len(texts))
+    is_most = 2 * sizes > np.bincount(record, sizes, len(names))[record]
     unknown = np.ones(len(names), bool)
     found = [(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64))]
     for length in range(n, shortest - 1, -1):
-        rows = np.flatnonzero(unknown[record])
+        rows = np.flatnonzero(unknown[record] & (is_most | (length == n)))
         grams = ngrams(texts.take(pa.array(rows)), length)
         owner = record[rows[grams.documents]]
         unknown[owner] = False
@@ -174,17 +166,7 @@ def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: 
     hashes, tokens, owners = (np.concatenate(column) for column in zip(*found, strict=True))
     hashes, first = np.unique(hashes, return_index=True)  # of equal ones the first: the earliest record
     evaluation = pa.array(names, pa.string()).take(pa.array(owners[first]))
-    return pa.table([hashes, tokens[first], evaluation], schema=INDEX)
-
-
-def too_short(texts: pa.Array, records: Sequence[str], shortest: int) -> int:
-    """How many evaluation records have no text of `shortest` tokens, so that nothing is looked for.
-
-    Args:
-        texts, records, shortest: as for `evaluation_index`.
-    """
-    long_enough = np.unique(ngrams(texts, shortest).documents)
-    return len(set(records) - {records[row] for row in long_enough.tolist()})
+    return pa.table([hashes, tokens[first], evaluation], schema=INDEX), int(unknown.sum())
 
 
 def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Array:
@@ -192,13 +174,13 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
 
     Args:
         texts: strings, shape (documents,).
-        index: what `evaluation_index` returns.
+        index: the n-grams that `evaluation_index` returns.
 
     Returns:
         `record: the words that both have, as the text has them`, or null where there are none.
 
     >>> question = "If a train leaves at noon and runs for three hours, when does it arrive?"
-    >>> index = evaluation_index(pa.array([question]), ["math.jsonl#0"], n=13, shortest=8)
+    >>> index, _ = evaluation_index(pa.array([question]), ["math.jsonl#0"], n=13, shortest=8)
     >>> find_overlaps(pa.array([question.upper(), "When does the train leave?"]), index).to_pylist()
     ['math.jsonl#0: IF A TRAIN LEAVES AT NOON AND RUNS FOR THREE HOURS, WHEN DOES', None]
     """
@@ -294,8 +276,8 @@ class Decontaminate(DocumentStage):
         evaluation: files, folders and globs of evaluation records. None: there is nothing to do.
         fields: the fields of a record that count; empty: every string in it, at any depth.
         ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
-        shortest: an evaluation record without a text of `ngram` tokens is looked for by its longest text as a whole, if
-            that has so many tokens: 8 is the shortest overlap that GPT-3 counts.
+        shortest: an evaluation record without a text of `ngram` tokens is looked for by a text as a whole, if that has
+            so many tokens and is more than half of the record: 8 is the shortest overlap that GPT-3 counts.
         parts: the kinds of parts that are looked at: "instruction", "document".
     """
 
@@ -307,7 +289,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
@@ -341,12 +323,12 @@ class Decontaminate(DocumentStage):
                 texts.append(text)
                 records.append(record)
         ready = self.ready(index=files.join(folder, "ngrams.parquet"))
-        files.write_table(
-            ready.index, evaluation_index(fold(pa.array(texts, pa.string())), records, self.ngram, self.shortest)
-        )
-        short = too_short(fold(pa.array(texts, pa.string())), records, self.shortest)
-        if short:
-            write_notes(folder, [f"{short} of {len(set(records))} evaluation records are too short to look for"])
+        index, missed = evaluation_index(fold(pa.array(texts, pa.string())), records, self.ngram, self.shortest)
+        files.write_table(ready.index, index)
+        if missed:
+            note = f"{missed} of {len(set(records))} evaluation records are too short to look for"
+            advice = "" if self.fields else "; more are found if fields names the question alone"
+            write_notes(folder, [note + advice])
         return ready
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:

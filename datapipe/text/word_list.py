@@ -5,10 +5,12 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import GOLDEN, multiply_fold
-from datapipe.text.characters import HAN, LETTER, MARK, SPACE, decode, lower_table
+from datapipe.text.characters import HAN, LETTER, MARK, SPACE, class_table, decode, lower_table, text_buffers
+from datapipe.text.normalization import fold
 
 
 class WordList(NamedTuple):
@@ -33,10 +35,11 @@ def _extend(key: np.uint64, code_point: int) -> np.uint64:
 
 @np.errstate(over="ignore")
 def make_word_list(words: Sequence[str]) -> WordList:
-    """The trie of some words; case, and how white space is written, do not matter."""
+    """The trie of some words; neither case nor how they are written matters: white space, and what `fold` undoes."""
     lower = lower_table()
+    folded = fold(pa.array(words, pa.string())).to_pylist()
     ends: dict[np.uint64, int] = {}
-    distinct = sorted({" ".join("".join(chr(lower[ord(c)]) for c in word).split()) for word in words} - {""})
+    distinct = sorted({" ".join("".join(chr(lower[ord(c)]) for c in word).split()) for word in folded} - {""})
     for number, word in enumerate(distinct):
         key = np.uint64(0)
         for character in word:
@@ -52,22 +55,32 @@ def make_word_list(words: Sequence[str]) -> WordList:
 NO_WORDS = make_word_list([])
 
 
-@kernel
 def find_words(
+    texts: pa.Array, listed: WordList
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    """Look for the words of a list, the longest at each place, one after the other, in texts folded as the list is.
+
+    A word in letters must begin and end where a word does; Chinese characters and kana stand by themselves.
+
+    Args:
+        texts: strings, shape (texts,).
+        listed: the words.
+
+    Returns:
+        For each text, shape (texts,): how many different words are in it; how many of its letters they take, all
+        occurrences counted; its letters; its lines that are not blank.
+    """
+    return _find_words(*text_buffers(fold(texts)), class_table(), lower_table(), listed)
+
+
+@kernel
+def _find_words(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
     classes: npt.NDArray[np.uint8],
     lower: npt.NDArray[np.int32],
     listed: WordList,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
-    """Look for the words of a list, the longest at each place, one after the other.
-
-    A word in letters must begin and end where a word does; Chinese characters and kana stand by themselves.
-
-    Returns:
-        For each text, shape (texts,): how many different words are in it; how many of its letters they take, all
-        occurrences counted; its letters; its lines that are not blank.
-    """
     texts = len(bounds) - 1
     different, flagged = np.zeros(texts, np.int32), np.zeros(texts, np.int32)
     letters, lines = np.zeros(texts, np.int32), np.zeros(texts, np.int32)

@@ -16,12 +16,12 @@ from datapipe.mix.decontamination import (
     contaminated_tokens,
     evaluation_index,
     find_overlaps,
-    fold,
     ngrams,
-    too_short,
 )
+from datapipe.stage import read_notes
 from datapipe.store.corpus import Corpus
 from datapipe.text.characters import HAN, class_table
+from datapipe.text.normalization import fold
 from tests.helpers import write_lines
 
 QUESTION = "If a train leaves at noon and runs for three hours, when does it arrive?"  # 15 tokens
@@ -68,7 +68,7 @@ def test_ngrams_are_the_windows_of_the_tokens(texts: list[str | None], n: int) -
 
 def overlaps(sample: str, *evaluation: str, n: int = 13, shortest: int = 8) -> str | None:
     records = [f"set#{number}" for number in range(len(evaluation))]
-    index = evaluation_index(pa.array(evaluation, pa.string()), records, n, shortest)
+    index, _ = evaluation_index(pa.array(evaluation, pa.string()), records, n, shortest)
     return find_overlaps(pa.array([sample]), index)[0].as_py()
 
 
@@ -94,7 +94,7 @@ def test_short_records_are_looked_for_whole() -> None:
     assert overlaps("What is the boiling point of pure gold", short) is None
     assert overlaps(short, short, shortest=9) is None
     # A record with a long text is known by that alone.
-    index = evaluation_index(pa.array([short, QUESTION]), ["set#0", "set#0"], 13, 8)
+    index, _ = evaluation_index(pa.array([short, QUESTION]), ["set#0", "set#0"], 13, 8)
     assert find_overlaps(pa.array([short, QUESTION]), index).is_valid().to_pylist() == [False, True]
 
 
@@ -242,16 +242,50 @@ def test_real_evaluation_sets_leak_nothing_into_real_instructions_but_themselves
 def test_both_sides_are_folded_alike() -> None:
     question = "小明从家里出发去学校，先走了三百公尺，又骑车走了两千公尺。"
     forms = ["小明從家裡出發去學校，先走了三百公尺，又騎車走了兩千公尺。", question.replace("走", "走\u200b")]
-    index = evaluation_index(fold(pa.array([question])), ["set#0"], 13, 8)
+    index, _ = evaluation_index(fold(pa.array([question])), ["set#0"], 13, 8)
     assert find_overlaps(fold(pa.array(forms)), index).null_count == 0
     latin = "If 12 apples cost 34 coins, then how many coins do 99 &amp; apples&nbsp;cost now?"
     wide = "".join(
         chr(ord(c) + 0xFEE0) if c.isalnum() else c for c in latin.replace("&amp;", "&").replace("&nbsp;", " ")
     )
-    index = evaluation_index(fold(pa.array([latin])), ["set#0"], 13, 8)
+    index, _ = evaluation_index(fold(pa.array([latin])), ["set#0"], 13, 8)
     assert find_overlaps(fold(pa.array([wide])), index).null_count == 0
 
 
+def missed(*records: list[str], n: int = 13, shortest: int = 8) -> int:
+    names = [f"set#{number}" for number, texts in enumerate(records) for _ in texts]
+    return evaluation_index(pa.array(itertools.chain(*records), pa.string()), names, n, shortest)[1]
+
+
 def test_records_too_short_are_counted() -> None:
-    texts = pa.array(["one two three", "four", "one two three four five six seven eight"])
-    assert too_short(texts, ["a#0", "a#0", "a#1"], 8) == 1
+    assert missed(["one two three", "four"], ["one two three four five six seven eight"]) == 1
+    assert missed(["one two three", "four"], shortest=3) == 0
+
+
+def test_an_answer_option_does_not_stand_for_the_question() -> None:
+    question = "Why do the leaves fall in autumn"  # 7 tokens
+    option = "Because the tree saves its water for winter"  # 8 tokens
+    index, unknown = evaluation_index(pa.array([question, option, "It is cold"]), ["set#0"] * 3, 13, 8)
+    assert (len(index), unknown) == (0, 1)
+    # Half is not most; more than half is; and what a record says twice, it says once.
+    eight = "one two three four five six seven eight"
+    assert missed([eight, "a b c d e f g h"]) == 1
+    assert missed([eight, "a b c d e f g"]) == 0
+    assert missed([eight, eight, "a b c d e f g"]) == 0
+    # A whole n-gram is evidence wherever it stands.
+    assert missed([question, " ".join(WORDS[:13])]) == 0
+
+
+def test_the_note_counts_records_and_names_the_way_out(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "set.jsonl"
+    write_lines(path, [{"question": " ".join(WORDS[:8]), "choices": ["in the morning", "in the evening", "at noon"]}])
+    option: list[str | None] = ["It came in the morning."]
+    for fields, looked_for in (([], False), (["question"], True)):
+        folder = tmp_path / str(len(fields))
+        folder.mkdir()
+        ready = Decontaminate([str(path)], fields=fields).prepare(Corpus(str(folder)), str(folder))
+        note = "1 of 1 evaluation records are too short to look for; more are found if fields names the question alone"
+        assert read_notes(str(folder)) == (() if looked_for else (note,))
+        question: list[str | None] = [" ".join(WORDS[:8])]
+        found = ready.process(pa.record_batch({"text": pa.array(question + option, pa.string())}))
+        assert found.column("decontamination_reason").is_valid().to_pylist() == [looked_for, False]

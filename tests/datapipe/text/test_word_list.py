@@ -3,17 +3,17 @@
 import unicodedata
 
 import pyarrow as pa
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.text.characters import HAN, LETTER, MARK, class_table, lower_table, text_buffers
+from datapipe.text.characters import HAN, LETTER, MARK, class_table, lower_table
+from datapipe.text.normalization import fold
 from datapipe.text.word_list import find_words, make_word_list
 
 
 def found(words: list[str], *texts: str | None) -> list[tuple[int, int, int, int]]:
-    columns = find_words(
-        *text_buffers(pa.array(texts, pa.string())), class_table(), lower_table(), make_word_list(words)
-    )
+    columns = find_words(pa.array(texts, pa.string()), make_word_list(words))
     return list(zip(*(column.tolist() for column in columns), strict=True))
 
 
@@ -34,6 +34,24 @@ def test_different_words_and_lines() -> None:
         (0, 0, 0, 0),
         (0, 0, 4, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("listed", "written"),
+    [
+        ("crème", "cre\u0300me"),
+        ("cre\u0300me", "CRÈME"),
+        ("dreck", "ｄｒｅｃｋ"),
+        ("ｄｒｅｃｋ", "dreck"),
+        ("烂东西", "這是爛東西吧"),
+        ("爛東西", "这是烂东西吧"),
+        ("dreck", "dre\u200bck"),
+        ("dreck und mist", "dreck&nbsp;und\u3000mist"),
+        ("カス", "ｶｽ"),
+    ],
+)
+def test_words_are_found_however_they_are_written(listed: str, written: str) -> None:
+    assert [row[0] for row in found([listed], written, "nothing of 它 here")] == [1, 0]
 
 
 def reference(words: list[str], text: str) -> tuple[int, int]:
@@ -65,6 +83,7 @@ WORDS = st.lists(st.text("ab 中文́", min_size=1, max_size=3), max_size=4)
 @settings(deadline=None, max_examples=300)
 def test_equals_the_reference(words: list[str], texts: list[str]) -> None:
     rows = found(words, "x", *texts)[1:]
+    words, texts = (fold(pa.array(strings, pa.string())).to_pylist() for strings in (words, texts))
     assert [row[:2] for row in rows] == [reference(words, text) for text in texts]
     letters = [sum(unicodedata.category(c)[0] in "LM" for c in text) for text in texts]
     assert [row[2] for row in rows] == letters
