@@ -4,11 +4,13 @@ The measure is GPT-3's, as Qwen uses it: one overlap of 13 tokens removes the wh
 alone unless `parts` says otherwise. Near deduplication compares whole documents; here one sentence is enough.
 
 Both sides are folded alike before that, see `normalization.fold`. A token is what GPT-3 calls a word: lower case,
-punctuation, symbols and control characters removed without trace ("don't" is "dont"), split at white space; and each
-Han or kana character is a token of its own.
+punctuation, symbols and control characters removed without trace ("don't" is "dont"), split at white space; each Han
+or kana character is a token of its own, and each letter of the other scripts without spaces a quarter of one: Thai,
+Khmer or Burmese words have about four, and 13 letters are no more than a phrase.
 """
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
 
@@ -28,13 +30,39 @@ from datapipe.store import files
 from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.bit_mixing import splitmix64
-from datapipe.text.characters import CONTROL, HAN, PUNCTUATION, SPACE, class_table, decode, lower_table, text_buffers
+from datapipe.text.characters import (
+    CONTROL,
+    HAN,
+    PUNCTUATION,
+    SPACE,
+    UNSPACED_RANGES,
+    class_table,
+    decode,
+    lower_table,
+    text_buffers,
+)
 from datapipe.text.normalization import fold
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 
-_REMOVED_CHARACTERS = PUNCTUATION | CONTROL
+_REMOVED, _SPACE, _IN_WORD, _HAN, _LETTER = range(5)  # what a code point is to tokens
+_TIBETAN = (0x0F00, 0x0FFF)  # the mark between its syllables is punctuation: without it they would run together
+_QUARTERS = 4  # in a token: so many letters of a script without spaces are taken for a word
 _FACTOR = np.uint64(0xD6E8FEB86659FD93)  # the base of both rolling hashes: any large odd number
+
+
+@functools.cache
+def _token_table() -> npt.NDArray[np.uint8]:
+    """What each code point is to tokens, shape (0x110000,)."""
+    classes = class_table()
+    table = np.full(len(classes), _IN_WORD, np.uint8)
+    for first, last in (*UNSPACED_RANGES, _TIBETAN):
+        table[first : last + 1] = _LETTER
+    table[(classes & (PUNCTUATION | CONTROL)) > 0] = _REMOVED
+    table[(classes & HAN) > 0] = _HAN
+    table[(classes & SPACE) > 0] = _SPACE
+    table.flags.writeable = False
+    return table
 
 
 @kernel
@@ -42,71 +70,89 @@ def _ngrams(
     data: npt.NDArray[np.uint8],
     offsets: npt.NDArray[np.int64],
     n: int,
-    classes: npt.NDArray[np.uint8],
+    kinds: npt.NDArray[np.uint8],
     lower: npt.NDArray[np.int32],
-) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    # Two tokens side by side take at least two bytes: a space lies between them, or one is a Han character of three.
+) -> tuple[
+    npt.NDArray[np.uint64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+    npt.NDArray[np.int64],
+]:
+    # Two tokens side by side take at least two bytes: a space lies between them, or one is a character of three.
     size = (offsets[-1] - offsets[0]) // 2 + len(offsets)
     hashes = np.empty(size, np.uint64)
     documents = np.empty(size, np.int64)
     begins = np.empty(size, np.int64)
     ends = np.empty(size, np.int64)
-    # The last n tokens of the document, in a ring: token t lies in slot t % n.
-    ring = np.zeros(n, np.uint64)
-    ring_begins = np.zeros(n, np.int64)
-    oldest_factor = np.uint64(1)
-    for _ in range(n):
-        oldest_factor *= _FACTOR
+    sizes = np.zeros(len(offsets) - 1, np.int64)
+    # The tokens from `first` up to `tokens`, the fewest last ones that make n, in a ring: token t lies in t % its size.
+    whole = n * _QUARTERS
+    ring = np.zeros(whole + 1, np.uint64)
+    ring_begins = np.zeros(whole + 1, np.int64)
+    ring_quarters = np.zeros(whole + 1, np.int64)
+    powers = np.ones(whole + 1, np.uint64)
+    for exponent in range(whole):
+        powers[exponent + 1] = powers[exponent] * _FACTOR
     grams = 0
     for document in range(len(offsets) - 1):
         at, stop = offsets[document], offsets[document + 1]
-        ring[:] = 0
         rolling = np.uint64(0)
-        tokens = 0
+        first = tokens = held = 0
+        newest = oldest = 0
         while at < stop:
             word = np.uint64(0)
             begin = end = at
+            quarters = _QUARTERS
             while at < stop:
                 code_point, after = decode(data, at)
-                flags = classes[code_point]
-                is_han = flags & HAN != 0
-                if flags & SPACE != 0 or (is_han and word != 0):
+                kind = kinds[code_point]
+                is_whole = kind >= _HAN
+                if kind == _SPACE or (is_whole and word != 0):
                     break
-                if is_han or flags & _REMOVED_CHARACTERS == 0:
+                if kind != _REMOVED:
                     if word == 0:
                         begin = at
                     word = (word + np.uint64(lower[code_point]) + np.uint64(1)) * _FACTOR
                     end = after
                 at = after
-                if is_han:
+                if is_whole:
+                    if kind == _LETTER:
+                        quarters = 1
                     break
             if word != 0:
                 word = splitmix64(word)
-                slot = tokens % n
-                rolling = rolling * _FACTOR + word - ring[slot] * oldest_factor
-                ring[slot] = word
-                ring_begins[slot] = begin
+                rolling = rolling * _FACTOR + word
+                ring[newest], ring_begins[newest], ring_quarters[newest] = word, begin, quarters
+                newest = newest + 1 if newest < whole else 0
                 tokens += 1
-                if tokens >= n:
+                held += quarters
+                sizes[document] += quarters
+                while held - ring_quarters[oldest] >= whole:
+                    held -= ring_quarters[oldest]
+                    first += 1
+                    rolling -= ring[oldest] * powers[tokens - first]
+                    oldest = oldest + 1 if oldest < whole else 0
+                if held >= whole:
                     hashes[grams] = splitmix64(rolling + np.uint64(n))
                     documents[grams] = document
-                    begins[grams] = ring_begins[tokens % n]
+                    begins[grams] = ring_begins[oldest]
                     ends[grams] = end
                     grams += 1
             elif at < stop:
                 at = decode(data, at)[1]
-    return hashes[:grams], documents[:grams], begins[:grams], ends[:grams]
+    return hashes[:grams], documents[:grams], begins[:grams], ends[:grams], sizes
 
 
 def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":
-    """Every run of n tokens in each text, hashed, in order.
+    """Every run of n tokens in each text, hashed, in order: for each last token the shortest run that comes to n.
 
     Args:
         texts: strings, shape (documents,); nulls have no tokens.
         n: tokens in a run.
     """
     data, offsets = text_buffers(texts)
-    return Grams(data, *_ngrams(data, offsets, n, class_table(), lower_table()))
+    return Grams(data, *_ngrams(data, offsets, n, _token_table(), lower_table()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +165,7 @@ class Grams:
         documents: the row of the text that it stands in, ascending, shape (grams,).
         begins: its first byte in `data`, shape (grams,).
         ends: the byte after its last, shape (grams,).
+        sizes: how long each text is, in quarters of a token, shape (texts,).
     """
 
     data: npt.NDArray[np.uint8]
@@ -126,6 +173,7 @@ class Grams:
     documents: npt.NDArray[np.int64]
     begins: npt.NDArray[np.int64]
     ends: npt.NDArray[np.int64]
+    sizes: npt.NDArray[np.int64]
 
     def text(self, gram: int) -> str:
         """A gram as it was written."""
@@ -153,7 +201,7 @@ def evaluation_index(texts: pa.Array, records: Sequence[str], n: int, shortest: 
     names = list(dict.fromkeys(records))
     numbers = {name: number for number, name in enumerate(names)}
     record = np.array([numbers[name] for name, _ in distinct], np.int64)
-    sizes = np.bincount(ngrams(texts, 1).documents, minlength=len(texts))
+    sizes = ngrams(texts, n).sizes
     is_most = 2 * sizes > np.bincount(record, sizes, len(names))[record]
     unknown = np.ones(len(names), bool)
     found = [(np.zeros(0, np.uint64), np.zeros(0, np.uint8), np.zeros(0, np.int64))]
@@ -289,7 +337,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )

@@ -39,6 +39,10 @@ _HAN_RANGES = (
     (0x20000, 0x323AF),
 )
 
+# Thai and Lao, Myanmar, Khmer, Tai scripts, with their extensions: written without spaces between words, which have
+# several letters. Tibetan is not among them: a mark stands between its syllables.
+UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0xA9E0, 0xA9FF))
+
 
 @functools.cache
 def class_table() -> npt.NDArray[np.uint8]:

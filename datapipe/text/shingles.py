@@ -14,12 +14,19 @@ import numpy.typing as npt
 
 from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import golden_fold, murmur64
-from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, class_table, decode, lower_table
+from datapipe.text.characters import (
+    DIGIT,
+    HAN,
+    LETTER,
+    MARK,
+    PUNCTUATION,
+    UNSPACED_RANGES,
+    class_table,
+    decode,
+    lower_table,
+)
 
 SEPARATOR, IN_WORD, WHOLE, MODIFIER = 0, 1, 2, 3  # what a code point does to a token
-
-# Thai and Lao, Myanmar, Khmer, Tai scripts, with their extensions: written without spaces between words.
-_UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0xA9E0, 0xA9FF))
 
 # Of the rolling hash over tokens: the multiplier of a full-period 64-bit congruential generator (Steele, Vigna).
 BASE = np.uint64(0xD1342543DE82EF95)
@@ -33,7 +40,7 @@ def token_table() -> npt.NDArray[np.int32]:
     kinds[(classes & (LETTER | DIGIT)) > 0] = IN_WORD
     kinds[(classes & MARK) > 0] = MODIFIER
     whole = (classes & HAN) > 0
-    for first, last in _UNSPACED_RANGES:
+    for first, last in UNSPACED_RANGES:
         whole[first : last + 1] |= (classes[first : last + 1] & LETTER) > 0
     kinds[whole] = WHOLE
     table = lower_table() << 2 | kinds

@@ -28,12 +28,17 @@ QUESTION = "If a train leaves at noon and runs for three hours, when does it arr
 WORDS = QUESTION.split()
 
 
+def is_unspaced(character: str) -> bool:
+    """Whether its script has no spaces, by the names that Unicode gives: four letters are a token."""
+    return unicodedata.name(character, "").startswith(("THAI ", "LAO ", "TIBETAN ", "MYANMAR ", "KHMER "))
+
+
 def tokens_of(text: str) -> list[str]:
-    """The tokens of a text, by the rule as it is stated."""
+    """The tokens of a text, by the rule as it is stated; a letter of a script without spaces by itself."""
     tokens = [""]
     for character in text:
         is_han = class_table()[ord(character)] & HAN
-        if is_han:
+        if is_han or (is_unspaced(character) and unicodedata.category(character)[0] not in "PSC"):
             tokens += [character.lower(), ""]
         elif character.isspace():
             tokens.append("")
@@ -42,23 +47,34 @@ def tokens_of(text: str) -> list[str]:
     return [token for token in tokens if token]
 
 
-CHARACTERS = st.sampled_from("aAbß1é.,-\t\n 中文のÀ\u0301€𠀀😀")
+def windows_of(text: str, n: int) -> list[tuple[str, ...]]:
+    """For each last token the shortest run of tokens that comes to n."""
+    tokens = tokens_of(text)
+    sizes = [1 if is_unspaced(token[0]) else 4 for token in tokens]
+    windows = []
+    for end in range(1, len(tokens) + 1):
+        begins = [begin for begin in range(end) if sum(sizes[begin:end]) >= 4 * n]
+        if begins:
+            windows.append(tuple(tokens[begins[-1] : end]))
+    return windows
+
+
+CHARACTERS = st.sampled_from("aAbß1é.,-\t\n 中文のÀ\u0301€𠀀😀กี๑฿ລ་བོ།ကျខ្")
 TEXTS = st.lists(st.one_of(st.none(), st.text(CHARACTERS, max_size=40)), max_size=6)
 
 
 @settings(deadline=None)
 @given(TEXTS, st.integers(1, 5))
 @example(["a-b c.", None, "don't 2023年!"], 2)
+@example(["iPhone ของฉัน กข a กขคง b กขคงจ"], 2)
 def test_ngrams_are_the_windows_of_the_tokens(texts: list[str | None], n: int) -> None:
     array = pa.array(["skipped text", *texts], pa.string())[1:]
     grams = ngrams(array, n)
-    windows = [
-        (row, tuple(window))
-        for row, text in enumerate(texts)
-        for window in zip(*(tokens_of(text or "")[start:] for start in range(n)), strict=False)
-    ]
+    windows = [(row, window) for row, text in enumerate(texts) for window in windows_of(text or "", n)]
     assert grams.documents.tolist() == [row for row, _ in windows]
     assert [tuple(tokens_of(grams.text(gram))) for gram in range(len(windows))] == [window for _, window in windows]
+    sizes = [sum(1 if is_unspaced(token[0]) else 4 for token in tokens_of(text or "")) for text in texts]
+    assert grams.sizes.tolist() == sizes
     # Equal hashes mean equal windows, and the other way round.
     assert len(set(grams.hashes.tolist())) == len({window for _, window in windows})
     assert len(set(zip(grams.hashes.tolist(), (window for _, window in windows), strict=True))) == len(
@@ -86,6 +102,24 @@ def test_chinese_characters_are_tokens() -> None:
     question = "小明有三个苹果又买了五个请问一共几个"
     assert overlaps(f"问：{question[:13]}？", question) == f"set#0: {question[:13]}"
     assert overlaps(f"问：{question[:12]}？", question) is None
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "แม่ค้าขายมะม่วงในตลาดวันละสี่สิบผลถ้าขายไปแล้วสามวันจะเหลือเงินเท่าไรหลังจากจ่ายค่าเช่าร้าน",
+        "ຊາວນາມີຄວາຍຢູ່ເຈັດໂຕແລະຂາຍໄປສາມໂຕໃນມື້ວານນີ້ລາວຍັງເຫຼືອຄວາຍຢູ່ຈັກໂຕໃນທົ່ງນາ",
+        "បើកសិករម្នាក់មានគោដប់ពីរក្បាលហើយលក់អស់បួនក្បាលតើគាត់នៅសល់គោប៉ុន្មានក្បាល",
+        "လယ်သမားတစ်ယောက်မှာနွားဆယ်ကောင်ရှိပြီးလေးကောင်ရောင်းလိုက်ရင်ဘယ်နှကောင်ကျန်မလဲ",
+        "ཞིང་པ་གཅིག་ལ་གཡག་བཅུ་ཡོད་པ་ལས་བཞི་བཙོངས་ན་གཡག་ག་ཚོད་ལྷག་གི་རེད་དམ་ཞེས་པའི་ལན་བྲིས",
+    ],
+)
+def test_letters_are_quarters_of_tokens_in_scripts_without_spaces(question: str) -> None:
+    letters = [at for at, character in enumerate(question) if unicodedata.category(character)[0] not in "PSC"]
+    assert overlaps(f"x {question[: letters[52]]}", question) == f"set#0: {question[: letters[51] + 1]}"
+    assert overlaps(question[: letters[51]], question) is None
+    # A space, as between phrases, or none: the same letters.
+    assert overlaps(f"{question[:20]} {question[20:]}", question)
 
 
 def test_short_records_are_looked_for_whole() -> None:
