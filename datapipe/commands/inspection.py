@@ -1,14 +1,14 @@
-"""`datapipe explain | report | thresholds`: what can be learnt from a finished run."""
+"""`datapipe explain | report | thresholds`: what can be learnt from a finished run.
+
+The first two only read small columns: they start without Beam and numba, which take a second to import.
+"""
 
 import json
 
 from datapipe.engine.explain import UnknownDocumentError, explain
 from datapipe.engine.funnel import count_funnel, render_funnel
-from datapipe.engine.output import RunError
+from datapipe.engine.output import RunError, open_corpus
 from datapipe.engine.report import write_report
-from datapipe.engine.run import open_corpus
-from datapipe.filters.measurements import MeasureText
-from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 
@@ -70,6 +70,10 @@ def thresholds(output: str, *, removed_share: float, min_documents: int, paralle
     Raises:
         ValueError: if the run does not have what it takes.
     """
+    # Imported here: the stages pull in Beam.
+    from datapipe.filters.measurements import MeasureText
+    from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
+
     corpus, _ = open_run(output)
     columns = [*MeasureText.writes.names, "language"]
     # All documents are trusted: what the rules of that run removed counts too.

@@ -4,6 +4,7 @@ Counted afterwards from the columns themselves, so that it cannot drift from wha
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,12 +13,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.personal_data import COUNTS
-from datapipe.filters.rules import ApplyRules, count_rules
-from datapipe.store.corpus import REASON, Corpus, Part, first_reasons
+from datapipe.store.corpus import MASKED, REASON, Corpus, Part, first_reasons
 from datapipe.store.record import Done, Skipped
 
-RULES_REMOVED, RULES_FAILED = ApplyRules.writes.names
+RULES_REMOVED, RULES_FAILED = "rules_reason", "rules_failed"  # the columns of the stage `rules`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +49,9 @@ class RuleCount:
     failed: int = 0
     first: int = 0
     only: int = 0
+
+    def __add__(self, other: "RuleCount") -> "RuleCount":
+        return RuleCount(self.failed + other.failed, self.first + other.first, self.only + other.only)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,13 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         for name in stage.columns
         if name.endswith(REASON)
     }
+    masking = [
+        name
+        for stage in stages.values()
+        if isinstance(stage, Done) and not stage.source
+        for name in stage.columns
+        if name.startswith(MASKED)
+    ]
     read = kept = copies = Totals()
     rules: dict[str, RuleCount] = {}
     masked: dict[str, int] = {}
@@ -111,17 +120,15 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
                 amount = _totals(sizes[rows], tokens.filter(pa.array(rows)))
                 by_reason[reason] = by_reason.get(reason, Totals()) + amount
-        for entity, column in COUNTS.items():
+        for column in masking:
             times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
             if times:
+                entity = column.removeprefix(MASKED)
                 masked[entity] = masked.get(entity, 0) + times
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
             for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
-                so_far = rules.get(name, RuleCount())
-                rules[name] = RuleCount(
-                    so_far.failed + counts.failed, so_far.first + counts.first, so_far.only + counts.only
-                )
+                rules[name] = rules.get(name, RuleCount()) + counts
     steps: list[Step] = []
     left = kept  # from the end: the tokens of what is removed early are never counted
     for stage, by_reason in reversed(removed.items()):
@@ -136,6 +143,19 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         if isinstance(stage, Done) and stage.source
     }
     return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())), masked)
+
+
+def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
+    """How many documents each rule fails, given the column `rules_failed`; rules that none fails are absent.
+
+    >>> count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))["b"]
+    RuleCount(failed=3, first=2, only=1)
+    """
+    lists = failed.to_pylist()
+    any_ = Counter(name for names in lists for name in names)
+    first = Counter(names[0] for names in lists if names)
+    only = Counter(names[0] for names in lists if len(names) == 1)
+    return {name: RuleCount(any_[name], first[name], only[name]) for name in sorted(any_)}
 
 
 _Sizes = npt.NDArray[np.int64]

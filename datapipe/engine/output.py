@@ -1,4 +1,4 @@
-"""The output folder of a run: apart from its inputs, and one run's alone."""
+"""The output folder of a run: apart from its inputs, one run's alone, and opened once the run has finished."""
 
 import contextlib
 import fcntl
@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator, Sequence
 
 from datapipe.store import files
-from datapipe.store.record import RUN_FILE
+from datapipe.store.corpus import Corpus
+from datapipe.store.record import FORMAT, RUN_FILE, RunRecord
 
 
 class RunError(RuntimeError):
@@ -52,3 +53,19 @@ def lock_output(output: str) -> Iterator[None]:
         except BlockingIOError:
             raise RunError(f"another run is writing into {output}: wait for it, or choose another folder") from None
         yield
+
+
+def open_corpus(output: str) -> tuple[Corpus, RunRecord]:
+    """The corpus of a finished run, with its record.
+
+    Raises:
+        RunError: if the folder holds no run, one of another version, or one that did not finish.
+    """
+    record = RunRecord.read(output)
+    if record is None:
+        raise RunError(f"{output}: no {RUN_FILE} here, so no run of datapipe")
+    if record.format != FORMAT:
+        raise RunError(f"{output}: the run here is of another version of datapipe; run the recipe into a new folder")
+    if record.funnel is None:
+        raise RunError(f"{output}: the run did not finish; run the same command to resume")
+    return record.corpus(output), record

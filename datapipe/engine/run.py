@@ -33,7 +33,7 @@ from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files
 from datapipe.store.corpus import REASON, Corpus, Part, part_path
-from datapipe.store.record import FORMAT, RUN_FILE, Done, RunRecord, Skipped, SourceResult, with_stage
+from datapipe.store.record import FORMAT, Done, RunRecord, Skipped, SourceResult, with_stage
 
 ERROR_LOG = "error.log"
 REJECTS = "rejects"
@@ -94,22 +94,6 @@ def run(
         driver.save()
         write_report(driver.corpus, funnel, driver.record)
         return Outcome(driver.corpus, funnel, driver.record)
-
-
-def open_corpus(output: str) -> tuple[Corpus, RunRecord]:
-    """The corpus of a finished run, with its record.
-
-    Raises:
-        RunError: if the folder holds no run, one of another version, or one that did not finish.
-    """
-    record = RunRecord.read(output)
-    if record is None:
-        raise RunError(f"{output}: no {RUN_FILE} here, so no run of datapipe")
-    if record.format != FORMAT:
-        raise RunError(f"{output}: the run here is of another version of datapipe; run the recipe into a new folder")
-    if record.funnel is None:
-        raise RunError(f"{output}: the run did not finish; run the same command to resume")
-    return record.corpus(output), record
 
 
 class _Driver:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.stage import DocumentStage
-from datapipe.store.corpus import PartKind
+from datapipe.store.corpus import MASKED, PartKind
 
 # Forms that say the same are one for the patterns: full-width ASCII, dashes and spaces. Each stays one character, so
 # that what is found lies in the text where it lies in the folded one.
@@ -323,7 +323,7 @@ def mask(text: str, entities: tuple[Entity, ...]) -> tuple[str, dict[Entity, int
 
 
 # The column of how often each entity was masked in a document.
-COUNTS = {entity: f"masked_{entity}" for entity in _ENTITIES}
+COUNTS = {entity: MASKED + entity for entity in _ENTITIES}
 
 
 @dataclasses.dataclass(eq=False)

@@ -6,8 +6,7 @@ removes a Chinese page.
 """
 
 import dataclasses
-from collections import Counter
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -37,7 +36,7 @@ class ApplyRules(DocumentStage):
     """Names the first rule that a document fails, and all of them.
 
     `rules_reason` is the first failed rule's name, null for a document that passes; `rules_failed` lists every failed
-    rule, so that what a rule alone removes can be counted (`count_rules`).
+    rule, so that what a rule alone removes can be counted (`engine/funnel.py`).
 
     Attributes:
         rule_sets: the names of `RULE_SETS` that judge a language, in place of those in `LANGUAGE_SETS`; "default" for
@@ -102,24 +101,3 @@ def _fails(rule: Rule, measured: pa.Array) -> npt.NDArray[np.bool_]:
     threshold = float(np.float32(rule.threshold)) if pa.types.is_floating(measured.type) else rule.threshold
     failed: npt.NDArray[np.bool_] = values < threshold if rule.side == MIN else values > threshold
     return failed
-
-
-class RuleCount(NamedTuple):
-    """Documents that fail a rule; those of which it is the first failed rule; those that fail no other."""
-
-    failed: int
-    first: int
-    only: int
-
-
-def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
-    """How many documents each rule fails, given the column `rules_failed`; rules that none fails are absent.
-
-    >>> count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))["b"]
-    RuleCount(failed=3, first=2, only=1)
-    """
-    lists = failed.to_pylist()
-    any_ = Counter(name for names in lists for name in names)
-    first = Counter(names[0] for names in lists if names)
-    only = Counter(names[0] for names in lists if len(names) == 1)
-    return {name: RuleCount(any_[name], first[name], only[name]) for name in sorted(any_)}

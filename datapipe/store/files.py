@@ -1,22 +1,22 @@
 """Files wherever Beam can reach them, and the one way this project writes them: whole, or not at all.
 
-A local path and `gs://…` go through the same functions. Local files are opened by Arrow itself, which is faster.
+A local path and `gs://…` go through the same functions. Local files need Arrow and the standard library alone: Beam
+takes a second to import, and is imported where a path is remote, or a glob.
 """
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
 import shutil
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystem import CompressionTypes, FileMetadata
-from apache_beam.io.filesystems import FileSystems
 
 from datapipe.extras import load_extra
 
@@ -24,12 +24,33 @@ from datapipe.extras import load_extra
 COLUMN_COMPRESSION_LEVEL = 1
 # What Beam reaches a remote path by: the module, and the extra that brings it.
 REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws")}
+_AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
+_SCHEME = re.compile(r"\s*([a-zA-Z][-a-zA-Z0-9+.]*)://")  # as Beam takes it
+
+
+class _File(NamedTuple):
+    """A file: its path, its bytes, and when it was changed, in seconds of Unix time."""
+
+    path: str
+    size: int
+    changed: float
 
 
 def join(*segments: str) -> str:
     """One path of several segments, for the file system of the first."""
-    check_reachable(segments[0])
-    return FileSystems.join(*segments)
+    return os.path.join(*segments) if is_local(segments[0]) else str(_beam().join(*segments))  # noqa: PTH118
+
+
+def _beam() -> Any:
+    """Beam's file systems."""
+    from apache_beam.io.filesystems import FileSystems
+
+    return FileSystems
+
+
+def _scheme(path: str) -> str | None:
+    found = _SCHEME.match(path)
+    return found[1] if found else None
 
 
 def check_reachable(path: str) -> None:
@@ -38,7 +59,7 @@ def check_reachable(path: str) -> None:
     Raises:
         MissingExtraError: if it is not.
     """
-    scheme = FileSystems.get_scheme(path)
+    scheme = _scheme(path)
     if scheme in REMOTE:
         load_extra(*REMOTE[scheme], path)
 
@@ -46,20 +67,20 @@ def check_reachable(path: str) -> None:
 def is_local(path: str) -> bool:
     """Whether a path needs no remote file system."""
     check_reachable(path)
-    return FileSystems.get_scheme(path) is None
+    return _scheme(path) is None
 
 
 def open_input(path: str) -> pa.NativeFile:
     """A file opened for reading by Arrow."""
     if is_local(path):
         return pa.OSFile(os.fsencode(path))  # as bytes: a name may be no UTF-8
-    return pa.PythonFile(FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="r")
+    return pa.PythonFile(_beam().open(path, compression_type=_AS_IT_IS), mode="r")
 
 
 def _create(path: str) -> pa.NativeFile:
     if is_local(path):
         return pa.OSFile(os.fsencode(path), "wb")
-    return pa.PythonFile(FileSystems.create(path, compression_type=CompressionTypes.UNCOMPRESSED), mode="w")
+    return pa.PythonFile(_beam().create(path, compression_type=_AS_IT_IS), mode="w")
 
 
 @contextlib.contextmanager
@@ -72,29 +93,46 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
     try:
         with _create(temporary) as sink:
             yield sink
-        FileSystems.rename([temporary], [path])
+        rename(temporary, path)
     except BaseException:
-        if FileSystems.exists(temporary):
+        if exists(temporary):
             remove(temporary)
         raise
 
 
 def exists(path: str) -> bool:
     """Whether there is a file or folder of this name."""
-    local = is_local(path)
-    return bool(FileSystems.exists(path)) or (not local and bool(_match(path, "/**")))
+    if is_local(path):
+        return os.path.exists(path)  # noqa: PTH110
+    return bool(_beam().exists(path)) or bool(_match(path, "/**"))
 
 
-def _match(path: str, below: str = "") -> list[FileMetadata]:
-    """The files of this very name, or of a pattern below it; Beam takes `[` and `*` in a name for a pattern too."""
-    # Beam finds nothing where the first name of a relative path is a pattern.
-    whole = os.path.abspath(path) if is_local(path) else path.rstrip("/")  # noqa: PTH100
-    found = FileSystems.match([re.sub(r"[*?[]", "?", whole) + below])[0].metadata_list
-    return [
-        FileMetadata(path.rstrip("/") + file.path[len(whole) :], file.size_in_bytes, file.last_updated_in_seconds)
-        for file in found
-        if file.path == whole or (below and file.path.startswith(whole + "/"))
-    ]
+def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[_File]:
+    """What bears this very name, the files right in this folder, or those anywhere below it: hidden ones, too."""
+    whole = path.rstrip("/")
+    if not is_local(path):
+        # Beam takes `[` and `*` in a name for a pattern too.
+        return [
+            file
+            for file in _glob(re.sub(r"[*?[]", "?", whole) + below)
+            if file.path == whole or (below and file.path.startswith(whole + "/"))
+        ]
+    names = [whole]
+    if below:
+        walk = os.walk(whole)  # follows no link to a folder
+        folders = walk if below == "/**" else itertools.islice(walk, 1)
+        names = [f"{folder}/{name}" for folder, _, here in folders for name in here]
+    found = []
+    for name in names:
+        with contextlib.suppress(OSError):  # it has gone in the meantime
+            found.append(_File(name, os.path.getsize(name), os.path.getmtime(name)))  # noqa: PTH202, PTH204
+    return found
+
+
+def _glob(pattern: str) -> list[_File]:
+    """The files whose path Beam finds to be of a pattern: `*` stands for no slash, `**` for anything."""
+    found = _beam().match([pattern])[0].metadata_list
+    return [_File(file.path, file.size_in_bytes, file.last_updated_in_seconds) for file in found]
 
 
 def make_folder(path: str) -> None:
@@ -106,7 +144,7 @@ def make_folder(path: str) -> None:
 def remove(path: str) -> None:
     """Delete a file, or a folder with all that is in it, if it is there."""
     if not is_local(path):
-        FileSystems.delete([file.path for file in (*_match(path), *_match(path, "/**"))])
+        _beam().delete([file.path for file in (*_match(path), *_match(path, "/**"))])
     elif os.path.isdir(path):  # noqa: PTH112
         shutil.rmtree(path)
     elif os.path.exists(path):  # noqa: PTH110
@@ -120,7 +158,10 @@ def local_size(path: str) -> int:
 
 def rename(path: str, name: str) -> None:
     """Give a file another name, in the place of whatever bears it."""
-    FileSystems.rename([path], [name])
+    if is_local(path):
+        os.replace(path, name)  # noqa: PTH105
+    else:
+        _beam().rename([path], [name])
 
 
 def remove_temporary(folder: str) -> None:
@@ -138,8 +179,8 @@ def list_folder(path: str) -> list[str]:
 def fingerprint(path: str) -> list[list[str | int | float]]:
     """Path, size and time of change of every file that a path, folder or glob names: equal as long as none changes."""
     literally = _match(path, "/**") or _match(path)
-    found = {file.path: file for file in literally or FileSystems.match([path])[0].metadata_list}
-    return [[name, found[name].size_in_bytes, found[name].last_updated_in_seconds] for name in sorted(found)]
+    found = {file.path: file for file in literally or _glob(path)}
+    return [[name, found[name].size, found[name].changed] for name in sorted(found)]
 
 
 def check_sha256(option: str, path: str, expected: str) -> None:

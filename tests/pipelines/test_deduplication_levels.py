@@ -7,7 +7,7 @@ import pytest
 
 from datapipe.cli import main
 from datapipe.engine.explain import explain
-from datapipe.engine.run import open_corpus
+from datapipe.engine.output import open_corpus
 from tests.helpers import jaccard, random_words, write_lines
 
 

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 
 from datapipe.cli import main
 from datapipe.engine.explain import explain
-from datapipe.engine.run import open_corpus
+from datapipe.engine.output import open_corpus
 from datapipe.engine.runner import Runner, Usage
 from datapipe.store.corpus import REASON, Corpus, first_reasons
 from tests.helpers import ROOT, SAMPLE, rows_of

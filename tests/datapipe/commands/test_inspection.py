@@ -1,6 +1,8 @@
 """A finished run can be asked why, how many, and what thresholds it suggests."""
 
 import pathlib
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -49,3 +51,14 @@ def test_thresholds_are_fitted_as_yaml(finished: str, capsys: pytest.CaptureFixt
 def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r"no run\.json here"):
         open_run(str(tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [["report"], ["explain", "0-1"]])
+def test_they_start_without_beam_and_numba(arguments: list[str], finished: str) -> None:
+    command, *rest = arguments
+    code = (
+        f"import sys; from datapipe.cli import main; status = main({[command, finished, *rest]!r});"
+        "print(status, sorted({'apache_beam', 'numba'} & set(sys.modules)))"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said.splitlines()[-1] == "0 []"

@@ -5,7 +5,16 @@ import pathlib
 import pyarrow as pa
 import pytest
 
-from datapipe.engine.funnel import RuleCount, Totals, count_funnel, render_funnel
+from datapipe.engine.funnel import (
+    RULES_FAILED,
+    RULES_REMOVED,
+    RuleCount,
+    Totals,
+    count_funnel,
+    count_rules,
+    render_funnel,
+)
+from datapipe.filters.rules import ApplyRules
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import Done, Skipped
 from tests.helpers import CorpusOf, add_columns, done
@@ -52,6 +61,12 @@ def test_the_table_names_every_reason_with_its_count(corpus_of: CorpusOf, tmp_pa
     assert [line.split() for line in table.splitlines() if "- odd" in line] == [["-", "odd", "1", "2", "-"]]
 
 
+def test_counts_what_each_rule_alone_removes() -> None:
+    assert ApplyRules.writes.names == [RULES_REMOVED, RULES_FAILED]
+    counts = count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))
+    assert counts == {"a": RuleCount(2, 1, 0), "b": RuleCount(3, 2, 1)}
+
+
 def test_rules_are_counted_by_what_they_alone_remove(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     corpus, stages = small_corpus(corpus_of, tmp_path)
     stages["rules"] = done("rules_reason", "rules_failed")
@@ -73,6 +88,7 @@ def test_what_was_masked_is_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     counts = {"masked_email": [1, 0, None, 1], "masked_ip": [0, 0, 0, 0]}
     columns = {name: pa.array(values, pa.int32()) for name, values in counts.items()}
     part = add_columns(corpus.parts[0], tmp_path / "personal_data", **columns)
+    stages["personal_data"] = done(*columns)
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.masked == {"email": 2}
     assert render_funnel(funnel).splitlines()[-1].split() == ["email", "2"]
@@ -92,6 +108,7 @@ def test_parts_add_up(rows_per_part: int, corpus_of: CorpusOf, tmp_path: pathlib
         mixture_copies=pa.array([7, 7, 7, 2, 1, 7], pa.int32()),
     )
     stages: Stages = {"one": done("one_reason"), "rules": done("rules_reason", "rules_failed")}
+    stages["personal_data"] = done("masked_email")
     funnel = count_funnel(Corpus(str(tmp_path), tuple(parts)), stages)
     assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, None)}, {"a": Totals(2, 5, 50)}]
     assert [(step.entered.tokens, step.left.tokens) for step in funnel.steps] == [(None, 90), (90, 40)]

@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from datapipe.engine.output import RunError, check_disjoint, lock_output
+from datapipe.engine.output import RunError, check_disjoint, lock_output, open_corpus
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,8 @@ def test_two_runs_never_write_into_one_folder(tmp_path: pathlib.Path) -> None:
         pass
     with lock_output(output):
         pass
+
+
+def test_no_run_in_a_folder(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(RunError, match=r"no run\.json"):
+        open_corpus(str(tmp_path))

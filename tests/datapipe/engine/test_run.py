@@ -19,9 +19,9 @@ import pytest
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
 from datapipe.engine import work
 from datapipe.engine.conservation import ConservationError
-from datapipe.engine.output import RunError
+from datapipe.engine.output import RunError, open_corpus
 from datapipe.engine.progress import Progress
-from datapipe.engine.run import NoDocumentsError, Outcome, _Driver, open_corpus, run
+from datapipe.engine.run import NoDocumentsError, Outcome, _Driver, run
 from datapipe.engine.runner import Runner
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import DocumentStage, Stage
@@ -280,11 +280,6 @@ def test_a_lost_shard_is_made_again(tmp_path: pathlib.Path, inputs: str) -> None
     do(tmp_path, [inputs])
     assert ran() == {"shards"}
     assert digests(tmp_path / "out") == before
-
-
-def test_no_run_in_a_folder(tmp_path: pathlib.Path) -> None:
-    with pytest.raises(RunError, match=r"no run\.json"):
-        open_corpus(str(tmp_path))
 
 
 def test_an_output_that_cannot_be_written_is_one_line(tmp_path: pathlib.Path, inputs: str) -> None:

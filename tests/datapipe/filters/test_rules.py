@@ -5,7 +5,7 @@ from apache_beam.testing.util import assert_that
 
 from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import Rule
-from datapipe.filters.rules import ApplyRules, _fails, count_rules
+from datapipe.filters.rules import ApplyRules, _fails
 from tests.helpers import local_pipeline
 
 ENGLISH = (
@@ -187,11 +187,6 @@ def test_thresholds_and_rule_sets_change_the_decision() -> None:
 def test_refuses_rules_that_make_no_sense(options: dict[str, object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         ApplyRules(**options)  # type: ignore[arg-type]
-
-
-def test_counts_what_each_rule_alone_removes() -> None:
-    counts = count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))
-    assert counts == {"a": (2, 1, 0), "b": (3, 2, 1)}
 
 
 def test_appends_to_batches_in_a_pipeline() -> None:

@@ -3,9 +3,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from datapipe.engine.funnel import count_rules
 from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import MIN
-from datapipe.filters.rules import ApplyRules, count_rules
+from datapipe.filters.rules import ApplyRules
 from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
 
 NOUNS = "river market engine garden letter window teacher bridge winter island doctor village".split()  # noqa: SIM905

@@ -4,10 +4,12 @@ import hashlib
 import os
 import pathlib
 import re
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.io.filesystems import FileSystems
 
 from datapipe.extras import MissingExtraError
 from datapipe.store import files
@@ -103,6 +105,33 @@ def test_a_fingerprint_sees_files_by_glob_and_by_bare_name(
     os.utime("model.bin", (1, 1))
     assert files.fingerprint("model.bin") != before
     assert files.fingerprint("absent") == []
+
+
+TREE = ("inner", "one.txt", "empty", "folder", "link", "dead", "absent")
+
+
+@pytest.mark.parametrize("below", ["", "/*", "/**"])
+@pytest.mark.parametrize("base", ["", "tree", "tree/", "./tree", *(f"tree/{name}" for name in TREE)])
+def test_local_files_are_found_as_beam_finds_them(
+    base: str, below: Literal["", "/*", "/**"], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("one.txt", ".hidden", "line\nbreak", "inner/two 中文.txt", "inner/.deep/three", "outside/four"):
+        path = tmp_path / "tree" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name)
+    (tmp_path / "tree" / "outside").rename(tmp_path / "outside")
+    (tmp_path / "tree" / "empty").mkdir()
+    (tmp_path / "tree" / "folder").symlink_to(tmp_path / "outside")
+    (tmp_path / "tree" / "link").symlink_to(tmp_path / "outside" / "four")
+    (tmp_path / "tree" / "dead").symlink_to(tmp_path / "absent")
+    monkeypatch.chdir(tmp_path)
+    for named in {base, f"{tmp_path}/{base}"} - {""}:
+        whole = os.path.abspath(named)  # noqa: PTH100
+        expected = {
+            (named.rstrip("/") + file.path[len(whole) :], file.size_in_bytes, file.last_updated_in_seconds)
+            for file in FileSystems.match([whole + below])[0].metadata_list
+        }
+        assert set(files._match(named, below)) == expected
 
 
 def test_a_name_is_no_pattern_for_others(tmp_path: pathlib.Path) -> None:
