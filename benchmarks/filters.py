@@ -19,6 +19,7 @@ import argparse
 import json
 import math
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
@@ -183,9 +184,10 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
         every = pipeline | beam.Create(parts, reshuffle=False)
         _ = every | beam.Map(work.process, work.Pass(tuple(stages), root)).with_output_types(tuple[int, Part])
 
+    for stage in stages:  # what is there from the round before would be taken for done
+        shutil.rmtree(f"{root}/{stage.name}", ignore_errors=True)
+        pathlib.Path(root, stage.name).mkdir()
     started = time.process_time()
-    for stage in stages:
-        pathlib.Path(root, stage.name).mkdir(exist_ok=True)
     with Progress(root, "stages") as progress:
         Runner(workers=1).run(build, 0, progress.show)
     return time.process_time() - started
