@@ -55,7 +55,8 @@ def cost(command: Sequence[str], checkout: Path = ROOT) -> Cost:
         capture_output=True,
         text=True,
     )
-    if done.returncode:
+    # All ten documents of made-10 fall to the peers' rules, which ends a run with status 1.
+    if done.returncode and "no document is left" not in done.stderr:
         raise RuntimeError("\n".join([*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-15:]]))
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import zstandard
 
+from datapipe import kernels
 from datapipe.engine import work
 from datapipe.engine.recipe import Recipe, load_recipe
 from datapipe.engine.run import Outcome, run
@@ -40,6 +41,7 @@ PROSE_WORDS = "the river sea boat morning tide people town fish net quay market 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A helper of kernels as kernels call it; see `datapipe/kernels.py`."""
+    kernels.place()  # from here on numba knows the helpers
 
     @numba.njit
     def call(*arguments: Any) -> Any:

@@ -121,8 +121,13 @@ def test_the_wheel_holds_every_module_and_recipe_and_nothing_else(install: Insta
     }
     recipes = {f"datapipe/recipes/{path.name}" for path in (ROOT / "pipelines" / "recipes").glob("*.yaml")}
     typed = {"datapipe/py.typed", "tokenizer_training/py.typed"}
+    data = {
+        "datapipe/engine/report.html.jinja",
+        "datapipe/filters/word_thresholds.tsv",
+        "tokenizer_training/classes.json",
+    }
     assert recipes
-    assert found == modules | recipes | typed | {"datapipe/engine/report.html.jinja"}
+    assert found == modules | recipes | typed | data
 
 
 def test_the_base_is_small_and_has_no_torch(install: Install) -> None:

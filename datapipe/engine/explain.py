@@ -76,6 +76,8 @@ def _columns(part: Part, row: int) -> Iterator[tuple[str, Any]]:
         value = scalar.as_py() if name in part.user_columns else _readable(scalar.as_py(), scalar.type)
         if isinstance(value, str) and len(value) > _TEXT_SHOWN:
             value = f"{value[:_TEXT_SHOWN]}… ({len(value):,} characters)"
+        if isinstance(value, bytes):
+            value = f"{len(value)} bytes"
         if isinstance(value, list) and len(value) > _ITEMS_SHOWN:
             nested = pa.types.is_nested(scalar.type.value_type)
             value = [*value[:_ITEMS_SHOWN], f"… ({len(value)})"] if nested else f"{len(value)} numbers"

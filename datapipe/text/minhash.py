@@ -121,7 +121,7 @@ def band_hashes(signatures: npt.NDArray[np.uint32], bands: int, rows: int) -> np
         Shape (n, bands); slots past `bands * rows` are not used.
 
     >>> signatures = np.array([[1, 2, 3, 4], [1, 2, 3, 5]], np.uint32)
-    >>> first, second = band_hashes(signatures, bands=2, rows=2)
+    >>> first, second = band_hashes(signatures, 2, 2)
     >>> (first == second).tolist()
     [True, False]
     """

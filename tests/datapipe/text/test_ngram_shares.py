@@ -42,8 +42,11 @@ def test_equals_plain_python(tokens: list[str], definition: str) -> None:
 
 
 def test_commonest_and_repeated_ngrams() -> None:
-    # "a b" twice in 15 code points; of n-grams of five and more none repeats.
-    assert measured(["a", "b", "c", "d", "a", "b", "e", "f"], "datapipe") == [6 / 15, *[0] * 8]
+    # "a b" four times in 23 code points; of n-grams of five and more none repeats.
+    assert measured(list("abcabdabeabf"), "datapipe") == [12 / 23, *[0] * 8]
+    # Said less often than that it is no sign of anything; datatrove counts it from two times on.
+    assert measured(list("abcabdabecdf"), "datapipe") == [0] * 9
+    assert measured(list("abcdabef"), "datatrove")[0] > 0
     # The second of two runs of six tokens is a copy, found from five tokens on; "a b c d e" of 9 + 4 code points.
     shares = measured(["a", "b", "c", "d", "e", "f", "a", "b", "c", "d", "e", "f"], "datapipe")
     assert shares[3:] == [5 / 23, 6 / 23, 0, 0, 0, 0]
