@@ -337,7 +337,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
@@ -366,10 +366,9 @@ class Decontaminate(DocumentStage):
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns from files alone
         """Write the n-grams of the evaluation sets into the folder and return the transform that looks for them."""
         texts, records = [], []
-        for path in self.evaluation:
-            for record, text in read_evaluation(path, self.fields):
-                texts.append(text)
-                records.append(record)
+        for record, text in read_evaluation(self.evaluation, self.fields):
+            texts.append(text)
+            records.append(record)
         ready = self.ready(index=files.join(folder, "ngrams.parquet"))
         index, missed = evaluation_index(fold(pa.array(texts, pa.string())), records, self.ngram, self.shortest)
         files.write_table(ready.index, index)
