@@ -65,6 +65,15 @@ def _token_table() -> npt.NDArray[np.uint8]:
     return table
 
 
+@functools.cache
+def _letter_table() -> npt.NDArray[np.int32]:
+    """`lower_table` with one i: Turkish capitals have two, and without the language none says which it stands for."""
+    table = lower_table().copy()
+    table[[ord("İ"), ord("ı")]] = ord("i")
+    table.flags.writeable = False
+    return table
+
+
 @kernel
 def _ngrams(
     data: npt.NDArray[np.uint8],
@@ -152,7 +161,7 @@ def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":
         n: tokens in a run.
     """
     data, offsets = text_buffers(texts)
-    return Grams(data, *_ngrams(data, offsets, n, _token_table(), lower_table()))
+    return Grams(data, *_ngrams(data, offsets, n, _token_table(), _letter_table()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -337,7 +346,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
