@@ -346,7 +346,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
