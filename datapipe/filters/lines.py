@@ -355,7 +355,7 @@ class RemoveLines(DocumentStage):
     bad_words: list[str] = dataclasses.field(default_factory=list)
 
     name: ClassVar[str] = "lines"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),

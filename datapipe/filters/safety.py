@@ -48,7 +48,7 @@ class ScoreSafety(DocumentStage):
     bad_label: str = "toxic"
 
     name: ClassVar[str] = "safety"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

@@ -65,6 +65,15 @@ def _token_table() -> npt.NDArray[np.uint8]:
     return table
 
 
+@functools.cache
+def _letter_table() -> npt.NDArray[np.int32]:
+    """`lower_table` with one i: Turkish capitals have two, and without the language none says which it stands for."""
+    table = lower_table().copy()
+    table[[ord("İ"), ord("ı")]] = ord("i")
+    table.flags.writeable = False
+    return table
+
+
 @kernel
 def _ngrams(
     data: npt.NDArray[np.uint8],
@@ -152,7 +161,7 @@ def ngrams(texts: pa.Array | pa.ChunkedArray, n: int) -> "Grams":
         n: tokens in a run.
     """
     data, offsets = text_buffers(texts)
-    return Grams(data, *_ngrams(data, offsets, n, _token_table(), lower_table()))
+    return Grams(data, *_ngrams(data, offsets, n, _token_table(), _letter_table()))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -337,7 +346,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = pa.schema(
         [("decontamination_reason", pa.string()), ("decontamination_match", pa.string())]
     )
@@ -366,10 +375,9 @@ class Decontaminate(DocumentStage):
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns from files alone
         """Write the n-grams of the evaluation sets into the folder and return the transform that looks for them."""
         texts, records = [], []
-        for path in self.evaluation:
-            for record, text in read_evaluation(path, self.fields):
-                texts.append(text)
-                records.append(record)
+        for record, text in read_evaluation(self.evaluation, self.fields):
+            texts.append(text)
+            records.append(record)
         ready = self.ready(index=files.join(folder, "ngrams.parquet"))
         index, missed = evaluation_index(fold(pa.array(texts, pa.string())), records, self.ngram, self.shortest)
         files.write_table(ready.index, index)

@@ -40,30 +40,42 @@ def read_words(paths: tuple[str, ...]) -> WordList:
     return make_word_list(read_examples(paths))
 
 
-def read_evaluation(path: str, fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The texts of an evaluation set, each with the name of its record: `file#number`, the first number 0.
+def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The texts of evaluation sets, each with the name of its record: `file#number`, the first number 0.
+
+    A file is named without its folders, or with as many of them as tell all files apart.
 
     Args:
-        path: a file, a folder or a glob of files, in the formats of `datapipe.read.formats` that have fields.
+        paths: files, folders and globs of files, in the formats of `datapipe.read.formats` that have fields.
         fields: the fields of a record that count; none: all, at any depth.
 
     Raises:
         ValueError: if there is no such file, a record cannot be read, or lacks one of the fields.
     """
-    named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
-    readable = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
-    if not readable:
-        raise ValueError(f"evaluation names no file of records, {path!r}")
+    readable: dict[str, str] = {}
+    for path in paths:
+        named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
+        found = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
+        if not found:
+            raise ValueError(f"evaluation names no file of records, {path!r}")
+        readable.update(found)
+    names = _distinct_names(list(readable))
     for file, format_ in readable.items():
-        name = file.rpartition("/")[2]
-        place = file
-        for number, row in enumerate(_records(Source(file, name), format_, place)):
+        for number, row in enumerate(_records(Source(file, names[file]), format_, file)):
             lacking = [field for field in fields if field not in row.columns]
             if lacking:
-                raise ValueError(f"{place} at {row.position}: no field {lacking[0]!r}")
+                raise ValueError(f"{file} at {row.position}: no field {lacking[0]!r}")
             for value in [row.columns[field] for field in fields] if fields else [row.columns]:
                 for text in _strings(value):
-                    yield f"{name}#{number}", text
+                    yield f"{names[file]}#{number}", text
+
+
+def _distinct_names(paths: Sequence[str]) -> dict[str, str]:
+    """For each of different paths its last parts, as few as tell them all apart."""
+    parts = 1
+    while len({"/".join(path.split("/")[-parts:]) for path in paths}) < len(paths):
+        parts += 1
+    return {path: "/".join(path.split("/")[-parts:]) for path in paths}
 
 
 def _records(source: Source, format_: str, place: str) -> Iterator[Row]:

@@ -51,6 +51,8 @@ _HANGUL = re.compile("[\uac00-\ud7a3]")
 _HANGUL_OF_KOREAN = 0.1  # of hanja: a sentence of Chinese words has a particle after each
 # Japanese has more kana than Han; Chinese has the odd の in a name.
 MAX_KANA_OF_CHINESE = 0.05
+# Small and capital letters of which one has no single counterpart, so that `lower_table` leaves them.
+_CASES = {ord("İ"): "I", ord("ß"): "ss", ord("ẞ"): "SS"}
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -146,7 +148,8 @@ def fold(texts: pa.Array) -> pa.Array:
     """Texts as both sides of a comparison are read: entities undone, NFKC, no invisible characters, simplified Chinese.
 
     For what is looked for in texts, evaluation sets and listed words: the one may be normalized, the other from a web
-    page. Characters are simplified one by one, since a word too short to tell its language is to be found as well.
+    page. Characters are simplified one by one, since a word too short to tell its language is to be found as well. Case
+    stays, but ß is ss and İ is I: then `lower_table` makes equal what differs in case alone.
 
     Args:
         texts: strings, shape (texts,).
@@ -156,7 +159,7 @@ def fold(texts: pa.Array) -> pa.Array:
     """
     unescaped = [None if text is None else html.unescape(text) if "&" in text else text for text in texts.to_pylist()]
     normalized = normalize(pa.array(unescaped, pa.string()), Normalization(form="NFKC"))
-    table = simplified_characters()
+    table = simplified_characters() | _CASES
     return pa.array([None if text is None else text.translate(table) for text in normalized.to_pylist()], pa.string())
 
 

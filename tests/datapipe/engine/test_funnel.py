@@ -6,8 +6,11 @@ import pyarrow as pa
 import pytest
 
 from datapipe.engine.funnel import (
+    LEAKED,
+    LEAKS,
     RULES_FAILED,
     RULES_REMOVED,
+    LeakCount,
     RuleCount,
     Totals,
     count_funnel,
@@ -92,6 +95,19 @@ def test_what_was_masked_is_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.masked == {"email": 2}
     assert render_funnel(funnel).splitlines()[-1].split() == ["email", "2"]
+
+
+def test_what_leaked_is_counted_by_evaluation_file(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    corpus, stages = small_corpus(corpus_of, tmp_path)
+    matches = pa.array(["b: #1.jsonl#0: see: c#2", None, "a.jsonl#7: words", "b: #1.jsonl#0: other\nwords"])
+    columns = {LEAKS: matches, LEAKED: pa.array(["evaluation_overlap", None] + ["evaluation_overlap"] * 2)}
+    part = add_columns(corpus.parts[0], tmp_path / "decontamination", **columns)
+    funnel = count_funnel(Corpus(str(tmp_path), (part,)), {**stages, "decontamination": done(LEAKED, LEAKS)})
+    assert funnel.leaks == {"a.jsonl": LeakCount(1, 1), "b: #1.jsonl": LeakCount(2, 1)}
+    assert [line.split() for line in render_funnel(funnel).splitlines()[-2:]] == [
+        ["a.jsonl", "1", "1"],
+        ["b:", "#1.jsonl", "2", "1"],
+    ]
 
 
 @pytest.mark.parametrize("rows_per_part", [6, 2, 1])

@@ -98,6 +98,13 @@ def test_case_and_punctuation_do_not_hide_an_overlap() -> None:
     assert overlaps(QUESTION.replace(" ", "\n"), QUESTION)
 
 
+def test_turkish_capitals_match_their_small_letters() -> None:
+    question = "Ilık bir sabah İzmir'den yola çıkan kız, kırk kilometre yürüyüp kıyıdaki evine kaçta varır acaba?"
+    capitals = question.translate({ord("i"): "İ", ord("ı"): "I"}).upper()
+    assert overlaps(capitals, question)
+    assert overlaps(question, capitals)
+
+
 def test_chinese_characters_are_tokens() -> None:
     question = "小明有三个苹果又买了五个请问一共几个"
     assert overlaps(f"问：{question[:13]}？", question) == f"set#0: {question[:13]}"

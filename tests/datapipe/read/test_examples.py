@@ -56,17 +56,28 @@ def test_evaluation_records_are_named_by_file_and_number(tmp_path: pathlib.Path)
         ("b.jsonl#0", "At four."),
         ("b.jsonl#1", "Why?"),
     ]
-    assert list(read_evaluation(str(tmp_path), [])) == every
-    assert list(read_evaluation(f"{tmp_path}/*.jsonl", [])) == every[1:]
-    assert list(read_evaluation(str(tmp_path / "b.jsonl"), ["choices"])) == every[2:4]
+    assert list(read_evaluation([str(tmp_path)], [])) == every
+    assert list(read_evaluation([f"{tmp_path}/*.jsonl"], [])) == every[1:]
+    assert list(read_evaluation([str(tmp_path / "b.jsonl")], ["choices"])) == every[2:4]
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: pathlib.Path) -> None:
+    for name in ("one/a/test.jsonl", "one/b/test.jsonl", "two/b/test.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        write_lines(tmp_path / name, [{"question": name}])
+    one, two = str(tmp_path / "one"), str(tmp_path / "two")
+    assert [record for record, _ in read_evaluation([one], [])] == ["a/test.jsonl#0", "b/test.jsonl#0"]
+    # A file that is named twice is read once.
+    every = list(read_evaluation([one, two, f"{two}/b/test.jsonl"], []))
+    assert every == [(f"{text}#0", text) for text in ("one/a/test.jsonl", "one/b/test.jsonl", "two/b/test.jsonl")]
 
 
 def test_an_evaluation_set_is_read_whole_or_not_at_all(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "broken.jsonl"
     path.write_text('{"question": "whole"}\n{"question": "cut')
     with pytest.raises(ValueError, match=r"broken\.jsonl at 22: malformed_json"):
-        list(read_evaluation(str(path), []))
+        list(read_evaluation([str(path)], []))
     with pytest.raises(ValueError, match=r"broken\.jsonl at 0: no field 'query'"):
-        list(read_evaluation(str(path), ["query"]))
+        list(read_evaluation([str(path)], ["query"]))
     with pytest.raises(ValueError, match=r"evaluation names no file of records, .*answers\.docx"):
-        list(read_evaluation(str(tmp_path / "answers.docx"), []))
+        list(read_evaluation([str(tmp_path / "answers.docx")], []))

@@ -48,6 +48,9 @@ def test_different_words_and_lines() -> None:
         ("dreck", "dre\u200bck"),
         ("dreck und mist", "dreck&nbsp;und\u3000mist"),
         ("カス", "ｶｽ"),
+        ("scheiße", "SCHEISSE"),
+        ("SCHEIẞE", "scheisse"),
+        ("izmir", "İZMİR"),
     ],
 )
 def test_words_are_found_however_they_are_written(listed: str, written: str) -> None:
