@@ -183,6 +183,15 @@ def _bad_texts(
     yield "salad", sentences(lambda: draw.choice(words))
 
 
+def write_documents(documents: Sequence[Document], folder: pathlib.Path) -> None:
+    """Write the texts into a new folder, as JSON lines, each with its number."""
+    folder.mkdir()
+    with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
+        for number, document in enumerate(documents):
+            json.dump({"id": str(number), "text": document.text}, file)
+            file.write("\n")
+
+
 def judge_here(documents: Sequence[Document], quality: pathlib.Path | None, without: Sequence[str]) -> list[str | None]:
     """What this project's default recipe says of each: the reason, or None if it keeps it."""
     recipe = yaml.safe_load(pathlib.Path(recipe_path("default")).read_text(encoding="utf-8"))
@@ -191,11 +200,7 @@ def judge_here(documents: Sequence[Document], quality: pathlib.Path | None, with
     recipe["stages"] = [stage for name, stage in wanted if name not in without]
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        (folder / "in").mkdir()
-        with (folder / "in/documents.jsonl").open("w", encoding="utf-8") as file:
-            for number, document in enumerate(documents):
-                json.dump({"id": str(number), "text": document.text}, file)
-                file.write("\n")
+        write_documents(documents, folder / "in")
         if quality:
             (folder / "quality").symlink_to(quality.resolve())
         (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
@@ -215,11 +220,7 @@ def judge_there(peer: str, documents: Sequence[Document]) -> list[str | None]:
     """What datatrove's filters and MinHash say, as they ship."""
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        (folder / "in").mkdir()
-        with (folder / "in/documents.jsonl").open("w", encoding="utf-8") as file:
-            for number, document in enumerate(documents):
-                json.dump({"id": str(number), "text": document.text}, file)
-                file.write("\n")
+        write_documents(documents, folder / "in")
         done = subprocess.run([peer, "-c", PEER, name], cwd=name, check=False, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"datatrove failed: {done.stderr[-2000:]}")

@@ -328,9 +328,6 @@ class _Driver:
             else:
                 self._judge(stages, progress)
 
-    def _run(self, build: Callable[[beam.Pipeline], None], read_bytes: int, progress: Progress) -> Usage:
-        return self.runner.run(build, read_bytes, progress.show)
-
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
         """Read inputs into new parts, each source's numbered after those there are."""
         ready, tasks = [], []
@@ -352,7 +349,7 @@ class _Driver:
                 | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
             )
 
-        usage = self._run(build, text_bytes, progress)
+        usage = self.runner.run(build, text_bytes, progress.show)
         for stage, of_stage in zip(ready, tasks, strict=True):
             folder = self.corpus.folder(stage.name)
             result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
@@ -391,7 +388,7 @@ class _Driver:
             if pieces > 1:
                 _ = done | "Group" >> beam.GroupByKey() | "Join" >> beam.Map(work.join, this).with_output_types(int)
 
-        usage = self._run(build, read_bytes, progress)
+        usage = self.runner.run(build, read_bytes, progress.show)
         spent = work.sum_spent(this)
         for stage in stages:
             files.remove(files.join(self.corpus.folder(stage.name), work.PIECES))

@@ -20,7 +20,7 @@ from datapipe.kernels import helper, kernel
 from datapipe.read.examples import read_words
 from datapipe.stage import DocumentStage
 from datapipe.text import words
-from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, text_buffers
+from datapipe.text.characters import DIGIT, LETTER, SPACE, UPPER, encode, text_buffers
 from datapipe.text.spans import (
     POLICY_PHRASES,
     TERMINAL,
@@ -250,23 +250,6 @@ def _judge_line(
     )
 
 
-@helper
-def _write(data: npt.NDArray[np.uint8], at: int, point: int) -> int:
-    """Write a code point as UTF-8; returns the position after it."""
-    if point < 0x80:
-        data[at] = point
-        return at + 1
-    if point < 0x800:
-        data[at], data[at + 1] = 0xC0 | point >> 6, 0x80 | point & 0x3F
-        return at + 2
-    if point < 0x10000:
-        data[at], data[at + 1], data[at + 2] = 0xE0 | point >> 12, 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
-        return at + 3
-    data[at], data[at + 1] = 0xF0 | point >> 18, 0x80 | point >> 12 & 0x3F
-    data[at + 2], data[at + 3] = 0x80 | point >> 6 & 0x3F, 0x80 | point & 0x3F
-    return at + 4
-
-
 @kernel
 def _remove_lines(
     data: npt.NDArray[np.uint8],
@@ -320,7 +303,7 @@ def _remove_lines(
                 continue
             breaks = breaks + 1 if t.points[i] == 10 else 0
             if breaks <= 2 or not removed[document, 0]:
-                at = _write(new_data, at, t.points[i])
+                at = encode(t.points[i], new_data, at)
         while removed[document, 0] and at > first and new_data[at - 1] == 10:
             at -= 1
         new_offsets[document + 1] = at

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.kernels import inlined
+from datapipe.kernels import helper, inlined
 
 LETTER = 1  # general category L*
 DIGIT = 2  # general category N*
@@ -101,6 +101,24 @@ def decode(data: npt.NDArray[np.uint8], at: int) -> tuple[np.int64, int]:
         | (np.int64(data[at + 2]) & 0x3F) << 6
         | (np.int64(data[at + 3]) & 0x3F)
     ), at + 4
+
+
+@helper
+def encode(code_point: int, data: npt.NDArray[np.uint8], at: int) -> int:
+    """Write a code point as UTF-8; returns where it ends."""
+    if code_point < 0x80:
+        data[at] = code_point
+        return at + 1
+    if code_point < 0x800:
+        data[at], data[at + 1] = 0xC0 | code_point >> 6, 0x80 | code_point & 0x3F
+        return at + 2
+    if code_point < 0x10000:
+        data[at], data[at + 1] = 0xE0 | code_point >> 12, 0x80 | code_point >> 6 & 0x3F
+        data[at + 2] = 0x80 | code_point & 0x3F
+        return at + 3
+    data[at], data[at + 1] = 0xF0 | code_point >> 18, 0x80 | code_point >> 12 & 0x3F
+    data[at + 2], data[at + 3] = 0x80 | code_point >> 6 & 0x3F, 0x80 | code_point & 0x3F
+    return at + 4
 
 
 def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:

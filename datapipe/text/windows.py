@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper, kernel
-from datapipe.text.characters import LETTER, UPPER, decode
+from datapipe.text.characters import LETTER, UPPER, decode, encode
 from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 
 # Addresses, paths, markup and code between the words of prose: runs of visible ASCII with a sign that no sentence has.
@@ -80,24 +80,6 @@ def _blank_markup(
 
 
 @helper
-def _encode(code_point: int, out: npt.NDArray[np.uint8], to: int) -> int:
-    """Write a code point as UTF-8; returns where it ends."""
-    if code_point < 0x80:
-        out[to] = code_point
-        return to + 1
-    if code_point < 0x800:
-        out[to], out[to + 1] = 0xC0 | code_point >> 6, 0x80 | code_point & 0x3F
-        return to + 2
-    if code_point < 0x10000:
-        out[to], out[to + 1] = 0xE0 | code_point >> 12, 0x80 | code_point >> 6 & 0x3F
-        out[to + 2] = 0x80 | code_point & 0x3F
-        return to + 3
-    out[to], out[to + 1] = 0xF0 | code_point >> 18, 0x80 | code_point >> 12 & 0x3F
-    out[to + 2], out[to + 3] = 0x80 | code_point >> 6 & 0x3F, 0x80 | code_point & 0x3F
-    return to + 4
-
-
-@helper
 def _fold(
     data: npt.NDArray[np.uint8],
     end: int,
@@ -150,7 +132,7 @@ def _fold(
             out[to] = 32
             to += 1
         blanks = 0
-        to = _encode(lower[code_point] if capital else code_point, out, to)
+        to = encode(lower[code_point] if capital else code_point, out, to)
     return to
 
 
