@@ -1,6 +1,7 @@
 """Mutated files of every format and compression: readers never raise, and what they lose they report.
 
-2,000 files, or 20,000 in `make test-all`, none of which made a reader raise or lost a record. A file is made from its number alone, so that a failure can be repeated.
+2,000 files, or 20,000 in `make test-all`, none of which made a reader raise or lost a record. A file is made from its
+number alone, so that a failure can be repeated.
 Besides what holds for all of them, records are compared with the truth where that is known: lines with the lines of a
 file, whole files with one record, and a compressed file that was mutated before it was compressed with the same file
 uncompressed.
