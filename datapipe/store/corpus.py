@@ -94,7 +94,7 @@ class Part:
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
         with files.open_input(self.columns[name]) as source:
-            column = pq.ParquetFile(source).read([name], use_threads=False).column(0)
+            column = pq.ParquetFile(source).read([name], use_threads=False).column(name)
         start, stop = self.bounds
         return column.slice(start, stop - start).combine_chunks()
 
@@ -198,6 +198,7 @@ class _Reader:
 
     def _group(self) -> pa.Table:
         table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
+        table = table.select(self._names)  # to pyarrow, `a` is the beginning of the column `a.b`, too
         self._next += 1
         return table
 
