@@ -92,8 +92,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     # FineWeb (Penedo et al. 2024, 3.5)
     "terminal_punctuation_line_share": (
         SHARE,
-        "lines that end in terminal punctuation, closing quotes, brackets and notes ignored, or hold a sentence, by "
-        "their code points (others: by their number, and only those that end so)",
+        "lines that hold a sentence, by code points (others: that end in terminal punctuation, by number)",
     ),
     "short_line_share": (SHARE, "lines of at most 30 code points"),
     "duplicate_character_share": (SHARE, "code points of repeated lines, of all but line breaks"),

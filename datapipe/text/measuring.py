@@ -68,7 +68,6 @@ from datapipe.text.spans import (
 )
 from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
-
 _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
 
 
