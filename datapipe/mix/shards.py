@@ -120,8 +120,8 @@ class WriteShards(ProductStage):
     """Write the kept rows, shuffled, as `train-00000.parquet`, ... with a manifest: parts in, a summary a shard out.
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
-    and those of `columns`. Parts that lack one have nulls there. Each phase of a mixture has its own shards, those of the
-    first before those of the second; the manifest says which. The bytes depend on the corpus, the options and the
+    and those of `columns`. Parts that lack one have nulls there. Each phase of a mixture has its own shards, those
+    of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options and the
     seed alone. No shard is without rows, but the one that an empty corpus gives.
 
     Attributes:
