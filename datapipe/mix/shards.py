@@ -121,8 +121,8 @@ class WriteShards(ProductStage):
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
     and those of `columns`. Parts that lack one have nulls there. Each phase of a mixture has its own shards, those
-    of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options and the
-    seed alone. No shard is without rows, but the one that an empty corpus gives.
+    of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options and
+    the seed alone. No shard is without rows, but the one that an empty corpus gives.
 
     Attributes:
         columns: further columns of the corpus to write, such as a quality score.
