@@ -46,6 +46,8 @@ def run(
             keeps nothing.
     """
     check_flags(flags)
+    if output != output.encode(errors="replace").decode():
+        raise ValueError(f"--output must be UTF-8, got {output!r}")
     give_memory_back()
     started = time.monotonic()
     checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(inputs[0]), "output": output})
