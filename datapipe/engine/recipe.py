@@ -20,7 +20,7 @@ import yaml
 
 from datapipe.checks import adapter, check_value, option_types, suggest
 from datapipe.dedup.held_out import HoldOut
-from datapipe.engine.renamed import RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
+from datapipe.engine.renamed import LISTS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
 from datapipe.read.documents import ReadDocuments
@@ -152,6 +152,9 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
         for old, new in RENAMED_VARIABLES.items():
             if "{" + old + "}" in str(plain):
                 raise _error(path, value_node, f"{name}: {option}: {{{old}}} is now called {{{new}}}")
+        if (name, option) in LISTS and isinstance(plain, str):
+            new = LISTS[name, option].get(plain, plain)
+            raise _error(path, value_node, f"{name}: {option} is a list now: write `{option}: [{new}]`")
         values[option] = _fill(plain, variables)
         try:
             check_value(f"{name}: {option}", types[option], values[option])
