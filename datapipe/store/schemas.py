@@ -25,7 +25,8 @@ REJECT_SCHEMA = pa.schema(
         ("columns", pa.list_(pa.string())),
     ]
 )
-
+# In the folder of `contaminated_tokens`: the evaluation records, `record` and the list `tokens`.
+EVALUATION_RECORDS = "records.parquet"
 
 # A float holds all integers up to here, and of those beyond only some.
 MAX_EXACT = 2**53
