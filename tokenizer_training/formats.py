@@ -15,6 +15,7 @@ from datapipe.store import files
 from tokenizer_training import sentencepiece_model
 from tokenizer_training.algorithms import (
     BYTE_LEVEL,
+    CL100K_PATTERN,
     QWEN_PATTERN,
     SENTENCEPIECE_SPACE,
     TokenizerJson,
@@ -25,7 +26,6 @@ from tokenizer_training.algorithms import (
     tokenizer_json,
 )
 
-CL100K_PATTERN = QWEN_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 O200K_PATTERN = (

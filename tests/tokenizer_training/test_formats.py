@@ -11,11 +11,10 @@ import tiktoken
 from hypothesis import given, settings
 
 from tests.tokenizer_training.samples import CORPUS, RANKS, TEXTS, real_base, sample, sentencepiece_model, trained
-from tokenizer_training.algorithms import AlgorithmName
+from tokenizer_training.algorithms import CL100K_PATTERN, AlgorithmName
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.export import export_ranks
 from tokenizer_training.formats import (
-    CL100K_PATTERN,
     PATTERNS,
     SPECIAL_TOKENS,
     all_merges,
