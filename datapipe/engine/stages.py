@@ -5,6 +5,7 @@ from datapipe.dedup.cut_repeated_text import CutRepeatedText
 from datapipe.dedup.duplicate_ids import FindDuplicateIds
 from datapipe.dedup.embeddings import EmbedDocuments
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.dedup.held_out import HoldOut
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
@@ -22,6 +23,7 @@ from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
 from datapipe.mix.decontamination import Decontaminate
+from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
@@ -47,6 +49,7 @@ STAGES: tuple[type[Stage], ...] = (
     ScoreSafety,
     FilterSafety,
     FilterQuality,
+    HoldOut,
     FindExactDuplicates,
     ComputeSignatures,
     FindCrossRunDuplicates,
@@ -62,6 +65,7 @@ STAGES: tuple[type[Stage], ...] = (
     CountTokens,
     MixSources,
     WriteShards,
+    WriteHeldOutShards,
 )
 
 BY_NAME: dict[str, type[Stage]] = {stage.name: stage for stage in STAGES}
