@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datapipe.dedup.duplicate_ids import FindDuplicateIds
     from datapipe.dedup.embeddings import EmbedDocuments
     from datapipe.dedup.exact_duplicates import FindExactDuplicates
+    from datapipe.dedup.held_out import HoldOut
     from datapipe.dedup.near_duplicates import FindNearDuplicates
     from datapipe.dedup.repeated_text import FindRepeatedText
     from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
     from datapipe.mix.evaluation_questions import FindEvaluationQuestions
+    from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
@@ -55,6 +57,7 @@ _MODULES = {
     "ScoreSafety": "datapipe.filters.safety",
     "FilterSafety": "datapipe.filters.safety_filter",
     "FilterQuality": "datapipe.filters.quality_filter",
+    "HoldOut": "datapipe.dedup.held_out",
     "FindExactDuplicates": "datapipe.dedup.exact_duplicates",
     "ComputeSignatures": "datapipe.dedup.signatures",
     "FindCrossRunDuplicates": "datapipe.dedup.cross_run_duplicates",
@@ -72,6 +75,7 @@ _MODULES = {
     "CountTokens": "datapipe.mix.tokens",
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
+    "WriteHeldOutShards": "datapipe.mix.held_out_shards",
 }
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
@@ -89,6 +93,7 @@ __all__ = [  # noqa: RUF022
     "ScoreSafety",
     "FilterSafety",
     "FilterQuality",
+    "HoldOut",
     "FindExactDuplicates",
     "ComputeSignatures",
     "FindCrossRunDuplicates",
@@ -106,6 +111,7 @@ __all__ = [  # noqa: RUF022
     "CountTokens",
     "MixSources",
     "WriteShards",
+    "WriteHeldOutShards",
 ]
 
 

@@ -5,6 +5,7 @@ from datapipe.dedup.cut_repeated_text import CutRepeatedText
 from datapipe.dedup.duplicate_ids import FindDuplicateIds
 from datapipe.dedup.embeddings import EmbedDocuments
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.dedup.held_out import HoldOut
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
@@ -24,6 +25,7 @@ from datapipe.filters.safety_filter import FilterSafety
 from datapipe.mix.contaminated_tokens import FindContaminatedTokens
 from datapipe.mix.decontamination import Decontaminate
 from datapipe.mix.evaluation_questions import FindEvaluationQuestions
+from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
@@ -49,6 +51,7 @@ STAGES: tuple[type[Stage], ...] = (
     ScoreSafety,
     FilterSafety,
     FilterQuality,
+    HoldOut,
     FindExactDuplicates,
     ComputeSignatures,
     FindCrossRunDuplicates,
@@ -66,6 +69,7 @@ STAGES: tuple[type[Stage], ...] = (
     CountTokens,
     MixSources,
     WriteShards,
+    WriteHeldOutShards,
 )
 
 BY_NAME: dict[str, type[Stage]] = {stage.name: stage for stage in STAGES}
