@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
+    from datapipe.mix.evaluation_questions import FindEvaluationQuestions
     from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
@@ -64,6 +66,8 @@ _MODULES = {
     "CutRepeatedText": "datapipe.dedup.cut_repeated_text",
     "EmbedDocuments": "datapipe.dedup.embeddings",
     "Decontaminate": "datapipe.mix.decontamination",
+    "FindEvaluationQuestions": "datapipe.mix.evaluation_questions",
+    "FindContaminatedTokens": "datapipe.mix.contaminated_tokens",
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
     "WeighClusters": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
@@ -98,6 +102,8 @@ __all__ = [  # noqa: RUF022
     "CutRepeatedText",
     "EmbedDocuments",
     "Decontaminate",
+    "FindEvaluationQuestions",
+    "FindContaminatedTokens",
     "FindSemanticDuplicates",
     "WeighClusters",
     "MaskPersonalData",

@@ -22,7 +22,9 @@ from datapipe.filters.quality_filter import FilterQuality
 from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
+from datapipe.mix.contaminated_tokens import FindContaminatedTokens
 from datapipe.mix.decontamination import Decontaminate
+from datapipe.mix.evaluation_questions import FindEvaluationQuestions
 from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
@@ -58,6 +60,8 @@ STAGES: tuple[type[Stage], ...] = (
     CutRepeatedText,
     EmbedDocuments,
     Decontaminate,
+    FindEvaluationQuestions,
+    FindContaminatedTokens,
     FindSemanticDuplicates,
     WeighClusters,
     MaskPersonalData,

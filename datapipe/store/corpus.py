@@ -22,6 +22,7 @@ from datapipe.store import files
 
 ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
+LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 
@@ -96,7 +97,7 @@ class Part:
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
         with files.open_input(self.columns[name]) as source:
-            column = pq.ParquetFile(source).read([name], use_threads=False).column(0)
+            column = pq.ParquetFile(source).read([name], use_threads=False).column(name)
         start, stop = self.bounds
         return column.slice(start, stop - start).combine_chunks()
 
@@ -202,6 +203,7 @@ class _Reader:
 
     def _group(self) -> pa.Table:
         table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
+        table = table.select(self._names)  # to pyarrow, `a` is the beginning of the column `a.b`, too
         self._next += 1
         return table
 
