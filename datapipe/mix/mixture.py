@@ -93,9 +93,9 @@ class MixSources(CorpusStage):
 
     def check(self) -> None:
         """The shares are those of groups, and of one whole; each phase has a budget and shares."""
-        for phase in self.phases:
-            if not isinstance(phase.get("budget"), int) or not isinstance(phase.get("shares"), dict):
-                raise ValueError(f"mixture: phases must each have a budget and shares, got {phase!r}")
+        for given in self.phases:
+            if not isinstance(given.get("budget"), int) or not isinstance(given.get("shares"), dict):
+                raise ValueError(f"mixture: phases must each have a budget and shares, got {given!r}")
         if self.phases and self.budget is not None:
             raise ValueError(f"mixture: budget must be that of each phase where there are phases, got {self.budget!r}")
         for phase in self.planned():
@@ -136,7 +136,7 @@ class MixSources(CorpusStage):
         """The transform, with the folder for its notes."""
         return self.ready(folder=folder)
 
-    def _rows(self, part: Part) -> Iterator[Rows]:
+    def rows(self, part: Part) -> Iterator[Rows]:
         """The kept rows of a part, once, if there are any."""
         found = read_groups(part, self.by, self.unit)
         if found:
@@ -144,7 +144,7 @@ class MixSources(CorpusStage):
             yield as_rows(table, find_groups(values, self.groups()), self.unit, self.seed)
 
     def _histograms(self, part: Part) -> Iterator[tuple[int, bytes]]:
-        for rows in self._rows(part):
+        for rows in self.rows(part):
             for group, histogram in histograms(rows, self.max_epochs):
                 yield group, histogram.tobytes()
 
@@ -158,7 +158,7 @@ class MixSources(CorpusStage):
         return sorted({(groups.index(search.group), search.upper) for search in found})
 
     def _refinements(self, part: Part, halves: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], bytes]]:
-        for rows in self._rows(part):
+        for rows in self.rows(part):
             for key, histogram in refinements(rows, halves, self.max_epochs):
                 yield key, histogram.tobytes()
 
@@ -173,7 +173,7 @@ class MixSources(CorpusStage):
         return found
 
     def _verdicts(self, part: Part, found: Ends) -> Iterator[pa.RecordBatch]:
-        for rows in self._rows(part):
+        for rows in self.rows(part):
             copies = count_copies(rows, found, self.max_epochs)
             every = copies.sum(axis=0, dtype=np.int32)
             phases = pa.nulls(len(every), VERDICTS.field("mixture_phases").type)

@@ -195,7 +195,7 @@ def amounts(phases: Sequence[Phase], known: Mapping[Path, npt.NDArray[np.int64]]
         phases: in order; a later one takes from what the earlier ones left.
         known: the histogram of each group that has rows.
     """
-    left = {group: int(histogram[_HEAD:].sum()) for group, histogram in known.items()}
+    left = {group: float(histogram[_HEAD:].sum()) for group, histogram in known.items()}
     wanted = []
     for phase in phases:
         asked = with_rest(phase.shares)
@@ -373,6 +373,24 @@ def describe(phases: Sequence[Phase], known: Mapping[Path, npt.NDArray[np.int64]
             elif abs(of.share - wanted.get(group, 0) / sum(wanted.values())) > TOLERANCE:
                 lines.append(f"{where}{name_of(group)}: {lacks}: a document of {longest:,} is much of {total:,} {unit}")
     return lines
+
+
+def join(pieces: Sequence[Rows]) -> Rows:
+    """Several sets of rows as one."""
+    return Rows(
+        *(np.concatenate([getattr(piece, field.name) for piece in pieces]) for field in dataclasses.fields(Rows))
+    )
+
+
+def select(
+    rows: Rows, phases: Sequence[Phase], groups: Sequence[Path], max_epochs: int
+) -> tuple[Ends, dict[Path, npt.NDArray[np.int64]]]:
+    """Where each phase ends, of rows that lie in memory together, and the histogram of each group."""
+    known = {groups[index]: histogram for index, histogram in histograms(rows, max_epochs)}
+    places = {group: index for index, group in enumerate(groups)}
+    halves = sorted({(places[of.group], of.upper) for of in searches(amounts(phases, known), known)})
+    refined = {(groups[index], half): of for (index, half), of in refinements(rows, halves, max_epochs)}
+    return ends(phases, groups, known, refined), known
 
 
 def name_of(group: Path) -> str:
