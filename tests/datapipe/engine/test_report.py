@@ -77,7 +77,7 @@ def test_topics_are_shown_the_largest_first(corpus_of: CorpusOf, tmp_path: pathl
     ]
     (tmp_path / "topics").mkdir()
     pq.write_table(pa.Table.from_pylist(rows, TABLE_SCHEMA), tmp_path / TOPICS / TOPICS_TABLE)
-    assert (TOPICS, TOPICS_TABLE) == (FindTopics.name, TABLE)
+    assert (FindTopics.name, TABLE) == (TOPICS, TOPICS_TABLE)
     stages: dict[str, Done | Skipped] = {"documents": done("text"), "topics": done("topic")}
     corpus = Corpus(str(tmp_path), (part,))
     write_report(corpus, count_funnel(corpus, stages), RunRecord({"name": "r", "description": ""}, [], {}, stages))
