@@ -362,7 +362,7 @@ class IdentifyLanguage(DocumentStage):
     cantonese: bool = False
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:
