@@ -18,8 +18,8 @@ from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 # Addresses, paths, markup and code between the words of prose: runs of visible ASCII with a sign that no sentence has.
 NO_SENTENCE_HAS = np.isin(np.arange(128), list(b"/\\_=<>{}|@#*`"))
 
-# A line of so many characters is a piece of its own; shorter ones, which a classifier errs on, are joined. At 60, one in
-# five texts whose lines alternate between two languages is not mixed; at 30, one in thirty, and no other text is for it.
+# A line of so many characters is a piece of its own; shorter ones, which a classifier errs on, are joined. At 60, one
+# in five texts whose lines alternate between two languages is not mixed; at 30, one in thirty, and no other text is.
 PIECE = 30
 
 KINDS = 3  # of lines, by their script
