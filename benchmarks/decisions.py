@@ -250,13 +250,13 @@ def table(documents: Sequence[Document], judged: Mapping[str, Sequence[str | Non
     for kind in by_kind:
         own = {language: numbers for (of, language), numbers in cells.items() if of == kind}
         every = [number for numbers in own.values() for number in numbers]
-        counts = [sum(side[number] for number in every) for side in copies]
-        rows = [(kind, f"{len(every)} | {' / '.join(map(str, counts))}", kept)]
-        if max(counts) * 100 > len(every):
+        removed = [sum(side[number] for number in every) for side in copies]
+        rows = [(kind, f"{len(every)} | {' / '.join(map(str, removed))}", kept)]
+        if max(removed) * 100 > len(every):
             rows.append((f"{kind}, filters alone", " | ", passed))
-        for name, numbers, of in rows:
+        for name, figures, of in rows:
             columns = (shares(of, own[language]) if language in own else "" for language in languages)
-            yield f"| {name} | {numbers} | {shares(of, every)} | {' | '.join(columns)} |"
+            yield f"| {name} | {figures} | {shares(of, every)} | {' | '.join(columns)} |"
     for name, reasons in judged.items():
         yield f"\nRemoved by {name}:\n"
         for (kind, language), numbers in cells.items():
