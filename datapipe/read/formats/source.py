@@ -155,9 +155,10 @@ class Source:
             blocks = self._decompressed_blocks(file, compression) if compression else _plain_blocks(file)
             yield from _as_utf8(blocks) if begin == 0 else blocks
 
-    def stream(self) -> io.BufferedReader:
-        """The blocks as one stream, which raises `Damage` where they do."""
-        return io.BufferedReader(_BlockStream(self.blocks()), BLOCK_BYTES)
+    def stream(self, *, carriage_returns: bool = False) -> io.BufferedReader:
+        """The blocks as one stream that raises `Damage` where they do; carriage returns are line feeds, if so asked."""
+        blocks = (block.replace(b"\r", b"\n") for block in self.blocks()) if carriage_returns else self.blocks()
+        return io.BufferedReader(_BlockStream(blocks), BLOCK_BYTES)
 
     @contextlib.contextmanager
     def seekable(self) -> Iterator[pa.NativeFile]:
