@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.chat import RenderDialogues
+    from datapipe.mix.chat_tokens import EncodeDialogues
     from datapipe.mix.decontamination import Decontaminate
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
@@ -65,6 +67,8 @@ _MODULES = {
     "WeighClusters": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
+    "RenderDialogues": "datapipe.mix.chat",
+    "EncodeDialogues": "datapipe.mix.chat_tokens",
     "CountTokens": "datapipe.mix.tokens",
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
@@ -97,6 +101,8 @@ __all__ = [  # noqa: RUF022
     "WeighClusters",
     "MaskPersonalData",
     "TrainTokenizer",
+    "RenderDialogues",
+    "EncodeDialogues",
     "CountTokens",
     "MixSources",
     "WriteShards",

@@ -21,6 +21,8 @@ from datapipe.filters.quality_filter import FilterQuality
 from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
+from datapipe.mix.chat import RenderDialogues
+from datapipe.mix.chat_tokens import EncodeDialogues
 from datapipe.mix.decontamination import Decontaminate
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
@@ -59,6 +61,8 @@ STAGES: tuple[type[Stage], ...] = (
     WeighClusters,
     MaskPersonalData,
     TrainTokenizer,
+    RenderDialogues,
+    EncodeDialogues,
     CountTokens,
     MixSources,
     WriteShards,

@@ -24,7 +24,6 @@ from annotated_types import Ge, Le, MinLen
 from datapipe.checks import Count, FilesOption
 from datapipe.kernels import kernel
 from datapipe.read.examples import read_evaluation
-from datapipe.read.instructions import MARKUP
 from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
@@ -390,10 +389,6 @@ class Decontaminate(DocumentStage):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         if not self.index:
             raise ValueError("decontamination: prepare it first: it has no n-grams to look for")
-        texts = batch.column("text")
-        # The marks that end a message would run into its last word.
-        for mark in MARKUP:
-            texts = pc.replace_substring(texts, mark, " ")
-        matches = find_overlaps(fold(texts), _load_index(self.index))
+        matches = find_overlaps(fold(batch.column("text")), _load_index(self.index))
         removed = pc.if_else(matches.is_valid(), "evaluation_overlap", pa.scalar(None, pa.string()))
         return pa.record_batch([removed, matches], schema=self.writes)
