@@ -8,7 +8,6 @@ mark-up; the stage `chat` writes it again, in a chat form, with the pieces that 
 import collections
 import dataclasses
 import functools
-import json
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -20,6 +19,7 @@ from datapipe.checks import FilesOption
 from datapipe.read.dialogues import Unreadable, fault, parse_dialogue
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.formats import Reject, Row, Source
+from datapipe.read.formats.arrow_values import shown
 from datapipe.read.inputs import Task, plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.records import Compose
@@ -106,7 +106,7 @@ def read_record(row: Row, source: Source, options: ReadOptions, names: Mapping[s
     if reason or isinstance(parsed, Unreadable):
         if row.raw and any(isinstance(value, bytes) for value in row.columns.values()):
             reason = "invalid_utf8"
-        raw = row.raw or json.dumps(row.columns, default=str).encode()
+        raw = row.raw or shown(row.columns)
         return source.reject(row.position, reason, f"{_SHAPE}{shape}; fields: {', '.join(row.columns)}", raw)
     columns = {name: value for name, value in row.columns.items() if name not in parsed.fields}
     return row._replace(columns=columns, dialogue=Dialogue(messages, _valid(parsed.tools)))

@@ -35,7 +35,9 @@ def conversations(draw: st.DrawFn) -> list[dict[str, Any]]:
         messages.append({"role": "user", "content": draw(CONTENTS)})
         if draw(st.booleans()):
             said = draw(st.sampled_from(["", "So:"]))
-            calls = draw(st.sampled_from([[CALL], [{"function": CALL}, {"name": "v", "arguments": "{}"}]]))
+            calls: list[dict[str, Any]] = draw(
+                st.sampled_from([[CALL], [{"function": CALL}, {"name": "v", "arguments": "{}"}]])
+            )
             messages.append({"role": "assistant", "content": said, "tool_calls": calls})
             messages += [{"role": "tool", "content": draw(CONTENTS) + "a"} for _ in calls]
         # Of a last character of several tokens transformers marks the first alone.

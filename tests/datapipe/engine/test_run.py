@@ -316,7 +316,7 @@ def test_shards_that_lack_rows_fail_the_run(
 ) -> None:
     write = WriteShards._write
 
-    def lose(self: WriteShards, shard: int, *given: Any) -> dict[str, Any]:
+    def lose(self: WriteShards, shard: tuple[int, int], *given: Any) -> dict[str, Any]:
         summary = write(self, shard, *given)
         path = pathlib.Path(self.folder, summary["file"])
         pq.write_table(pq.read_table(path).slice(1), path)
@@ -501,7 +501,7 @@ stages:
   - quality_filter: {scores: {stars: 1.0}, min_score: 1}
   - tokenizer: {vocabulary: 400, chinese: 0, weight_column: stars}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
-  - mixture: {by: shelf, shares: {a: 0.0}}
+  - mixture: {by: [shelf], shares: {a: 0.0}}
   - shards: {columns: [stars]}
 """
     outcome = do(tmp_path, [str(folder)], text=text)
