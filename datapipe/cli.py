@@ -1,4 +1,4 @@
-"""The command line: `datapipe run | explain | report | thresholds | validate | warmup | recipes | stages | tokenizer`.
+"""The command line: `datapipe run | explain | report | verify | thresholds | validate | warmup | recipes | stages | …`.
 
 Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
@@ -43,6 +43,9 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+
+    verify = commands.add_parser("verify", help="read every file of a run, and name those that are not what it wrote")
+    verify.add_argument("output", help="the output folder of a run")
 
     thresholds = commands.add_parser(
         "thresholds", help="fit rule thresholds to languages from a run over trusted documents"
@@ -185,6 +188,10 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             from datapipe.commands.inspection import report
 
             report(**values)
+        case "verify":
+            from datapipe.commands.verify import verify
+
+            verify(**values)
         case "thresholds":
             from datapipe.commands.inspection import thresholds
 

@@ -368,7 +368,7 @@ class Decontaminate(DocumentStage):
         """Why there is nothing to do, if so."""
         if not self.evaluation:
             return "no evaluation set given"
-        if not any(files.fingerprint(path) for path in self.evaluation):
+        if not any(files.find(path) for path in self.evaluation):
             return f"no evaluation set at {', '.join(self.evaluation)}"
         return None
 

@@ -54,7 +54,7 @@ def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tup
     """
     readable: dict[str, str] = {}
     for path in paths:
-        named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
+        named = {file: formats.format_of(file) for file, *_ in files.find(path)}
         found = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
         if not found:
             raise ValueError(f"evaluation names no file of records, {path!r}")

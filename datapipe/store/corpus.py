@@ -273,7 +273,7 @@ def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable
     rows = 0
     # Vectors of floats repeat no value: a dictionary of them only costs time, three times that of reading without.
     dictionaries = [field.name for field in schema if not pa.types.is_nested(field.type)]
-    with files.whole_file(path) as sink:
+    with files.summed_file(path) as sink:
         with pq.ParquetWriter(
             sink,
             schema,

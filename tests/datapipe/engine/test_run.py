@@ -25,7 +25,7 @@ from datapipe.engine.runner import Runner
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import DocumentStage, Stage
 from datapipe.store import files
-from datapipe.store.record import Done, RunRecord, Skipped
+from datapipe.store.record import Begun, Done, RunRecord, Skipped
 from tests.helpers import NIGHTLY, ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
 
 # What the driver does the same for every stage shows on few of them.
@@ -263,7 +263,7 @@ def test_parts_begun_under_another_threshold_are_made_anew(tmp_path: pathlib.Pat
     assert begun
     kept = {name: record.stages[name] for name in ("documents", "language")}
     dataclasses.replace(
-        record, stages=kept, running={"language_filter": (begun.key, begun.rows_key)}, funnel=None
+        record, stages=kept, running={"language_filter": Begun(begun.key, begun.rows_key)}, funnel=None
     ).write(out)
     LINES.clear()
     do(tmp_path, [inputs])
@@ -320,6 +320,7 @@ def test_shards_that_lack_rows_fail_the_run(
         summary = write(self, shard, *given)
         path = pathlib.Path(self.folder, summary["file"])
         pq.write_table(pq.read_table(path).slice(1), path)
+        files.remove(f"{path}{files.SUM}")
         return summary
 
     monkeypatch.setattr(WriteShards, "_write", lose)
@@ -477,7 +478,7 @@ def test_document_stages_in_a_row_are_one_pass_and_a_resumed_one_gives_the_same(
     for name in passes[0]:
         entry = record.stages.pop(name)
         assert isinstance(entry, Done)
-        record.running[name] = (entry.key, entry.rows_key)
+        record.running[name] = Begun(entry.key, entry.rows_key, entry.files)
     record.write(str(tmp_path / "out"))
     (tmp_path / "out" / "rules" / "part-00001.parquet").unlink()
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "language").iterdir()}
@@ -597,10 +598,10 @@ def test_corpus_stages_in_a_row_are_one_pipeline_and_what_one_has_ended_stays(
     for name in ("mixture", "shards"):
         entry = record.stages.pop(name)
         assert isinstance(entry, Done)
-        record.running[name] = (entry.key, entry.rows_key)
+        record.running[name] = Begun(entry.key, entry.rows_key, entry.files)
     record.write(str(tmp_path / "out"))
     shutil.rmtree(tmp_path / "out" / "shards")
-    files.write_json(str(tmp_path / "out" / "mixture" / work.ENDED), {"seconds": 1.5})
+    files.write_json(str(tmp_path / "out" / "mixture" / work.ENDED), {"seconds": 1.5}, files.summed_file)
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mixture").glob("*.parquet")}
     outcome = do(tmp_path, [inputs], text=RECIPE)
     assert {path: path.stat().st_mtime_ns for path in written} == written
