@@ -73,6 +73,13 @@ def _add_tokenizer_commands(actions: Any) -> None:
     train = actions.add_parser("train", help="train a tokenizer on documents")
     _add_input(train, required=True)
     train.add_argument("--output", required=True, help="the folder for tokenizer.json")
+    train.add_argument(
+        "--weights",
+        nargs="*",
+        default=[],
+        metavar="NAME=FACTOR",
+        help="how often a source or language counts, such as zh=2 (default: of a run, as its mixture takes it)",
+    )
     _add_options(train, TrainingOptions)
 
     extend = actions.add_parser("extend", help="add Chinese tokens, or a word list's, to any tokenizer")
@@ -132,6 +139,9 @@ def _add_options(command: argparse.ArgumentParser, owner: type[Any]) -> None:
         hint, form = hints[field.name], dict[str, Any]()
         if typing.get_origin(hint) is typing.Literal:
             form["choices"] = typing.get_args(hint)
+            form["type"] = type(form["choices"][0])
+        elif hint is bool:
+            form["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(hint) is list:
             form["nargs"] = "*"
         else:

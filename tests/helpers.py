@@ -84,7 +84,8 @@ def unit_vectors(count: int, dimensions: int, seed: int = 0) -> npt.NDArray[np.f
 def write_lines(path: pathlib.Path | str, records: Iterable[Any]) -> None:
     """Write records as JSON lines, wherever Beam can write."""
     with files.whole_file(str(path)) as sink:
-        sink.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode())
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        sink.write(lines.encode(errors="backslashreplace"))  # a lone surrogate as JSON's own escape
 
 
 def read_lines(path: pathlib.Path) -> Iterator[Any]:

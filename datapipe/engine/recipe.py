@@ -19,8 +19,10 @@ from typing import Any, cast
 import yaml
 
 from datapipe.checks import adapter, check_value, option_types, suggest
+from datapipe.dedup.held_out import HoldOut
 from datapipe.engine.renamed import RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
+from datapipe.filters.personal_data import MaskPersonalData
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import Source, Stage
 from datapipe.store import files
@@ -202,6 +204,10 @@ def _check_order(path: str, stages: Sequence[tuple[yaml.Node, Stage]], variables
                 raise _error(
                     path, node, f"{stage.name} reads {file!r}, which {product!r} makes; put {product!r} before it"
                 )
+        if isinstance(stage, MaskPersonalData) and HoldOut.name in order[:position]:
+            raise _error(
+                path, node, f"what is held out would not be masked; put {stage.name!r} before {HoldOut.name!r}"
+            )
         for column in stage.offsets_into_text:
             if order.index(columns["text"]) > order.index(columns[column]):
                 raise _error(

@@ -9,12 +9,14 @@ from collections.abc import Iterator
 import jinja2
 
 from datapipe.engine.funnel import Funnel
+from datapipe.engine.leaks import first_leaks
 from datapipe.store import files
 from datapipe.store.corpus import REASON, Corpus, first_reasons
 from datapipe.store.record import RunRecord
 
 _SAMPLES_PER_REASON = 3
 _SAMPLE_CHARACTERS = 400
+_LEAKS_SHOWN = 50
 
 
 def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
@@ -24,7 +26,10 @@ def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
     )
     page = environment.get_template("report.html.jinja").render(
-        record=record, funnel=funnel, samples=list(_samples(corpus))
+        record=record,
+        funnel=funnel,
+        samples=list(_samples(corpus)),
+        leaks=first_leaks(corpus, record.stages, _LEAKS_SHOWN),
     )
     with files.whole_file(files.join(corpus.root, "report.html")) as sink:
         sink.write(page.encode(errors="backslashreplace"))  # an input may have a name that is no UTF-8

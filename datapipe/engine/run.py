@@ -23,6 +23,7 @@ from datapipe.engine import kept_files, work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
 from datapipe.engine.kept_files import REJECTS
+from datapipe.engine.leaks import write_leaks
 from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
 from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
@@ -90,6 +91,7 @@ def run(
         driver.record.warnings = describe_losses(find_losses(driver.corpus))
         driver.clear()
         driver.save()
+        write_leaks(driver.corpus, driver.record.stages)
         write_report(driver.corpus, funnel, driver.record)
         return Outcome(driver.corpus, funnel, driver.record)
 

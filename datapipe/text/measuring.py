@@ -68,6 +68,8 @@ from datapipe.text.spans import (
 )
 from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
+_ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
+
 
 @helper
 def _measure_words(
@@ -170,13 +172,22 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     points = t.points
     letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
-    brackets, bracket_open, runs = 0, -1, 0
+    brackets, bracket_open = 0, -1
+    runs, in_runs, run, spelt = 0, 0, 0, 0
     previous = np.uint8(0)
     for i in range(length):
         point = points[i]
         flags = t.classes[point]
         visible += (flags & SPACE) == 0
-        runs += (flags & SPACE) == 0 and (i == 0 or (t.classes[points[i - 1]] & SPACE) != 0)
+        if not flags & SPACE:
+            run += 1
+            if flags & LETTER:
+                spelt |= _ASCII_LETTERS if point < 128 else _OTHER_LETTERS
+        if run and (flags & SPACE or i + 1 == length):
+            if spelt != _ASCII_LETTERS:
+                runs += 1
+                in_runs += run
+            run, spelt = 0, 0
         letters += (flags & LETTER) != 0
         digits += (flags & DIGIT) != 0
         han += (flags & HAN) != 0
@@ -212,7 +223,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     if definition != DOLMA:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
-    row.mean_run_length = visible / max(runs, 1)
+    row.mean_run_length = in_runs / max(runs, 1)
     row.han_share = han / max(visible, 1)
     row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
@@ -408,7 +419,8 @@ def _measure_lines(
         short += end - start <= SHORT_LINE
         if definition == DATAPIPE:
             item = end - start > SHORT_LINE and _is_list_item(t, start, end)
-            terminated += item or _holds_sentence(t, start, end)
+            if item or _holds_sentence(t, start, end):
+                terminated += end - start
         else:
             last = end
             while last > start and t.marks[t.points[last - 1]] & CLOSING:
@@ -420,7 +432,7 @@ def _measure_lines(
     row.lines = pieces
     row.newline_word_ratio = (max(pieces - 1, 0) if definition == DATAPIPE else breaks) / max(tokens, 1)
     row.mean_line_length = characters / max(pieces, 1)
-    row.terminal_punctuation_line_share = terminated / max(pieces, 1)
+    row.terminal_punctuation_line_share = terminated / max(characters if definition == DATAPIPE else pieces, 1)
     row.short_line_share = short / max(pieces, 1)
     row.continuation_line_share = inviting / max(pieces, 1)
     if definition == DATAPIPE:

@@ -1,4 +1,4 @@
-"""Whatever goes wrong at whichever operation on files, in whichever stage: the next run gives what a whole one gives."""
+"""Whatever goes wrong at whichever operation on files, of whichever stage: the next run gives what a whole one does."""
 
 import pathlib
 import random

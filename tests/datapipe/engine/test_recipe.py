@@ -134,6 +134,12 @@ def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path
         load(tmp_path, "stages: [documents, repeated_text, personal_data, cut_repeated_text]\n")
 
 
+def test_what_is_held_out_is_masked_too(tmp_path: pathlib.Path) -> None:
+    load(tmp_path, "stages: [documents, personal_data, held_out]\n")
+    with pytest.raises(RecipeError, match="not be masked; put 'personal_data' before 'held_out'"):
+        load(tmp_path, "stages: [documents, held_out, personal_data]\n")
+
+
 @pytest.mark.parametrize(
     ("stage", "column"),
     [

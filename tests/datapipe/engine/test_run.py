@@ -316,7 +316,7 @@ def test_shards_that_lack_rows_fail_the_run(
 ) -> None:
     write = WriteShards._write
 
-    def lose(self: WriteShards, shard: int, *given: Any) -> dict[str, Any]:
+    def lose(self: WriteShards, shard: tuple[int, int], *given: Any) -> dict[str, Any]:
         summary = write(self, shard, *given)
         path = pathlib.Path(self.folder, summary["file"])
         pq.write_table(pq.read_table(path).slice(1), path)
