@@ -5,6 +5,7 @@ Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe
 
 import argparse
 import dataclasses
+import io
 import logging
 import os
 import signal
@@ -155,6 +156,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a line of news is there when it is written, in a pipe too
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:

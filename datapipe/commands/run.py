@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import os
 import pathlib
 import re
@@ -57,7 +56,7 @@ def run(
         checked = dataclasses.replace(checked, every_row=True)
     runner = Runner(workers, tuple(flags))
     try:
-        outcome = run_stages(checked, inputs, output, runner, functools.partial(print, flush=True))
+        outcome = run_stages(checked, inputs, output, runner, print)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
     except Exception as error:
