@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from datapipe.store.corpus import Corpus, Part, PartKind, part_path, write_columns
+from tests import gcs as gcs_server
 from tests import s3 as s3_server
 from tests.helpers import ROOT, CorpusOf
 from tests.shelf import Shelf
@@ -87,6 +88,13 @@ def shelf(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def s3() -> Iterator[Any]:
     """A client of an S3 server with an empty bucket, `s3://bucket`."""
     with s3_server.served() as client:
+        yield client
+
+
+@pytest.fixture
+def gcs() -> Iterator[Any]:
+    """A client of a server of Google Cloud Storage with an empty bucket, `gs://bucket`."""
+    with gcs_server.served() as client:
         yield client
 
 

@@ -25,6 +25,7 @@ from datapipe.engine.funnel import Funnel, count_funnel
 from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.leaks import write_leaks
 from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
+from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
@@ -146,7 +147,8 @@ class _Driver:
         self.seen = earlier.named if earlier else {}
         if earlier is None:
             self.save()  # before anything else is written: from here on the folder is a run's
-        files.remove(files.join(output, ERROR_LOG))
+        for left_over in (ERROR_LOG, PROGRESS):
+            files.remove(files.join(output, left_over))
         files.remove_temporary(output)
 
     def save(self) -> None:

@@ -211,6 +211,23 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathli
     assert digests(out) == whole
 
 
+def test_what_a_run_killed_at_its_very_end_has_left_is_gone_after_the_next(tmp_path: pathlib.Path, inputs: str) -> None:
+    """Nothing is left to do, so no stage's folder is looked into: a run so killed once made the test above fail."""
+    do(tmp_path, [inputs])
+    out, before = tmp_path / "out", digests(tmp_path / "out")
+    half = f".{'0123456789abcdef' * 2}.tmp"
+    for name in (f"run.json{half}", f"report.html{half}", f"shards/train-00009.parquet{half}", ".progress/part-00000"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"half")
+    shutil.copy(out / "language" / "part-00000.parquet", out / "language" / "part-00000.parquet.sum")
+    (out / "mine.tmp").write_text("mine")
+    LINES.clear()
+    do(tmp_path, [inputs])
+    assert ran() == set()
+    (out / "mine.tmp").unlink()
+    assert digests(out) == before
+
+
 def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
     out = tmp_path / "out"
     start = command(tmp_path, inputs, out)

@@ -122,6 +122,29 @@ def test_a_lock_without_a_sign_of_life_is_taken_over_and_its_owner_told(
     assert s3.get_object(Bucket="bucket", Key="out/.lock")["Body"].read() == dead
 
 
+def test_a_bucket_of_googles_is_one_runs(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = gcs.bucket("bucket").blob("out/.lock")
+    with locked("gs://bucket/out", LINES.append) as check:
+        check()
+        with pytest.raises(LockedError, match=r"process \d+ on .*"), locked("gs://bucket/out", LINES.append):
+            pass
+    assert not lock.exists()
+    monkeypatch.setattr(locks, "STALE_SECONDS", 2.0)
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.1)
+    lock.upload_from_string(Owner("elsewhere", 7, "yesterday", "x").written())
+    time.sleep(2.5)
+    assert LINES == []
+    with locked("gs://bucket/out", LINES.append) as check:
+        assert LINES[0].startswith("took over the lock of gs://bucket/out from process 7 on elsewhere, since yesterday")
+        time.sleep(0.5)
+        check()
+        lock.upload_from_string(b"another's")
+        time.sleep(0.5)
+        with pytest.raises(LockedError, match="another run has taken it over"):
+            check()
+    assert lock.download_as_bytes() == b"another's"
+
+
 def test_a_store_without_conditions_is_not_locked_and_says_so(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     put = locks._S3Object._put
     monkeypatch.setattr(locks._S3Object, "_put", lambda self, content, **_: put(self, content))
