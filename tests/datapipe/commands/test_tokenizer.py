@@ -168,6 +168,8 @@ def test_compare_by_language(
         ("e", "en"),
         ("t", "zh"),
         ("e", "zh"),
+        ("t", "all"),
+        ("e", "all"),
     ]
     assert table[1]["tokens_ratio"] == 1 > table[3]["tokens_ratio"]
     assert (tmp_path / "c" / "comparison.md").read_text().startswith("| tokenizer |")
