@@ -157,11 +157,12 @@ def renyi_efficiency(counts: npt.NDArray[np.int64]) -> float | None:
     return entropy(counts, 2.5) / np.log2(kinds) if kinds > 1 else None
 
 
-def by_language(counts: pa.Table, encoder: Encoder) -> dict[str, tuple[int, int]]:
-    """Bytes and tokens of all text of each language, from counts of its pre-tokens alone.
+def by_group(counts: pa.Table, column: str, encoder: Encoder) -> dict[str, tuple[int, int]]:
+    """Bytes and tokens of all text of each language or source, from counts of its pre-tokens alone.
 
     Args:
         counts: a table of `count.GROUPED`.
+        column: `language` or `source`.
         encoder: of a tokenizer that splits as the counts, or finer.
     """
     words = counts.column("word").combine_chunks().dictionary_encode()
@@ -169,9 +170,9 @@ def by_language(counts: pa.Table, encoder: Encoder) -> dict[str, tuple[int, int]
     tokens = encoder.count(spelt)[words.indices.to_numpy()].astype(np.int64)
     sizes = pc.binary_length(spelt).to_numpy()[words.indices.to_numpy()]
     number = counts.column("count").to_numpy()
-    table = pa.table({"language": counts.column("language"), "bytes": sizes * number, "tokens": tokens * number})
-    sums = table.group_by("language", use_threads=False).aggregate([("bytes", "sum"), ("tokens", "sum")])
-    return {row["language"]: (row["bytes_sum"], row["tokens_sum"]) for row in sums.to_pylist()}
+    table = pa.table({column: counts.column(column), "bytes": sizes * number, "tokens": tokens * number})
+    sums = table.group_by(column, use_threads=False).aggregate([("bytes", "sum"), ("tokens", "sum")])
+    return {row[column]: (row["bytes_sum"], row["tokens_sum"]) for row in sums.to_pylist()}
 
 
 def _over(numerator: float, denominator: float) -> float | None:

@@ -12,7 +12,7 @@ from tokenizer_training.compare import (
     COMPARISON,
     as_markdown,
     as_svg,
-    by_language,
+    by_group,
     compare,
     entropy,
     renyi_efficiency,
@@ -75,7 +75,9 @@ def test_counts_tell_bytes_and_tokens_of_each_language() -> None:
     counts = named(*count_by_group(batches, algorithm.with_digits(3)))
     encoder = encoder_of(TOKENIZERS["bytes"])
     expected = {name: (len(text.encode()), len(encoder.encode_flat([text])[0])) for name, text in texts.items()}
-    assert by_language(counts, encoder) == expected
+    total = tuple(map(sum, zip(*expected.values(), strict=True)))
+    assert by_group(counts, "source", encoder) == {"": total}
+    assert by_group(counts, "language", encoder) == expected
 
 
 def test_over_nothing_there_is_no_figure() -> None:
