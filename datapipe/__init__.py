@@ -30,12 +30,15 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
+    from datapipe.mix.evaluation_questions import FindEvaluationQuestions
     from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
-    from datapipe.mix.upsampling import WeighClusters
+    from datapipe.mix.topics import FindTopics
+    from datapipe.mix.upsampling import WeighDocuments
     from datapipe.read.documents import ReadDocuments
     from datapipe.read.instructions import ReadInstructions
     from tokenizer_training.train import TrainTokenizer
@@ -64,8 +67,11 @@ _MODULES = {
     "CutRepeatedText": "datapipe.dedup.cut_repeated_text",
     "EmbedDocuments": "datapipe.dedup.embeddings",
     "Decontaminate": "datapipe.mix.decontamination",
+    "FindEvaluationQuestions": "datapipe.mix.evaluation_questions",
+    "FindContaminatedTokens": "datapipe.mix.contaminated_tokens",
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
-    "WeighClusters": "datapipe.mix.upsampling",
+    "FindTopics": "datapipe.mix.topics",
+    "WeighDocuments": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
     "CountTokens": "datapipe.mix.tokens",
@@ -98,8 +104,11 @@ __all__ = [  # noqa: RUF022
     "CutRepeatedText",
     "EmbedDocuments",
     "Decontaminate",
+    "FindEvaluationQuestions",
+    "FindContaminatedTokens",
     "FindSemanticDuplicates",
-    "WeighClusters",
+    "FindTopics",
+    "WeighDocuments",
     "MaskPersonalData",
     "TrainTokenizer",
     "CountTokens",

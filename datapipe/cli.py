@@ -1,4 +1,4 @@
-"""The command line: `datapipe run | explain | report | thresholds | validate | warmup | recipes | stages | tokenizer`.
+"""Commands: `datapipe run | explain | report | mix | thresholds | validate | warmup | recipes | stages | tokenizer`.
 
 Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
@@ -43,6 +43,20 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+
+    mix = commands.add_parser("mix", help="try another mixture of a run, in seconds")
+    mix.add_argument("output", help="the output folder of a run")
+    mix.add_argument("--by", nargs="+", help="the columns that group documents, such as source language")
+    mix.add_argument("--shares", help="of the groups, as in a recipe: '{web: {zh: 0.4, en: 0.3}, books: 0.1}'")
+    mix.add_argument("--phases", help="as in a recipe: '[{budget: 900000, shares: {stem: 0.1}}, ...]'")
+    mix.add_argument("--unit", choices=["tokens", "bytes"], help="what shares and budgets are of")
+    mix.add_argument("--budget", type=int, help="how much the mixture should have")
+    mix.add_argument("--max-epochs", type=int, help="no document is taken more often")
+    mix.add_argument("--seed", type=int, help="which documents a fraction of an epoch takes")
+    mix.add_argument("--save", help="a Parquet file for id, copies and phase; of proxies, a folder")
+    mix.add_argument("--proxies", type=int, help="make so many small mixtures for a search of shares")
+    mix.add_argument("--proxy-budget", type=int, help="how much each of them has")
+    mix.epilog = "What is not given is as in the run's recipe."
 
     thresholds = commands.add_parser(
         "thresholds", help="fit rule thresholds to languages from a run over trusted documents"
@@ -196,6 +210,10 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             from datapipe.commands.inspection import report
 
             report(**values)
+        case "mix":
+            from datapipe.commands.mix import mix
+
+            mix(**values)
         case "thresholds":
             from datapipe.commands.inspection import thresholds
 

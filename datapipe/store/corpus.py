@@ -22,6 +22,7 @@ from datapipe.store import files
 
 ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
+LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 
