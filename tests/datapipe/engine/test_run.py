@@ -519,7 +519,7 @@ stages:
   - quality_filter: {scores: {stars: 1.0}, min_score: 1}
   - tokenizer: {vocabulary: 400, chinese: 0, weight_column: stars}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
-  - mixture: {by: shelf, shares: {a: 0.0}}
+  - mixture: {by: [shelf], shares: {a: 0.0}}
   - shards: {columns: [stars]}
 """
     outcome = do(tmp_path, [str(folder)], text=text)
