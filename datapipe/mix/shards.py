@@ -250,7 +250,7 @@ class WriteShards(ProductStage):
         name = f"{self.prefix}-{shard:05d}.parquet"
         size = 0
         with (
-            files.whole_file(files.join(self.folder, name)) as sink,
+            files.summed_file(files.join(self.folder, name)) as sink,
             pq.ParquetWriter(
                 sink, shard_schema(amount.schema), compression="zstd", compression_level=self.compression_level
             ) as writer,

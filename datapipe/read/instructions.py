@@ -62,7 +62,7 @@ class ReadInstructions(ReadDocuments):
         """Why there is nothing to do, if so."""
         if not self.paths:
             return "no instruction data given"
-        if not any(files.fingerprint(path) for path in self.paths):
+        if not any(files.find(path) for path in self.paths):
             return f"no instruction data at {', '.join(self.paths)}"
         return None
 

@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from datapipe.read import formats
 from datapipe.read.formats import Reject
@@ -227,7 +226,7 @@ class _PartWriter:
         schema = common_schema(map(marked_schema, self._batches))
         reasons: Counter[str] = Counter()
         with (
-            files.whole_file(path) as sink,
+            files.summed_file(path) as sink,
             pq.ParquetWriter(
                 sink, schema, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL
             ) as writer,
@@ -277,7 +276,9 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
     for manifest, path in zip(rejects, kept, strict=True):
         _rename(manifest.path, path)
     earlier = [path for path in files.list_folder(rejects_folder) if path.rpartition("/")[2].startswith(f"{stage}-")]
-    FileSystems.delete([path for path in earlier if path not in kept])
+    for path in earlier:
+        if path.removesuffix(files.SUM) not in kept:
+            files.remove(path)
     by_reason: Counter[str] = Counter()
     for manifest in rejects:
         by_reason.update(manifest.reasons)
@@ -291,5 +292,6 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
 
 def _rename(path: str, to: str) -> None:
     # Not there: an earlier, interrupted run has renamed it.
-    if files.exists(path):
-        FileSystems.rename([path], [to])
+    for ending in (files.SUM, ""):  # so that what bears the name has its sum
+        if files.exists(path + ending):
+            files.rename(path + ending, to + ending)
