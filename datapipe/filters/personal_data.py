@@ -7,9 +7,10 @@ last, too. It writes `text` again, and how much it masked; it removes no documen
 import dataclasses
 import datetime
 import ipaddress
+import json
 import re
-from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import MASKED, PartKind
+from datapipe.text.dialogues import MESSAGES, message_columns, read_dialogues, spoken_text
 
 # Forms that say the same are one for the patterns: full-width ASCII, dashes and spaces. Each stays one character, so
 # that what is found lies in the text where it lies in the folded one.
@@ -351,7 +353,12 @@ class MaskPersonalData(DocumentStage):
     name: ClassVar[str] = "personal_data"
     version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("text", pa.string()), ("bytes", pa.int64()), *((column, pa.int32()) for column in COUNTS.values())]
+        [
+            ("text", pa.string()),
+            ("bytes", pa.int64()),
+            ("messages", MESSAGES),
+            *((column, pa.int32()) for column in COUNTS.values()),
+        ]
     )
 
     def part_kinds(self) -> tuple[PartKind, ...]:
@@ -362,9 +369,15 @@ class MaskPersonalData(DocumentStage):
         """The columns that it needs."""
         return ("text",)
 
+    def optional(self) -> tuple[str, ...]:
+        """The messages of instruction data, of which its text is made."""
+        return ("messages",)
+
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch's texts, masked, and the counts."""
+        """The batch's texts and messages, masked, and the counts."""
         texts = batch.column("text")
+        has_messages = "messages" in batch.schema.names and not pa.types.is_null(batch.column("messages").type)
+        messages = batch.column("messages") if has_messages else pa.nulls(len(batch), MESSAGES)
         entities = [entity for entity in _ENTITIES if entity in self.mask]
         counts = {entity: [0] * len(texts) for entity in _ENTITIES}
         changed = {}
@@ -377,9 +390,51 @@ class MaskPersonalData(DocumentStage):
                 changed[row] = text
                 for entity, count in found.items():
                     counts[entity][row] = count
+        if changed and has_messages:
+            messages, spoken = _mask_messages(messages, changed.keys(), tuple(entities))
+            changed |= spoken
         mask_array = pa.array([row in changed for row in range(len(texts))], pa.bool_())
         texts = pc.replace_with_mask(texts, mask_array, pa.array(changed.values(), texts.type))
-        arrays = [texts, pc.binary_length(texts), *(pa.array(counts[entity], pa.int32()) for entity in _ENTITIES)]
+        arrays = [
+            texts,
+            pc.binary_length(texts),
+            messages,
+            *(pa.array(counts[entity], pa.int32()) for entity in _ENTITIES),
+        ]
         return pa.RecordBatch.from_arrays(
             [array.cast(field.type) for array, field in zip(arrays, self.writes, strict=True)], schema=self.writes
         )
+
+
+def _mask_messages(
+    messages: pa.Array, rows: Collection[int], entities: tuple[Entity, ...]
+) -> tuple[pa.Array, dict[int, str]]:
+    """Messages with personal data of some rows masked, and what is then said in those rows that have messages."""
+    dialogues = [dialogue.messages for dialogue in read_dialogues(messages, pa.nulls(len(messages), pa.string()))]
+    for row in rows:
+        dialogues[row] = [
+            message._replace(
+                content=mask(message.content, entities)[0],
+                reasoning=mask(message.reasoning, entities)[0],
+                tool_calls=_mask_json(message.tool_calls, entities),
+                other=_mask_json(message.other, entities),
+            )
+            for message in dialogues[row]
+        ]
+    return message_columns(dialogues), {row: spoken_text(dialogues[row]) for row in rows if dialogues[row]}
+
+
+def _mask_json(text: str, entities: tuple[Entity, ...]) -> str:
+    """JSON with personal data in its strings and numbers masked; what was masked is a string then."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: walk(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [walk(each) for each in value]
+        if value is None or isinstance(value, bool):
+            return value
+        found, counts = mask(str(value), entities)
+        return found if any(counts.values()) else value
+
+    return json.dumps(walk(json.loads(text)), ensure_ascii=False) if text else ""

@@ -13,6 +13,7 @@ from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
 from datapipe.read.listing import FAULTS
 from datapipe.read.options import ReadOptions
+from datapipe.text.dialogues import Dialogue, spoken_text
 
 NAMED_COLUMNS = 32  # of a reject: more tell nobody what the text is called
 
@@ -21,13 +22,14 @@ Compose = Callable[[Row, formats.Source], Row | Reject]
 
 
 class Document(NamedTuple):
-    """A record that is a document: its text as UTF-8, where it comes from, and the user's other columns."""
+    """A record that is a document: its text as UTF-8, where it comes from, the user's other columns, its dialogue."""
 
     text: bytes
     source: str
     path: str
     position: int
     columns: dict[str, Any]
+    dialogue: Dialogue | None = None
 
 
 def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) -> Iterator[Document | Reject]:
@@ -103,7 +105,11 @@ def _admit(
         return reject(reason, detail)._replace(columns=_longest_first(columns))
 
     field = _first_of(text_fields, columns, _is_text)
-    text = None if field is None else columns.pop(field)
+    text = None
+    if row.dialogue:
+        text = spoken_text(row.dialogue.messages)
+    elif field is not None:
+        text = columns.pop(field)
     if text is None:
         detail = f"no field {' or '.join(text_fields)}" if field is None else f"{field} is null"
         return lacks_text("missing_text", detail)
@@ -133,7 +139,7 @@ def _admit(
             columns[ours] = columns.pop(theirs)
     if isinstance(columns.get("source"), str) and columns["source"]:
         name = columns.pop("source")
-    return Document(encoded, name, source.name, row.position, columns)
+    return Document(encoded, name, source.name, row.position, columns, row.dialogue)
 
 
 def _first_of(

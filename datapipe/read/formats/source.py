@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from datapipe.read.formats.encodings import HEAD_BYTES, MAX_REPLACED_SHARE, decode_text, wide_encoding
 from datapipe.store import files
+from datapipe.text.dialogues import Dialogue
 
 RAW_BYTES = 4096  # of a reject's raw bytes, kept to look at
 BLOCK_BYTES = 1 << 20
@@ -44,11 +45,13 @@ class Row(NamedTuple):
         columns: the record's fields by their own names. A format without fields gives `text` alone. A string that is
             text in no encoding is its bytes.
         raw: the bytes it was read from, where there are such.
+        dialogue: what it holds in place of a text, for records of instructions.
     """
 
     position: int
     columns: dict[str, Any]
     raw: bytes = b""
+    dialogue: Dialogue | None = None
 
 
 class Reject(NamedTuple):

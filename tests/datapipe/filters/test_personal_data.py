@@ -1,5 +1,6 @@
 """What is personal data, what only looks so, and what stands in its place."""
 
+import json
 import pathlib
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.filters.personal_data import Entity, MaskPersonalData, is_chinese_id, mask
+from datapipe.text.dialogues import Message, message_columns, read_dialogues, spoken_text
 from tests.datapipe.filters.personal_data_cases import ADDRESSES, NO_ADDRESSES, NO_PHONES, PHONES
 from tests.helpers import run_recipe, write_lines
 
@@ -175,3 +177,20 @@ def test_two_numbers_side_by_side() -> None:
 def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="got 'passport'"):
         MaskPersonalData(mask=["passport"])  # type: ignore[list-item]
+
+
+def test_messages_are_masked_as_what_they_say() -> None:
+    call = '[{"name": "dial", "arguments": {"to": "+33 1 42 68 53 00", "from": 13812345678}}]'
+    dialogues = [
+        [Message("user", "I am a@b.org"), Message("assistant", "", tool_calls=call)],
+        [Message("user", "Hello"), Message("assistant", "Hi")],
+    ]
+    texts = [spoken_text(messages) for messages in dialogues]
+    batch = pa.RecordBatch.from_pydict({"text": texts, "messages": message_columns(dialogues)})
+    masked = MaskPersonalData().process(batch)
+    first, second = (each.messages for each in read_dialogues(masked.column("messages"), pa.nulls(2, pa.string())))
+    assert first[0].content == "I am email@example.com"
+    assert json.loads(first[1].tool_calls)[0]["arguments"] == {"to": "[PHONE]", "from": "[PHONE]"}
+    assert second == dialogues[1]
+    assert masked.column("text").to_pylist() == [spoken_text(first), texts[1]]
+    assert masked.column("masked_phone").to_pylist() == [2, 0]
