@@ -6,34 +6,56 @@ recipe. Defaults are those of the command line.
 """
 
 import pathlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
+from datapipe.checks import check_known
 from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
+from datapipe.store.corpus import part_path
 from datapipe.store.record import RUN_FILE
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
 from tokenizer_training import prune as pruning
 from tokenizer_training import train as training
-from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
-from tokenizer_training.count import EXACT_WORDS, count_pretokens, sample_rare
+from tokenizer_training.algorithms import TokenizerJson
+from tokenizer_training.count import (
+    EXACT_WORDS,
+    Group,
+    Weights,
+    count_by_group,
+    counting,
+    groups_of,
+    named,
+    once,
+    read_counts,
+    sample_rare,
+    weighted,
+)
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
+from tokenizer_training.sentencepiece_model import with_pieces
+from tokenizer_training.weights import grow_rows, parts_of, slice_rows
 
+COPIES = "mixture_copies"
+MAX_WEIGHT = 1000
+SHOWN_GROUPS = 12
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 
 
 def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
-    """The texts of documents, or of a run's kept documents, with another column if asked for.
+    """The texts of documents, or of a run's kept documents, with source, language and another column if asked for.
 
     Raises:
         ValueError: if there is no document, or some have no such column.
@@ -43,7 +65,8 @@ def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.
         empty = False
         if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
             raise ValueError(f"documents of {source} have no column {column!r}")
-        yield batch.select(["text", column] if column else ["text"])
+        wanted = dict.fromkeys(["text", "source", "language", *([column] if column else [])])
+        yield batch.select([name for name in wanted if name in batch.schema.names])
     if empty:
         raise ValueError(f"no documents in {' '.join(inputs)}")
 
@@ -52,23 +75,122 @@ def _batches(inputs: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[st
     """Batches of documents with their text, and these columns if they have them, each after where it comes from."""
     if len(inputs) == 1 and files.exists(files.join(inputs[0], RUN_FILE)):
         corpus, _ = open_run(inputs[0])
-        yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=columns))
+        yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=["source", "language", *columns]))
         return
     options = ReadOptions()
     for task in plan(inputs, options):
         yield from ((task.slices[0].path, batch) for batch in read_groups(task, options) if not is_rejects(batch))
 
 
-def train(inputs: Sequence[str], output: str, options: TrainingOptions) -> TokenizerJson:
-    """Train a tokenizer and write `tokenizer.json`."""
-    algorithm = ALGORITHMS[options.algorithm]
-    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), algorithm)
-    if options.sample_threshold > 1 and len(counts) > EXACT_WORDS:
-        counts = sample_rare(counts, options.sample_threshold)
+def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights: Sequence[str]) -> TokenizerJson:
+    """Train a tokenizer, write `tokenizer.json` with the counts that it comes from, and say what it became.
+
+    Of one folder that holds counts, a run's or an earlier training's, no text is read.
+
+    Args:
+        inputs: documents, or a folder with counts.
+        output: the folder to write to.
+        options: what to learn.
+        weights: how often each source or language counts, as "name=factor"; where there are none, a run's counts as
+            often as its mixture takes documents of their source and language.
+
+    Raises:
+        ValueError: if a weight names no source or language, or there are no documents.
+    """
+    counts = _counts_there(inputs, options)
+    if counts is None:
+        counts = _count(inputs, options)
+        files.make_folder(files.join(output, "counts"))
+        files.write_table(part_path(files.join(output, "counts"), 0), counts)
+    factors = _parse_weights(weights, counts) if weights else _mixture_weights(inputs)
+    summed, unit = weighted(counts, factors)
     with _Bar("merges") as bar:
-        tokenizer = training.train(counts, options, bar)
-    _write(tokenizer, output)
+        tokenizer = training.train(summed, options, bar, unit=unit)
+    summary = training.write_tokenizer(tokenizer, summed, unit, options, output)
+    print("made {vocabulary:,} entries of {vocabulary_asked:,} asked for, by {merges:,} merges".format(**summary))
+    print("from {pretokens:,} pre-tokens, {distinct_pretokens:,} of them distinct".format(**summary))
+    if "characters_covered" in summary:
+        print(f"{summary['characters_covered']:.4%} of characters have an entry, the others are spelt in bytes")
+    # Documents have a language if they bring a column of that name, or come from a run that found it.
+    column = "language" if pc.any(pc.not_equal(counts.column("language"), "")).as_py() else "source"
+    sizes = comparison.by_group(counts, column, encoder_of(tokenizer))
+    total = tuple(map(sum, zip(*sizes.values(), strict=True))) or (0, 0)
+    rows = [("all", total), *sorted(sizes.items(), key=lambda item: -item[1][0])]
+    for name, (size, tokens) in rows[: SHOWN_GROUPS + 1]:
+        print(f"{name or 'others':24}{size / 1e6:10,.1f} MB{size / max(tokens, 1):8.2f} bytes a token")
+    print(f"written to {files.join(output, 'tokenizer.json')}")
     return tokenizer
+
+
+def _counts_there(inputs: Sequence[str], options: TrainingOptions) -> pa.Table | None:
+    """The counts of a run or of an earlier training, if they are for the same algorithm."""
+    if len(inputs) != 1:
+        return None
+    folder = files.join(inputs[0], "tokenizer") if files.exists(files.join(inputs[0], RUN_FILE)) else inputs[0]
+    paths = files.list_folder(files.join(folder, "counts"))
+    summary = files.join(folder, training.SUMMARY_FILE)
+    if not paths or not files.exists(summary) or files.read_json(summary)["algorithm"] != options.algorithm:
+        return None
+    counts = read_counts(paths)
+    print(f"read {len(counts):,} counts of {folder}")
+    return counts
+
+
+def _count(inputs: Sequence[str], options: TrainingOptions) -> pa.Table:
+    """Counts of documents by source and language, as a table of `count.GROUPED`."""
+    documents = size = 0
+
+    def seen(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        nonlocal documents, size
+        for batch in batches:
+            documents += len(batch)
+            size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+            yield batch
+
+    spilled, groups = count_by_group(seen(read_texts(inputs)), counting(options))
+    print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text")
+    if options.sample_threshold > 1 and pc.count_distinct(spilled.column("word")).as_py() > EXACT_WORDS:
+        spilled = sample_rare(spilled, options.sample_threshold)
+    return named(spilled, groups)
+
+
+def _parse_weights(weights: Sequence[str], counts: pa.Table) -> Weights:
+    """The weights that "name=factor" say, of sources and languages; what none names counts once."""
+    names = {name for column in ("source", "language") for name in pc.unique(counts.column(column)).to_pylist()}
+    factors: dict[str, float] = {}
+    for text in weights:
+        name, _, factor = text.rpartition("=")
+        check_known("--weights: no source or language is", name, sorted(names - {""}))
+        try:
+            factors[name] = float(factor)
+        except ValueError:
+            raise ValueError(f"--weights must be name=factor, such as zh=2, got {text!r}") from None
+        if not 0 <= factors[name] <= MAX_WEIGHT:
+            raise ValueError(f"--weights: {name} must be from 0 to {MAX_WEIGHT}, got {factor}")
+    return lambda source, language: factors.get(source, 1) * factors.get(language, 1)
+
+
+def _mixture_weights(inputs: Sequence[str]) -> Weights:
+    """How often a run's mixture takes the tokens of each source and language; where there is none, once.
+
+    Groups that are counted together count once.
+    """
+    if len(inputs) != 1 or not files.exists(files.join(inputs[0], RUN_FILE)):
+        return once
+    corpus, _ = open_run(inputs[0])
+    counted, taken = Counter[Group](), Counter[Group]()
+    for part in corpus.parts:
+        # The rows that have tokens are those that the tokenizer was trained on.
+        for batch in part.read([], named=["source", "language", "tokens", COPIES], kept_only=False):
+            tokens = batch.column("tokens").cast(pa.int64()).fill_null(0).to_numpy()
+            copies = batch.column(COPIES).cast(pa.int64()).fill_null(0 if COPIES in part.columns else 1).to_numpy()
+            groups, place = groups_of(batch)
+            counted.update(dict(zip(groups, np.bincount(place, tokens).tolist(), strict=True)))
+            taken.update(dict(zip(groups, np.bincount(place, tokens * copies).tolist(), strict=True)))
+    print(f"each source and language counts as often as the mixture of {inputs[0]} takes it")
+    return lambda source, language: (
+        taken[source, language] / counted[source, language] if counted[source, language] else 1
+    )
 
 
 def extend(
@@ -82,8 +204,11 @@ def extend(
     single_digits: bool,
     pattern: str | None,
     min_frequency: int,
+    weights: str | None,
 ) -> TokenizerJson:
     """Add tokens to a base, learnt from texts or from a word list, and write `tokenizer.json`.
+
+    Of a SentencePiece model there comes a `tokenizer.model` beside it.
 
     Args:
         base: see `read_tokenizer`.
@@ -95,12 +220,15 @@ def extend(
         single_digits: first make digits stand alone, as Qwen did to cl100k.
         pattern: for a base of tiktoken ranks without a known name.
         min_frequency: a pair that occurs less often is not merged.
+        weights: a safetensors file to write into `output` with rows for the new tokens, see `grow_rows`.
 
     Raises:
-        ValueError: if not exactly one of inputs and words is given, or the base does not fit.
+        ValueError: if not exactly one of inputs and words is given, or the base or the weights do not fit.
     """
     if bool(inputs) == bool(words):
         raise ValueError("give either texts or a word list to learn from")
+    if weights and single_digits:
+        raise ValueError("--weights: single digits renumber the entries: first prune, then extend")
     tokenizer = read_tokenizer(base, pattern)
     if single_digits:
         tokenizer = extension.with_single_digits(tokenizer)
@@ -117,6 +245,17 @@ def extend(
                 tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
             )
     _write(extended, output)
+    parts = parts_of(tokenizer, extended)
+    print(f"added {len(parts):,} tokens of {size:,} asked for, to {len(tokenizer['model']['vocab']):,}")
+    if pathlib.PurePath(base).suffix == ".model":
+        names = {number: name for name, number in extended["model"]["vocab"].items()}
+        with files.open_input(base) as source:
+            grown = with_pieces(bytes(source.read()), [names[number] for number in sorted(parts)])
+        with files.whole_file(files.join(output, "tokenizer.model")) as sink:
+            sink.write(grown)
+    if weights:
+        changed = grow_rows(weights, files.join(output, pathlib.PurePath(weights).name), parts)
+        print(f"rows for them in {', '.join(changed)}: the mean of what their text had")
     return extended
 
 
@@ -153,7 +292,7 @@ def prune(
     _write(pruned, output)
     pruning.write_id_map(files.join(output, "ids.parquet"), old)
     if weights:
-        pruning.slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
+        slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
     return pruned
 
 
@@ -199,7 +338,7 @@ def compare(
     for batch in read_texts(inputs, column):
         languages = batch.column(column).fill_null("und")
         for language in languages.unique().to_pylist():
-            texts.setdefault(language, []).append(batch.filter(pa.compute.equal(languages, language)).column("text"))
+            texts.setdefault(language, []).append(batch.filter(pc.equal(languages, language)).column("text"))
     arrays = {language: pa.concat_arrays(chunks) for language, chunks in sorted(texts.items())}
     table = comparison.compare(named, arrays, _name(reference or tokenizers[0]))
     files.make_folder(output)
@@ -261,7 +400,7 @@ class _Bar:
     """A progress bar that a learner can call."""
 
     def __init__(self, unit: str) -> None:
-        self._bar = tqdm(unit=unit, leave=False)
+        self._bar = tqdm(unit=unit, leave=False, disable=None)
 
     def __enter__(self) -> "_Bar":
         return self
@@ -271,5 +410,5 @@ class _Bar:
 
     def __call__(self, done: int, goal: int, seconds_left: float) -> None:
         self._bar.total = goal
-        self._bar.set_postfix_str(f"{seconds_left:.0f} s left")
+        self._bar.set_postfix_str(f"{seconds_left:.0f} s left", refresh=False)
         self._bar.update(done - self._bar.n)
