@@ -2,8 +2,8 @@
 
     python -m benchmarks.encode --data ../shared/data
 
-Both forms of tokenizer are trained on the text first; then both encoders take the same held-out documents in turn, bound
-to one core, since one of them starts a thread a core whatever it is told.
+Both forms of tokenizer are trained on the text first; then both encoders take the same held-out documents in turn, on
+one core, since one of them starts a thread a core whatever it is told.
 """
 
 import argparse
