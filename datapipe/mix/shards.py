@@ -8,7 +8,8 @@ carries paths alone, and a worker holds one part or one shard.
 import dataclasses
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 import apache_beam as beam
@@ -22,10 +23,12 @@ from annotated_types import Ge, Le
 from datapipe.checks import ColumnOption, Count, Seed
 from datapipe.flow.gather import Gather
 from datapipe.flow.spread import Spread, SpreadPieces
+from datapipe.read.parts import NULL_BYTES, WITH_COLUMNS
+from datapipe.read.user_columns import MAX_COLUMNS, json_text
 from datapipe.stage import ProductStage
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Part, PartKind
-from datapipe.store.schemas import common_schema, conform_column
+from datapipe.store.schemas import OTHER_COLUMNS, common_schema, conform_column
 from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
@@ -85,11 +88,19 @@ def row_ids(ids: pa.Array) -> pa.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Amount:
-    """What is to be written: `rows` with all copies, of so many bytes of text in each phase, in columns of `schema`."""
+    """What is to be written, with all copies.
+
+    Attributes:
+        rows: how many.
+        sizes: bytes of text in each phase, or, where other columns take more than WITH_COLUMNS times as much, of these.
+        schema: the columns.
+        own: of the user's own columns, how many rows stand in parts that have them.
+    """
 
     rows: int
     sizes: tuple[int, ...]
     schema: pa.Schema
+    own: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 def shard_schema(columns: pa.Schema) -> pa.Schema:
@@ -104,17 +115,33 @@ def total(amounts: Iterable[Amount]) -> Amount:
     others = sorted(set(common.names) - set(LEADING.names))
     schema = pa.schema([*LEADING, *(common.field(name) for name in others)])
     sizes = itertools.zip_longest(*(amount.sizes for amount in amounts), fillvalue=0)
-    return Amount(sum(amount.rows for amount in amounts), tuple(map(sum, sizes)), schema)
+    own: Counter[str] = Counter()
+    for amount in amounts:
+        own.update(amount.own)
+    return Amount(sum(amount.rows for amount in amounts), tuple(map(sum, sizes)), schema, own)
 
 
 def settled(amount: Amount) -> Amount:
     """The sum, once no more is added: a column null everywhere is strings, so that shards of several runs go together.
 
+    Of more than MAX_COLUMNS columns of the user's those that fewest rows have share one.
+
     >>> settled(Amount(1, (1,), pa.schema({"note": pa.null()}))).schema.types
     [DataType(string)]
     """
-    fields = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in amount.schema]
-    return dataclasses.replace(amount, schema=pa.schema(fields))
+    named = sorted(amount.own.keys() - {OTHER_COLUMNS}, key=lambda name: (-amount.own[name], name))
+    shared = set(named[MAX_COLUMNS - 1 :])
+    fields = [
+        (field.name, pa.string() if pa.types.is_null(field.type) else field.type)
+        for field in amount.schema
+        if field.name not in shared
+    ]
+    if shared and OTHER_COLUMNS not in amount.schema.names:
+        fields.append((OTHER_COLUMNS, pa.string()))
+    # A shard is held in memory, and a null takes some, too.
+    least = NULL_BYTES * amount.rows * len(fields) / WITH_COLUMNS
+    sizes = tuple(math.ceil(size * max(1.0, least / max(1, sum(amount.sizes)))) for size in amount.sizes)
+    return dataclasses.replace(amount, schema=pa.schema(fields), sizes=sizes)
 
 
 @dataclasses.dataclass(eq=False)
@@ -122,13 +149,15 @@ class WriteShards(ProductStage):
     """Write the kept rows, shuffled, as `train-00000.parquet`, ... with a manifest: parts in, a summary a shard out.
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
-    and those of `columns`. Parts that lack one have nulls there. Each phase of a mixture has its own shards, those
+    and those of `columns`. Parts that lack one have nulls there. Of more than 256 of the user's those that fewest rows
+    have are one JSON object, `input_other`. Each phase of a mixture has its own shards, those
     of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options and
     the seed alone. No shard is without rows, but the one that an empty corpus gives.
 
     Attributes:
         columns: further columns of the corpus to write, such as a quality score.
-        shard_bytes: bytes of text in a shard, about: documents are spread evenly, not measured out.
+        shard_bytes: bytes of text in a shard, about: documents are spread evenly, not measured out. Fewer where all
+            columns together take more than twice as much.
         row_group_rows: rows of a row group, the unit in which readers read.
         compression_level: of zstd.
         seed: of the global shuffle.
@@ -142,7 +171,7 @@ class WriteShards(ProductStage):
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "shards"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     prefix: ClassVar[str] = "train"  # of the shards' names
     despite: ClassVar[str | None] = None  # see `Part.read`
 
@@ -184,11 +213,14 @@ class WriteShards(ProductStage):
     def _measure(self, part: Part) -> Amount:
         copies = self._copies(part)
         sizes, start = np.zeros(len(copies), np.int64), 0
-        for batch in part.read(["text"], despite=self.despite):
-            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy()
-            sizes += copies[:, start : start + len(batch)] @ lengths.astype(np.int64)
+        for batch in part.read(self._columns(part), despite=self.despite):
+            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy().astype(np.int64)
+            in_all = batch.nbytes / WITH_COLUMNS / max(1, int(lengths.sum()))
+            size = copies[:, start : start + len(batch)] @ lengths
+            sizes += np.ceil(size * max(1.0, in_all)).astype(np.int64)
             start += len(batch)
-        return Amount(int(copies.sum()), tuple(sizes.tolist()), _schema(part, self._columns(part)))
+        own = dict.fromkeys(part.user_columns, len(part.ids))
+        return Amount(int(copies.sum()), tuple(sizes.tolist()), _schema(part, self._columns(part)), own)
 
     def _ranges(self, amount: Amount) -> list[int]:
         """Into how many ranges of positions each phase is cut: as many shards, less those that no row falls into."""
@@ -205,6 +237,9 @@ class WriteShards(ProductStage):
             return
         table = pa.Table.from_batches(batches).combine_chunks()
         ids = table.column("id").to_numpy()
+        shared = [name for name in part.user_columns if name not in amount.schema.names]
+        if shared:
+            table = _share(table, shared)
         columns = [_column(table, field) for field in amount.schema]
         cuts = []
         first = np.zeros(len(ids), np.int32)
@@ -220,7 +255,10 @@ class WriteShards(ProductStage):
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with files.whole_file(path) as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
             for taken, positions in cuts:
-                arrays = [column.take(pa.array(taken)) for column in columns]
+                arrays = [
+                    pa.nulls(len(taken), field.type) if column is None else column.take(pa.array(taken))
+                    for column, field in zip(columns, amount.schema, strict=True)
+                ]
                 writer.write_batch(pa.record_batch([positions, ids[taken], *arrays], schema=schema))
         yield path, np.packbits([len(taken) > 0 for taken, _ in cuts]).tobytes()
 
@@ -309,8 +347,22 @@ def _schema(part: Part, names: Sequence[str]) -> pa.Schema:
     return pa.schema([schemas[part.columns[name]].field(name) for name in names])
 
 
-def _column(table: pa.Table, field: pa.Field) -> pa.Array:
-    """A column as the shards have it; nulls where this part has none."""
+def _column(table: pa.Table, field: pa.Field) -> pa.Array | None:
+    """A column as the shards have it; None where this part has none."""
     if field.name not in table.column_names:
-        return pa.nulls(len(table), field.type)
+        return None
     return conform_column(table.column(field.name).combine_chunks(), field.type)
+
+
+def _share(table: pa.Table, names: Sequence[str]) -> pa.Table:
+    """The table with some columns in one, OTHER_COLUMNS, whose values are JSON objects with what is there of each."""
+    known = table.column_names
+    before = table.column(OTHER_COLUMNS).to_pylist() if OTHER_COLUMNS in known else [None] * len(table)
+    entries: list[list[str]] = [[text[1:-1]] if text else [] for text in before]
+    for name in names:
+        for row, value in enumerate(table.column(name).to_pylist()):
+            if value is not None:
+                entries[row].append(f"{json_text(name)}:{json_text(value)}")
+    others = pa.array(["{" + ",".join(some) + "}" if some else None for some in entries], pa.string())
+    kept = [name for name in known if name not in names and name != OTHER_COLUMNS]
+    return table.select(kept).append_column(OTHER_COLUMNS, others)

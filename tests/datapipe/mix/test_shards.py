@@ -289,3 +289,31 @@ def test_columns_of_parts_go_together_whatever_their_types(tmp_path: pathlib.Pat
     assert [row["stars"] for row in rows] == [1.0, 2.0, 0.5, 1.0]
     assert [row["flag"] for row in rows] == ["true", "false", "x", None]
     assert table.schema.field("none").type == pa.string()
+
+
+def test_of_countless_columns_the_rarest_share_one(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = []
+    for number, kind in enumerate(
+        ("document", "instruction")
+    ):  # each has 200 columns of its own, and one that both have
+        own = {f"key {number} {key:03}": pa.array([key, None]) for key in range(200)} | {"url": [f"u{number}", "v"]}
+        own |= {} if number else {"input_other": ['{"a":1}', None]}
+        texts = [f"{number} 0", f"{number} 1"]
+        parts += corpus_of(texts, **own, user_columns=list(own), kind=kind, first=number)
+    table, _ = write(parts, tmp_path / "shards")
+    assert len(table.column_names) == 5 + 256
+    for row in table.to_pylist():
+        number, place = map(int, row["text"].split())
+        others = json.loads(row["input_other"] or "{}")
+        assert row["url"] == ("v" if place else f"u{number}")
+        assert others.pop("a", None) == (1 if (number, place) == (0, 0) else None)
+        keys = {name: value for name, value in {**row, **others}.items() if name.startswith("key")}
+        found = {name: value for name, value in keys.items() if value is not None}
+        assert found == ({} if place else {f"key {number} {key:03}": key for key in range(200)})
+    again, _ = write(parts[::-1], tmp_path / "again")
+    assert again.equals(table)
+
+
+def test_shards_are_smaller_where_other_columns_are_larger(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(["text"] * 100, html=["x" * 1000] * 100, user_columns=["html"])
+    assert len(write(parts, tmp_path / "shards", shard_bytes=5000)[1]) == 11
