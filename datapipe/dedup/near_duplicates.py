@@ -27,7 +27,7 @@ from datapipe.dedup.signatures import check_scheme, compute_signatures
 from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
 from datapipe.flow.gather import Gather
-from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
+from datapipe.flow.shuffle import GroupRecords, group_starts, partition
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, RunPipeline
 from datapipe.store import files
@@ -38,8 +38,10 @@ from datapipe.text.minhash import band_hashes
 # Of the members of a bucket some are no near duplicates of its first. On 7,780 versions of 1,935 web pages pairs with
 # the first alone tore 27 clusters (recall .981); with these distances too none is torn, for 1.6 times the pairs.
 REACH = (1, 2, 4, 8)
+PAIRS_AT_ONCE = 1 << 17  # verifying one takes half a kilobyte
 MEMBER = np.dtype([("bucket", "<u8"), ("id", "<u8")])
-PAIR = np.dtype([("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
+PAIR = np.dtype([("block", "<u8"), ("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
+BLOCK_BITS = 15  # rows of a part whose pairs with another part are one block, as a power of 2
 ROW = np.dtype([("id", "<u8")])
 VERIFIED_PAIR = np.dtype(
     [
@@ -75,27 +77,30 @@ def members(signatures: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], ban
     return records
 
 
-def bucket_pairs(records: np.ndarray) -> np.ndarray:
-    """The `PAIR`s of a bucket that are worth a look: a number linear in its size, however large it is.
+def bucket_pairs(records: np.ndarray) -> Iterator[np.ndarray]:
+    """The `PAIR`s of buckets that are worth a look: a number linear in their size, however large they are.
 
-    Each member is paired with the least id, and with those `REACH` before it.
+    Each member is paired with the least id, and with those `REACH` before it; a pair comes once, or a few times. Each
+    distance is an array of its own, so that no more lies in memory.
 
     Args:
         records: `MEMBER` records sorted by bucket, then id.
     """
     starts = group_starts(records["bucket"])
     starts = np.repeat(starts, np.diff(starts, append=len(records)))
-    indices = np.arange(len(records))
-    others = [np.flatnonzero(indices - starts >= distance) for distance in (1, *(d + 1 for d in REACH))]
-    partners = [starts[others[0]], *(other - distance for other, distance in zip(others[1:], REACH, strict=True))]
-    first, second = records["id"][np.concatenate(partners)], records["id"][np.concatenate(others)]
-    # Documents that meet in one bucket meet in others: keep one of their pairs. By a hash, as sorting records is slow.
-    _, distinct = np.unique(golden_fold(first) * GOLDEN + second, return_index=True)
-    pairs = np.empty(len(distinct), PAIR)
-    pairs["first"], pairs["second"] = first[distinct], second[distinct]
+    before = np.arange(len(records)) - starts  # members of the bucket
     part_bits = np.uint64(ROW_BITS)
-    pairs["parts"] = pairs["first"] >> part_bits << part_bits | pairs["second"] >> part_bits
-    return pairs
+    for distance in (0, *REACH):  # 0: the first of the bucket, where none of the others is it
+        second = np.flatnonzero(before > distance if distance else before)
+        first = records["id"][second - distance if distance else starts[second]]
+        second = records["id"][second]
+        # Documents that meet in one bucket meet in others: keep one of their pairs, by a hash: sorting records is slow.
+        _, distinct = np.unique(golden_fold(first) * GOLDEN + second, return_index=True)
+        pairs = np.empty(len(distinct), PAIR)
+        pairs["first"], pairs["second"] = first[distinct], second[distinct]
+        pairs["parts"] = pairs["first"] >> part_bits << part_bits | pairs["second"] >> part_bits
+        pairs["block"] = golden_fold(pairs["parts"]) + (pairs["first"] >> np.uint64(BLOCK_BITS))
+        yield pairs
 
 
 def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarray:
@@ -146,9 +151,13 @@ def clusters(edges: np.ndarray) -> pa.RecordBatch:
         edges: `VERIFIED_PAIR` records, all.
     """
     forest, ids, roots = spanning_forest(edges)
+    del edges
     # The ends of the strongest edges come first, so a document's first is that of its strongest edge.
-    ends = both_ends(forest)
-    nodes = ends[np.unique(ends["id"], return_index=True)[1]]
+    firsts = np.unique(np.column_stack([forest["first"], forest["second"]]), return_index=True)[1]
+    nodes = np.empty(len(firsts), NODE)
+    for start in range(0, len(firsts), PAIRS_AT_ONCE):  # both ends of all at once would take twice as much
+        edge, end = np.divmod(firsts[start : start + PAIRS_AT_ONCE], 2)
+        nodes[start : start + PAIRS_AT_ONCE] = both_ends(forest[edge])[2 * np.arange(len(edge)) + end]
     nodes["root"] = ids[roots]
     return verdicts(nodes)
 
@@ -177,7 +186,7 @@ def verdicts(nodes: np.ndarray) -> pa.RecordBatch:
         size[order] = np.repeat(np.add.reduceat(nodes["copies"][order].astype(np.int64), starts), members)
     survivor = nodes["id"][first]
     held_out = nodes["rank_key"] == -np.inf
-    reason = np.where(held_out[first], HELD_OUT_NEIGHBOUR, "near_duplicate")
+    reason = pa.array(held_out[first].astype(np.int8), mask=held_out | (nodes["id"] == survivor))
     return pa.record_batch(
         [
             pa.array(np.ascontiguousarray(nodes["id"])),
@@ -185,7 +194,7 @@ def verdicts(nodes: np.ndarray) -> pa.RecordBatch:
             pa.array(np.ascontiguousarray(nodes["partner"])),
             pa.array(np.ascontiguousarray(nodes["weight"])),
             pa.array(size),
-            pa.array(reason, pa.string(), mask=held_out | (nodes["id"] == survivor)),
+            pa.array(["near_duplicate", HELD_OUT_NEIGHBOUR]).take(reason),
         ],
         schema=pa.schema([("id", pa.uint64()), *_WRITES]),
     )
@@ -290,6 +299,10 @@ class FindNearDuplicates(CorpusStage):
         files.remove(f"{self.edges}-rounds")
         files.remove(self.edges)
 
+    def _folder(self, name: str) -> str | None:
+        """For records of a shuffle: in a run they wait on disk, for there are hundreds of bytes of them a document."""
+        return None if self.scratch is None else files.join(self.scratch, name)
+
     def _members(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(["text"], despite=HELD_OUT):
             found, known = compute_signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
@@ -324,10 +337,13 @@ class FindNearDuplicates(CorpusStage):
             parts
             | "Spread" >> SpreadPieces()
             | "Sign" >> beam.FlatMap(self._members).with_output_types(np.ndarray)
-            | "Buckets" >> GroupRecords(MEMBER, "bucket", self.partitions)
-            | "Pair" >> beam.Map(bucket_pairs).with_output_types(np.ndarray)
-            | "Pairs of parts" >> GroupRecords(PAIR, "parts", self.partitions)
-            | "Distinct" >> beam.Map(_distinct).with_output_types(bytes)
+            | "Buckets" >> GroupRecords(MEMBER, "bucket", self.partitions, self._folder("buckets"))
+            | "Pair" >> beam.FlatMap(bucket_pairs).with_output_types(np.ndarray)
+            # First each pair once: near duplicates meet in most of the bands, each time to give the same pairs.
+            | "Pairs" >> GroupRecords(PAIR, "second", 4 * self.partitions, self._folder("pairs"))
+            | "Distinct" >> beam.Map(_distinct).with_output_types(np.ndarray)
+            | "Pairs of parts" >> GroupRecords(PAIR, "block", self.partitions, self._folder("parts"))
+            | "Blocks" >> beam.FlatMap(_blocks).with_output_types(bytes)
         )
         rows = pairs | "Rows of parts" >> beam.FlatMap(_rows).with_output_types(tuple[int, bytes])
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
@@ -351,12 +367,19 @@ class FindNearDuplicates(CorpusStage):
         return (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)
-            | "Cluster" >> beam.FlatMap(_cluster, beam.pvalue.AsIter(edges), paths).with_output_types(pa.RecordBatch)
+            | "Cluster"
+            >> beam.FlatMap(_cluster, beam.pvalue.AsIter(edges), paths, self.scratch).with_output_types(pa.RecordBatch)
         )
 
 
-def _distinct(pairs: np.ndarray) -> bytes:
-    return pairs[np.r_[True, pairs[1:] != pairs[:-1]]].tobytes()
+def _distinct(pairs: np.ndarray) -> np.ndarray:
+    return pairs[np.r_[True, pairs[1:] != pairs[:-1]]]
+
+
+def _blocks(pairs: np.ndarray) -> Iterator[bytes]:
+    """Pairs in blocks that are verified at once."""
+    for start in range(0, len(pairs), PAIRS_AT_ONCE):
+        yield pairs[start : start + PAIRS_AT_ONCE].tobytes()
 
 
 def _rows(pairs: bytes) -> Iterator[tuple[int, bytes]]:
@@ -381,9 +404,9 @@ def _spill(block: bytes, total: int, gather_edges: int, folder: str) -> Iterator
         sink.write(block)
 
 
-def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str]) -> Iterator[pa.RecordBatch]:
-    yield clusters(rejoin(edges, VERIFIED_PAIR))
-    for folder in {FileSystems.split(path)[0] for path in paths.values()}:
+def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str], scratch: str | None) -> Iterator[pa.RecordBatch]:
+    yield clusters(np.concatenate([np.zeros(0, VERIFIED_PAIR), *(np.frombuffer(b, VERIFIED_PAIR) for b in edges)]))
+    for folder in {scratch, *(FileSystems.split(path)[0] for path in paths.values())} - {None}:
         files.remove(folder)
 
 

@@ -9,6 +9,7 @@ uncompressed.
 
 import bz2
 import codecs
+import collections
 import dataclasses
 import gzip
 import json
@@ -28,7 +29,7 @@ from datapipe.read.options import ReadOptions
 from datapipe.read.parts import write_parts
 from datapipe.read.records import Document, read_task
 from datapipe.text.normalization import Normalization
-from tests.helpers import NIGHTLY
+from tests.helpers import NIGHTLY, run_recipe
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
 MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
@@ -181,3 +182,27 @@ def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path)
             chance = random.Random(number)
             bounds = sorted({chance.randrange(1, len(data)) for _ in range(3)}) if len(data) > 1 else []
             assert read(data, *bounds) == records, (format_, number)
+
+
+def test_mutated_files_go_through_to_the_shards(tmp_path: pathlib.Path) -> None:
+    folder = tmp_path / "documents"
+    folder.mkdir()
+    extensions = {"text": "txt", "text_lines": "txt", "markdown": "md"}
+    for number in range(FILES):
+        format_ = list(WHOLE)[number % len(WHOLE)]
+        data, _, _, _ = make(format_, number)
+        (folder / f"{format_}-{number}.{extensions.get(format_, format_)}").write_bytes(data)
+    recipe = "stages:\n - documents: {max_document_bytes: 2000, part_bytes: 100000}\n - shards\n"
+    outcome = run_recipe(recipe, tmp_path, [str(folder)])
+    source = outcome.record.stages["documents"].source  # type: ignore[union-attr]
+    written = pq.ParquetDataset(tmp_path / "out" / "shards", ignore_prefixes=["_"]).read(columns=["text", "path"])
+    rejected = pq.read_table(tmp_path / "out" / "rejects", columns=["file", "reason"])
+    assert source is not None
+    assert source.records == len(written) + len(rejected)
+    assert source.rejects == len(rejected)
+    assert source.rejects_by_reason == collections.Counter(rejected.column("reason").to_pylist())
+    found = collections.Counter([*written.column("path").to_pylist(), *rejected.column("file").to_pylist()])
+    of_whole = ("text", "markdown", "html")  # files that are one document or one reject
+    assert {found[path.name] for path in folder.iterdir() if path.name.startswith(of_whole)} == {1}
+    intact = [text for text in written.column("text").to_pylist() if text in TEXTS]
+    assert len(intact) > FILES
