@@ -34,6 +34,7 @@ from tests.helpers import NIGHTLY, run_recipe
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
 MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
 FILES = 20000 if NIGHTLY else 2000
+TO_SHARDS = 20000 if NIGHTLY else 500
 DOCUMENTS = 12
 TEXTS = [f"第{n}号文件：a text of several words, number {n}, “quoted” and {'long ' * n}." for n in range(DOCUMENTS)]
 ROWS = [{"text": text, "n": n, "tags": ["a", {"b": n}]} for n, text in enumerate(TEXTS)]
@@ -188,7 +189,7 @@ def test_mutated_files_go_through_to_the_shards(tmp_path: pathlib.Path) -> None:
     folder = tmp_path / "documents"
     folder.mkdir()
     extensions = {"text": "txt", "text_lines": "txt", "markdown": "md"}
-    for number in range(FILES):
+    for number in range(TO_SHARDS):
         format_ = list(WHOLE)[number % len(WHOLE)]
         data, _, _, _ = make(format_, number)
         (folder / f"{format_}-{number}.{extensions.get(format_, format_)}").write_bytes(data)
@@ -205,4 +206,4 @@ def test_mutated_files_go_through_to_the_shards(tmp_path: pathlib.Path) -> None:
     of_whole = ("text", "markdown", "html")  # files that are one document or one reject
     assert {found[path.name] for path in folder.iterdir() if path.name.startswith(of_whole)} == {1}
     intact = [text for text in written.column("text").to_pylist() if text in TEXTS]
-    assert len(intact) > FILES
+    assert len(intact) > TO_SHARDS
