@@ -56,7 +56,8 @@ def parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="check a recipe without running it")
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
-    commands.add_parser("warmup", help="compile what the default recipe needs, as for a worker's image")
+    warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
+    warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
@@ -202,7 +203,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
         case "warmup":
             from datapipe.commands.warmup import warm_up
 
-            warm_up()
+            warm_up(**values)
         case "validate":
             from datapipe.commands.recipes import validate
 
