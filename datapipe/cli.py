@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe
 """
 
 import argparse
+import contextlib
 import dataclasses
 import logging
 import os
@@ -244,10 +245,16 @@ def _complain(error: Exception) -> None:
 
 def _leave(status: int) -> NoReturn:
     """End this process without its threads: Beam's wait for a pipeline that will not end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 
+def program() -> NoReturn:
+    """`datapipe` on the command line: to take apart what Beam and numba have built would be a tenth of a short run."""
+    _leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()
