@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.chat import RenderDialogues
+    from datapipe.mix.chat_tokens import EncodeDialogues
+    from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
+    from datapipe.mix.evaluation_questions import FindEvaluationQuestions
     from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
-    from datapipe.mix.upsampling import WeighClusters
+    from datapipe.mix.topics import FindTopics
+    from datapipe.mix.upsampling import WeighDocuments
     from datapipe.read.documents import ReadDocuments
     from datapipe.read.instructions import ReadInstructions
     from tokenizer_training.train import TrainTokenizer
@@ -64,10 +69,15 @@ _MODULES = {
     "CutRepeatedText": "datapipe.dedup.cut_repeated_text",
     "EmbedDocuments": "datapipe.dedup.embeddings",
     "Decontaminate": "datapipe.mix.decontamination",
+    "FindEvaluationQuestions": "datapipe.mix.evaluation_questions",
+    "FindContaminatedTokens": "datapipe.mix.contaminated_tokens",
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
-    "WeighClusters": "datapipe.mix.upsampling",
+    "FindTopics": "datapipe.mix.topics",
+    "WeighDocuments": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
+    "RenderDialogues": "datapipe.mix.chat",
+    "EncodeDialogues": "datapipe.mix.chat_tokens",
     "CountTokens": "datapipe.mix.tokens",
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
@@ -98,10 +108,15 @@ __all__ = [  # noqa: RUF022
     "CutRepeatedText",
     "EmbedDocuments",
     "Decontaminate",
+    "FindEvaluationQuestions",
+    "FindContaminatedTokens",
     "FindSemanticDuplicates",
-    "WeighClusters",
+    "FindTopics",
+    "WeighDocuments",
     "MaskPersonalData",
     "TrainTokenizer",
+    "RenderDialogues",
+    "EncodeDialogues",
     "CountTokens",
     "MixSources",
     "WriteShards",

@@ -1,4 +1,4 @@
-"""The command line: `datapipe run | explain | report | thresholds | validate | warmup | recipes | stages | tokenizer`.
+"""Commands: `datapipe run | explain | report | verify | mix | thresholds | validate | warmup | recipes | stages | …`.
 
 Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
@@ -6,6 +6,7 @@ Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe
 import argparse
 import contextlib
 import dataclasses
+import io
 import logging
 import os
 import signal
@@ -44,6 +45,23 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+
+    verify = commands.add_parser("verify", help="read every file of a run, and name those that are not what it wrote")
+    verify.add_argument("output", help="the output folder of a run")
+
+    mix = commands.add_parser("mix", help="try another mixture of a run, in seconds")
+    mix.add_argument("output", help="the output folder of a run")
+    mix.add_argument("--by", nargs="+", help="the columns that group documents, such as source language")
+    mix.add_argument("--shares", help="of the groups, as in a recipe: '{web: {zh: 0.4, en: 0.3}, books: 0.1}'")
+    mix.add_argument("--phases", help="as in a recipe: '[{budget: 900000, shares: {stem: 0.1}}, ...]'")
+    mix.add_argument("--unit", choices=["tokens", "bytes"], help="what shares and budgets are of")
+    mix.add_argument("--budget", type=int, help="how much the mixture should have")
+    mix.add_argument("--max-epochs", type=int, help="no document is taken more often")
+    mix.add_argument("--seed", type=int, help="which documents a fraction of an epoch takes")
+    mix.add_argument("--save", help="a Parquet file for id, copies and phase; of proxies, a folder")
+    mix.add_argument("--proxies", type=int, help="make so many small mixtures for a search of shares")
+    mix.add_argument("--proxy-budget", type=int, help="how much each of them has")
+    mix.epilog = "What is not given is as in the run's recipe."
 
     thresholds = commands.add_parser(
         "thresholds", help="fit rule thresholds to languages from a run over trusted documents"
@@ -97,6 +115,7 @@ def _add_tokenizer_commands(actions: Any) -> None:
         default=TrainingOptions.min_frequency,
         help=documented_options(TrainingOptions)["min_frequency"],
     )
+    extend.add_argument("--weights", help="a safetensors file to write again with rows for the new tokens")
 
     prune = actions.add_parser("prune", help="drop entries, and their rows of a model's embeddings")
     _add_base(prune)
@@ -154,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a line of news is there when it is written, in a pipe too
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
@@ -197,6 +218,14 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             from datapipe.commands.inspection import report
 
             report(**values)
+        case "verify":
+            from datapipe.commands.verify import verify
+
+            verify(**values)
+        case "mix":
+            from datapipe.commands.mix import mix
+
+            mix(**values)
         case "thresholds":
             from datapipe.commands.inspection import thresholds
 

@@ -22,12 +22,17 @@ from datapipe.filters.quality_filter import FilterQuality
 from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
+from datapipe.mix.chat import RenderDialogues
+from datapipe.mix.chat_tokens import EncodeDialogues
+from datapipe.mix.contaminated_tokens import FindContaminatedTokens
 from datapipe.mix.decontamination import Decontaminate
+from datapipe.mix.evaluation_questions import FindEvaluationQuestions
 from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
-from datapipe.mix.upsampling import WeighClusters
+from datapipe.mix.topics import FindTopics
+from datapipe.mix.upsampling import WeighDocuments
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.instructions import ReadInstructions
 from datapipe.stage import Stage
@@ -58,10 +63,15 @@ STAGES: tuple[type[Stage], ...] = (
     CutRepeatedText,
     EmbedDocuments,
     Decontaminate,
+    FindEvaluationQuestions,
+    FindContaminatedTokens,
     FindSemanticDuplicates,
-    WeighClusters,
+    FindTopics,
+    WeighDocuments,
     MaskPersonalData,
     TrainTokenizer,
+    RenderDialogues,
+    EncodeDialogues,
     CountTokens,
     MixSources,
     WriteShards,

@@ -26,7 +26,8 @@ REJECT_SCHEMA = pa.schema(
         ("columns", pa.list_(pa.string())),
     ]
 )
-
+# In the folder of `contaminated_tokens`: the evaluation records, `record` and the list `tokens`.
+EVALUATION_RECORDS = "records.parquet"
 
 # Of fields that are too many to be columns each: one JSON object a row.
 OTHER_COLUMNS = "input_other"
