@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
+from datapipe.text.chat_forms import FormName, LossName
 from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
@@ -133,7 +134,14 @@ def _add_tokenizer_commands(actions: Any) -> None:
     _add_base(export)
     export.add_argument("--to", choices=["transformers", "json", "tiktoken", "sentencepiece", "gguf"], required=True)
     export.add_argument("--output", required=True, help="the folder (transformers, json) or file to write")
-    export.add_argument("--chat-template", help="a file with a Jinja template (default: ChatML)")
+    export.add_argument("--chat-template", help="a file with a Jinja template (default: that of --chat-form)")
+    export.add_argument("--chat-form", choices=typing.get_args(FormName), default="chatml", help="of the chat template")
+    export.add_argument(
+        "--loss", choices=typing.get_args(LossName), help="what it marks (default: what the form's own)"
+    )
+    export.add_argument("--system", default="", help="its system message of dialogues that have none (default: none)")
+    for role in ("bos", "eos", "pad", "unk"):
+        export.add_argument(f"--{role}", default="", help=f"the special token that is the {role} (default: the base's)")
 
 
 def _add_base(command: argparse.ArgumentParser) -> None:
@@ -262,7 +270,8 @@ def _call_tokenizer(action: str, **values: Any) -> None:
         case "compare":
             tokenizer.compare(**values)
         case "export":
-            tokenizer.export(**values)
+            roles = {role: values.pop(role) for role in ("bos", "eos", "pad", "unk")}
+            tokenizer.export(**values, roles=roles)
 
 
 def _complain(error: Exception) -> None:
