@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from datapipe.mix.evaluation_questions import FindEvaluationQuestions
     from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
+    from datapipe.mix.packing import PackDialogues
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
     from datapipe.mix.topics import FindTopics
@@ -82,6 +83,7 @@ _MODULES = {
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
     "WriteHeldOutShards": "datapipe.mix.held_out_shards",
+    "PackDialogues": "datapipe.mix.packing",
 }
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
@@ -121,6 +123,7 @@ __all__ = [  # noqa: RUF022
     "MixSources",
     "WriteShards",
     "WriteHeldOutShards",
+    "PackDialogues",
 ]
 
 

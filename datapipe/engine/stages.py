@@ -29,6 +29,7 @@ from datapipe.mix.decontamination import Decontaminate
 from datapipe.mix.evaluation_questions import FindEvaluationQuestions
 from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
+from datapipe.mix.packing import PackDialogues
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
 from datapipe.mix.topics import FindTopics
@@ -76,6 +77,7 @@ STAGES: tuple[type[Stage], ...] = (
     MixSources,
     WriteShards,
     WriteHeldOutShards,
+    PackDialogues,
 )
 
 BY_NAME: dict[str, type[Stage]] = {stage.name: stage for stage in STAGES}
