@@ -2,8 +2,8 @@
 
     python -m benchmarks.chat --tokenizer out/demo/tokenizer/tokenizer.json --instructions ../shared/data/instructions
 
-Both give the same ids and mask, which is checked. One thread; medians of CPU time. The peer is `apply_chat_template` with
-`return_assistant_tokens_mask`, one dialogue at a time, as its users call it, and many at once.
+Both give the same ids and mask, which is checked. One thread; medians of CPU time. The peer is `apply_chat_template`
+with `return_assistant_tokens_mask`, one dialogue at a time, as its users call it, and many at once.
 """
 
 import argparse

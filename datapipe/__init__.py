@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datapipe.dedup.repeated_text import FindRepeatedText
     from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
     from datapipe.dedup.signatures import ComputeSignatures
+    from datapipe.filters.control_tokens import CheckControlTokens
     from datapipe.filters.language import IdentifyLanguage
     from datapipe.filters.language_filter import FilterLanguage
     from datapipe.filters.lines import RemoveLines
@@ -75,6 +76,7 @@ _MODULES = {
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
     "FindTopics": "datapipe.mix.topics",
     "WeighDocuments": "datapipe.mix.upsampling",
+    "CheckControlTokens": "datapipe.filters.control_tokens",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
     "RenderDialogues": "datapipe.mix.chat",
@@ -115,6 +117,7 @@ __all__ = [  # noqa: RUF022
     "FindSemanticDuplicates",
     "FindTopics",
     "WeighDocuments",
+    "CheckControlTokens",
     "MaskPersonalData",
     "TrainTokenizer",
     "RenderDialogues",

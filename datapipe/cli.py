@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
-from datapipe.text.chat_forms import FormName, LossName
+from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2

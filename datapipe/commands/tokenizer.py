@@ -22,7 +22,8 @@ from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
 from datapipe.store.corpus import part_path
 from datapipe.store.record import RUN_FILE
-from datapipe.text.chat_forms import FORMS, FormName, LossName
+from datapipe.text.chat_forms import FORMS
+from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension

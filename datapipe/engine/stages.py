@@ -10,6 +10,7 @@ from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
 from datapipe.dedup.signatures import ComputeSignatures
+from datapipe.filters.control_tokens import CheckControlTokens
 from datapipe.filters.language import IdentifyLanguage
 from datapipe.filters.language_filter import FilterLanguage
 from datapipe.filters.lines import RemoveLines
@@ -69,6 +70,7 @@ STAGES: tuple[type[Stage], ...] = (
     FindSemanticDuplicates,
     FindTopics,
     WeighDocuments,
+    CheckControlTokens,
     MaskPersonalData,
     TrainTokenizer,
     RenderDialogues,
