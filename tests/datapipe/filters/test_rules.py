@@ -112,6 +112,8 @@ def test_an_unsure_language_is_not_judged_by_its_stop_words() -> None:
 def test_no_full_stop_is_asked_for_where_the_script_has_none(language: str) -> None:
     assert "unspaced_terminal_punctuation" in judge("ក" * 60, "km")[1]
     assert "unspaced_terminal_punctuation" not in judge("ກ" * 60, language)[1]
+    assert "unspaced_min_run_length" in judge("ກ " * 60, language)[1]
+    assert "unspaced_min_run_length" not in judge("ក " * 60, "km")[1]
 
 
 def test_one_good_paragraph_is_enough() -> None:
