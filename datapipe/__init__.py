@@ -37,7 +37,8 @@ if TYPE_CHECKING:
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
-    from datapipe.mix.upsampling import WeighClusters
+    from datapipe.mix.topics import FindTopics
+    from datapipe.mix.upsampling import WeighDocuments
     from datapipe.read.documents import ReadDocuments
     from datapipe.read.instructions import ReadInstructions
     from tokenizer_training.train import TrainTokenizer
@@ -69,7 +70,8 @@ _MODULES = {
     "FindEvaluationQuestions": "datapipe.mix.evaluation_questions",
     "FindContaminatedTokens": "datapipe.mix.contaminated_tokens",
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
-    "WeighClusters": "datapipe.mix.upsampling",
+    "FindTopics": "datapipe.mix.topics",
+    "WeighDocuments": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
     "CountTokens": "datapipe.mix.tokens",
@@ -105,7 +107,8 @@ __all__ = [  # noqa: RUF022
     "FindEvaluationQuestions",
     "FindContaminatedTokens",
     "FindSemanticDuplicates",
-    "WeighClusters",
+    "FindTopics",
+    "WeighDocuments",
     "MaskPersonalData",
     "TrainTokenizer",
     "CountTokens",

@@ -109,6 +109,7 @@ def _add_tokenizer_commands(actions: Any) -> None:
         default=TrainingOptions.min_frequency,
         help=documented_options(TrainingOptions)["min_frequency"],
     )
+    extend.add_argument("--weights", help="a safetensors file to write again with rows for the new tokens")
 
     prune = actions.add_parser("prune", help="drop entries, and their rows of a model's embeddings")
     _add_base(prune)

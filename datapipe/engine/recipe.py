@@ -20,7 +20,7 @@ import yaml
 
 from datapipe.checks import adapter, check_value, option_types, suggest
 from datapipe.dedup.held_out import HoldOut
-from datapipe.engine.renamed import LISTS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
+from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
 from datapipe.read.documents import ReadDocuments
@@ -144,6 +144,11 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
     for option, (option_node, value_node) in options.items():
         if (name, option) in RENAMED_OPTIONS:
             raise _error(path, option_node, f"{name}: {option!r} is now called {RENAMED_OPTIONS[name, option]!r}")
+        if (name, option) in MOVED_OPTIONS:
+            stage_now, now = MOVED_OPTIONS[name, option]
+            raise _error(
+                path, option_node, f"{name}: {option!r} is now {now!r} of the stage {stage_now!r}, put before {name!r}"
+            )
         if option in fields and option not in types:
             raise _error(path, option_node, f"{name}: {option!r} is set by datapipe itself, not by a recipe")
         if option not in types:

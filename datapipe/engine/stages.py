@@ -29,7 +29,8 @@ from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
-from datapipe.mix.upsampling import WeighClusters
+from datapipe.mix.topics import FindTopics
+from datapipe.mix.upsampling import WeighDocuments
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.instructions import ReadInstructions
 from datapipe.stage import Stage
@@ -63,7 +64,8 @@ STAGES: tuple[type[Stage], ...] = (
     FindEvaluationQuestions,
     FindContaminatedTokens,
     FindSemanticDuplicates,
-    WeighClusters,
+    FindTopics,
+    WeighDocuments,
     MaskPersonalData,
     TrainTokenizer,
     CountTokens,

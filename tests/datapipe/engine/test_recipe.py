@@ -76,6 +76,11 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
             "mixture: by is a list now: write `by: [part_kind]`",
         ),
         ("stages:\n  - documents\n  - mixture: {tokens: 9}\n", 3, "'tokens' is now called 'budget'"),
+        (
+            "stages:\n  - documents\n  - upsampling: {clusters: 9}\n",
+            3,
+            "'clusters' is now 'count' of the stage 'topics', put before 'upsampling'",
+        ),
         ("stages: documents\n", 1, "`stages` must be a list"),
         ("stages:\n  - documents: 7\n", 2, "the options of 'documents' must be a mapping"),
         ("stages:\n  - {documents: {}, language: {}}\n", 2, "a stage is one name with its options"),
@@ -126,7 +131,7 @@ def test_a_column_of_the_users_is_not_hidden_by_a_stage(tmp_path: pathlib.Path) 
     assert batch.column("title").to_pylist() == ["kept"]
 
 
-@pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - upsampling"])
+@pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - topics\n  - upsampling"])
 def test_a_column_of_quality_is_a_stages_or_the_users_own(stage: str, tmp_path: pathlib.Path) -> None:
     recipe = load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
     assert recipe.stages[-1].named_columns() == ("stars",)
