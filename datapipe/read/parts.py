@@ -21,6 +21,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus, PartKind, part_path
 from datapipe.store.record import PartRecord, SourceResult
 from datapipe.store.schemas import DOCUMENT_SCHEMA, REJECT_SCHEMA, common_schema, conform, marked_schema
+from datapipe.text.dialogues import message_columns
 from datapipe.text.normalization import normalize
 
 GROUP_BYTES = 8 << 20  # of text
@@ -126,6 +127,10 @@ def _document_batch(
         "position": pa.array([document.position for document in documents], pa.int64()),
         "bytes": pc.binary_length(texts).cast(pa.int64()),
     }
+    dialogues = [document.dialogue for document in documents if document.dialogue]
+    if dialogues:
+        arrays["messages"] = message_columns(dialogue.messages for dialogue in dialogues)
+        arrays["tools"] = pa.array([dialogue.tools or None for dialogue in dialogues], pa.string())
     return pa.RecordBatch.from_pydict(arrays | as_arrays(columns))
 
 
