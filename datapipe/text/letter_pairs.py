@@ -37,7 +37,7 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     mask = clear_table(m, min(length, 2 * _MOST_LETTERS))
     while i < length and letters < _MOST_LETTERS:
         start, value = i, np.uint64(0)
-        while i < length and i - start < _MOST_LETTERS and t.classes[t.points[i]] & (LETTER | MARK):
+        while i < length and i - start < _MOST_LETTERS and t.flags[i] & (LETTER | MARK):
             value = extend(value, t.lower[t.points[i]])
             i += 1
         if i == start:

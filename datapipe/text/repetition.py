@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper
-from datapipe.text.bit_mixing import DEGSKI, multiply_fold
+from datapipe.text.bit_mixing import DEGSKI
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
 _SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
@@ -83,11 +83,11 @@ def clear_table(m: Memory, entries: int) -> int:
 @helper
 def count(m: Memory, mask: int, key: np.uint64) -> int:
     """Count a key in the hash table and return its slot."""
-    at = np.int64(multiply_fold(key ^ (key >> np.uint64(32)), DEGSKI, 29)) & mask
-    while m.counts[at] and m.keys[at] != key:
+    at = np.int64((key * DEGSKI) >> np.uint64(32)) & mask
+    # One branch for both conditions, which the processor guesses right but where two keys meet.
+    while (m.counts[at] != 0) & (m.keys[at] != key):
         at = (at + 1) & mask
-    if not m.counts[at]:
-        m.keys[at] = key
+    m.keys[at] = key
     m.counts[at] += 1
     return int(at)
 
@@ -151,13 +151,26 @@ def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool
 
 
 @helper
-def keep_repeated(m: Memory, positions: int) -> int:
-    """Leave only the positions of repeated n-grams at issue: no longer n-gram repeats elsewhere."""
-    kept = 0
+def repeated_ngrams(m: Memory, positions: int) -> int:
+    """How many of the n-grams at the positions at issue repeat, all copies."""
+    repeated = 0
     for k in range(positions):
-        if m.counts[m.slots[k]] > 1:
-            m.positions[kept], m.slots[kept] = m.positions[k], m.slots[k]
-            kept += 1
+        repeated += m.counts[m.slots[k]] > 1
+    return repeated
+
+
+@helper
+def narrow(m: Memory, positions: int) -> int:
+    """Leave at issue only where a longer n-gram may repeat; returns their number.
+
+    There the n-gram repeats, and so does the one that begins a token later.
+    """
+    kept, before, repeated_before = 0, -2, False
+    for k in range(positions):
+        i, repeated = m.positions[k], m.counts[m.slots[k]] > 1
+        m.positions[kept] = before  # no branch: nobody could guess it
+        kept += repeated_before & repeated & (before + 1 == i)
+        before, repeated_before = i, repeated
     return kept
 
 
