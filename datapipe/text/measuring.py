@@ -155,9 +155,8 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
     """Measures over single letters and digits, of Chinese only."""
     tokens = 0
     for i in range(length):
-        if t.flags[i] & (LETTER | DIGIT):
-            t.starts[tokens], t.ends[tokens] = i, i + 1
-            tokens += 1
+        t.starts[tokens], t.ends[tokens] = i, i + 1
+        tokens += (t.flags[i] & (LETTER | DIGIT)) != 0
     if not tokens:
         return
     mask, distinct, entropy = clear_table(m, tokens), 0, np.log(tokens)
@@ -338,8 +337,7 @@ def _count_phrases(
 ) -> None:
     """Count the phrases, rows of code points padded with 0, in the text in lower case; `pairs` is `first_pairs`."""
     for i in range(length - 1):
-        first, second = t.points[i], t.points[i + 1]
-        if first | second >= 128 or not pairs[first << 7 | second]:
+        if not pairs[(t.points[i] & 127) << 7 | t.points[i + 1] & 127]:  # others than ASCII may look like it here
             continue
         for k in range(len(phrases)):
             if phrase_at(t, i, length, phrases[k]):

@@ -152,7 +152,10 @@ def _keep_prose(
         if after:
             at = after + 1
         while at < end:
-            line_end = _line_end(data, at, end)
+            line_end, links = at, False
+            while line_end < end and data[line_end] != _BREAK:
+                links |= data[line_end] == 0x5D  # ]
+                line_end += 1
             start, stop = _strip(data, at, line_end)
             after = 0
             if start < stop and data[start] in (_BACKTICK, _TILDE):
@@ -165,7 +168,13 @@ def _keep_prose(
             if after:
                 line_end = after
             elif not _is_marked_up(data, start, stop):
-                written = _copy(data, at, min(line_end + 1, end), kept, written)
+                if links:
+                    written = _copy(data, at, min(line_end + 1, end), kept, written)
+                else:
+                    size = min(line_end + 1, end) - at
+                    for i in range(size):
+                        kept[written + i] = data[at + i]
+                    written += size
             at = line_end + 1
         bounds[document + 1] = written
     return kept[:written], bounds

@@ -122,11 +122,14 @@ def hash_tokens(
     m: Memory,
 ) -> None:
     """Fill `before` and `hashes`; not `separated`, n-grams are equal if they are written alike without spaces."""
+    value, before = np.uint64(0), 0
     for i in range(tokens):
         length = ends[i] - starts[i]
-        value = m.hashes[i] * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
-        m.before[i + 1] = m.before[i] + length
-        m.hashes[i + 1] = value * BASE + _SEPARATOR if separated else value
+        value = value * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
+        if separated:
+            value = value * BASE + _SEPARATOR
+        before += length
+        m.before[i + 1], m.hashes[i + 1] = before, value
 
 
 @helper
@@ -167,7 +170,7 @@ def narrow(m: Memory, positions: int) -> int:
     """
     kept, before, repeated_before = 0, -2, False
     for k in range(positions):
-        i, repeated = m.positions[k], m.counts[m.slots[k]] > 1
+        i, repeated = m.positions[k], m.counts[m.slots[k]] != 1  # also after `later_copies`
         m.positions[kept] = before  # no branch: nobody could guess it
         kept += repeated_before & repeated & (before + 1 == i)
         before, repeated_before = i, repeated
@@ -191,7 +194,10 @@ def top_ngram(m: Memory, positions: int, n: int, longest_of_ties: bool) -> tuple
 
 @helper
 def later_copies(m: Memory, positions: int, n: int) -> int:
-    """Code points in n-grams seen before, from left to right; one that is found is skipped whole (datatrove)."""
+    """Code points in n-grams seen before, from left to right; one that is found is skipped whole (datatrove).
+
+    Counts of n-grams that repeat are less than 0 from then on.
+    """
     total, skipped_to = 0, 0
     for k in range(positions):
         i, slot = m.positions[k], m.slots[k]
@@ -202,8 +208,6 @@ def later_copies(m: Memory, positions: int, n: int) -> int:
         else:
             total += m.before[i + n] - m.before[i]
             skipped_to = i + n
-    for k in range(positions):
-        m.counts[m.slots[k]] = abs(m.counts[m.slots[k]])
     return total
 
 

@@ -67,7 +67,7 @@ def test_narrowing_to_repeated_ngrams_changes_no_count(words: list[str]) -> None
         positions = count_ngrams(narrowed, positions, len(words), n, True)
         everywhere = count_ngrams(whole, all_positions(whole, len(words)), len(words), n, True)
         assert top_ngram(narrowed, positions, n, False) == top_ngram(whole, everywhere, n, False)
-        for measure in (later_copies, all_copies, covered_by_copies):
-            assert measure(narrowed, positions, n) == measure(whole, everywhere, n)
         assert repeated_ngrams(narrowed, positions) == repeated_ngrams(whole, everywhere)
+        for measure in (all_copies, covered_by_copies, later_copies):  # the last changes counts
+            assert measure(narrowed, positions, n) == measure(whole, everywhere, n)
         positions = narrow(narrowed, positions)
