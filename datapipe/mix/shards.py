@@ -166,8 +166,11 @@ class WriteShards(ProductStage):
     def _measure(self, part: Part) -> Amount:
         copies = self._copies(part)
         size, start = 0, 0
-        for batch in part.read(["text"]):
-            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy()
+        # Text in the file that `bytes` stands in is as long as it was read; else some stage has rewritten it.
+        name = "bytes" if part.columns.get("bytes") == part.columns["text"] else "text"
+        for batch in part.read([name]):
+            column = batch.column(name)
+            lengths = (column if name == "bytes" else pc.binary_length(column)).fill_null(0).to_numpy()
             size += int(lengths.astype(np.int64) @ copies[start : start + len(batch)])
             start += len(batch)
         return Amount(int(copies.sum()), size, _schema(part, self._columns(part)))
