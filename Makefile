@@ -1,12 +1,16 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 INSTALL := .venv/bin/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo check test
+.PHONY: demo check test test-all
 demo: .venv/warm
 	.venv/bin/datapipe run pipelines/recipes/default.yaml --input sample_data/documents --output out/demo
 
 test: check
 	.venv/bin/pytest -n 2 --dist loadgroup
+
+# Hours: kills, faults and damaged files by the hundred and thousand, for a night.
+test-all: check
+	NIGHTLY=1 .venv/bin/pytest -n 2 --dist loadgroup
 
 check: .venv/dev
 	.venv/bin/ruff check .

@@ -5,8 +5,9 @@
 
 PEER is a virtual environment of its own with `pip install 'datatrove[processing]==0.10' orjson spacy 'xxhash<4'`. A
 document is kept if no filter and no deduplication removed it: the recipe runs up to `semantic_duplicates`. Each cell
-has ours first, then the peer's; below stand the commonest reasons. `--texts FILE` writes every document with what
-became of it.
+has ours first, then the peer's. The column `duplicates` counts what deduplication removed; where that is more than one
+document in a hundred, a second row tells what the filters alone keep. Below stand the commonest reasons. `--texts FILE`
+writes every document with what became of it.
 
 Good is what people wrote with care: DATA/good and DATA/corpora, see their README. Bad is made here, the same at each
 run, in the languages of the good paragraphs:
@@ -42,6 +43,7 @@ from datapipe.store.corpus import REASON, first_reasons
 
 HERE = pathlib.Path(__file__).parent
 LAST_STAGE = "semantic_duplicates"
+DEDUPLICATION = ("exact_duplicates", "near_duplicates", "semantic_duplicates", "minhash")  # ours, and the peer's
 UNSPACED = {"zh", "th"}
 STOPS = {"zh": "。", "hi": "।", "th": ""}  # what ends a sentence, where that is no point
 REASONS_SHOWN = 3
@@ -235,19 +237,26 @@ def table(documents: Sequence[Document], judged: Mapping[str, Sequence[str | Non
         cells[document.kind, document.language].append(number)
     by_kind = collections.Counter(kind for kind, _ in cells)
     languages = [language for kind, language in cells if kind == documents[0].kind]
+    copies = [[bool(reason and reason.startswith(DEDUPLICATION)) for reason in own] for own in judged.values()]
+    kept = [[reason is None for reason in own] for own in judged.values()]
+    passed = [[a or b for a, b in zip(*own, strict=True)] for own in zip(copies, kept, strict=True)]
 
-    def share(numbers: Sequence[int]) -> str:
-        kept = (sum(reasons[number] is None for number in numbers) / len(numbers) for reasons in judged.values())
-        return " / ".join(f"{100 * each:.0f}" for each in kept)
+    def shares(of: Sequence[Sequence[bool]], numbers: Sequence[int]) -> str:
+        return " / ".join(f"{100 * sum(own[number] for number in numbers) / len(numbers):.0f}" for own in of)
 
     yield f"Kept, in per cent: {' / '.join(judged)}\n"
-    yield f"| kind | documents | all | {' | '.join(languages)} |"
-    yield "|---" * (len(languages) + 3) + "|"
+    yield f"| kind | documents | duplicates | all | {' | '.join(languages)} |"
+    yield "|---" * (len(languages) + 4) + "|"
     for kind in by_kind:
         own = {language: numbers for (of, language), numbers in cells.items() if of == kind}
-        everything = [number for numbers in own.values() for number in numbers]
-        columns = (share(own[language]) if language in own else "" for language in languages)
-        yield f"| {kind} | {len(everything)} | {share(everything)} | {' | '.join(columns)} |"
+        every = [number for numbers in own.values() for number in numbers]
+        removed = [sum(side[number] for number in every) for side in copies]
+        rows = [(kind, f"{len(every)} | {' / '.join(map(str, removed))}", kept)]
+        if max(removed) * 100 > len(every):
+            rows.append((f"{kind}, filters alone", " | ", passed))
+        for name, figures, of in rows:
+            columns = (shares(of, own[language]) if language in own else "" for language in languages)
+            yield f"| {name} | {figures} | {shares(of, every)} | {' | '.join(columns)} |"
     for name, reasons in judged.items():
         yield f"\nRemoved by {name}:\n"
         for (kind, language), numbers in cells.items():

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from datapipe.dedup.duplicate_ids import FindDuplicateIds
     from datapipe.dedup.embeddings import EmbedDocuments
     from datapipe.dedup.exact_duplicates import FindExactDuplicates
+    from datapipe.dedup.held_out import HoldOut
     from datapipe.dedup.near_duplicates import FindNearDuplicates
     from datapipe.dedup.repeated_text import FindRepeatedText
     from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
@@ -29,11 +30,15 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
+    from datapipe.mix.evaluation_questions import FindEvaluationQuestions
+    from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
-    from datapipe.mix.upsampling import WeighClusters
+    from datapipe.mix.topics import FindTopics
+    from datapipe.mix.upsampling import WeighDocuments
     from datapipe.read.documents import ReadDocuments
     from datapipe.read.instructions import ReadInstructions
     from tokenizer_training.train import TrainTokenizer
@@ -53,6 +58,7 @@ _MODULES = {
     "ScoreSafety": "datapipe.filters.safety",
     "FilterSafety": "datapipe.filters.safety_filter",
     "FilterQuality": "datapipe.filters.quality_filter",
+    "HoldOut": "datapipe.dedup.held_out",
     "FindExactDuplicates": "datapipe.dedup.exact_duplicates",
     "ComputeSignatures": "datapipe.dedup.signatures",
     "FindCrossRunDuplicates": "datapipe.dedup.cross_run_duplicates",
@@ -61,13 +67,17 @@ _MODULES = {
     "CutRepeatedText": "datapipe.dedup.cut_repeated_text",
     "EmbedDocuments": "datapipe.dedup.embeddings",
     "Decontaminate": "datapipe.mix.decontamination",
+    "FindEvaluationQuestions": "datapipe.mix.evaluation_questions",
+    "FindContaminatedTokens": "datapipe.mix.contaminated_tokens",
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
-    "WeighClusters": "datapipe.mix.upsampling",
+    "FindTopics": "datapipe.mix.topics",
+    "WeighDocuments": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
     "CountTokens": "datapipe.mix.tokens",
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
+    "WriteHeldOutShards": "datapipe.mix.held_out_shards",
 }
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
@@ -85,6 +95,7 @@ __all__ = [  # noqa: RUF022
     "ScoreSafety",
     "FilterSafety",
     "FilterQuality",
+    "HoldOut",
     "FindExactDuplicates",
     "ComputeSignatures",
     "FindCrossRunDuplicates",
@@ -93,13 +104,17 @@ __all__ = [  # noqa: RUF022
     "CutRepeatedText",
     "EmbedDocuments",
     "Decontaminate",
+    "FindEvaluationQuestions",
+    "FindContaminatedTokens",
     "FindSemanticDuplicates",
-    "WeighClusters",
+    "FindTopics",
+    "WeighDocuments",
     "MaskPersonalData",
     "TrainTokenizer",
     "CountTokens",
     "MixSources",
     "WriteShards",
+    "WriteHeldOutShards",
 ]
 
 

@@ -1,16 +1,18 @@
-"""The command line: `datapipe run | explain | report | thresholds | validate | warmup | recipes | stages | tokenizer`.
+"""Commands: `datapipe run | explain | report | mix | thresholds | validate | warmup | recipes | stages | tokenizer`.
 
 Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
 
 import argparse
 import dataclasses
+import functools
+import gc
 import logging
 import os
 import signal
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
@@ -44,6 +46,20 @@ def parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
 
+    mix = commands.add_parser("mix", help="try another mixture of a run, in seconds")
+    mix.add_argument("output", help="the output folder of a run")
+    mix.add_argument("--by", nargs="+", help="the columns that group documents, such as source language")
+    mix.add_argument("--shares", help="of the groups, as in a recipe: '{web: {zh: 0.4, en: 0.3}, books: 0.1}'")
+    mix.add_argument("--phases", help="as in a recipe: '[{budget: 900000, shares: {stem: 0.1}}, ...]'")
+    mix.add_argument("--unit", choices=["tokens", "bytes"], help="what shares and budgets are of")
+    mix.add_argument("--budget", type=int, help="how much the mixture should have")
+    mix.add_argument("--max-epochs", type=int, help="no document is taken more often")
+    mix.add_argument("--seed", type=int, help="which documents a fraction of an epoch takes")
+    mix.add_argument("--save", help="a Parquet file for id, copies and phase; of proxies, a folder")
+    mix.add_argument("--proxies", type=int, help="make so many small mixtures for a search of shares")
+    mix.add_argument("--proxy-budget", type=int, help="how much each of them has")
+    mix.epilog = "What is not given is as in the run's recipe."
+
     thresholds = commands.add_parser(
         "thresholds", help="fit rule thresholds to languages from a run over trusted documents"
     )
@@ -70,6 +86,13 @@ def _add_tokenizer_commands(actions: Any) -> None:
     train = actions.add_parser("train", help="train a tokenizer on documents")
     _add_input(train, required=True)
     train.add_argument("--output", required=True, help="the folder for tokenizer.json")
+    train.add_argument(
+        "--weights",
+        nargs="*",
+        default=[],
+        metavar="NAME=FACTOR",
+        help="how often a source or language counts, such as zh=2 (default: of a run, as its mixture takes it)",
+    )
     _add_options(train, TrainingOptions)
 
     extend = actions.add_parser("extend", help="add Chinese tokens, or a word list's, to any tokenizer")
@@ -129,6 +152,9 @@ def _add_options(command: argparse.ArgumentParser, owner: type[Any]) -> None:
         hint, form = hints[field.name], dict[str, Any]()
         if typing.get_origin(hint) is typing.Literal:
             form["choices"] = typing.get_args(hint)
+            form["type"] = type(form["choices"][0])
+        elif hint is bool:
+            form["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(hint) is list:
             form["nargs"] = "*"
         else:
@@ -174,9 +200,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     match command:
         case "run":
-            from datapipe.commands.run import run
-
-            run(**values, flags=flags)
+            _import_run()(**values, flags=flags)
         case "explain":
             from datapipe.commands.inspection import explain_document
 
@@ -185,6 +209,10 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             from datapipe.commands.inspection import report
 
             report(**values)
+        case "mix":
+            from datapipe.commands.mix import mix
+
+            mix(**values)
         case "thresholds":
             from datapipe.commands.inspection import thresholds
 
@@ -207,6 +235,21 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             list_stages(**values)
         case "tokenizer":
             _call_tokenizer(**values)
+
+
+@functools.cache
+def _import_run() -> Callable[..., None]:
+    """The command that imports most. Garbage is looked for neither meanwhile nor, later, in what the modules hold.
+
+    It would take a tenth of the time of a short run, and find nothing.
+    """
+    gc.disable()
+    try:
+        from datapipe.commands.run import run
+    finally:
+        gc.freeze()
+        gc.enable()
+    return run
 
 
 def _call_tokenizer(action: str, **values: Any) -> None:

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import random
 import re
@@ -34,6 +35,7 @@ SAMPLE = ROOT / "sample_data"
 CorpusOf = Callable[..., list[Part]]  # the fixture `corpus_of`
 Read = Callable[..., list[Any]]  # bytes or a table, a format and fields of Source to rows and rejects
 ONE_WORKER = Runner(workers=1)
+NIGHTLY = os.environ.get("NIGHTLY") == "1"  # `make test-all`: the long form of tests that draw lots
 
 VOCABULARY = [f"word{number}" for number in range(3000)]
 PROSE_WORDS = "the river sea boat morning tide people town fish net quay market light catch noon hand that with have be"
@@ -82,7 +84,8 @@ def unit_vectors(count: int, dimensions: int, seed: int = 0) -> npt.NDArray[np.f
 def write_lines(path: pathlib.Path | str, records: Iterable[Any]) -> None:
     """Write records as JSON lines, wherever Beam can write."""
     with files.whole_file(str(path)) as sink:
-        sink.write("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode())
+        lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+        sink.write(lines.encode(errors="backslashreplace"))  # a lone surrogate as JSON's own escape
 
 
 def read_lines(path: pathlib.Path) -> Iterator[Any]:

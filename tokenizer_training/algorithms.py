@@ -1,6 +1,6 @@
 """The two algorithms of tokenizers: how text falls into pre-tokens, what the smallest symbols are, how a file says so.
 
-Both are lossless: no normalizer, no dummy prefix, no symbol that text could spell by accident. Digits stand alone by
+Both are lossless: no normalizer, no dummy prefix, no symbol that text could spell by accident. Digits are split by
 the pattern itself (`\\p{N}`: also full-width digits and those of other scripts); the separate `Digits` splitter would
 change how white space splits.
 """
@@ -43,6 +43,7 @@ _CJK = "".join(f"{chr(first)}-{chr(last)}" for first, last in CJK_RANGES)
 QWEN_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+CL100K_PATTERN = QWEN_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 # What SentencePiece does with split_by_unicode_script, split_digits and allow_whitespace_only_pieces: spaces belong to
 # the run that follows them; a run is CJK, other letters with their marks, or neither; other white space stands alone.
 # Baichuan 2 and LLaMA train so. With `is_piece`, no token can cross from one pre-token to the next, wherever it stands:
@@ -63,10 +64,19 @@ class Algorithm:
         name: "byte_level" (GPT-2, Qwen: symbols are bytes) or "byte_fallback" (LLaMA, Baichuan: symbols are characters,
             and the bytes of the characters left out).
         pattern: the regular expression that finds pre-tokens, in Oniguruma's syntax.
+        digits: how many digits a pre-token has at most.
     """
 
     name: AlgorithmName
     pattern: str
+    digits: int = 1
+
+    def with_digits(self, digits: int) -> "Algorithm":
+        """The same with up to so many digits together, from the left: cl100k (GPT-4) and Llama 3 have three."""
+        if digits == self.digits:
+            return self
+        pattern = self.pattern.replace(r"\p{N}|", rf"\p{{N}}{{1,{digits}}}|", 1)
+        return dataclasses.replace(self, pattern=pattern, digits=digits)
 
 
 ALGORITHMS: dict[AlgorithmName, Algorithm] = {

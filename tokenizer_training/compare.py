@@ -83,6 +83,23 @@ def compare(tokenizers: Mapping[str, TokenizerJson], texts: Mapping[str, pa.Arra
     return pa.Table.from_pylist(rows, COMPARISON)
 
 
+def by_language(counts: pa.Table, encoder: Encoder) -> dict[str, tuple[int, int]]:
+    """Bytes and tokens of all text of each language, from counts of its pre-tokens alone.
+
+    Args:
+        counts: a table of `count.GROUPED`.
+        encoder: of a tokenizer that splits as the counts, or finer.
+    """
+    words = counts.column("word").combine_chunks().dictionary_encode()
+    spelt = words.dictionary
+    tokens = encoder.count(spelt)[words.indices.to_numpy()].astype(np.int64)
+    sizes = pc.binary_length(spelt).to_numpy()[words.indices.to_numpy()]
+    number = counts.column("count").to_numpy()
+    table = pa.table({"language": counts.column("language"), "bytes": sizes * number, "tokens": tokens * number})
+    sums = table.group_by("language", use_threads=False).aggregate([("bytes", "sum"), ("tokens", "sum")])
+    return {row["language"]: (row["bytes_sum"], row["tokens_sum"]) for row in sums.to_pylist()}
+
+
 def _over(numerator: float, denominator: float) -> float | None:
     return numerator / denominator if denominator else None
 

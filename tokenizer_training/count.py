@@ -2,20 +2,25 @@
 
 A kernel splits text by the algorithm's pattern and counts in one pass over the bytes. Each worker spills the counts of
 its part to a Parquet file, a row group for each hash partition; a partition is then summed over all parts, and only
-paths travel. Rare pre-tokens can be sampled without bias, so that the counts of a terabyte fit: 92 % of the distinct
-clauses of Chinese text occur once, and dropping them would cost Chinese 13 % in compression.
+paths travel. Counts are kept by source and language, and of digits by threes: so another size, digit rule or weight of
+sources trains from them in seconds, and no text is read again. Rare pre-tokens can be sampled without bias, so that the
+counts of a terabyte fit: 92 % of the distinct clauses of Chinese text occur once, and dropping them would cost Chinese
+13 % in compression.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datapipe.flow.gather import Gather
 from datapipe.flow.spread import SpreadPieces
 from datapipe.kernels import inlined, kernel
 from datapipe.store import files
@@ -23,15 +28,22 @@ from datapipe.store.corpus import Part, part_path
 from datapipe.text.bit_mixing import DEGSKI, fractions, multiply_fold, rehash
 from datapipe.text.characters import text_buffers
 from tokenizer_training.algorithms import ALGORITHMS, Algorithm
+from tokenizer_training.classes import NUMBER, class_table
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.split import Splitter, end_of_pretoken, splitter_of
 
 SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
+GROUPED = pa.schema([SCHEMA.field("word"), ("source", pa.string()), ("language", pa.string()), SCHEMA.field("count")])
 PARTITIONS = 64
+GROUPS = 64  # pairs of source and language that are counted apart; those of fewest documents are counted together
 COUNT_PIECES = 3  # of a part: each is a file that every partition opens
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
-_CAPACITY = 1 << 15  # for how many words there is space to begin with
+UNIT = 1000  # what one occurrence counts where weights are no whole numbers
+_CAPACITY = 1 << 12  # for how many words there is space to begin with
+_SPILLED = pa.schema([SCHEMA.field("word"), ("group", pa.int32()), SCHEMA.field("count")])
+Weights = Callable[[str, str], float]  # of a source and a language
+Group = tuple[str, str]  # a source and a language; both "" for those that are counted together
 
 Bytes = npt.NDArray[np.uint8]
 Int64 = npt.NDArray[np.int64]
@@ -156,6 +168,46 @@ def _doubled(words: _Words) -> _Words:
     )
 
 
+def counting(options: TrainingOptions) -> Algorithm:
+    """The algorithm by whose pattern words are counted: with digits by threes where that is a choice of training."""
+    algorithm = ALGORITHMS[options.algorithm]
+    return algorithm.with_digits(3) if algorithm.name == "byte_level" else algorithm
+
+
+class _Counter:
+    """Counts the pre-tokens of one array of texts after another."""
+
+    def __init__(self, algorithm: Algorithm) -> None:
+        self._splitter = splitter_of(algorithm)
+        self._size = 0
+        self._words = _Words(
+            np.full(2 * _CAPACITY, -1, np.int32),
+            np.empty(_CAPACITY, np.uint64),
+            np.empty(_CAPACITY, np.int64),
+            np.zeros(_CAPACITY + 1, np.int64),
+            np.empty(8 * _CAPACITY, np.uint8),
+        )
+
+    def add(self, texts: pa.Array, copies: pa.Array) -> None:
+        """Count texts, each as often as `copies` says (null: once); a null counts as empty."""
+        data, offsets = text_buffers(texts)
+        weights = copies.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
+        progress = np.array([0, 0, self._size])
+        while not _count(data, offsets, weights, self._splitter, self._words, progress):
+            if progress[2] == len(self._words.counts):
+                self._words = _doubled(self._words)
+            else:
+                arena = _grown(self._words.arena, 2 * len(self._words.arena) + len(data))
+                self._words = self._words._replace(arena=arena)
+        self._size = int(progress[2])
+
+    def table(self) -> pa.Table:
+        """A table of `SCHEMA`: distinct words, in the order of their first occurrence."""
+        starts = pa.py_buffer(self._words.starts[: self._size + 1])
+        distinct = pa.LargeStringArray.from_buffers(self._size, starts, pa.py_buffer(self._words.arena))
+        return pa.table([distinct, self._words.counts[: self._size]], schema=SCHEMA)
+
+
 def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algorithm: Algorithm) -> pa.Table:
     """How often each pre-token occurs.
 
@@ -170,28 +222,95 @@ def count_pretokens(texts: Iterable[pa.Array | tuple[pa.Array, pa.Array]], algor
     >>> count_pretokens([pa.array(["one two", "two two"])], ALGORITHMS["byte_level"]).to_pydict()
     {'word': ['one', ' two', 'two'], 'count': [1, 2, 1]}
     """
-    words = _Words(
-        np.full(2 * _CAPACITY, -1, np.int32),
-        np.empty(_CAPACITY, np.uint64),
-        np.empty(_CAPACITY, np.int64),
-        np.zeros(_CAPACITY + 1, np.int64),
-        np.empty(8 * _CAPACITY, np.uint8),
-    )
-    splitter = splitter_of(algorithm)
-    progress = np.zeros(3, np.int64)
+    counter = _Counter(algorithm)
     for item in texts:
-        array, copies = item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))
-        data, offsets = text_buffers(array)
-        weights = copies.cast(pa.int64()).fill_null(1).to_numpy(zero_copy_only=False)
-        progress[:2] = 0
-        while not _count(data, offsets, weights, splitter, words, progress):
-            if progress[2] == len(words.counts):
-                words = _doubled(words)
-            else:
-                words = words._replace(arena=_grown(words.arena, 2 * len(words.arena) + len(data)))
-    size = progress[2]
-    distinct = pa.LargeStringArray.from_buffers(size, pa.py_buffer(words.starts[: size + 1]), pa.py_buffer(words.arena))
-    return pa.table([distinct, words.counts[:size]], schema=SCHEMA)
+        counter.add(*(item if isinstance(item, tuple) else (item, pa.nulls(len(item), pa.int64()))))
+    return counter.table()
+
+
+def count_by_group(
+    batches: Iterable[pa.RecordBatch],
+    algorithm: Algorithm,
+    groups: Sequence[Group] | None = None,
+    weight_column: str = "",
+) -> tuple[pa.Table, list[Group]]:
+    """How often each pre-token occurs in each group of documents.
+
+    Args:
+        batches: with `text`, and `source`, `language` and the column of weights where documents have them.
+        algorithm: whose pattern splits.
+        groups: those that are counted apart, all others together; none: the first `GROUPS` that occur.
+        weight_column: the column that says how often each document counts; "" for once.
+
+    Returns:
+        A table of `_SPILLED`: words, in the order of their first occurrence in the group, and the group's number;
+        and the groups that are counted apart.
+    """
+    numbers = {group: number for number, group in enumerate(groups or ())}
+    counters: dict[int, _Counter] = {}
+    for batch in batches:
+        copies = batch.column(weight_column) if weight_column else pa.nulls(len(batch), pa.int64())
+        there, place = groups_of(batch)
+        if groups is None:
+            for group in there[: GROUPS - len(numbers)]:
+                numbers.setdefault(group, len(numbers))
+        of_row = np.array([numbers.get(group, -1) for group in there], np.int32)[place]
+        for number in np.unique(of_row).tolist():
+            counter = counters.setdefault(number, _Counter(algorithm))
+            mine = pa.array(of_row == number)
+            counter.add(batch.column("text").filter(mine), copies.filter(mine))
+    tables = [_SPILLED.empty_table()]
+    for number, counter in sorted(counters.items()):
+        table = counter.table()
+        place = np.full(len(table), number if number >= 0 else len(numbers), np.int32)
+        tables.append(pa.table([table.column("word"), place, table.column("count")], schema=_SPILLED))
+    return pa.concat_tables(tables), list(numbers)
+
+
+def groups_of(rows: pa.RecordBatch | pa.Table) -> tuple[list[Group], Int64]:
+    """The groups that occur, by the columns `source` and `language` where they are, and the place of each row's."""
+    encoded = []
+    for name in ("source", "language"):
+        array = (
+            rows.column(name).cast(pa.string()).fill_null("")
+            if name in rows.schema.names
+            else pa.array([""] * len(rows), pa.string())
+        )
+        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+        encoded.append(array.dictionary_encode())
+    source, language = encoded
+    width = max(1, len(language.dictionary))
+    keys = source.indices.to_numpy().astype(np.int64) * width + language.indices.to_numpy()
+    found, place = np.unique(keys, return_inverse=True)
+    names = (
+        array.dictionary.take(pa.array(at)).to_pylist()
+        for array, at in zip(encoded, np.divmod(found, width), strict=True)
+    )
+    return list(zip(*names, strict=True)), place
+
+
+def group_sizes(batches: Iterable[pa.RecordBatch]) -> Counter[Group]:
+    """How many documents there are of each source and language; "" where it is not known."""
+    sizes: Counter[Group] = Counter()
+    for batch in batches:
+        there, place = groups_of(batch)
+        sizes.update(dict(zip(there, np.bincount(place).tolist(), strict=True)))
+    return sizes
+
+
+def largest(sizes: Iterable[Mapping[Group, int]]) -> list[Group]:
+    """The groups of most documents, at most `GROUPS` of them, in order of their names."""
+    total: Counter[Group] = Counter()
+    for some in sizes:
+        total.update(some)
+    return sorted(sorted(total, key=lambda group: (-total[group], group))[:GROUPS])
+
+
+def named(counts: pa.Table, groups: Sequence[Group]) -> pa.Table:
+    """A table of `GROUPED` from one with the numbers of groups."""
+    names = [*groups, ("", "")]
+    columns = [pa.array([name[at] for name in names]).take(counts.column("group")) for at in range(2)]
+    return pa.table([counts.column("word"), *columns, counts.column("count")], schema=GROUPED)
 
 
 @dataclasses.dataclass(eq=False)
@@ -215,24 +334,31 @@ class CountPretokens(beam.PTransform):
         super().__init__()
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[str]:
-        spill = beam.FlatMap(_spill, ALGORITHMS[self.options.algorithm], self.folder, self.weight_column)
+        sizes = parts | "GroupSizes" >> beam.Map(_part_sizes).with_output_types(dict[Group, int])
+        found = sizes | "Gather" >> Gather() | "Largest" >> beam.Map(largest).with_output_types(list[Group])
+        groups = beam.pvalue.AsSingleton(found)
+        spill = beam.FlatMap(_spill, groups, counting(self.options), self.folder, self.weight_column)
         return (
             parts
             | "Spread" >> SpreadPieces(COUNT_PIECES)
             | "Count" >> spill.with_output_types(tuple[int, str])
             | "Group" >> beam.GroupByKey()
-            | "Sum" >> beam.Map(_sum, self.folder, self.options.sample_threshold).with_output_types(str)
+            | "Sum" >> beam.Map(_sum, groups, self.folder, self.options.sample_threshold).with_output_types(str)
         )
 
 
-def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) -> Iterator[tuple[int, str]]:
+def _part_sizes(part: Part) -> dict[Group, int]:
+    """The leading groups of a part: of a source that is a web host each, there may be millions."""
+    return dict(group_sizes(part.read([], optional=["source", "language"])).most_common(16 * GROUPS))
+
+
+def _spill(
+    part: Part, groups: Sequence[Group], algorithm: Algorithm, folder: str, weight_column: str
+) -> Iterator[tuple[int, str]]:
     """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
-    batches = part.read(["text"], named=[weight_column] if weight_column else [])
-    texts = (
-        (batch.column("text"), batch.column(weight_column)) if weight_column else batch.column("text")
-        for batch in batches
-    )
-    table = count_pretokens(texts, algorithm)
+    weights = [weight_column] if weight_column else []
+    batches = part.read(["text"], optional=["source", "language"], named=weights)
+    table, _ = count_by_group(batches, algorithm, groups, weight_column)
     partition = hash_words(*text_buffers(table.column("word"))) >> np.uint64(64 - PARTITIONS.bit_length() + 1)
     table = table.take(np.argsort(partition, kind="stable"))
     ends = np.cumsum(np.bincount(partition.astype(np.int64), minlength=PARTITIONS)).tolist()
@@ -241,49 +367,116 @@ def _spill(part: Part, algorithm: Algorithm, folder: str, weight_column: str) ->
     path = files.join(spill, f"{part.name}.parquet")
     with (
         files.whole_file(path) as sink,
-        pq.ParquetWriter(sink, SCHEMA, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL) as writer,
+        pq.ParquetWriter(
+            sink, _SPILLED, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL
+        ) as writer,
     ):
         for begin, end in zip([0, *ends], ends, strict=False):
             writer.write_table(table.slice(begin, end - begin))
     yield from ((number, path) for number in range(PARTITIONS))
 
 
-def _sum(spilled: tuple[int, Iterable[str]], folder: str, sample_threshold: int) -> str:
+def _sum(spilled: tuple[int, Iterable[str]], groups: Sequence[Group], folder: str, sample_threshold: int) -> str:
     """Add up one partition over all parts, sample its rare words, and write it."""
     partition, spills = spilled
     tables = []
     for path in sorted(spills):
         with files.open_input(path) as source:
             tables.append(pq.ParquetFile(source).read_row_group(partition))
-    # One thread, and paths in order: then the rows come in an order of their own.
-    totals = pa.concat_tables(tables).group_by("word", use_threads=False).aggregate([("count", "sum")])
-    totals = totals.rename_columns({"count_sum": "count"}).select(SCHEMA.names)
-    if len(totals) * PARTITIONS > EXACT_WORDS:
+    totals = _summed(pa.concat_tables(tables), ["word", "group"])
+    if pc.count_distinct(totals.column("word")).as_py() * PARTITIONS > EXACT_WORDS:
         totals = sample_rare(totals, sample_threshold)
     files.make_folder(files.join(folder, "counts"))
     path = part_path(files.join(folder, "counts"), partition)
-    files.write_table(path, totals.cast(SCHEMA))
+    files.write_table(path, named(totals, groups))
     return path
+
+
+def _summed(counts: pa.Table, keys: list[str]) -> pa.Table:
+    # One thread: then the rows come in an order of their own.
+    totals = counts.group_by(keys, use_threads=False).aggregate([("count", "sum")])
+    return totals.rename_columns({"count_sum": "count"}).select([*keys, "count"])
 
 
 def sample_rare(counts: pa.Table, threshold: int) -> pa.Table:
     """A word rarer than the threshold stays with probability count / threshold, and then counts as the threshold.
 
     So the expected count of every word, and of every pair in it, stays right. Duffield, Lund, Thorup: "Learn more,
-    sample less" (2005).
+    sample less" (2005). A word that several rows count, for groups, counts with their sum, which they share in
+    proportion, what does not divide going to the largest.
+
+    Args:
+        counts: with columns `word` and `count`, and any others.
+        threshold: what a word that stays counts at least.
     """
-    number = counts.column("count").to_numpy()
+    words = counts.column("word").combine_chunks().dictionary_encode()
+    of_row, number = words.indices.to_numpy(), counts.column("count").to_numpy()
+    totals = np.bincount(of_row, number, len(words.dictionary)).astype(np.int64)
     # Hashed again, since the hash itself chose the partition.
-    draws = fractions(rehash(hash_words(*text_buffers(counts.column("word")))))
-    kept = draws < number / threshold
-    sampled = counts.set_column(1, "count", pa.array(np.maximum(number, threshold)))
-    return sampled.filter(pa.array(kept))
+    draws = fractions(rehash(hash_words(*text_buffers(words.dictionary))))
+    scaled = np.maximum(totals, threshold)
+    shares = number * scaled[of_row] // np.maximum(totals, 1)[of_row]
+    first_largest = np.lexsort((np.arange(len(number)), -number, of_row))
+    first_largest = first_largest[np.unique(of_row[first_largest], return_index=True)[1]]
+    shares[first_largest] += scaled - np.bincount(of_row, shares, len(totals)).astype(np.int64)
+    kept = (draws < totals / threshold)[of_row]
+    return counts.set_column(counts.column_names.index("count"), "count", pa.array(shares)).filter(pa.array(kept))
 
 
 def read_counts(paths: Iterable[str]) -> pa.Table:
-    """The counts of all partitions, in their order."""
+    """The counts of all partitions, in their order: a table of `GROUPED`."""
     tables = []
     for path in sorted(paths):
         with files.open_input(path) as source:
             tables.append(pq.read_table(source))
-    return pa.concat_tables(tables) if tables else SCHEMA.empty_table()
+    return pa.concat_tables(tables) if tables else GROUPED.empty_table()
+
+
+def once(_source: str, _language: str) -> float:
+    """The weight of every group, for `weighted`, where none counts more than another."""
+    return 1.0
+
+
+def weighted(counts: pa.Table, weights: Weights) -> tuple[pa.Table, int]:
+    """The counts of each group as often as its source and language weigh, in whole numbers.
+
+    Args:
+        counts: a table of `GROUPED`.
+        weights: how often a group counts; 0 leaves it out.
+
+    Returns:
+        A table of `SCHEMA`, distinct words, and what one occurrence counts there: 1 where all weights are whole
+        numbers, else `UNIT`.
+    """
+    there, place = groups_of(counts)
+    of_group = np.array([weights(*group) for group in there])
+    unit = 1 if (of_group == np.rint(of_group)).all() else UNIT
+    factors = np.rint(of_group * unit).astype(np.int64)[place]
+    scaled = counts.select(["word"]).append_column("count", pa.array(counts.column("count").to_numpy() * factors))
+    return _summed(scaled.filter(pa.array(factors > 0)), ["word"]).cast(SCHEMA), unit
+
+
+def split_digits(counts: pa.Table, digits: int) -> pa.Table:
+    """Counts of words of up to three digits as they are where a word has at most so many.
+
+    Args:
+        counts: a table of `SCHEMA`.
+        digits: 1 or 3; digits are counted from the left.
+    """
+    words = counts.column("word").combine_chunks()
+    first = pc.utf8_slice_codeunits(words, 0, 1).dictionary_encode()
+    classes = class_table("byte_level")
+    numbers = pa.array(
+        [bool(text) and classes[ord(text)] == NUMBER for text in first.dictionary.to_pylist()], pa.bool_()
+    )
+    is_long = pc.and_(numbers.take(first.indices), pc.greater(pc.utf8_length(words), digits))
+    if not pc.any(is_long).as_py():
+        return counts
+    long = counts.filter(is_long)
+    pieces = [
+        (word[at : at + digits], count)
+        for word, count in zip(long.column("word").to_pylist(), long.column("count").to_pylist(), strict=True)
+        for at in range(0, len(word), digits)
+    ]
+    split = pa.table([[piece for piece, _ in pieces], [count for _, count in pieces]], schema=SCHEMA)
+    return _summed(pa.concat_tables([counts.filter(pc.invert(is_long)), split]), ["word"]).cast(SCHEMA)

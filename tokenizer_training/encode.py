@@ -94,7 +94,10 @@ def encoder_of(tokenizer_json: TokenizerJson, special: bool = False) -> Encoder:
 
 
 def _encoder(text: str, special: bool) -> Encoder:
-    tokenizer = Tokenizer.from_str(text)
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the class that the library raises
+        raise ValueError(f"no tokenizer that can be loaded: {error}") from error
     tokenizer.encode_special_tokens = not special
     tokenizer.no_padding()
     tokenizer.no_truncation()

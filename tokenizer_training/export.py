@@ -11,7 +11,15 @@ from tokenizers.processors import TemplateProcessing
 from datapipe.extras import load_extra
 from datapipe.store import files
 from tokenizer_training import sentencepiece_model
-from tokenizer_training.algorithms import CHATML, QWEN_PATTERN, SENTENCEPIECE_SPACE, TokenizerJson, byte_token, load
+from tokenizer_training.algorithms import (
+    CHATML,
+    QWEN_PATTERN,
+    SENTENCEPIECE_SPACE,
+    TokenizerJson,
+    byte_token,
+    is_piece,
+    load,
+)
 from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
 
@@ -120,6 +128,8 @@ def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
 def _check_sentencepiece(tokenizer: TokenizerJson) -> None:
     if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"] or tokenizer["normalizer"]:
         raise ValueError("SentencePiece needs a tokenizer with byte fallback and without a normalizer")
+    if not all(is_piece(token) for token in token_bytes(tokenizer).values()):
+        raise ValueError("SentencePiece needs a tokenizer trained with 'sentencepiece': a token has spaces within")
     if any(SENTENCEPIECE_SPACE in token for token in tokenizer["model"]["vocab"]):
         raise ValueError(f"SentencePiece needs a tokenizer without {SENTENCEPIECE_SPACE} (U+2581) in its tokens")
 

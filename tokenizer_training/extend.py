@@ -16,11 +16,19 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.kernels import kernel
-from tokenizer_training.algorithms import ALGORITHMS, QWEN_PATTERN, TokenizerJson, byte_characters, byte_token, split_by
+from tokenizer_training.algorithms import (
+    ALGORITHMS,
+    CL100K_PATTERN,
+    QWEN_PATTERN,
+    TokenizerJson,
+    byte_characters,
+    byte_token,
+    split_by,
+)
 from tokenizer_training.cells import NONE, Int32, Int64, words_in_cells
 from tokenizer_training.count import SCHEMA, count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
-from tokenizer_training.formats import CL100K_PATTERN, is_byte_level, token_bytes
+from tokenizer_training.formats import is_byte_level, token_bytes
 from tokenizer_training.learn import Allowed, Learner, Progress
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.prune import prune

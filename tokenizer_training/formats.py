@@ -15,6 +15,7 @@ from datapipe.store import files
 from tokenizer_training import sentencepiece_model
 from tokenizer_training.algorithms import (
     BYTE_LEVEL,
+    CL100K_PATTERN,
     QWEN_PATTERN,
     SENTENCEPIECE_SPACE,
     TokenizerJson,
@@ -25,7 +26,6 @@ from tokenizer_training.algorithms import (
     tokenizer_json,
 )
 
-CL100K_PATTERN = QWEN_PATTERN.replace(r"|\p{N}|", r"|\p{N}{1,3}|")
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 O200K_PATTERN = (
@@ -56,33 +56,100 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
         pattern: the regular expression of a `.tiktoken` file whose name is not in `PATTERNS`.
 
     Raises:
-        ValueError: if the file is none of these, or needs a pattern.
+        ValueError: naming the path, if the file is none of these, or damaged, or no BPE, or needs a pattern.
     """
     name = pathlib.PurePath(path)
+    if name.suffix not in (".json", ".tiktoken", ".model"):
+        path = files.join(path, "tokenizer.json")
+        if not files.exists(path):
+            raise ValueError(
+                f"{name}: neither tokenizer.json nor .tiktoken nor .model, nor a folder with a tokenizer.json"
+            )
     if name.suffix == ".tiktoken":
         pattern = pattern or PATTERNS.get(name.stem)
         if pattern is None:
             raise ValueError(f"{path}: a file of ranks does not say its pattern: give one")
-        with files.open_input(path) as source:
-            return from_ranks(read_ranks(source.read()), pattern, SPECIAL_TOKENS.get(name.stem, {}))
-    if name.suffix == ".model":
-        with files.open_input(path) as source:
-            return from_sentencepiece(source.read())
-    if name.suffix == ".json":
-        return files.read_json(path)
-    if files.exists(files.join(path, "tokenizer.json")):
-        return files.read_json(files.join(path, "tokenizer.json"))
-    raise ValueError(f"{path}: neither tokenizer.json nor .tiktoken nor .model")
+    with files.open_input(path) as source:
+        content = bytes(source.read())
+    try:
+        if name.suffix == ".tiktoken":
+            return from_ranks(read_ranks(content), pattern or "", SPECIAL_TOKENS.get(name.stem, {}))
+        if name.suffix == ".model":
+            return from_sentencepiece(content)
+        return from_json(content)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def from_json(content: bytes) -> TokenizerJson:
+    """A `tokenizer.json` as this package writes it: merges as pairs, all parts named.
+
+    Before tokenizers 0.20 a merge was a string, two entries with a space between.
+
+    Raises:
+        ValueError: if it is no JSON of a tokenizer, or of another model than BPE, or a merge is not of entries.
+    """
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from error
+    model = document.get("model") if isinstance(document, dict) else None
+    if not isinstance(model, dict):
+        raise ValueError("no tokenizer: it has no 'model'")
+    kind = model.get("type", "BPE" if "merges" in model else "a model without a type")
+    if kind != "BPE":
+        raise ValueError(f"only BPE tokenizers can be read, this is {kind}")
+    vocabulary, merges = model.get("vocab"), model.get("merges")
+    if not isinstance(vocabulary, dict) or not isinstance(merges, list):
+        raise ValueError("a BPE model has a 'vocab' of entries with ids and a list 'merges'")
+    pairs = [merge.split(" ") if isinstance(merge, str) else merge for merge in merges]
+    continuing = model.get("continuing_subword_prefix") or ""
+    for number, pair in enumerate(pairs):
+        if not (
+            isinstance(pair, list)
+            and len(pair) == 2
+            and all(isinstance(part, str) for part in pair)
+            and {*pair, pair[0] + pair[1].removeprefix(continuing)} <= vocabulary.keys()
+        ):
+            raise ValueError(f"merge {number} is not of two entries that make a third: {merges[number]!r}")
+    return {
+        **tokenizer_json(bpe(vocabulary, []), [], None, {}),
+        "decoder": None,
+        **document,
+        "model": {**bpe({}, []), **model, "type": kind, "vocab": vocabulary, "merges": pairs},
+    }
 
 
 def read_ranks(content: bytes) -> dict[bytes, int]:
     """The tokens and ids of a `.tiktoken` file: a line each, the token in base 64, then its rank.
 
+    Ids may have gaps.
+
+    Raises:
+        ValueError: naming the line that is not so, or repeats a token or rank.
+
     >>> read_ranks(b"dGhl 7\\n5Lit 8\\n") == {b"the": 7, "中".encode(): 8}
     True
     """
-    pairs = (line.split() for line in content.splitlines() if line)
-    return {base64.b64decode(token): int(rank) for token, rank in pairs}
+    ranks: dict[bytes, int] = {}
+    taken: dict[int, int] = {}
+    for number, line in enumerate(content.splitlines(), 1):
+        if not line.strip():
+            continue
+        encoded, _, rank = line.strip().partition(b" ")
+        try:
+            token = base64.b64decode(encoded, validate=True)
+        except ValueError as error:
+            raise ValueError(f"line {number}: {encoded.decode(errors='replace')!r} is no base 64: {error}") from error
+        if not token or not rank.isdigit():
+            raise ValueError(f"line {number}: not a token in base 64 and a rank: {line.decode(errors='replace')!r}")
+        if token in ranks:
+            raise ValueError(f"line {number}: the token {token!r} has the rank {ranks[token]} already")
+        if int(rank) in taken:
+            raise ValueError(f"line {number}: the rank {int(rank)} stands in line {taken[int(rank)]} already")
+        ranks[token] = int(rank)
+        taken[int(rank)] = number
+    return ranks
 
 
 def all_merges(ids: Mapping[str, int], tokens: Iterable[str]) -> list[list[str]]:
@@ -107,7 +174,13 @@ def from_ranks(ranks: Mapping[bytes, int], pattern: str, special_tokens: Mapping
         ranks: each token's id, which is also its rank.
         pattern: the regular expression that finds pre-tokens.
         special_tokens: with their ids.
+
+    Raises:
+        ValueError: if a byte has no rank, so that some text could not be encoded.
     """
+    missing = [byte for byte in range(256) if bytes([byte]) not in ranks]
+    if missing:
+        raise ValueError(f"the byte 0x{missing[0]:02x} has no rank, and {len(missing) - 1} more have none")
     characters = byte_characters()
     ordered = sorted(ranks.items(), key=lambda item: item[1])
     vocabulary = {"".join(characters[byte] for byte in token): rank for token, rank in ordered}

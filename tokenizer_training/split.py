@@ -23,15 +23,17 @@ class Splitter(NamedTuple):
     Attributes:
         classes: the class of every code point, shape (0x110000,).
         byte_level: whether it is the algorithm of that name.
+        digits: how many digits a pre-token has at most.
     """
 
     classes: Bytes
     byte_level: bool
+    digits: int
 
 
 def splitter_of(algorithm: Algorithm) -> Splitter:
     """The algorithm for kernels."""
-    return Splitter(class_table(algorithm.name), algorithm.name == "byte_level")
+    return Splitter(class_table(algorithm.name), algorithm.name == "byte_level", algorithm.digits)
 
 
 @inlined
@@ -63,9 +65,21 @@ def _end_of_run(data: Bytes, at: int, stop: int, table: Bytes, wanted: int) -> i
     return at
 
 
+@inlined
+def _end_of_digits(data: Bytes, at: int, stop: int, table: Bytes, digits: int) -> int:
+    while digits > 0 and at < stop:
+        code_point, after = decode(data, at)
+        if table[code_point] != NUMBER:
+            break
+        at = after
+        digits -= 1
+    return at
+
+
 @helper
-def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
+def _end_by_qwen(data: Bytes, at: int, stop: int, splitter: Splitter) -> int:
     """Where the pre-token that starts at `at` ends, by `algorithms.QWEN_PATTERN`, alternative by alternative."""
+    table = splitter.classes
     code_point, after = decode(data, at)
     first_class = table[code_point]
     if code_point == ord("'"):
@@ -78,7 +92,7 @@ def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
     if first_class == LETTER or (next_class == LETTER and first_class in (OTHER, SPACE)):
         return _end_of_run(data, after, stop, table, LETTER)
     if first_class == NUMBER:
-        return after
+        return _end_of_digits(data, after, stop, table, splitter.digits - 1)
     if first_class == OTHER or (next_class == OTHER and code_point == ord(" ")):
         return _end_of_run(data, _end_of_run(data, after, stop, table, OTHER), stop, table, BREAK)
     # White space: up to its last line break; else all but its last character, which belongs to what follows.
@@ -99,12 +113,13 @@ def _end_by_qwen(data: Bytes, at: int, stop: int, table: Bytes) -> int:
 
 
 @helper
-def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
+def _end_by_sentencepiece(data: Bytes, at: int, stop: int, splitter: Splitter) -> int:
     """Where the pre-token that starts at `at` ends, by `algorithms.SENTENCEPIECE_PATTERN`."""
+    table = splitter.classes
     code_point, after = decode(data, at)
     run_class = table[code_point]
     if run_class == NUMBER:
-        return after
+        return _end_of_digits(data, after, stop, table, splitter.digits - 1)
     if run_class == SPACE:
         after = _end_of_run(data, after, stop, table, SPACE)
         if after == stop:
@@ -119,8 +134,8 @@ def _end_by_sentencepiece(data: Bytes, at: int, stop: int, table: Bytes) -> int:
 def end_of_pretoken(data: Bytes, at: int, stop: int, splitter: Splitter) -> int:
     """Where the pre-token that starts at byte `at` of a text ends, if the text ends at `stop`."""
     if splitter.byte_level:
-        return _end_by_qwen(data, at, stop, splitter.classes)
-    return _end_by_sentencepiece(data, at, stop, splitter.classes)
+        return _end_by_qwen(data, at, stop, splitter)
+    return _end_by_sentencepiece(data, at, stop, splitter)
 
 
 @kernel

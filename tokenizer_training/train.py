@@ -15,16 +15,17 @@ from datapipe.store.corpus import Part, PartKind
 from datapipe.text.characters import text_buffers
 from tokenizer_training import learn
 from tokenizer_training.algorithms import (
-    ALGORITHMS,
     SENTENCEPIECE_SPACE,
     TokenizerJson,
     byte_alphabet,
     from_tokens,
     is_piece,
 )
-from tokenizer_training.count import SCHEMA, CountPretokens, read_counts
+from tokenizer_training.count import SCHEMA, CountPretokens, once, read_counts, split_digits, weighted
 from tokenizer_training.extend import is_chinese
 from tokenizer_training.options import TrainingOptions
+
+SUMMARY_FILE = "summary.json"
 
 
 @dataclasses.dataclass(eq=False)
@@ -42,6 +43,7 @@ class TrainTokenizer(TrainingOptions, ProductStage):
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "tokenizer"
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -70,20 +72,9 @@ class TrainTokenizer(TrainingOptions, ProductStage):
 
 def _train(paths: list[str], options: TrainingOptions, folder: str) -> dict[str, Any]:
     """Learn from the files of counts, write the tokenizer, and say what it became."""
-    counts = read_counts(paths)
-    tokenizer = train(counts, options)
+    counts, unit = weighted(read_counts(paths), once)
     files.remove(files.join(folder, "spill"))
-    files.make_folder(folder)
-    files.write_json(files.join(folder, "tokenizer.json"), tokenizer)
-    summary: dict[str, Any] = {
-        "algorithm": options.algorithm,
-        "vocabulary_asked": options.vocabulary + options.chinese,
-        "vocabulary": len(tokenizer["model"]["vocab"]),
-        "merges": len(tokenizer["model"]["merges"]),
-        "pretokens": int(np.sum(counts.column("count").to_numpy())),
-        "distinct_pretokens": len(counts),
-    }
-    files.write_json(files.join(folder, "summary.json"), summary)
+    summary = write_tokenizer(train(counts, options), counts, unit, options, folder)
     note = "a vocabulary of {vocabulary:,} entries from {distinct_pretokens:,} distinct pre-tokens"
     if summary["vocabulary"] < summary["vocabulary_asked"]:
         note += "; the corpus has no more than that of the {vocabulary_asked:,} asked for"
@@ -91,15 +82,58 @@ def _train(paths: list[str], options: TrainingOptions, folder: str) -> dict[str,
     return summary
 
 
-def train(counts: pa.Table, options: TrainingOptions, progress: learn.Progress | None = None) -> TokenizerJson:
+def write_tokenizer(
+    tokenizer: TokenizerJson, counts: pa.Table, unit: int, options: TrainingOptions, folder: str
+) -> dict[str, Any]:
+    """Write `tokenizer.json` and `summary.json`, and return the latter: what was asked for and what came of it.
+
+    Args:
+        tokenizer: what was learnt.
+        counts, unit: what it was learnt from, see `count.weighted`.
+        options: what was asked for.
+        folder: where to write.
+    """
+    files.make_folder(folder)
+    files.write_json(files.join(folder, "tokenizer.json"), tokenizer)
+    summary: dict[str, Any] = {
+        "algorithm": options.algorithm,
+        "vocabulary_asked": options.vocabulary + options.chinese,
+        "vocabulary": len(tokenizer["model"]["vocab"]),
+        "merges": len(tokenizer["model"]["merges"]),
+        "pretokens": int(np.sum(counts.column("count").to_numpy())) // unit,
+        "distinct_pretokens": len(counts),
+    }
+    if options.algorithm == "byte_fallback":
+        summary["characters_covered"] = covered_share(counts, tokenizer)
+    files.write_json(files.join(folder, SUMMARY_FILE), summary)
+    return summary
+
+
+def covered_share(counts: pa.Table, tokenizer: TokenizerJson) -> float:
+    """The share of characters that have an entry, and are not spelt in bytes; 1.0 of none.
+
+    Args:
+        counts: a table of `count.SCHEMA`.
+        tokenizer: of byte fallback.
+    """
+    totals = learn.character_counts(*text_buffers(counts.column("word")), counts.column("count").to_numpy())
+    has_entry = [ord(entry) for entry in tokenizer["model"]["vocab"] if len(entry) == 1]
+    return float(totals[has_entry].sum() / totals.sum()) if totals.any() else 1.0
+
+
+def train(
+    counts: pa.Table, options: TrainingOptions, progress: learn.Progress | None = None, *, unit: int = 1
+) -> TokenizerJson:
     """Learn a tokenizer from pre-token counts.
 
     Args:
-        counts: a table of `count.SCHEMA`, split by the algorithm's pattern.
+        counts: a table of `count.SCHEMA`, split by the pattern of `count.counting`.
         options: what to learn.
         progress: see `Learner.learn`.
+        unit: what one occurrence counts, see `count.weighted`.
     """
-    algorithm = ALGORITHMS[options.algorithm]
+    algorithm = options.rules
+    counts = split_digits(counts, options.digits)
     by_character = algorithm.name == "byte_fallback"
     # What the learner does not see: the special tokens, and the bytes that characters fall back to.
     capacity = options.vocabulary - len(options.special_tokens) - 256 * by_character
@@ -114,14 +148,14 @@ def train(counts: pa.Table, options: TrainingOptions, progress: learn.Progress |
     numbers = words.column("count").to_numpy()
     learner = learn.start(words.column("word"), numbers, symbols, by_character=by_character)
     rules: dict[str, Any] = {
-        "min_frequency": options.min_frequency,
+        "min_frequency": options.min_frequency * unit,
         "max_length": options.max_token_length,
         "progress": progress,
     }
     # The more is learnt, the fewer merges the required tokens still need.
     while (size := capacity - learner.merges_needed(len(required))) > len(learner.tokens):
         before = len(learner.tokens)
-        learner.learn(size, allowed=is_piece if by_character else None, **rules)
+        learner.learn(size, allowed=is_piece if by_character and options.sentencepiece else None, **rules)
         if len(learner.tokens) == before:
             break
     learner.merge_words(len(required))

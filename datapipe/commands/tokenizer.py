@@ -6,34 +6,54 @@ recipe. Defaults are those of the command line.
 """
 
 import pathlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from tqdm import tqdm
 
+from datapipe.checks import check_known
 from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
+from datapipe.store.corpus import part_path
 from datapipe.store.record import RUN_FILE
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
 from tokenizer_training import prune as pruning
 from tokenizer_training import train as training
-from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
-from tokenizer_training.count import EXACT_WORDS, count_pretokens, sample_rare
+from tokenizer_training.algorithms import TokenizerJson
+from tokenizer_training.count import (
+    EXACT_WORDS,
+    Group,
+    Weights,
+    count_by_group,
+    counting,
+    groups_of,
+    named,
+    once,
+    read_counts,
+    sample_rare,
+    weighted,
+)
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
 
+COPIES = "mixture_copies"
+MAX_WEIGHT = 1000
+SHOWN_LANGUAGES = 12
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 
 
 def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
-    """The texts of documents, or of a run's kept documents, with another column if asked for.
+    """The texts of documents, or of a run's kept documents, with source, language and another column if asked for.
 
     Raises:
         ValueError: if there is no document, or some have no such column.
@@ -43,7 +63,8 @@ def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.
         empty = False
         if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
             raise ValueError(f"documents of {source} have no column {column!r}")
-        yield batch.select(["text", column] if column else ["text"])
+        wanted = dict.fromkeys(["text", "source", "language", *([column] if column else [])])
+        yield batch.select([name for name in wanted if name in batch.schema.names])
     if empty:
         raise ValueError(f"no documents in {' '.join(inputs)}")
 
@@ -52,23 +73,120 @@ def _batches(inputs: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[st
     """Batches of documents with their text, and these columns if they have them, each after where it comes from."""
     if len(inputs) == 1 and files.exists(files.join(inputs[0], RUN_FILE)):
         corpus, _ = open_run(inputs[0])
-        yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=columns))
+        yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=["source", "language", *columns]))
         return
     options = ReadOptions()
     for task in plan(inputs, options):
         yield from ((task.slices[0].path, batch) for batch in read_groups(task, options) if not is_rejects(batch))
 
 
-def train(inputs: Sequence[str], output: str, options: TrainingOptions) -> TokenizerJson:
-    """Train a tokenizer and write `tokenizer.json`."""
-    algorithm = ALGORITHMS[options.algorithm]
-    counts = count_pretokens((batch.column("text") for batch in read_texts(inputs)), algorithm)
-    if options.sample_threshold > 1 and len(counts) > EXACT_WORDS:
-        counts = sample_rare(counts, options.sample_threshold)
+def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights: Sequence[str]) -> TokenizerJson:
+    """Train a tokenizer, write `tokenizer.json` with the counts that it comes from, and say what it became.
+
+    Of one folder that holds counts, a run's or an earlier training's, no text is read.
+
+    Args:
+        inputs: documents, or a folder with counts.
+        output: the folder to write to.
+        options: what to learn.
+        weights: how often each source or language counts, as "name=factor"; where there are none, a run's counts as
+            often as its mixture takes documents of their source and language.
+
+    Raises:
+        ValueError: if a weight names no source or language, or there are no documents.
+    """
+    counts = _counts_there(inputs, options)
+    if counts is None:
+        counts = _count(inputs, options)
+        files.make_folder(files.join(output, "counts"))
+        files.write_table(part_path(files.join(output, "counts"), 0), counts)
+    factors = _parse_weights(weights, counts) if weights else _mixture_weights(inputs)
+    summed, unit = weighted(counts, factors)
     with _Bar("merges") as bar:
-        tokenizer = training.train(counts, options, bar)
-    _write(tokenizer, output)
+        tokenizer = training.train(summed, options, bar, unit=unit)
+    summary = training.write_tokenizer(tokenizer, summed, unit, options, output)
+    print("made {vocabulary:,} entries of {vocabulary_asked:,} asked for, by {merges:,} merges".format(**summary))
+    print("from {pretokens:,} pre-tokens, {distinct_pretokens:,} of them distinct".format(**summary))
+    if "characters_covered" in summary:
+        print(f"{summary['characters_covered']:.4%} of characters have an entry, the others are spelt in bytes")
+    sizes = comparison.by_language(counts, encoder_of(tokenizer))
+    total = tuple(map(sum, zip(*sizes.values(), strict=True))) or (0, 0)
+    rows = {"all": total} | dict(sorted(sizes.items(), key=lambda item: -item[1][0]))
+    for language, (size, tokens) in list(rows.items())[: SHOWN_LANGUAGES + 1]:
+        print(f"{language or 'unknown language':18}{size / 1e6:10,.1f} MB{size / max(tokens, 1):8.2f} bytes a token")
+    print(f"written to {files.join(output, 'tokenizer.json')}")
     return tokenizer
+
+
+def _counts_there(inputs: Sequence[str], options: TrainingOptions) -> pa.Table | None:
+    """The counts of a run or of an earlier training, if they are for the same algorithm."""
+    if len(inputs) != 1:
+        return None
+    folder = files.join(inputs[0], "tokenizer") if files.exists(files.join(inputs[0], RUN_FILE)) else inputs[0]
+    paths = files.list_folder(files.join(folder, "counts"))
+    summary = files.join(folder, training.SUMMARY_FILE)
+    if not paths or not files.exists(summary) or files.read_json(summary)["algorithm"] != options.algorithm:
+        return None
+    counts = read_counts(paths)
+    print(f"read {len(counts):,} counts of {folder}")
+    return counts
+
+
+def _count(inputs: Sequence[str], options: TrainingOptions) -> pa.Table:
+    """Counts of documents by source and language, as a table of `count.GROUPED`."""
+    documents = size = 0
+
+    def seen(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        nonlocal documents, size
+        for batch in batches:
+            documents += len(batch)
+            size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
+            yield batch
+
+    spilled, groups = count_by_group(seen(read_texts(inputs)), counting(options))
+    print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text")
+    if options.sample_threshold > 1 and pc.count_distinct(spilled.column("word")).as_py() > EXACT_WORDS:
+        spilled = sample_rare(spilled, options.sample_threshold)
+    return named(spilled, groups)
+
+
+def _parse_weights(weights: Sequence[str], counts: pa.Table) -> Weights:
+    """The weights that "name=factor" say, of sources and languages; what none names counts once."""
+    names = {name for column in ("source", "language") for name in pc.unique(counts.column(column)).to_pylist()}
+    factors: dict[str, float] = {}
+    for text in weights:
+        name, _, factor = text.rpartition("=")
+        check_known("--weights: no source or language is", name, sorted(names - {""}))
+        try:
+            factors[name] = float(factor)
+        except ValueError:
+            raise ValueError(f"--weights must be name=factor, such as zh=2, got {text!r}") from None
+        if not 0 <= factors[name] <= MAX_WEIGHT:
+            raise ValueError(f"--weights: {name} must be from 0 to {MAX_WEIGHT}, got {factor}")
+    return lambda source, language: factors.get(source, 1) * factors.get(language, 1)
+
+
+def _mixture_weights(inputs: Sequence[str]) -> Weights:
+    """How often a run's mixture takes the tokens of each source and language; where there is none, once.
+
+    Groups that are counted together count once.
+    """
+    if len(inputs) != 1 or not files.exists(files.join(inputs[0], RUN_FILE)):
+        return once
+    corpus, _ = open_run(inputs[0])
+    counted, taken = Counter[Group](), Counter[Group]()
+    for part in corpus.parts:
+        # The rows that have tokens are those that the tokenizer was trained on.
+        for batch in part.read([], named=["source", "language", "tokens", COPIES], kept_only=False):
+            tokens = batch.column("tokens").cast(pa.int64()).fill_null(0).to_numpy()
+            copies = batch.column(COPIES).cast(pa.int64()).fill_null(0 if COPIES in part.columns else 1).to_numpy()
+            groups, place = groups_of(batch)
+            counted.update(dict(zip(groups, np.bincount(place, tokens).tolist(), strict=True)))
+            taken.update(dict(zip(groups, np.bincount(place, tokens * copies).tolist(), strict=True)))
+    print(f"each source and language counts as often as the mixture of {inputs[0]} takes it")
+    return lambda source, language: (
+        taken[source, language] / counted[source, language] if counted[source, language] else 1
+    )
 
 
 def extend(
@@ -199,7 +317,7 @@ def compare(
     for batch in read_texts(inputs, column):
         languages = batch.column(column).fill_null("und")
         for language in languages.unique().to_pylist():
-            texts.setdefault(language, []).append(batch.filter(pa.compute.equal(languages, language)).column("text"))
+            texts.setdefault(language, []).append(batch.filter(pc.equal(languages, language)).column("text"))
     arrays = {language: pa.concat_arrays(chunks) for language, chunks in sorted(texts.items())}
     table = comparison.compare(named, arrays, _name(reference or tokenizers[0]))
     files.make_folder(output)

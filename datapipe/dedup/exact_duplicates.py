@@ -36,7 +36,7 @@ def copies(batch: pa.RecordBatch, normalization: str, quality: str | None) -> np
 
 
 def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
-    """The verdicts on the documents of one partition that have a better copy.
+    """The verdicts on the documents of one partition that have copies.
 
     Args:
         records: `COPY` records sorted by their fields, so that the survivor leads its group.
@@ -47,22 +47,25 @@ def duplicates(records: np.ndarray, keep_copies: int) -> pa.RecordBatch:
     sizes = np.diff(starts, append=len(records))
     rank = np.arange(len(records)) - np.repeat(starts, sizes)
     survivor = np.repeat(records["id"][starts], sizes)
-    other = rank > 0
-    reason = pa.array(np.full(other.sum(), "exact_duplicate"), pa.string(), mask=rank[other] < keep_copies)
-    ids = pa.array(records["id"][other])
-    return pa.record_batch([ids, pa.array(survivor[other]), reason], schema=_VERDICTS)
+    size = np.repeat(sizes, sizes)
+    copy = size > 1
+    rank, survivor = rank[copy], survivor[copy]
+    reason = pa.array(np.full(len(rank), "exact_duplicate"), pa.string(), mask=rank < keep_copies)
+    arrays = [records["id"][copy], pa.array(survivor, mask=rank == 0), size[copy].astype(np.uint32), reason]
+    return pa.record_batch(arrays, schema=_VERDICTS)
 
 
-_WRITES = pa.schema([("exact_duplicates_of", pa.uint64()), ("exact_duplicates_reason", pa.string())])
+OF, SIZE = "exact_duplicates_of", "exact_duplicates_size"
+_WRITES = pa.schema([(OF, pa.uint64()), (SIZE, pa.uint32()), ("exact_duplicates_reason", pa.string())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
 @dataclasses.dataclass(eq=False)
 class FindExactDuplicates(CorpusStage):
-    """Remove all but one of the documents whose text is the same: parts in, verdicts on all copies but the first out.
+    """Remove all but one of the documents whose text is the same: parts in, verdicts on all copies out.
 
-    The survivor is the copy of highest quality, then of lowest id. A document of which the normalization leaves nothing
-    is no copy of any.
+    The survivor is the copy of highest quality, then of lowest id; the others name it. All say how many they are, the
+    survivor counted. A document of which the normalization leaves nothing is no copy of any.
 
     Attributes:
         normalization: what counts as the same text: `none`, `whitespace`, `text` or `ccnet`, see
@@ -79,6 +82,7 @@ class FindExactDuplicates(CorpusStage):
     partitions: Count = 64
 
     name: ClassVar[str] = "exact_duplicates"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = _WRITES
 
     def optional(self) -> tuple[str, ...]:

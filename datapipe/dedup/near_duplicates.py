@@ -14,10 +14,14 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from annotated_types import Ge
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe.checks import ColumnOption, Count, PositiveShare
+from datapipe.dedup.exact_duplicates import OF as EXACT_OF
+from datapipe.dedup.exact_duplicates import SIZE as EXACT_SIZE
+from datapipe.dedup.held_out import HELD_OUT, HELD_OUT_NEIGHBOUR, HELD_OUT_REASON
 from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
 from datapipe.dedup.signatures import check_scheme, compute_signatures
 from datapipe.dedup.survivors import check_quality, rank_keys
@@ -44,12 +48,23 @@ VERIFIED_PAIR = np.dtype(
         ("second_rank_key", "<f8"),
         ("first_bytes", "<i8"),
         ("second_bytes", "<i8"),
+        ("first_copies", "<u4"),
+        ("second_copies", "<u4"),
     ]
 )
 # A document, the least id of its cluster, and its most similar partner: of equally similar ones that of least id.
 NODE = np.dtype(
-    [("id", "<u8"), ("root", "<u8"), ("partner", "<u8"), ("weight", "<f4"), ("rank_key", "<f8"), ("bytes", "<i8")]
+    [
+        ("id", "<u8"),
+        ("root", "<u8"),
+        ("partner", "<u8"),
+        ("weight", "<f4"),
+        ("rank_key", "<f8"),
+        ("bytes", "<i8"),
+        ("copies", "<u4"),
+    ]
 )
+OF_DOCUMENT = ("rank_key", "bytes", "copies")  # what a pair knows of either document, and a set's entry of its own
 
 
 def members(signatures: npt.NDArray[np.uint32], ids: npt.NDArray[np.uint64], bands: int, rows: int) -> np.ndarray:
@@ -105,7 +120,9 @@ def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -
         edges = np.empty(verified.sum(), VERIFIED_PAIR)
         edges["weight"] = similarity[verified]
         for end, side in (("first", left[verified]), ("second", right[verified])):
-            edges[end], edges[f"{end}_rank_key"], edges[f"{end}_bytes"] = side["id"], side["rank_key"], side["bytes"]
+            edges[end] = side["id"]
+            for field in OF_DOCUMENT:
+                edges[f"{end}_{field}"] = side[field]
         found.append(edges)
     return spanning_forest(np.concatenate(found))[0]
 
@@ -117,8 +134,8 @@ def both_ends(edges: np.ndarray) -> np.ndarray:
         nodes["id"][:, column] = nodes["root"][:, column] = edges[end]
         nodes["partner"][:, column] = edges[other]
         nodes["weight"][:, column] = edges["weight"]
-        nodes["rank_key"][:, column] = edges[f"{end}_rank_key"]
-        nodes["bytes"][:, column] = edges[f"{end}_bytes"]
+        for field in OF_DOCUMENT:
+            nodes[field][:, column] = edges[f"{end}_{field}"]
     return nodes.ravel()
 
 
@@ -153,25 +170,34 @@ def verdicts(nodes: np.ndarray) -> pa.RecordBatch:
     """The verdicts on whole clusters, from one `NODE` for each document."""
     order = np.lexsort([nodes["id"], -nodes["bytes"], nodes["rank_key"], nodes["root"]])
     starts = group_starts(nodes["root"][order])
-    survivor = np.empty(len(nodes), np.uint64)
-    survivor[order] = np.repeat(nodes["id"][order[starts]], np.diff(starts, append=len(nodes)))
+    members = np.diff(starts, append=len(nodes))
+    first, size = np.empty(len(nodes), np.int64), np.empty(len(nodes), np.int64)
+    first[order] = np.repeat(order[starts], members)
+    if len(nodes):
+        size[order] = np.repeat(np.add.reduceat(nodes["copies"][order].astype(np.int64), starts), members)
+    survivor = nodes["id"][first]
+    held_out = nodes["rank_key"] == -np.inf
+    reason = np.where(held_out[first], HELD_OUT_NEIGHBOUR, "near_duplicate")
     return pa.record_batch(
         [
             pa.array(np.ascontiguousarray(nodes["id"])),
             pa.array(survivor),
             pa.array(np.ascontiguousarray(nodes["partner"])),
             pa.array(np.ascontiguousarray(nodes["weight"])),
-            pa.array(np.full(len(nodes), "near_duplicate"), pa.string(), mask=nodes["id"] == survivor),
+            pa.array(size),
+            pa.array(reason, pa.string(), mask=held_out | (nodes["id"] == survivor)),
         ],
         schema=pa.schema([("id", pa.uint64()), *_WRITES]),
     )
 
 
+SIZE = "near_duplicates_size"
 _WRITES = pa.schema(
     [
         ("near_duplicates_cluster", pa.uint64()),
         ("near_duplicates_of", pa.uint64()),
         ("near_duplicates_similarity", pa.float32()),
+        (SIZE, pa.int64()),
         ("near_duplicates_reason", pa.string()),
     ]
 )
@@ -184,7 +210,11 @@ class FindNearDuplicates(CorpusStage):
     Two documents are near duplicates where the Jaccard similarity of their sets of shingles, computed exactly, reaches
     the threshold; clusters are what such pairs connect. The survivor is the document of highest quality, then the
     longest in bytes, then of lowest id. Every member names the survivor (`near_duplicates_cluster`), its most similar
-    verified partner (`near_duplicates_of`) and how similar that is. Tokens and shingles: see `datapipe.text.shingles`.
+    verified partner (`near_duplicates_of`) and how similar that is, and how many documents the cluster had before any
+    was removed, with the copies that `exact_duplicates` took. Tokens and shingles: see `datapipe.text.shingles`.
+
+    Documents that `held_out` took out are compared too, and stay where they are: a cluster that has some loses all its
+    others, for the reason `held_out_neighbour`.
 
     Candidates are pairs that agree in all rows of some band; a pair of similarity s is one with a probability of
     1 - (1 - s^rows)^bands: 20 x 6 finds 99.8 % at 0.8 from the signature alone. FineWeb takes 14 x 8.
@@ -200,7 +230,7 @@ class FindNearDuplicates(CorpusStage):
         quality: a numeric column, of a stage or the documents' own, higher = better, that chooses the survivor; a
             document without it comes last. None: the longest survives.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
-        gather_edges: up to so many pairs (52 bytes each) one worker joins to clusters; `datapipe run` finds those of
+        gather_edges: up to so many pairs (60 bytes each) one worker joins to clusters; `datapipe run` finds those of
             more in rounds of pipelines (see `star_components`); changes no result.
         scratch: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
     """
@@ -218,7 +248,7 @@ class FindNearDuplicates(CorpusStage):
     edges: str | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "near_duplicates"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = _WRITES
     may_need_rounds: ClassVar[bool] = True
 
@@ -231,8 +261,8 @@ class FindNearDuplicates(CorpusStage):
         check_scheme(self.name, self.scheme)
 
     def optional(self) -> tuple[str, ...]:
-        """The quality, where documents have it."""
-        return self.named_columns()
+        """The quality, how many exact copies there were, and what is held out, where documents have it."""
+        return (*self.named_columns(), EXACT_SIZE, EXACT_OF, HELD_OUT_REASON)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
@@ -261,7 +291,7 @@ class FindNearDuplicates(CorpusStage):
         files.remove(self.edges)
 
     def _members(self, part: Part) -> Iterator[np.ndarray]:
-        for batch in part.read(["text"]):
+        for batch in part.read(["text"], despite=HELD_OUT):
             found, known = compute_signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
             yield members(found[known], batch.column("id").to_numpy()[known], self.bands, self.rows)
 
@@ -275,10 +305,15 @@ class FindNearDuplicates(CorpusStage):
         files.make_folder(folder)
         path = files.join(folder, f"part-{number:05d}")
 
-        def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]]:
-            for batch in part.read(self.requires(), optional=self.optional()):
+        def chosen() -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64], npt.NDArray[np.uint32]]]:
+            for batch in part.read(self.requires(), optional=self.optional(), despite=HELD_OUT):
                 batch = batch.filter(pa.array(np.isin(batch.column("id").to_numpy(), wanted)))
-                yield batch, rank_keys(batch, self.quality)
+                copies = np.ones(len(batch), np.uint32)
+                if EXACT_SIZE in batch.schema.names:
+                    sizes = batch.column(EXACT_SIZE).fill_null(1)
+                    # Of exact copies that stay, the first counts for all.
+                    copies = pc.if_else(batch.column(EXACT_OF).is_null(), sizes, 0).to_numpy().astype(np.uint32)
+                yield batch, rank_keys(batch, self.quality), copies
 
         write_sets(path, chosen(), self.shingle_size)
         yield number, path

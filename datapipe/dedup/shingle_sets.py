@@ -17,7 +17,9 @@ from datapipe.text.characters import text_buffers
 from datapipe.text.shingles import shingle_hashes
 
 # Where a document's set lies in the file, in members, and what else the choice of survivors wants to know.
-ENTRY = np.dtype([("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "<i8"), ("rank_key", "<f8")])
+ENTRY = np.dtype(
+    [("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "<i8"), ("rank_key", "<f8"), ("copies", "<u4")]
+)
 # Members of all sets that are in memory at once: 128 MB for each side of a comparison.
 MEMBERS_AT_ONCE = 1 << 24
 
@@ -45,18 +47,23 @@ def sorted_sets(
     return hashes[new], np.searchsorted(np.flatnonzero(new), bounds)
 
 
-def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64]]], size: int) -> None:
+def write_sets(
+    path: str,
+    batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np.float64], npt.NDArray[np.uint32]]],
+    size: int,
+) -> None:
     """Write the sorted shingle set of each document.
 
     Args:
         path: the file; what it holds is described in another, `<path>.entries`.
-        batches: batches with `id` and `text`, ids ascending, each with the rank_key of its documents.
+        batches: batches with `id` and `text`, ids ascending, each with the rank_key of its documents, and how many
+            exact copies there were of each.
         size: tokens a shingle.
     """
     all_entries = []
     start = 0
     with files.whole_file(path) as sink:
-        for batch, rank_key in batches:
+        for batch, rank_key, copies in batches:
             data, bounds = text_buffers(batch.column("text"))
             hashes, hash_bounds = shingle_hashes(data, bounds, size)
             members, member_bounds = sorted_sets(hashes, hash_bounds)
@@ -66,6 +73,7 @@ def write_sets(path: str, batches: Iterator[tuple[pa.RecordBatch, npt.NDArray[np
             entries["count"] = np.diff(member_bounds)
             entries["bytes"] = np.diff(bounds)
             entries["rank_key"] = rank_key
+            entries["copies"] = copies
             start += len(members)
             sink.write(pa.py_buffer(members))
             all_entries.append(entries)

@@ -1,20 +1,32 @@
-"""Which of several copies stays: the one of highest quality, by a numeric column that an option names."""
+"""Which of several copies stays: the one of highest quality, by a numeric column that an option names.
+
+Before all others one that is held out: its copies must leave training, whatever their quality.
+"""
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datapipe.dedup.held_out import HELD_OUT, HELD_OUT_REASON
 from datapipe.stage import write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 
 
 def rank_keys(batch: pa.RecordBatch, quality: str | None) -> np.ndarray:
-    """Minus the quality of each document, so that an ascending sort puts the best first; one without any comes last."""
-    if quality is None or quality not in batch.schema.names:
-        return np.full(len(batch), np.inf)
-    values = batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
-    return np.nan_to_num(-values, nan=np.inf)
+    """Minus the quality of each document, so that an ascending sort puts the best first; one without any comes last.
+
+    Held-out documents have minus infinity, which is no quality's: nothing comes before them.
+    """
+    keys = np.full(len(batch), np.inf)
+    if quality is not None and quality in batch.schema.names:
+        values = batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        keys = np.nan_to_num(-values, nan=np.inf)
+    if HELD_OUT_REASON in batch.schema.names:
+        held = pc.equal(batch.column(HELD_OUT_REASON), HELD_OUT).fill_null(False)
+        keys[held.to_numpy(zero_copy_only=False)] = -np.inf
+    return keys
 
 
 def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) -> None:

@@ -13,12 +13,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datapipe.engine.leaks import LeakCount, Levels, count_leaks, count_levels
 from datapipe.store.corpus import MASKED, REASON, Corpus, Part, first_reasons
 from datapipe.store.record import Done, Skipped
 
 RULES_REMOVED, RULES_FAILED = "rules_reason", "rules_failed"  # the columns of the stage `rules`
-LEAKED, LEAKS = "decontamination_reason", "decontamination_match"  # the columns of `decontamination`
-_MATCH = r"(?s)^(?P<file>.*?)#(?P<number>\d+): "  # how a match begins: with the evaluation record
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,14 +56,6 @@ class RuleCount:
 
 
 @dataclasses.dataclass(frozen=True)
-class LeakCount:
-    """Of an evaluation file: how many documents overlap it, and how many of its records were found in them."""
-
-    documents: int
-    records: int
-
-
-@dataclasses.dataclass(frozen=True)
 class Funnel:
     """All steps in order.
 
@@ -77,8 +68,9 @@ class Funnel:
         rules: each rule's count, for what a rule alone removes; rules that no document fails are absent.
         masked: how often each entity of personal data was masked, in the documents that reached the stage that masks;
             those that never were are absent.
-        leaks: the count of each evaluation file that documents overlap; which record it is in which document stands in
-            the column `decontamination_match`, which names the first.
+        leaks: the count of each evaluation file of which something was found; which record in which document stands in
+            `leaks/documents.parquet`.
+        levels: of each evaluation file how much of its records was seen, if `contaminated_tokens` ran.
     """
 
     read: Totals
@@ -89,6 +81,7 @@ class Funnel:
     rules: dict[str, RuleCount]
     masked: dict[str, int]
     leaks: dict[str, LeakCount]
+    levels: dict[str, Levels]
 
     def as_json(self) -> dict[str, Any]:
         """The funnel as plain values."""
@@ -119,7 +112,6 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
     read = kept = copies = Totals()
     rules: dict[str, RuleCount] = {}
     masked: dict[str, int] = {}
-    leaked: dict[str, list[str]] = {}
     for part in corpus.parts:
         stage_of, reasons = first_reasons(part)
         sizes, tokens = _sizes(part)
@@ -139,9 +131,6 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
             if times:
                 entity = column.removeprefix(MASKED)
                 masked[entity] = masked.get(entity, 0) + times
-        if LEAKED in part.decisions:
-            for record in pc.extract_regex(part.column(LEAKS), _MATCH).drop_null().to_pylist():
-                leaked.setdefault(record["file"], []).append(record["number"])
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
             for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
@@ -159,8 +148,8 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         for name, stage in stages.items()
         if isinstance(stage, Done) and stage.source
     }
-    leaks = {file: LeakCount(len(numbers), len(set(numbers))) for file, numbers in sorted(leaked.items())}
-    return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())), masked, leaks)
+    leaks, levels = count_leaks(corpus, stages), count_levels(corpus, stages)
+    return Funnel(read, rejects, tuple(steps), kept, copies, dict(sorted(rules.items())), masked, leaks, levels)
 
 
 def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
@@ -230,6 +219,9 @@ def render_funnel(funnel: Funnel) -> str:
     if funnel.leaks:
         found = [(file, f"{leak.documents:,}", f"{leak.records:,}") for file, leak in funnel.leaks.items()]
         table += "\n\n" + _table([("evaluation file", "documents", "records found"), *found], 1)
+    if funnel.levels:
+        by_level = [(file, *(f"{n:,}" for n in dataclasses.astuple(levels))) for file, levels in funnel.levels.items()]
+        table += "\n\n" + _table([("evaluation file", *Levels.__annotations__), *by_level], 1)
     return table
 
 

@@ -19,8 +19,10 @@ from typing import Any, cast
 import yaml
 
 from datapipe.checks import adapter, check_value, option_types, suggest
-from datapipe.engine.renamed import RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
+from datapipe.dedup.held_out import HoldOut
+from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
+from datapipe.filters.personal_data import MaskPersonalData
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import Source, Stage
 from datapipe.store import files
@@ -142,6 +144,11 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
     for option, (option_node, value_node) in options.items():
         if (name, option) in RENAMED_OPTIONS:
             raise _error(path, option_node, f"{name}: {option!r} is now called {RENAMED_OPTIONS[name, option]!r}")
+        if (name, option) in MOVED_OPTIONS:
+            stage_now, now = MOVED_OPTIONS[name, option]
+            raise _error(
+                path, option_node, f"{name}: {option!r} is now {now!r} of the stage {stage_now!r}, put before {name!r}"
+            )
         if option in fields and option not in types:
             raise _error(path, option_node, f"{name}: {option!r} is set by datapipe itself, not by a recipe")
         if option not in types:
@@ -150,6 +157,9 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
         for old, new in RENAMED_VARIABLES.items():
             if "{" + old + "}" in str(plain):
                 raise _error(path, value_node, f"{name}: {option}: {{{old}}} is now called {{{new}}}")
+        if (name, option) in LISTS and isinstance(plain, str):
+            new = LISTS[name, option].get(plain, plain)
+            raise _error(path, value_node, f"{name}: {option} is a list now: write `{option}: [{new}]`")
         values[option] = _fill(plain, variables)
         try:
             check_value(f"{name}: {option}", types[option], values[option])
@@ -202,6 +212,10 @@ def _check_order(path: str, stages: Sequence[tuple[yaml.Node, Stage]], variables
                 raise _error(
                     path, node, f"{stage.name} reads {file!r}, which {product!r} makes; put {product!r} before it"
                 )
+        if isinstance(stage, MaskPersonalData) and HoldOut.name in order[:position]:
+            raise _error(
+                path, node, f"what is held out would not be masked; put {stage.name!r} before {HoldOut.name!r}"
+            )
         for column in stage.offsets_into_text:
             if order.index(columns["text"]) > order.index(columns[column]):
                 raise _error(

@@ -17,4 +17,14 @@ RENAMED_OPTIONS: dict[tuple[str, str], str] = {
     ("decontamination", "kinds"): "parts",
     ("tokenizer", "form"): "algorithm",
     ("tokenizer", "weight"): "weight_column",
+    ("mixture", "tokens"): "budget",
 }
+
+# Options that are another stage's now, which stands before it.
+MOVED_OPTIONS: dict[tuple[str, str], tuple[str, str]] = {
+    ("upsampling", "clusters"): ("topics", "count"),
+    ("upsampling", "seed"): ("topics", "seed"),
+}
+
+# Options that took one name and now take a list of them, and what became of a name.
+LISTS: dict[tuple[str, str], dict[str, str]] = {("mixture", "by"): {"kind": "part_kind"}}

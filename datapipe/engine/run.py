@@ -22,6 +22,7 @@ import apache_beam as beam
 from datapipe.engine import work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
+from datapipe.engine.leaks import write_leaks
 from datapipe.engine.output import RunError, check_disjoint, lock_output
 from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
@@ -92,6 +93,7 @@ def run(
         driver.record.warnings = describe_losses(find_losses(driver.corpus))
         driver.clear()
         driver.save()
+        write_leaks(driver.corpus, driver.record.stages)
         write_report(driver.corpus, funnel, driver.record)
         return Outcome(driver.corpus, funnel, driver.record)
 

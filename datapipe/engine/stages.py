@@ -5,6 +5,7 @@ from datapipe.dedup.cut_repeated_text import CutRepeatedText
 from datapipe.dedup.duplicate_ids import FindDuplicateIds
 from datapipe.dedup.embeddings import EmbedDocuments
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
+from datapipe.dedup.held_out import HoldOut
 from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
@@ -21,11 +22,15 @@ from datapipe.filters.quality_filter import FilterQuality
 from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
+from datapipe.mix.contaminated_tokens import FindContaminatedTokens
 from datapipe.mix.decontamination import Decontaminate
+from datapipe.mix.evaluation_questions import FindEvaluationQuestions
+from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
-from datapipe.mix.upsampling import WeighClusters
+from datapipe.mix.topics import FindTopics
+from datapipe.mix.upsampling import WeighDocuments
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.instructions import ReadInstructions
 from datapipe.stage import Stage
@@ -47,6 +52,7 @@ STAGES: tuple[type[Stage], ...] = (
     ScoreSafety,
     FilterSafety,
     FilterQuality,
+    HoldOut,
     FindExactDuplicates,
     ComputeSignatures,
     FindCrossRunDuplicates,
@@ -55,13 +61,17 @@ STAGES: tuple[type[Stage], ...] = (
     CutRepeatedText,
     EmbedDocuments,
     Decontaminate,
+    FindEvaluationQuestions,
+    FindContaminatedTokens,
     FindSemanticDuplicates,
-    WeighClusters,
+    FindTopics,
+    WeighDocuments,
     MaskPersonalData,
     TrainTokenizer,
     CountTokens,
     MixSources,
     WriteShards,
+    WriteHeldOutShards,
 )
 
 BY_NAME: dict[str, type[Stage]] = {stage.name: stage for stage in STAGES}

@@ -176,10 +176,11 @@ def identify(
         len(SCRIPTS),
     )
     weights, shares = weigh(letters)
-    guesses = _guess(lines, piece_bounds, starts, letters, weights, shares, model_path(model), cantonese)
+    of_texts = _sums(letters, starts)
+    guesses = _guess(lines, piece_bounds, starts, letters, of_texts, weights, shares, model_path(model), cantonese)
     ranked = _rank(guesses, weights, starts)
     written = [guesses.written[found[0][0]] if found else -1 for found in ranked]
-    scripts = scripts_of(_sums(letters, starts), np.array(written, np.int64))
+    scripts = scripts_of(of_texts, np.array(written, np.int64))
     rows = []
     for i in range(len(texts)):
         found = [(guesses.names[language], score, share) for language, score, share in ranked[i]]
@@ -219,9 +220,11 @@ class _Guesses(NamedTuple):
 
 def _sums(counts: npt.NDArray[np.int32], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The counts of each text: sums of those of its windows, of which the first of each, and the end, are given."""
-    summed = np.zeros((len(counts) + 1, counts.shape[1]), np.int64)
-    np.cumsum(counts, axis=0, out=summed[1:])
-    return np.diff(summed[starts], axis=0)
+    summed = np.zeros((len(starts) - 1, counts.shape[1]), np.int64)
+    found = starts[:-1] < starts[1:]
+    if found.any():
+        summed[found] = np.add.reduceat(counts, starts[:-1][found], axis=0, dtype=np.int64)
+    return summed
 
 
 def _guess(
@@ -229,6 +232,7 @@ def _guess(
     bounds: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],
     letters: npt.NDArray[np.int32],
+    letters_of_texts: npt.NDArray[np.int64],
     weights: npt.NDArray[np.int64],
     shares: npt.NDArray[np.float64],
     model: str,
@@ -238,6 +242,7 @@ def _guess(
 
     Args:
         lines, bounds, starts, letters: the windows, the first of each text, and letters by script; see `cut_windows`.
+        letters_of_texts: their sums.
         weights, shares: how much they say, and how much of it in East Asian scripts; see `weigh`.
         model: the file of the model.
         cantonese: whether Cantonese is told from Chinese.
@@ -248,7 +253,7 @@ def _guess(
     by_script = np.array([place[name] for name in east_asian_languages(letters)], np.int64)
     # In a Korean text a window of hanja with a particle is Korean, in a Japanese one kanji with a kana are Japanese.
     text = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    of_texts = np.array(east_asian_languages(_sums(letters, starts)), str)[text]
+    of_texts = np.array(east_asian_languages(letters_of_texts), str)[text]
     for name, script in (("ko", "Hang"), ("ja", "Kana")):
         unlike = (by_script == place["zh"]) & (of_texts == name)
         by_script[unlike & (letters[:, SCRIPTS.index(script)] > 0)] = place[name]
@@ -357,7 +362,7 @@ class IdentifyLanguage(DocumentStage):
     cantonese: bool = False
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

@@ -302,12 +302,15 @@ def _scaled_thresholds() -> dict[str, dict[str, float | None]]:
 # two sentences remove abstracts of one long sentence.
 # FineWeb-2's 0.178 line breaks a word, fitted to encyclopaedias, remove manuals (four in ten of LibreOffice's help
 # pages in Chinese): they may have as many as English pages, FineWeb's 0.3.
+# C4's 190,000 characters and Gopher's 100,000 words are limits of web pages: a book in one file is longer.
 # Thai, Lao, Tibetan and Dzongkha end a sentence by a space, or by a mark that ends a phrase too.
 _NO_FULL_STOP: dict[str, float | None] = {"unspaced_terminal_punctuation": None}
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() | {
     DEFAULT: {
         "c4_curly_brackets": None,
+        "c4_max_characters": None,
         "c4_min_sentences": None,
+        "gopher_max_words": None,
         "fineweb_duplicate_characters": 0.1,
         "fineweb_short_lines": None,
     },

@@ -56,7 +56,7 @@ class ApplyRules(DocumentStage):
     thresholds: Thresholds = dataclasses.field(default_factory=dict)
     min_language_score: Share = 0.65
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
     def check(self) -> None:

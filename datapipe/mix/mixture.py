@@ -1,198 +1,132 @@
-"""Decides how often each document is trained on, so that groups of documents take given shares of the tokens.
+"""Decides how often each document is trained on, so that groups of documents take given shares of tokens or bytes.
 
 The last decision before export, and the only one that may take a document more than once. Upsampling weights say how
-the documents of one group stand to each other; the shares here say how the groups stand to each other.
+the documents of one group stand to each other; the shares here say how the groups stand to each other. A mixture is a
+selection, of ids, copies and phases: it reads no text, and `datapipe mix` tries others in seconds. How documents are
+chosen is told in `selection.py`.
 """
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from annotated_types import MinLen
 
 from datapipe.checks import ColumnOption, Count, Seed, Share
 from datapipe.flow.spread import SpreadPieces
+from datapipe.mix.selection import (
+    PART_KIND,
+    REST,
+    WEIGHT,
+    Ends,
+    Path,
+    Phase,
+    Rows,
+    add_histograms,
+    amounts,
+    as_rows,
+    count_copies,
+    describe,
+    ends,
+    find_groups,
+    histograms,
+    leaves,
+    read_groups,
+    refinements,
+    searches,
+)
 from datapipe.stage import CorpusStage, write_notes
+from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part, PartKind
-from datapipe.text.bit_mixing import uniform_draw
 
-REST = ""  # the pooled group of all documents whose group has no share of its own
-PART_KIND = "part_kind"  # groups by what a part holds, which is no column
-NONE = "none"  # the group of documents that have no value in the column
-VERDICTS = pa.schema([("id", pa.uint64()), ("mixture_copies", pa.int32()), ("mixture_reason", pa.string())])
-STEPS = 1 << 14  # steps of a curve in one epoch: a large group is met to within 0.006 % of its tokens
-
-
-def count_copies(
-    epochs: npt.NDArray[np.float64], draws: npt.NDArray[np.float64], max_epochs: int
-) -> npt.NDArray[np.int32]:
-    """How often each row is taken: the whole part of its epochs, and once more with the fraction as probability.
-
-    Args:
-        epochs: how often a row should be taken on average, shape (rows,).
-        draws: see `uniform_draw`, shape (rows,).
-        max_epochs: no row is taken more often.
-
-    >>> count_copies(np.array([0.3, 1.2, 2.5]), np.array([0.5, 0.9, 0.6]), max_epochs=2).tolist()
-    [0, 2, 2]
-    """
-    return np.minimum(np.floor(epochs + draws), max_epochs).astype(np.int32)
-
-
-def token_curve(
-    tokens: npt.NDArray[np.int64],
-    weights: npt.NDArray[np.float64],
-    draws: npt.NDArray[np.float64],
-    max_epochs: int,
-) -> npt.NDArray[np.int64]:
-    """The tokens that rows give at each step of their group's epochs; the sum of two parts' curves is that of both.
-
-    A row of weight w and draw d is taken for the k-th time from epoch (k - d) / w on: then `count_copies` of
-    w * epoch reaches k.
-
-    Args:
-        tokens: of the rows, shape (rows,).
-        weights: how many epochs a row runs in one epoch of its group, shape (rows,).
-        draws: see `uniform_draw`, shape (rows,).
-        max_epochs: the epochs of the last step, and the maximum copies of a row.
-
-    Returns:
-        Tokens, shape (max_epochs * STEPS + 1,).
-    """
-    last = max_epochs * STEPS
-    added = np.zeros(last + 1, np.int64)
-    for copy in range(1, max_epochs + 1):
-        with np.errstate(divide="ignore"):
-            step = np.ceil((copy - draws) / weights * STEPS)
-        reached = step <= last
-        # Whole numbers below 2^53 are exact in floating point, whatever the order of addition.
-        added += np.bincount(step[reached].astype(np.int64), tokens[reached], last + 1).astype(np.int64)
-    return np.cumsum(added)
-
-
-def plan_epochs(
-    curves: Mapping[str, npt.NDArray[np.int64]], shares: Mapping[str, float], total: int | None = None
-) -> tuple[dict[str, float], list[str]]:
-    """How many epochs each group runs, so that it takes its share of the tokens.
-
-    The groups without a share are one group, `REST`, with what the shares leave. Where no total is given, REST runs one
-    epoch and the others are set against it; where there is no REST, the total is what all groups have in one epoch. A
-    share whose group has no tokens goes to the others, as does what a group cannot fill; all other groups keep their
-    proportions.
-
-    Args:
-        curves: the `token_curve` of each group.
-        shares: share of the tokens of each group, from 0 to 1, together at most 1.
-        total: tokens that the mixture should have.
-
-    Returns:
-        The epochs of each group, and a line for each share that could not be met.
-    """
-    asked = {**shares, REST: max(0.0, 1 - sum(shares.values()))}
-    asked = {group: share for group, share in asked.items() if share > 1e-9}
-    present = {group: share for group, share in asked.items() if group in curves and curves[group][-1] > 0}
-    notes = [
-        f"no tokens in {group or 'the rest'}: its share of {share:.1%} goes to the others"
-        for group, share in asked.items()
-        if group not in present
+SHARES_FILE = "_shares.json"  # what each phase takes of each group; readers of a folder pass over "_"
+VERDICTS = pa.schema(
+    [
+        ("id", pa.uint64()),
+        ("mixture_copies", pa.int32()),
+        ("mixture_phases", pa.list_(pa.int32())),
+        ("mixture_reason", pa.string()),
     ]
-    if not present:
-        return dict.fromkeys(curves, 0.0), notes
-    max_tokens = {group: int(curves[group][-1]) for group in present}
-    if total is None and REST in present:
-        scale = curves[REST][STEPS] / present[REST]
-    else:
-        scale = _scale(present, max_tokens, total or sum(int(curves[group][STEPS]) for group in present))
-    wanted = {group: scale * share for group, share in present.items()}
-    epochs = {
-        group: _nearest_step(curve, min(wanted[group], max_tokens[group])) / STEPS if group in present else 0.0
-        for group, curve in curves.items()
-    }
-    taken = {group: int(curves[group][round(epochs[group] * STEPS)]) for group in present}
-    for group in present:
-        if max_tokens[group] < wanted[group]:
-            name = group or "the rest"
-            got = taken[group] / sum(taken.values())
-            limit = f"{epochs[group]:g} epochs, the most allowed"
-            notes.append(f"{name}: {limit}, give {got:.1%} of the tokens, not {asked[group]:.1%}")
-    return epochs, notes
-
-
-def _scale(shares: Mapping[str, float], max_tokens: Mapping[str, int], total: int) -> float:
-    """The scale at which `sum(min(max_tokens, scale * share))` is the total; infinite where the groups have less."""
-    free = set(shares)
-    while free:
-        left = total - sum(max_tokens[group] for group in shares.keys() - free)
-        scale = left / sum(shares[group] for group in sorted(free))
-        full = {group for group in free if max_tokens[group] < scale * shares[group]}
-        if not full:
-            return scale
-        free -= full
-    return np.inf
-
-
-def _nearest_step(curve: npt.NDArray[np.int64], tokens: float) -> int:
-    """The step at which a rising curve is nearest to some tokens: the last of equals, the lower of two as near."""
-    below = int(np.searchsorted(curve, tokens, "right")) - 1
-    if below + 1 < len(curve) and curve[below + 1] - tokens < tokens - curve[below]:
-        return below + 1
-    return below
-
-
-def _sum(curves: Iterable[bytes]) -> bytes:
-    """The sum of packed curves, packed."""
-    first, *others = (np.frombuffer(packed, np.int64) for packed in curves)
-    return sum(others, start=first).tobytes()
+)
+Shares = dict[str, Share | dict[str, Share | dict[str, Share]]]
 
 
 @dataclasses.dataclass(eq=False)
 class MixSources(CorpusStage):
-    """Set how many copies of each kept row are exported, so that groups take their shares of the tokens.
+    """Set how many copies of each kept row are exported in which phase, so that groups take their shares.
+
+    No document is taken twice before all of its group have been taken once, over all phases. Each share that is missed
+    by more than half a point is told with the reason: too little data for `max_epochs`, or a document that is much of
+    the budget. The table of all shares is in `_shares.json`.
 
     Attributes:
-        by: the column that groups the rows: "part_kind" ("document", "instruction"), "source", "language", one of your
+        by: the columns that group the rows: "part_kind" ("document", "instruction"), "source", "language", one of your
             own, ... Rows without a value are the group "none": by "language", that is the instructions.
-        shares: share of the tokens of each group, from 0 to 1. Other groups have the rest, in their natural
-            proportions. By default 5 % instructions, as GLM-130B.
-        max_epochs: no document is taken more often: "generally" 5 times in Skywork.
-        tokens: tokens that the mixture should have; by default as many as leave the groups without a share as they are.
+        shares: share of each group of the whole, from 0 to 1; with several columns nested, the first outermost:
+            {web: {zh: 0.4, en: 0.3}, books: 0.1}. What no share names has the rest, in its natural proportions. By
+            default 5 % instructions, as GLM-130B.
+        unit: what shares and budgets are of, `tokens` or `bytes`.
+        budget: how much the mixture should have; by default as much as leaves what no share names as it is.
+        phases: mixtures one after the other, each with its own budget and shares instead of those above:
+            [{budget: 3000000, shares: {stem: 0.1}}, {budget: 130000, shares: {stem: 0.4}}].
+        max_epochs: no document is taken more often in all: "generally" 5 times in Skywork.
         seed: which documents a fraction of an epoch takes.
-        folder: where a line is written for each share that could not be met; empty: nowhere.
+        folder: where notes and shares are written; empty: nowhere.
     """
 
-    by: Annotated[ColumnOption, MinLen(1)] = PART_KIND
-    shares: dict[str, Share] = dataclasses.field(default_factory=lambda: {"instruction": 0.05})
+    by: Annotated[list[ColumnOption], MinLen(1)] = dataclasses.field(default_factory=lambda: [PART_KIND])
+    shares: Shares = dataclasses.field(default_factory=lambda: {"instruction": 0.05})
+    unit: Literal["tokens", "bytes"] = "tokens"
+    budget: Count | None = None
+    phases: list[dict[Literal["budget", "shares"], Count | Shares]] = dataclasses.field(default_factory=list)
     max_epochs: Count = 5
-    tokens: Count | None = None
     seed: Seed = 0
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "mixture"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(list(VERDICTS)[1:])
 
     def check(self) -> None:
-        """The shares are those of groups, and of one whole."""
-        if "" in self.shares:
-            raise ValueError(f"mixture: shares must each be of a named group, got {self.shares!r}")
-        if sum(self.shares.values()) > 1 + 1e-9:
-            raise ValueError(f"mixture: shares must not exceed 1 together, got {self.shares!r}")
+        """The shares are those of groups, and of one whole; each phase has a budget and shares."""
+        for given in self.phases:
+            if not isinstance(given.get("budget"), int) or not isinstance(given.get("shares"), dict):
+                raise ValueError(f"mixture: phases must each have a budget and shares, got {given!r}")
+        if self.phases and self.budget is not None:
+            raise ValueError(f"mixture: budget must be that of each phase where there are phases, got {self.budget!r}")
+        for phase in self.planned():
+            for path in phase.shares:
+                if "" in path or len(path) > len(self.by):
+                    raise ValueError(
+                        f"mixture: shares must each be of a named group of {', '.join(self.by)}, got {'/'.join(path)!r}"
+                    )
+            if sum(phase.shares.values()) > 1 + 1e-9:
+                raise ValueError(f"mixture: shares must not exceed 1 together, got {dict(phase.shares)!r}")
+
+    def planned(self) -> list[Phase]:
+        """The phases, one where none are named."""
+        given: list[Any] = self.phases or [{"budget": self.budget, "shares": self.shares}]
+        return [Phase(dict(leaves(phase["shares"])), phase["budget"]) for phase in given]
+
+    def groups(self) -> list[Path]:
+        """The groups of all phases, the rest first."""
+        return list(dict.fromkeys([REST, *(path for phase in self.planned() for path in phase.shares)]))
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
-        return ("tokens",)
+        return (self.unit,)
 
     def optional(self) -> tuple[str, ...]:
         """How often a document deserves to be seen, where that is weighed."""
-        return ("upsampling_weight",)
+        return (WEIGHT,)
 
     def named_columns(self) -> tuple[str, ...]:
-        """The column that groups the rows, unless it is the kind of the part."""
-        return () if self.by == PART_KIND else (self.by,)
+        """The columns that group the rows, but for the kind of the part."""
+        return tuple(column for column in self.by if column != PART_KIND)
 
     def part_kinds(self) -> tuple[PartKind, ...]:
         """Documents and instruction data."""
@@ -202,60 +136,83 @@ class MixSources(CorpusStage):
         """The transform, with the folder for its notes."""
         return self.ready(folder=folder)
 
-    def _rows(self, part: Part) -> Iterator[tuple[pa.Table, npt.NDArray, npt.NDArray, npt.NDArray]]:
-        """The kept rows of a part, once, if there are any: table, index in `_groups`, weight and draw of each."""
-        batches = list(part.read(["tokens"], optional=[self.by, *self.optional()]))
-        if not batches:
-            return
-        table = pa.Table.from_batches(batches)
-        if self.by in part.columns:
-            group = table.column(self.by).cast(pa.string()).fill_null(NONE)
-        else:
-            group = pa.repeat(part.kind if self.by == PART_KIND else NONE, len(table))
-        indices = pc.add(pc.index_in(group, pa.array(self.shares, pa.string())), 1).fill_null(0).to_numpy()
-        weights = np.ones(len(table))
-        if "upsampling_weight" in part.columns:
-            weights = table.column("upsampling_weight").fill_null(1).to_numpy().astype(np.float64)
-        yield table, indices, weights, uniform_draw(table.column("id").to_numpy(), self.seed)
+    def rows(self, part: Part) -> Iterator[Rows]:
+        """The kept rows of a part, once, if there are any."""
+        found = read_groups(part, self.by, self.unit)
+        if found:
+            table, values = found
+            yield as_rows(table, find_groups(values, self.groups()), self.unit, self.seed)
 
-    @property
-    def _groups(self) -> list[str]:
-        return [REST, *self.shares]
+    def _histograms(self, part: Part) -> Iterator[tuple[int, bytes]]:
+        for rows in self.rows(part):
+            for group, histogram in histograms(rows, self.max_epochs):
+                yield group, histogram.tobytes()
 
-    def _curves(self, part: Part) -> Iterator[tuple[str, bytes]]:
-        for table, indices, weights, draws in self._rows(part):
-            tokens = table.column("tokens").fill_null(0).to_numpy()
-            for number, group in enumerate(self._groups):
-                of = indices == number
-                if of.any():
-                    yield group, token_curve(tokens[of], weights[of], draws[of], self.max_epochs).tobytes()
+    def _known(self, packed: Mapping[int, bytes]) -> dict[Path, npt.NDArray[np.int64]]:
+        groups = self.groups()
+        return {groups[index]: np.frombuffer(packed[index], np.int64) for index in sorted(packed)}
 
-    def _plan(self, _: None, packed: Mapping[str, bytes]) -> dict[str, float]:
-        curves = {group: np.frombuffer(packed[group], np.int64) for group in sorted(packed)}
-        epochs, notes = plan_epochs(curves, self.shares, self.tokens)
+    def _halves(self, _: None, packed: Mapping[int, bytes]) -> list[tuple[int, int]]:
+        groups, known = self.groups(), self._known(packed)
+        found = searches(amounts(self.planned(), known), known)
+        return sorted({(groups.index(search.group), search.upper) for search in found})
+
+    def _refinements(self, part: Part, halves: list[tuple[int, int]]) -> Iterator[tuple[tuple[int, int], bytes]]:
+        for rows in self.rows(part):
+            for key, histogram in refinements(rows, halves, self.max_epochs):
+                yield key, histogram.tobytes()
+
+    def _ends(self, _: None, packed: Mapping[int, bytes], refined: Mapping[tuple[int, int], bytes]) -> Ends:
+        groups, known, planned = self.groups(), self._known(packed), self.planned()
+        fine = {(groups[group], upper): np.frombuffer(of, np.int64) for (group, upper), of in refined.items()}
+        found = ends(planned, groups, known, fine)
         if self.folder:
-            write_notes(self.folder, notes)
-        return epochs
+            write_notes(self.folder, describe(planned, known, found, self.unit))
+            listed = [dataclasses.asdict(taken) for taken in found.taken]
+            files.write_json(files.join(self.folder, SHARES_FILE), {"unit": self.unit, "taken": listed})
+        return found
 
-    def _verdicts(self, part: Part, epochs: Mapping[str, float]) -> Iterator[pa.RecordBatch]:
-        for table, indices, weights, draws in self._rows(part):
-            of_row = np.array([epochs.get(group, 0.0) for group in self._groups])[indices]
-            copies = count_copies(of_row * weights, draws, self.max_epochs)
-            reasons = pc.if_else(pa.array(copies == 0), "sampled_out", pa.scalar(None, pa.string()))
-            yield pa.record_batch([table.column("id").combine_chunks(), copies, reasons], schema=VERDICTS)
+    def _verdicts(self, part: Part, found: Ends) -> Iterator[pa.RecordBatch]:
+        for rows in self.rows(part):
+            copies = count_copies(rows, found, self.max_epochs)
+            every = copies.sum(axis=0, dtype=np.int32)
+            phases = pa.nulls(len(every), VERDICTS.field("mixture_phases").type)
+            if self.phases:
+                bounds = pa.array(np.arange(len(every) + 1, dtype=np.int32) * len(copies))
+                phases = pa.ListArray.from_arrays(bounds, pa.array(copies.T.ravel()))
+            reasons = pa.array(np.full(len(every), "sampled_out"), pa.string(), mask=every > 0)
+            yield pa.record_batch([pa.array(rows.ids), pa.array(every), phases, reasons], schema=VERDICTS)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         spread = parts | "Spread" >> SpreadPieces()
-        curves = (
+        once = parts.pipeline | "Once" >> beam.Create([None], reshuffle=False)
+        known = beam.pvalue.AsDict(
             spread
-            | "Curves" >> beam.FlatMap(self._curves).with_output_types(tuple[str, bytes])
+            | "Histograms" >> beam.FlatMap(self._histograms).with_output_types(tuple[int, bytes])
+            | "Add" >> beam.CombinePerKey(_add)
+        )
+        halves = once | "Look" >> beam.Map(self._halves, known).with_output_types(list[tuple[int, int]])
+        refined = beam.pvalue.AsDict(
+            spread
+            | "Refine"
+            >> beam.FlatMap(self._refinements, beam.pvalue.AsSingleton(halves)).with_output_types(
+                tuple[tuple[int, int], bytes]
+            )
             | "Sum" >> beam.CombinePerKey(_sum)
         )
-        epochs = (
-            parts.pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
-            | "Plan" >> beam.Map(self._plan, beam.pvalue.AsDict(curves)).with_output_types(dict[str, float])
-        )
-        return spread | "Copies" >> beam.FlatMap(self._verdicts, beam.pvalue.AsSingleton(epochs)).with_output_types(
+        found = once | "Plan" >> beam.Map(self._ends, known, refined).with_output_types(Ends)
+        return spread | "Copies" >> beam.FlatMap(self._verdicts, beam.pvalue.AsSingleton(found)).with_output_types(
             pa.RecordBatch
         )
+
+
+def _add(packed: Iterable[bytes]) -> bytes:
+    first, *others = (np.frombuffer(of, np.int64) for of in packed)
+    for other in others:
+        first = add_histograms(first, other)
+    return first.tobytes()
+
+
+def _sum(packed: Iterable[bytes]) -> bytes:
+    first, *others = (np.frombuffer(of, np.int64) for of in packed)
+    return sum(others, start=first).tobytes()

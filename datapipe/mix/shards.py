@@ -33,25 +33,27 @@ SPILL = "spill"  # the folder of the spilled parts, gone when all is written
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
 # Where a document comes from, and its length in UTF-8: columns of every corpus that has been read.
 ORIGIN = ("path", "position", "bytes")
+COPIES, PHASES = "mixture_copies", "mixture_phases"  # how often a row is taken in all, and in each phase
 # What a spilled row has before its columns: its position in the shuffle, and the row it is a copy of.
 SPILLED = (pa.field("shuffle_position", pa.uint64()), pa.field("id", pa.uint64()))
 
 
 def shuffle_copies(
-    ids: npt.NDArray[np.uint64], copies: npt.NDArray[np.int32], seed: int
+    ids: npt.NDArray[np.uint64], copies: npt.NDArray[np.int32], first: npt.NDArray[np.int32], seed: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint64]]:
     """The rows to write, each as often as it has copies, in the order of their positions in the global shuffle.
 
     Args:
         ids: of the rows, shape (rows,).
         copies: how often each is written, shape (rows,).
+        first: the number of its first copy: how often earlier phases wrote it, shape (rows,).
         seed: of the shuffle.
 
     Returns:
         Row numbers and positions, both of shape (sum of copies,). Positions ascend, even over the range of 64 bits.
     """
     rows = np.repeat(np.arange(len(ids)), copies)
-    copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies, copies)
+    copy = np.arange(len(rows)) - np.repeat(np.cumsum(copies) - copies - first, copies)
     positions = seeded_hash(seeded_hash(ids[rows], seed) + copy.astype(np.uint64), seed)
     order = np.lexsort((ids[rows], positions))
     return rows[order], positions[order]
@@ -81,10 +83,10 @@ def row_ids(ids: pa.Array) -> pa.Array:
 
 @dataclasses.dataclass(frozen=True)
 class Amount:
-    """What is to be written: `rows` with all copies, of `size` bytes of text, in the columns of `schema`."""
+    """What is to be written: `rows` with all copies, of so many bytes of text in each phase, in columns of `schema`."""
 
     rows: int
-    size: int
+    sizes: tuple[int, ...]
     schema: pa.Schema
 
 
@@ -99,13 +101,14 @@ def total(amounts: Iterable[Amount]) -> Amount:
     common = common_schema(amount.schema for amount in amounts)
     others = sorted(set(common.names) - set(LEADING.names))
     schema = pa.schema([*LEADING, *(common.field(name) for name in others)])
-    return Amount(sum(amount.rows for amount in amounts), sum(amount.size for amount in amounts), schema)
+    sizes = itertools.zip_longest(*(amount.sizes for amount in amounts), fillvalue=0)
+    return Amount(sum(amount.rows for amount in amounts), tuple(map(sum, sizes)), schema)
 
 
 def settled(amount: Amount) -> Amount:
     """The sum, once no more is added: a column null everywhere is strings, so that shards of several runs go together.
 
-    >>> settled(Amount(1, 1, pa.schema({"note": pa.null()}))).schema.types
+    >>> settled(Amount(1, (1,), pa.schema({"note": pa.null()}))).schema.types
     [DataType(string)]
     """
     fields = [(field.name, pa.string() if pa.types.is_null(field.type) else field.type) for field in amount.schema]
@@ -117,8 +120,9 @@ class WriteShards(ProductStage):
     """Write the kept rows, shuffled, as `train-00000.parquet`, ... with a manifest: parts in, a summary a shard out.
 
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
-    and those of `columns`. Parts that lack one have nulls there. The bytes depend on the corpus, the options and the
-    seed alone. An empty corpus gives one shard without rows.
+    and those of `columns`. Parts that lack one have nulls there. Each phase of a mixture has its own shards, those
+    of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options and
+    the seed alone. No shard is without rows, but the one that an empty corpus gives.
 
     Attributes:
         columns: further columns of the corpus to write, such as a quality score.
@@ -136,7 +140,9 @@ class WriteShards(ProductStage):
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "shards"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
+    prefix: ClassVar[str] = "train"  # of the shards' names
+    despite: ClassVar[str | None] = None  # see `Part.read`
 
     def part_kinds(self) -> tuple[PartKind, ...]:
         """Documents and instruction data."""
@@ -148,7 +154,7 @@ class WriteShards(ProductStage):
 
     def optional(self) -> tuple[str, ...]:
         """The columns that every shard has, and how often a row is written."""
-        return ("source", "language", "tokens", "mixture_copies")
+        return ("source", "language", "tokens", COPIES, PHASES)
 
     def _columns(self, part: Part) -> list[str]:
         """The columns that a part has to give."""
@@ -157,61 +163,92 @@ class WriteShards(ProductStage):
         return list(dict.fromkeys((*ours, *origin, *part.user_columns)))
 
     def _copies(self, part: Part) -> npt.NDArray[np.int32]:
-        """How often each kept row of a part is written, shape (kept rows,)."""
+        """How often each kept row of a part is written in each phase, shape (phases, kept rows)."""
         kept = part.kept()
-        if "mixture_copies" not in part.columns:
-            return np.ones(int(kept.sum()), np.int32)
-        return part.column("mixture_copies").fill_null(0).to_numpy()[kept]
+        rows = int(kept.sum())
+        if COPIES not in part.columns:
+            return np.ones((1, rows), np.int32)
+        copies = part.column(COPIES).fill_null(0).to_numpy()[kept]
+        if PHASES not in part.columns:
+            return copies[np.newaxis]
+        phases = part.column(PHASES).filter(pa.array(kept))
+        taken = phases.is_valid().to_numpy(zero_copy_only=False)
+        if not taken.any():
+            return copies[np.newaxis]
+        found = np.zeros((rows, len(phases.flatten()) // int(taken.sum())), np.int32)
+        found[taken] = phases.flatten().to_numpy().reshape(int(taken.sum()), -1)
+        return found.T
 
     def _measure(self, part: Part) -> Amount:
         copies = self._copies(part)
-        size, start = 0, 0
+        sizes, start = np.zeros(len(copies), np.int64), 0
         # Text in the file that `bytes` stands in is as long as it was read; else some stage has rewritten it.
         name = "bytes" if part.columns.get("bytes") == part.columns["text"] else "text"
-        for batch in part.read([name]):
+        for batch in part.read([name], despite=self.despite):
             column = batch.column(name)
             lengths = (column if name == "bytes" else pc.binary_length(column)).fill_null(0).to_numpy()
-            size += int(lengths.astype(np.int64) @ copies[start : start + len(batch)])
+            sizes += copies[:, start : start + len(batch)] @ lengths.astype(np.int64)
             start += len(batch)
-        return Amount(int(copies.sum()), size, _schema(part, self._columns(part)))
+        return Amount(int(copies.sum()), tuple(sizes.tolist()), _schema(part, self._columns(part)))
 
-    def _shards(self, amount: Amount) -> int:
-        return max(1, math.ceil(amount.size / self.shard_bytes))
+    def _ranges(self, amount: Amount) -> list[int]:
+        """Into how many ranges of positions each phase is cut: as many shards, less those that no row falls into."""
+        ranges = [math.ceil(size / self.shard_bytes) for size in amount.sizes]
+        return ranges if any(ranges) else [1]
 
-    def _spill(self, part: Part, amount: Amount) -> Iterator[str]:
-        """Write the part's copies in the order of their positions, a record batch for each shard."""
-        batches = list(part.read(self._columns(part)))
+    def _spill(self, part: Part, amount: Amount) -> Iterator[tuple[str, bytes]]:
+        """Write the part's copies in the order of their positions, a record batch for each range.
+
+        Yields the file, and which ranges have rows in it, as packed bits.
+        """
+        batches = list(part.read(self._columns(part), despite=self.despite))
         if not batches:
             return
         table = pa.Table.from_batches(batches).combine_chunks()
         ids = table.column("id").to_numpy()
-        rows, positions = shuffle_copies(ids, self._copies(part), self.seed)
         columns = [_column(table, field) for field in amount.schema]
-        bounds = shard_bounds(positions, self._shards(amount))
+        cuts = []
+        first = np.zeros(len(ids), np.int32)
+        for copies, ranges in zip(self._copies(part), self._ranges(amount), strict=False):
+            rows, positions = shuffle_copies(ids, copies, first, self.seed)
+            first = first + copies
+            bounds = shard_bounds(positions, ranges) if ranges else np.zeros(1, np.int64)
+            cuts += [(rows[begin:end], positions[begin:end]) for begin, end in itertools.pairwise(bounds)]
         folder = files.join(self.folder, SPILL)
         files.make_folder(folder)
         path = files.join(folder, f"{part.name}.arrow")
         schema = pa.schema([*SPILLED, *amount.schema])
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with files.whole_file(path) as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
-            for begin, end in itertools.pairwise(bounds):
-                taken = rows[begin:end]
+            for taken, positions in cuts:
                 arrays = [column.take(pa.array(taken)) for column in columns]
-                writer.write_batch(pa.record_batch([positions[begin:end], ids[taken], *arrays], schema=schema))
-        yield path
+                writer.write_batch(pa.record_batch([positions, ids[taken], *arrays], schema=schema))
+        yield path, np.packbits([len(taken) > 0 for taken, _ in cuts]).tobytes()
 
-    def _write(self, shard: int, amount: Amount, spilled: Iterable[str]) -> dict[str, Any]:
+    def _number(self, _: None, amount: Amount, spilled: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, int]]:
+        """The shards that there will be: the number of each, and its range; one where nothing was spilled."""
+        occupied = np.zeros(-(-sum(self._ranges(amount)) // 8), np.uint8)
+        for _path, bits in spilled:
+            found = np.frombuffer(bits, np.uint8)
+            occupied[: len(found)] |= found
+        ranges = np.flatnonzero(np.unpackbits(occupied)).tolist() or [0]
+        yield from enumerate(ranges)
+
+    def _write(self, numbered: tuple[int, int], amount: Amount, spilled: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
         """Write one shard and return its entry in the manifest."""
+        shard, range_ = numbered
         batches = []
-        for path in sorted(spilled):
+        for path, _ in sorted(spilled):
             with files.open_input(path) as source:
-                batches.append(pa.ipc.open_file(source).get_batch(shard))
+                file = pa.ipc.open_file(source)
+                if range_ < file.num_record_batches:  # instruction parts may know of fewer phases
+                    batches.append(file.get_batch(range_))
         table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema])).combine_chunks()
         del batches  # the shard lies in memory once from here on
         # By index: a column of the user's may have any name.
         order = np.lexsort([table.column(index).to_numpy() for index in (1, 0)])
         table = table.remove_column(0)
-        name = f"train-{shard:05d}.parquet"
+        name = f"{self.prefix}-{shard:05d}.parquet"
         size = 0
         with (
             files.whole_file(files.join(self.folder, name)) as sink,
@@ -224,7 +261,10 @@ class WriteShards(ProductStage):
                 group = group.set_column(0, "id", row_ids(group.column("id")))
                 writer.write_table(group.select(writer.schema.names))
                 size += pc.sum(pc.binary_length(group.column("text")), min_count=0).as_py()
-        return {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}
+        entry = {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}
+        if len(amount.sizes) > 1:
+            entry["phase"] = int(np.searchsorted(np.cumsum(self._ranges(amount)), range_, "right"))
+        return entry
 
     def _finish(self, summaries: list[dict[str, Any]], amount: Amount) -> list[dict[str, Any]]:
         """Check that every row has been written, write the manifest, and drop the spilled files."""
@@ -247,13 +287,15 @@ class WriteShards(ProductStage):
             | "Total" >> beam.Map(total).with_output_types(Amount)
             | "Settle" >> beam.Map(settled).with_output_types(Amount)
         )
-        spilled = spread | "Spill" >> beam.FlatMap(self._spill, amount).with_output_types(str)
+        spilled = beam.pvalue.AsList(
+            spread | "Spill" >> beam.FlatMap(self._spill, amount).with_output_types(tuple[str, bytes])
+        )
         return (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)
-            | "Number" >> beam.FlatMap(lambda _, amount: range(self._shards(amount)), amount).with_output_types(int)
+            | "Number" >> beam.FlatMap(self._number, amount, spilled).with_output_types(tuple[int, int])
             | "Spread shards" >> Spread()
-            | "Write" >> beam.Map(self._write, amount, beam.pvalue.AsList(spilled)).with_output_types(dict[str, Any])
+            | "Write" >> beam.Map(self._write, amount, spilled).with_output_types(dict[str, Any])
             | "Gather" >> Gather()
             | "Finish" >> beam.FlatMap(self._finish, amount).with_output_types(dict[str, Any])
         )

@@ -1,10 +1,10 @@
-"""How often each document deserves to be seen, by the size and quality of its group of like documents.
+"""How often each document deserves to be seen: the product of the rates that a recipe asks for, and of no others.
 
-Baichuan 2 lets frequency and quality drive sampling: it clusters documents by their vectors and scores the clusters.
-Its formula is not public; the one here is stated below. `semantic_duplicates.py` removes what is said twice, this
-repeats what is said well and seldom. `mixture.py` turns the weights into whole copies.
+The rates are those of the field, each described in `rates.py`. `semantic_duplicates.py` removes what is said twice,
+this repeats what is said well and seldom, or was found often. `mixture.py` turns weights into whole copies.
 """
 
+import collections
 import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, ClassVar, Self
@@ -13,185 +13,265 @@ import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 from annotated_types import Ge
 
-from datapipe.checks import ColumnOption, Count, NotNegative, Seed
-from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
-from datapipe.dedup.embeddings import read_vectors
+from datapipe.checks import ColumnOption, Count, NotNegative, Positive, PositiveShare
+from datapipe.dedup.exact_duplicates import SIZE as EXACT_SIZE
+from datapipe.dedup.near_duplicates import SIZE as NEAR_SIZE
 from datapipe.dedup.survivors import check_quality
 from datapipe.flow.gather import Gather
-from datapipe.stage import CorpusStage
+from datapipe.mix.rates import (
+    coarse_scores,
+    down_sampling,
+    quantile_epochs,
+    rehydration,
+    temperature_epochs,
+    topic_epochs,
+    unimax_epochs,
+)
+from datapipe.mix.topics import TOPIC
+from datapipe.stage import CorpusStage, read_notes, write_notes
 from datapipe.store.corpus import Corpus, Part
 
-SMALLEST_CLUSTER = 100  # documents on average: with fewer, the mean score of a cluster says little
-BISECTIONS = 60  # more than the bits of a float64
+NONE = "none"  # the group of documents that have no value in the column
 
-
-def cluster_weights(
-    sizes: npt.NDArray[np.int64],
-    scores: npt.NDArray[np.float64],
-    rarity: float,
-    max_repeats: float,
-    max_growth: float,
-) -> npt.NDArray[np.float64]:
-    """How often the documents of each cluster are to be seen, shape (clusters,), each from 1 to `max_repeats`.
-
-    With rank = the share of documents in clusters of lower score, plus half of those in clusters of the same score:
-
-        weight = 2 x rank x (typical size / size) ^ rarity    where rank >= 1/2, else 1
-
-    clipped to the range; the typical size is that of the median document's cluster. So the better half of the corpus
-    is repeated, the more the better and the rarer it is, and what is rare because it is bad is not. If the corpus would
-    then grow by more than `max_growth`, all weights shrink by one factor, none below 1, until it does not. Among
-    clusters of one size, and among all where `rarity` is 0, the weight never falls as the score rises.
-
-    Args:
-        sizes: documents of each cluster, shape (clusters,).
-        scores: their mean quality, higher is better, on any scale, shape (clusters,).
-        rarity: how much small clusters gain; 0 = size does not count.
-        max_repeats: the highest weight.
-        max_growth: by how much the sum of weights may exceed the documents, as a share of them.
-
-    >>> sizes, scores = np.array([100, 100, 10]), np.array([0.2, 0.5, 0.9])
-    >>> cluster_weights(sizes, scores, rarity=0.5, max_repeats=5.0, max_growth=1.0).round(2).tolist()
-    [1.0, 1.43, 5.0]
-    """
-    documents = sizes.sum()
-    if not documents:
-        return np.ones(len(sizes))
-    _, tie = np.unique(scores, return_inverse=True)
-    alike = np.bincount(tie, weights=sizes)
-    rank = ((np.cumsum(alike) - alike / 2) / documents)[tie]
-    ascending = np.sort(sizes)
-    typical = ascending[np.searchsorted(np.cumsum(ascending), documents / 2)]
-    merit = np.where(rank >= 0.5, 2 * rank * (typical / np.maximum(sizes, 1)) ** rarity, 0)
-
-    def weights(factor: float) -> npt.NDArray[np.float64]:
-        return np.clip(factor * merit, 1, max_repeats)
-
-    low, high = 0.0, 1.0
-    if sizes @ weights(high) <= (1 + max_growth) * documents:
-        return weights(high)
-    for _ in range(BISECTIONS):
-        middle = (low + high) / 2
-        if sizes @ weights(middle) <= (1 + max_growth) * documents:
-            low = middle
-        else:
-            high = middle
-    return weights(low)
-
-
-_WRITES = pa.schema([("upsampling_cluster", pa.int32()), ("upsampling_weight", pa.float32())])
+_WRITES = pa.schema([("upsampling_weight", pa.float32())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
 
 
 @dataclasses.dataclass(frozen=True)
-class _Assigned:
-    """The clusters of a part's documents, and what each cluster gains by them."""
+class _Counted:
+    """What a part tells of the whole.
+
+    Attributes:
+        part: its number.
+        groups: bytes of each group.
+        topics: documents, documents with a score, and sum of scores of each topic.
+        scores: documents of each coarse score.
+    """
 
     part: int
-    ids: npt.NDArray[np.uint64]
-    clusters: npt.NDArray[np.int32]
-    sizes: npt.NDArray[np.int64]
-    scored: npt.NDArray[np.int64]
-    score_sums: npt.NDArray[np.float64]
+    groups: dict[str, int]
+    topics: dict[int, tuple[int, int, float]]
+    scores: dict[int, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """The weights of groups, of topics by number, and of coarse scores in ascending order."""
+
+    groups: dict[str, float]
+    topics: npt.NDArray[np.float64]
+    scores: npt.NDArray[np.uint32]
+    of_scores: npt.NDArray[np.float64]
 
 
 @dataclasses.dataclass(eq=False)
-class WeighClusters(CorpusStage):
-    """Weigh each document by the cluster that it belongs to: parts in, a verdict on each kept document out.
+class WeighDocuments(CorpusStage):
+    """Weigh each document by the rates that are asked for: parts in, a verdict on each kept document out.
 
-    The weight is how often to see the document, 1.0 = once; it depends on nothing but the cluster. A document without a
-    vector has no cluster and weight 1. The formula is at `cluster_weights`.
+    The weight is how often to see the document, 1.0 = once: the product of all rates, never above `max_repeats`.
 
     Attributes:
-        quality: a numeric column, of a stage or the documents' own, higher = better; none, or where no document has
-            it: only size counts.
-        clusters: how many; none: the square root of the documents, but no more than one for 100 documents.
-        rarity: how much small clusters gain, see `cluster_weights`; 0 = only quality counts.
+        by: the column whose groups `epochs`, `temperature` and `unimax` are of.
+        epochs: of some groups, the others run once: LLaMA's table (wikipedia: 2.45, books: 2.23, github: 0.64), or
+            Qwen's up-sampling of selected sources.
+        temperature: groups take shares of the bytes that go with their size ^ (1 / temperature).
+        unimax: groups take shares as even as this many epochs of each allow (Chung et al. 2023).
+        budget: bytes of all groups together under `temperature` or `unimax`; none: as many as there are.
+        quality: a numeric column, of a stage or the documents' own, higher = better; where no document has it, it
+            weighs nothing.
+        quality_epochs: of equally many documents each, the worst first: ten numbers are the epochs of ten deciles. As
+            they rise, so does the sampled share (Baichuan 2); zeros drop the worst (OLMo 3). Empty: topics are weighed
+            by their mean quality instead, see `topic_epochs`.
+        rarity: how much small topics gain where topics are weighed; 0 = only quality counts.
+        max_growth: by that the corpus grows by no more than this share of its documents.
+        max_topic_share: of a larger topic only so many documents are seen that they are this share of all there are.
+        rehydration: from which number of duplicates on a document is seen how often; FineWeb-2:
+            {1: 1, 2: 2, 3: 3, 5: 5, 100: 8, 1000: 1}.
         max_repeats: no document is seen more often (Skywork: generally at most 5 times).
-        max_growth: the corpus grows by no more than this share of its documents.
-        seed: of the sample and of k-means.
+        folder: for notes; empty: nowhere.
     """
 
+    by: ColumnOption = "source"
+    epochs: dict[str, NotNegative] = dataclasses.field(default_factory=dict)
+    temperature: Annotated[float, Ge(1)] | None = None
+    unimax: Positive | None = None
+    budget: Count | None = None
     quality: ColumnOption | None = None
-    clusters: Count | None = None
+    quality_epochs: list[NotNegative] = dataclasses.field(default_factory=list)
     rarity: NotNegative = 0.5
-    max_repeats: Annotated[float, Ge(1)] = 5.0
     max_growth: NotNegative = 0.25
-    seed: Seed = 0
+    max_topic_share: PositiveShare | None = None
+    rehydration: dict[Count, NotNegative] = dataclasses.field(default_factory=dict)
+    max_repeats: Annotated[float, Ge(1)] = 5.0
+    folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "upsampling"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     writes: ClassVar[pa.Schema] = _WRITES
 
-    def optional(self) -> tuple[str, ...]:
-        """The quality, where documents have it."""
-        return self.named_columns()
+    def check(self) -> None:
+        """One rate of groups at most, and none that `max_repeats` would cut."""
+        of_groups = [name for name in ("epochs", "temperature", "unimax") if getattr(self, name)]
+        if len(of_groups) > 1:
+            raise ValueError(f"upsampling: {' and '.join(of_groups)} must not be given together")
+        if self.budget is not None and of_groups not in (["temperature"], ["unimax"]):
+            raise ValueError(f"upsampling: budget must go with temperature or unimax, got {self.budget!r}")
+        if self.quality_epochs and self.quality is None:
+            raise ValueError(f"upsampling: quality must be given with quality_epochs, got {self.quality!r}")
+        asked = {
+            "epochs": max(self.epochs.values(), default=0),
+            "unimax": self.unimax or 0,
+            "quality_epochs": max(self.quality_epochs, default=0),
+            "rehydration": max(self.rehydration.values(), default=0),
+        }
+        for name, most in asked.items():
+            if most > self.max_repeats:
+                raise ValueError(
+                    f"upsampling: {name} must not be above max_repeats ({self.max_repeats:g}), got {most:g}"
+                )
+
+    @property
+    def _by_group(self) -> bool:
+        return bool(self.epochs or self.temperature or self.unimax)
+
+    @property
+    def _by_topic(self) -> bool:
+        return self.quality is not None and not self.quality_epochs
+
+    def named_columns(self) -> tuple[str, ...]:
+        """The column of groups, where they have a rate, and that of quality."""
+        return tuple(column for column in (self.by if self._by_group else None, self.quality) if column is not None)
 
     def requires(self) -> tuple[str, ...]:
-        """The columns that it needs."""
-        return (VECTOR,)
+        """The columns that it needs for the rates asked for."""
+        topics = (TOPIC,) if self._by_topic or self.max_topic_share else ()
+        return ("bytes", *topics, *((NEAR_SIZE,) if self.rehydration else ()))
+
+    def optional(self) -> tuple[str, ...]:
+        """Quality and the number of exact copies, where documents have them."""
+        quality = (self.quality,) if self.quality is not None else ()
+        return (*quality, *((EXACT_SIZE,) if self.rehydration else ()))
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:
-        """Check the column of quality."""
+        """The stage with the folder for its notes, once the column of quality is checked."""
         check_quality(self.name, self.quality, corpus, folder)
-        return self
+        return self.ready(folder=folder)
 
-    def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
-        ids, clusters, scores = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0)]
-        quality = self.quality if self.quality in part.columns else None
-        for batch in part.read(self.requires(), optional=self.optional()):
-            vectors, valid = read_vectors(batch.column(VECTOR))
-            found = np.full(len(batch), -1, np.int32)
-            if len(vectors):
-                found[valid] = nearest(vectors, centres, 1)[1][:, 0]
-            ids.append(batch.column("id").to_numpy())
-            clusters.append(found)
-            if quality is None:
-                scores.append(np.full(len(batch), np.nan))
-            else:
-                scores.append(batch.column(quality).cast(pa.float64()).to_numpy(zero_copy_only=False))
-        cluster, score = np.concatenate(clusters), np.concatenate(scores)
-        member = cluster >= 0
-        scored = member & np.isfinite(score)
-        return _Assigned(
-            part.number,
-            np.concatenate(ids),
-            cluster,
-            np.bincount(cluster[member], minlength=len(centres)),
-            np.bincount(cluster[scored], minlength=len(centres)),
-            np.bincount(cluster[scored], score[scored], len(centres)).astype(np.float64),
-        )
+    def _read(self, part: Part) -> pa.Table | None:
+        named = [column for column in self.named_columns() if column not in self.optional()]
+        batches = list(part.read(self.requires(), optional=self.optional(), named=named))
+        return pa.Table.from_batches(batches).combine_chunks() if batches else None
 
-    def _weigh(self, assigned: Sequence[_Assigned]) -> np.ndarray:
-        """The weight of each cluster, and last that of documents without one."""
+    def _groups(self, table: pa.Table) -> pa.Array:
+        return table.column(self.by).combine_chunks().cast(pa.string()).fill_null(NONE)
+
+    def _scores(self, table: pa.Table) -> npt.NDArray[np.float64]:
+        if self.quality is None or self.quality not in table.column_names:
+            return np.full(len(table), np.nan)
+        return np.asarray(table.column(self.quality).cast(pa.float64()).to_numpy())
+
+    def _count(self, part: Part) -> _Counted:
+        table = self._read(part)
+        groups: dict[str, int] = {}
+        topics: dict[int, tuple[int, int, float]] = {}
+        scores: dict[int, int] = {}
+        if table is None:
+            return _Counted(part.number, groups, topics, scores)
+        found = self._scores(table)
+        scored = np.isfinite(found)
+        if self._by_group:
+            sums = pa.table({"group": self._groups(table), "bytes": table.column("bytes")})
+            for row in sums.group_by("group").aggregate([("bytes", "sum")]).to_pylist():
+                groups[row["group"]] = row["bytes_sum"]
+        if TOPIC in table.column_names:
+            topic = table.column(TOPIC).fill_null(-1).to_numpy()
+            for number in np.unique(topic[topic >= 0]).tolist():
+                of = (topic == number) & scored
+                topics[number] = int((topic == number).sum()), int(of.sum()), float(found[of].sum())
+        if self.quality_epochs:
+            values, counts = np.unique(coarse_scores(found[scored]), return_counts=True)
+            scores = dict(zip(values.tolist(), counts.tolist(), strict=True))
+        return _Counted(part.number, groups, topics, scores)
+
+    def _plan(self, counted: Sequence[_Counted]) -> _Plan:
+        sizes: collections.Counter[str] = collections.Counter()
+        scores: collections.Counter[int] = collections.Counter()
+        count = 1 + max((number for some in counted for number in some.topics), default=-1)
+        documents, scored, sums = np.zeros(count, np.int64), np.zeros(count, np.int64), np.zeros(count)
         # In order of part: a sum of floats depends on its order.
-        assigned = sorted(assigned, key=lambda some: some.part)
-        sizes, scored, sums = (
-            np.sum([getattr(some, field) for some in assigned], axis=0) for field in ("sizes", "scored", "score_sums")
-        )
-        mean = sums.sum() / max(scored.sum(), 1)
-        scores = np.where(scored > 0, sums / np.maximum(scored, 1), mean)
-        weights = cluster_weights(sizes, scores, self.rarity, self.max_repeats, self.max_growth)
-        return np.append(weights, 1).astype(np.float32)
+        for some in sorted(counted, key=lambda some: some.part):
+            sizes.update(some.groups)
+            scores.update(some.scores)
+            for number, (of, of_scored, total) in some.topics.items():
+                documents[number] += of
+                scored[number] += of_scored
+                sums[number] += total
+        groups = self._group_epochs(dict(sorted(sizes.items())))
+        topics = np.ones(count)
+        if self._by_topic:
+            means = np.where(scored > 0, sums / np.maximum(scored, 1), np.nan)
+            topics *= topic_epochs(documents, means, self.rarity, self.max_repeats, self.max_growth)
+        if self.max_topic_share:
+            topics *= down_sampling(documents, self.max_topic_share)
+        values = np.array(sorted(scores), np.uint32)
+        counts = np.array([scores[value] for value in values.tolist()], np.int64)
+        of_scores = quantile_epochs(counts, self.quality_epochs) if self.quality_epochs else np.ones(len(values))
+        return _Plan(groups, topics, values, of_scores)
 
-    def _verdicts(self, assigned: _Assigned, weights: np.ndarray) -> pa.RecordBatch:
-        clusters = pa.array(assigned.clusters, mask=assigned.clusters < 0)
-        arrays = [pa.array(assigned.ids), clusters, pa.array(weights[assigned.clusters])]
+    def _group_epochs(self, sizes: dict[str, int]) -> dict[str, float]:
+        """The epochs of each group; with a note for what is not there, and for what cannot be had."""
+        notes = []
+        if self.temperature:
+            epochs = temperature_epochs(sizes, self.temperature, self.budget)
+        elif self.unimax:
+            epochs = unimax_epochs(sizes, self.unimax, self.budget)
+        else:
+            epochs = dict(self.epochs)
+            notes += [f"no document has the {self.by} {group!r}" for group in epochs if group not in sizes]
+        notes += [
+            f"{group}: {asked:.3g} epochs would be its part, but max_repeats is {self.max_repeats:g}"
+            for group, asked in epochs.items()
+            if asked > self.max_repeats
+        ]
+        if self.folder and notes:
+            write_notes(self.folder, [*read_notes(self.folder), *notes])
+        return epochs
+
+    def _verdicts(self, part: Part, plan: _Plan) -> pa.RecordBatch:
+        table = self._read(part)
+        if table is None:
+            return pa.RecordBatch.from_pylist([], _VERDICTS)
+        weights = np.ones(len(table))
+        if plan.groups:
+            groups = self._groups(table)
+            names = pa.array(plan.groups, pa.string())
+            place = pc.index_in(groups, names).fill_null(len(names)).to_numpy()
+            weights *= np.array([*plan.groups.values(), 1.0])[place]
+        if TOPIC in table.column_names:
+            weights *= np.append(plan.topics, 1.0)[table.column(TOPIC).fill_null(-1).to_numpy()]
+        if len(plan.scores):
+            found = self._scores(table)
+            scored = np.isfinite(found)
+            weights[scored] *= plan.of_scores[np.searchsorted(plan.scores, coarse_scores(found[scored]))]
+        if self.rehydration:
+            sizes = table.column(NEAR_SIZE)
+            if EXACT_SIZE in table.column_names:
+                sizes = pc.coalesce(sizes, table.column(EXACT_SIZE).cast(sizes.type))
+            distinct, place = np.unique(sizes.fill_null(1).to_numpy(), return_inverse=True)
+            weights *= np.array([rehydration(size, self.rehydration) for size in distinct.tolist()])[place]
+        arrays = [table.column("id").combine_chunks(), np.minimum(weights, self.max_repeats).astype(np.float32)]
         return pa.record_batch(arrays, schema=_VERDICTS)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
-        centres = parts | "Centres" >> LearnCentres(self.clusters, 1, SMALLEST_CLUSTER, self.seed)
-        assigned = parts | "Assign" >> beam.Map(self._assign, beam.pvalue.AsSingleton(centres)).with_output_types(
-            _Assigned
+        plan = (
+            parts
+            | "Count" >> beam.Map(self._count).with_output_types(_Counted)
+            | "Gather" >> Gather()
+            | "Plan" >> beam.Map(self._plan).with_output_types(_Plan)
         )
-        statistics = assigned | "Strip" >> beam.Map(_statistics).with_output_types(_Assigned)
-        weights = statistics | "Gather" >> Gather() | "Weigh" >> beam.Map(self._weigh).with_output_types(np.ndarray)
-        return assigned | "Verdicts" >> beam.Map(self._verdicts, beam.pvalue.AsSingleton(weights)).with_output_types(
+        return parts | "Verdicts" >> beam.Map(self._verdicts, beam.pvalue.AsSingleton(plan)).with_output_types(
             pa.RecordBatch
         )
-
-
-def _statistics(assigned: _Assigned) -> _Assigned:
-    return dataclasses.replace(assigned, ids=assigned.ids[:0], clusters=assigned.clusters[:0])

@@ -5,7 +5,7 @@ reason: a half-read evaluation set would pass what it should stop.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from datapipe.read import formats
 from datapipe.read.formats import Reject, Row, Source
@@ -40,17 +40,26 @@ def read_words(paths: tuple[str, ...]) -> WordList:
     return make_word_list(read_examples(paths))
 
 
-def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """The texts of evaluation sets, each with the name of its record: `file#number`, the first number 0.
+class EvaluationRecord(NamedTuple):
+    """A record of an evaluation set: its name, `file#number`, the first number 0; where it stands; and its fields."""
 
-    A file is named without its folders, or with as many of them as tell all files apart.
+    name: str
+    place: str
+    fields: dict[str, Any]
+
+    def first_of(self, names: Sequence[str]) -> list[str]:
+        """The strings, at any depth, of the first of some fields that it has, in order; none if it has none of them."""
+        return list(_strings(next((self.fields[name] for name in names if name in self.fields), None)))
+
+
+def read_records(paths: Sequence[str]) -> Iterator[EvaluationRecord]:
+    """The records of evaluation sets. A file is named by as many of its folders as tell all files apart.
 
     Args:
         paths: files, folders and globs of files, in the formats of `datapipe.read.formats` that have fields.
-        fields: the fields of a record that count; none: all, at any depth.
 
     Raises:
-        ValueError: if there is no such file, a record cannot be read, or lacks one of the fields.
+        ValueError: if there is no such file, or a record cannot be read.
     """
     readable: dict[str, str] = {}
     for path in paths:
@@ -62,12 +71,35 @@ def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tup
     names = _distinct_names(list(readable))
     for file, format_ in readable.items():
         for number, row in enumerate(_records(Source(file, names[file]), format_, file)):
-            lacking = [field for field in fields if field not in row.columns]
-            if lacking:
-                raise ValueError(f"{file} at {row.position}: no field {lacking[0]!r}")
-            for value in [row.columns[field] for field in fields] if fields else [row.columns]:
-                for text in _strings(value):
-                    yield f"{names[file]}#{number}", text
+            yield EvaluationRecord(f"{names[file]}#{number}", f"{file} at {row.position}", row.columns)
+
+
+def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """The texts of evaluation sets, each with the name of its record.
+
+    Args:
+        paths: as for `read_records`.
+        fields: the fields of a record that count; none: all, at any depth.
+
+    Raises:
+        ValueError: as `read_records`, and if a record lacks one of the fields.
+    """
+    for record in read_records(paths):
+        lacking = [field for field in fields if field not in record.fields]
+        if lacking:
+            raise ValueError(f"{record.place}: no field {lacking[0]!r}")
+        for value in [record.fields[field] for field in fields] if fields else [record.fields]:
+            for text in _strings(value):
+                yield record.name, text
+
+
+def skip_reason_of(evaluation: Sequence[str]) -> str | None:
+    """Why there is no evaluation set to look for, if so."""
+    if not evaluation:
+        return "no evaluation set given"
+    if not any(files.fingerprint(path) for path in evaluation):
+        return f"no evaluation set at {', '.join(evaluation)}"
+    return None
 
 
 def _distinct_names(paths: Sequence[str]) -> dict[str, str]:

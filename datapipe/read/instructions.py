@@ -8,13 +8,13 @@ documents only, mixing and export at both.
 import dataclasses
 import functools
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from datapipe.checks import FilesOption
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.formats import Reject, Row, Source
+from datapipe.read.formats.arrow_values import shown
 from datapipe.read.inputs import Task, plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.records import Compose
@@ -210,7 +210,7 @@ class ReadInstructions(ReadDocuments):
     system: str | None = SYSTEM
 
     name: ClassVar[str] = "instructions"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     part_kind: ClassVar[PartKind] = "instruction"
 
     def check(self) -> None:
@@ -250,7 +250,7 @@ def render_record(row: Row, source: Source, options: ReadOptions, system: str | 
     if isinstance(messages, str):
         if row.raw and any(isinstance(value, bytes) for value in row.columns.values()):
             messages = "invalid_utf8"
-        raw = row.raw or json.dumps(row.columns, default=str).encode()
+        raw = row.raw or shown(row.columns)
         return source.reject(row.position, messages, f"fields: {', '.join(row.columns)}", raw)
     spoken = spoken_fields(row.columns)
     columns = {name: value for name, value in row.columns.items() if name not in spoken}

@@ -17,14 +17,17 @@ from datapipe.read.formats import Reject
 from datapipe.read.inputs import Task
 from datapipe.read.options import GROUP_ROWS, ReadOptions
 from datapipe.read.records import Compose, Document, read_task
-from datapipe.read.user_columns import strings, user_columns
+from datapipe.read.user_columns import UserColumns, Value, as_arrays, strings, value_bytes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, PartKind, part_path
 from datapipe.store.record import PartRecord, SourceResult
 from datapipe.store.schemas import DOCUMENT_SCHEMA, REJECT_SCHEMA, common_schema, conform, marked_schema
 from datapipe.text.normalization import normalize
 
-GROUP_BYTES = 8 << 20
+GROUP_BYTES = 8 << 20  # of text
+# Of text and all other columns: so many times as much as of text alone.
+WITH_COLUMNS = 2
+NULL_BYTES = 8  # what a null of a fixed width takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,23 +72,28 @@ def read_groups(task: Task, options: ReadOptions, compose: Compose | None = None
 
 
 def _groups(records: Iterable[Document | Reject], options: ReadOptions) -> Iterator[pa.RecordBatch]:
+    user = UserColumns(options.reserved)
     documents: list[Document] = []
+    columns: list[dict[str, Value]] = []
     rejects: list[Reject] = []
-    held = 0
+    text_bytes = column_bytes = 0
     for record in records:
         if isinstance(record, Reject):
             rejects.append(record)
         else:
-            documents.append(record)
-            held += len(record.text)
-        if len(documents) >= options.rows_per_group or held >= GROUP_BYTES:
-            yield _document_batch(documents, rejects, options)
-            documents, held = [], 0
+            columns.append(user.flat(record.columns))
+            documents.append(record._replace(columns={}))
+            text_bytes += len(record.text)
+            column_bytes += value_bytes(columns[-1])
+        full = text_bytes >= GROUP_BYTES or text_bytes + column_bytes >= WITH_COLUMNS * GROUP_BYTES
+        if len(documents) >= options.rows_per_group or full:
+            yield _document_batch(documents, columns, rejects, options)
+            documents, columns, text_bytes, column_bytes = [], [], 0, 0
         if len(rejects) >= GROUP_ROWS:
             yield _reject_batch(rejects)
             rejects = []
     if documents:
-        yield _document_batch(documents, rejects, options)
+        yield _document_batch(documents, columns, rejects, options)
     if rejects:
         yield _reject_batch(rejects)
 
@@ -95,8 +103,10 @@ def is_rejects(batch: pa.RecordBatch) -> bool:
     return batch.schema.equals(REJECT_SCHEMA)
 
 
-def _document_batch(documents: list[Document], rejects: list[Reject], options: ReadOptions) -> pa.RecordBatch:
-    """The documents as a batch; what normalization leaves empty is appended to the rejects."""
+def _document_batch(
+    documents: list[Document], columns: list[dict[str, Value]], rejects: list[Reject], options: ReadOptions
+) -> pa.RecordBatch:
+    """Documents and their user's columns as a batch; what normalization leaves empty is appended to the rejects."""
     texts = normalize(_texts([document.text for document in documents]), options.normalization)
     kept = pc.invert(pc.or_(pc.equal(pc.binary_length(texts), 0), pc.utf8_is_space(texts)))
     if not pc.all(kept).as_py():
@@ -108,6 +118,7 @@ def _document_batch(documents: list[Document], rejects: list[Reject], options: R
             if not keep
         ]
         documents = list(itertools.compress(documents, flags))
+        columns = list(itertools.compress(columns, flags))
         texts = texts.filter(kept)
     arrays = {
         "text": texts,
@@ -116,9 +127,7 @@ def _document_batch(documents: list[Document], rejects: list[Reject], options: R
         "position": pa.array([document.position for document in documents], pa.int64()),
         "bytes": pc.binary_length(texts).cast(pa.int64()),
     }
-    return pa.RecordBatch.from_pydict(
-        arrays | user_columns([document.columns for document in documents], options.reserved)
-    )
+    return pa.RecordBatch.from_pydict(arrays | as_arrays(columns))
 
 
 def _texts(encoded: list[bytes]) -> pa.Array:
@@ -171,7 +180,7 @@ def write_parts(
 
 
 class _PartWriter:
-    """Gathers batches and writes a file whenever the next one would make it too large."""
+    """Gathers batches and writes a file whenever the next would make it too large, in what is measured or in all."""
 
     def __init__(
         self, kind: PartKind | Literal["reject"], measured: str, task: int, folder: str, part_bytes: int
@@ -182,16 +191,24 @@ class _PartWriter:
         self._folder = folder
         self._part_bytes = part_bytes
         self._batches: list[pa.RecordBatch] = []
-        self._held = 0
+        self._held = self._held_in_all = 0
+        self._columns: set[str] = set()
         self._manifests: list[PartManifest] = []
 
     def add(self, batch: pa.RecordBatch) -> None:
         if len(batch):
             size = pc.sum(pc.binary_length(batch.column(self._measured))).as_py()
-            if self._held + size > self._part_bytes:
+            columns = self._columns.union(batch.schema.names)
+            nulls = len(batch) * (len(columns) - batch.num_columns)
+            nulls += sum(map(len, self._batches)) * (len(columns) - len(self._columns or columns))
+            in_all = self._held_in_all + batch.nbytes + NULL_BYTES * nulls
+            if self._held + size > self._part_bytes or in_all > WITH_COLUMNS * self._part_bytes:
                 self._write()
+                columns, in_all = set(batch.schema.names), batch.nbytes
             self._batches.append(batch)
+            self._columns = columns
             self._held += size
+            self._held_in_all = in_all
 
     def close(self) -> list[PartManifest]:
         self._write()
@@ -219,7 +236,7 @@ class _PartWriter:
             self._kind, self._task, sequence, path, rows, self._held, schema.names, dict(sorted(reasons.items()))
         )
         self._manifests.append(manifest)
-        self._batches, self._held = [], 0
+        self._batches, self._columns, self._held, self._held_in_all = [], set(), 0, 0
 
 
 def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: Corpus) -> SourceResult:

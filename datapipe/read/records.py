@@ -1,6 +1,5 @@
 """From the records of a task to documents and rejects: every record becomes one of them, never neither."""
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -8,6 +7,7 @@ import ftfy
 
 from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
+from datapipe.read.formats.arrow_values import shown
 from datapipe.read.formats.sniff import sniff_format
 from datapipe.read.inputs import Task
 from datapipe.read.listing import FAULTS
@@ -71,7 +71,7 @@ def _admit(
     columns = row.columns
 
     def reject(reason: str, detail: str) -> Reject:
-        raw = row.raw or (text if isinstance(text, bytes) else _raw_row({"text": text, **columns}))
+        raw = row.raw or (text if isinstance(text, bytes) else shown({"text": text, **columns}))
         return source.reject(row.position, reason, detail, raw)
 
     def lacks_text(reason: str, detail: str) -> Reject:
@@ -136,9 +136,3 @@ def _longest_first(columns: dict[str, Any]) -> tuple[str, ...]:
     lengths = {name: len(value) if isinstance(value, str) else -1 for name, value in columns.items()}
     names = sorted(lengths, key=lambda name: -lengths[name])[:NAMED_COLUMNS]
     return tuple(name.encode(errors="replace").decode() for name in names)
-
-
-def _raw_row(columns: dict[str, Any]) -> bytes:
-    """What a reject shows of a table's row: JSON, its strings no longer than all of it may be."""
-    short = {k: v[: formats.RAW_BYTES] if isinstance(v, str | bytes) else v for k, v in columns.items()}
-    return json.dumps(short, default=str).encode()

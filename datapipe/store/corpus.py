@@ -22,6 +22,7 @@ from datapipe.store import files
 
 ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
+LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 
@@ -84,17 +85,19 @@ class Part:
             self, columns=self.columns | dict.fromkeys(columns, path), decisions=self.decisions + decisions
         )
 
-    def kept(self) -> npt.NDArray[np.bool_]:
-        """Which rows no stage has removed so far, shape (rows,)."""
+    def kept(self, despite: str | None = None) -> npt.NDArray[np.bool_]:
+        """Which rows no stage has removed so far, or none for another reason than `despite`, shape (rows,)."""
         kept = np.ones(len(self.ids), bool)
         for name in self.decisions:
-            kept &= self.column(name).is_null().to_numpy(zero_copy_only=False)
+            reasons = self.column(name)
+            left = reasons.is_null() if despite is None else pc.equal(reasons, despite).fill_null(True)
+            kept &= left.to_numpy(zero_copy_only=False)
         return kept
 
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
         with files.open_input(self.columns[name]) as source:
-            column = pq.ParquetFile(source).read([name], use_threads=False).column(0)
+            column = pq.ParquetFile(source).read([name], use_threads=False).column(name)
         start, stop = self.bounds
         return column.slice(start, stop - start).combine_chunks()
 
@@ -105,6 +108,7 @@ class Part:
         optional: Sequence[str] = (),
         named: Sequence[str] = (),
         kept_only: bool = True,
+        despite: str | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Batches of the rows still kept (or of all), in order.
 
@@ -116,6 +120,7 @@ class Part:
             optional: columns that come along where this part has them.
             named: columns that may be the user's own: of type null where this part has none of that name.
             kept_only: whether to leave out the rows that a stage has removed.
+            despite: a reason for which removed rows are not left out, see `kept`.
 
         Returns:
             Batches with `id`, `columns`, the optional ones, and `named`, in this order.
@@ -128,7 +133,7 @@ class Part:
             raise ValueError(f"no stage has written the column {missing[0]!r}; there are {sorted(self.columns)}")
         wanted = dict.fromkeys((*columns, *(name for name in optional if name in self.columns), *named))
         there = [name for name in wanted if name in self.columns]
-        kept = self.kept() if kept_only else None
+        kept = self.kept(despite) if kept_only else None
         by_file: dict[str, list[str]] = {}
         for name in there or list(self.columns)[:1]:  # some column tells the row groups
             by_file.setdefault(self.columns[name], []).append(name)
@@ -198,6 +203,7 @@ class _Reader:
 
     def _group(self) -> pa.Table:
         table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
+        table = table.select(self._names)  # to pyarrow, `a` is the beginning of the column `a.b`, too
         self._next += 1
         return table
 

@@ -1,6 +1,7 @@
 """The columns of documents and rejects, and what their types become where batches or parts differ."""
 
 import json
+import math
 from collections.abc import Iterable
 
 import pyarrow as pa
@@ -25,8 +26,11 @@ REJECT_SCHEMA = pa.schema(
         ("columns", pa.list_(pa.string())),
     ]
 )
+# In the folder of `contaminated_tokens`: the evaluation records, `record` and the list `tokens`.
+EVALUATION_RECORDS = "records.parquet"
 
-
+# Of fields that are too many to be columns each: one JSON object a row.
+OTHER_COLUMNS = "input_other"
 # A float holds all integers up to here, and of those beyond only some.
 MAX_EXACT = 2**53
 # On a field of integers: some are beyond that, so that the column becomes strings beside one of floats.
@@ -109,7 +113,8 @@ def conform_column(column: pa.Array, type_: pa.DataType) -> pa.Array:
 def float_text(value: float) -> str:
     """A float as in JSON, but a whole one as the integer that it was before it stood beside others.
 
-    >>> float_text(7.0), float_text(7.5), float_text(1e22)
-    ('7', '7.5', '1e+22')
+    >>> float_text(7.0), float_text(7.5), float_text(1e22), float_text(-0.0)
+    ('7', '7.5', '1e+22', '-0.0')
     """
-    return str(int(value)) if abs(value) <= MAX_EXACT and value.is_integer() else json.dumps(value)
+    whole = abs(value) <= MAX_EXACT and value.is_integer() and (value or math.copysign(1, value) > 0)
+    return str(int(value)) if whole else json.dumps(value)

@@ -35,7 +35,8 @@ from datapipe.text.spans import (
 #              distinct stop words of the document's own language in any case; more bullets; what ends a sentence may be
 #              followed by closing quotes, brackets and notes such as [12]; a full stop between Chinese characters ends
 #              one; a line that holds the end of a sentence counts as one that ends in it, and so does an item of a
-#              list that is no short line; a blank line is no line break; "158 349" is one number
+#              list that is no short line; lines count by their length, since a manual has as many headings, cells and
+#              entries as paragraphs; a blank line is no line break; "158 349" is one number
 #   datatrove  as datatrove 0.10: raw lines; distinct English stop words in their own case whatever the language; its
 #              list of punctuation decides which tokens are no words; a top n-gram may occur once
 #   dolma      as dolma's gopher tagger: all copies; characters other than white space; raw lines; stop words counted by
@@ -93,7 +94,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
     # FineWeb (Penedo et al. 2024, 3.5)
     "terminal_punctuation_line_share": (
         SHARE,
-        "lines that end in terminal punctuation, closing quotes, brackets and notes ignored, or hold a sentence",
+        "lines that hold a sentence, by code points (others: that end in terminal punctuation, by number)",
     ),
     "short_line_share": (SHARE, "lines of at most 30 code points"),
     "duplicate_character_share": (SHARE, "code points of repeated lines, of all but line breaks"),
@@ -107,7 +108,7 @@ MEASUREMENTS: dict[str, tuple[type, str]] = {
         "letters a lexical token: a run of letters, a run of digits, or one symbol (RedPajama counts a tokenizer's)",
     ),
     "letter_pair_lift": (SHARE, "how far letters depend on each other, see `letter_pairs.py`; null below 100 letters"),
-    "mean_run_length": (SHARE, "code points between white space"),
+    "mean_run_length": (SHARE, "code points between white space, of runs but those in Latin letters alone"),
     "notice_share": (SHARE, "code points of sentences that give notice of cookies, terms, rights; see `notices.py`"),
     "advert_share": (SHARE, "code points of sentences that advertise"),
     "exclamation_share": (SHARE, "code points of sentences that end in '!'"),

@@ -68,6 +68,8 @@ from datapipe.text.spans import (
 )
 from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
+_ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
+
 
 @helper
 def _measure_words(
@@ -178,7 +180,8 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
     points, flags = t.points, t.flags
     letters, digits, han, traditional, visible, punctuation = 0, 0, 0, 0, 0, 0
-    runs, lexical, before = int(not flags[0] & SPACE), 0, 0
+    lexical, before = 0, 0
+    runs, in_runs, run, spelt = 0, 0, 0, 0
     # Loops without branches, of which the processor takes many steps at once.
     for i in range(length):
         visible += (flags[i] & SPACE) == 0
@@ -188,8 +191,17 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         traditional += (t.signs[i] & TRADITIONAL) != 0
         punctuation += (flags[i] & PUNCTUATION) != 0
         lexical += (flags[i] & (LETTER | DIGIT | SPACE | MARK)) == 0
-    for i in range(1, length):
-        runs += (flags[i] & SPACE) < (flags[i - 1] & SPACE)
+    for i in range(length):
+        space = (flags[i] & SPACE) != 0
+        counted = space & (run > 0) & (spelt != _ASCII_LETTERS)
+        runs += counted
+        in_runs += run if counted else 0
+        run = 0 if space else run + 1
+        letter = _ASCII_LETTERS if points[i] < 128 else _OTHER_LETTERS
+        spelt = 0 if space else spelt | (letter if flags[i] & LETTER else 0)
+    if run and spelt != _ASCII_LETTERS:
+        runs += 1
+        in_runs += run
     for i in range(length):
         kind = flags[i] & (LETTER | DIGIT)
         lexical += (kind != 0) & (kind != before)
@@ -225,7 +237,7 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     if definition != DOLMA:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
-    row.mean_run_length = visible / max(runs, 1)
+    row.mean_run_length = in_runs / max(runs, 1)
     row.han_share = han / max(visible, 1)
     row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
@@ -420,7 +432,8 @@ def _measure_lines(
         short += end - start <= SHORT_LINE
         if definition == DATAPIPE:
             item = end - start > SHORT_LINE and _is_list_item(t, start, end)
-            terminated += item or _holds_sentence(t, start, end)
+            if item or _holds_sentence(t, start, end):
+                terminated += end - start
         else:
             last = end
             while last > start and t.signs[last - 1] & CLOSING:
@@ -432,7 +445,7 @@ def _measure_lines(
     row.lines = pieces
     row.newline_word_ratio = (max(pieces - 1, 0) if definition == DATAPIPE else breaks) / max(tokens, 1)
     row.mean_line_length = characters / max(pieces, 1)
-    row.terminal_punctuation_line_share = terminated / max(pieces, 1)
+    row.terminal_punctuation_line_share = terminated / max(characters if definition == DATAPIPE else pieces, 1)
     row.short_line_share = short / max(pieces, 1)
     row.continuation_line_share = inviting / max(pieces, 1)
     if definition == DATAPIPE:

@@ -14,6 +14,10 @@ Left out, with their line breaks:
     tags        lines that are one tag, comment, image or template mark: <...>, {...}, ![...]
     rules       lines of symbols only: === under a heading, --- between sections, borders of tables
     addresses   in a link or image, [text](address)
+
+Put together are lines that were cut at inline mark-up, as text is that comes from the text nodes of a page: "Choose ⏎
+File - Open⏎.". A line break within a sentence is none if a single blank stands on one side of it, an opening bracket
+before, or what cannot begin a line after it.
 """
 
 import numpy as np
@@ -21,10 +25,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.kernels import helper, kernel
-from datapipe.text.characters import text_buffers
+from datapipe.text.characters import decode, text_buffers
 
 _BREAK, _SPACE, _TAB, _RETURN = 0x0A, 0x20, 0x09, 0x0D
 _BACKTICK, _TILDE, _HASH, _BAR, _BANG, _DASH = 0x60, 0x7E, 0x23, 0x7C, 0x21, 0x2D
+_OPENING = (0x28, 0x5B, 0x7B)  # ( [ {
 _MOST_METADATA = 100  # lines
 _NONE_UNCLOSED = 1 << 30
 
@@ -137,6 +142,46 @@ def _copy(data: npt.NDArray[np.uint8], at: int, end: int, kept: npt.NDArray[np.u
     return written
 
 
+@helper
+def _goes_on(data: npt.NDArray[np.uint8], at: int, end: int, kept: npt.NDArray[np.uint8], written: int) -> bool:
+    """Whether the line at `at` goes on with the sentence of the line written last, which was cut at inline mark-up."""
+    last = written - 2
+    after_blank = kept[last] == _SPACE
+    last -= after_blank
+    if kept[last] in (_SPACE, _TAB, _RETURN) or _ends_sentence(kept, last):
+        return False
+    before_blank = data[at] == _SPACE
+    start = at + before_blank
+    if start == end or data[start] in (_BREAK, _SPACE, _TAB, _RETURN):
+        return False
+    size = decode(data, start)[1] - start
+    follows = start + size == end or data[start + size] <= _SPACE
+    if _is_bullet(decode(data, start)[0]) and follows:
+        return False
+    return after_blank or before_blank or kept[last] in _OPENING or _closes(decode(data, start)[0], follows)
+
+
+@helper
+def _ends_sentence(kept: npt.NDArray[np.uint8], last: int) -> bool:
+    """Whether a character whose last byte stands at `last` ends a sentence."""
+    while last > 0 and kept[last] & 0xC0 == 0x80:
+        last -= 1
+    return decode(kept, last)[0] in (0x2E, 0x21, 0x3F, 0x3002, 0xFF01, 0xFF1F, 0x964, 0x61F, 0x6D4)  # .!?。！？।؟۔
+
+
+@helper
+def _is_bullet(point: int) -> bool:
+    return point in (0x2D, 0x2A, 0x2B, 0x2022, 0x2023, 0x25E6, 0x25CF, 0x25CB, 0x25A0, 0x25A1, 0xB7)  # -*+•‣◦●○■□·
+
+
+@helper
+def _closes(point: int, alone: bool) -> bool:
+    """Whether a line that begins so cannot be a line of its own: a mark that follows a word, and then white space."""
+    if point in (0x3001, 0x3002, 0xFF0C, 0xFF1A, 0xFF1B, 0xFF01, 0xFF1F, 0xFF09, 0x300D, 0x300F, 0x300B, 0x60C, 0x964):
+        return True  # 、。，：；！？）」』》،।
+    return point == 0x29 or (alone and point in (0x2E, 0x2C, 0x3B, 0x3A, 0x21, 0x3F, 0x5D))  # ) .,;:!?]
+
+
 @kernel
 def _keep_prose(
     data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]
@@ -148,6 +193,7 @@ def _keep_prose(
     for document in range(len(offsets) - 1):
         at, end = offsets[document], offsets[document + 1]
         unclosed[:] = _NONE_UNCLOSED
+        joins = False  # whether the line before was written, and held something
         after = _after_metadata(data, at, end)
         if after:
             at = after + 1
@@ -165,16 +211,20 @@ def _keep_prose(
                     after = _after_listing(data, line_end + 1, end, data[start], size)
                     if not after:
                         unclosed[which] = size
+            goes_on = joins and not after and _goes_on(data, at, end, kept, written)
+            joins = False
             if after:
                 line_end = after
-            elif not _is_marked_up(data, start, stop):
+            elif goes_on or not _is_marked_up(data, start, stop):
+                written -= goes_on
+                stop_at = min(line_end + 1, end)
                 if links:
-                    written = _copy(data, at, min(line_end + 1, end), kept, written)
+                    written = _copy(data, at, stop_at, kept, written)
                 else:
-                    size = min(line_end + 1, end) - at
-                    for i in range(size):
+                    for i in range(stop_at - at):
                         kept[written + i] = data[at + i]
-                    written += size
+                    written += stop_at - at
+                joins = start < stop
             at = line_end + 1
         bounds[document + 1] = written
     return kept[:written], bounds
@@ -182,6 +232,9 @@ def _keep_prose(
 
 def prose(texts: pa.Array) -> pa.Array:
     """The texts without listings, tables, headings, tags, metadata, addresses, as large_string; null reads as empty.
+
+    Lines cut at inline mark-up are put together.
+
 
     >>> prose(pa.array(["# Title\\n\\nRun this:\\n\\n```sh\\nls\\n```\\n\\n| a |\\n|---|\\n\\nThe end.\\n"]))[0].as_py()
     '\\nRun this:\\n\\n\\n\\nThe end.\\n'

@@ -14,12 +14,12 @@ import sentencepiece
 from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
-from tokenizer_training.algorithms import ALGORITHMS, Algorithm, AlgorithmName, TokenizerJson
+from tokenizer_training.algorithms import ALGORITHMS, CL100K_PATTERN, Algorithm, AlgorithmName, TokenizerJson
 from tokenizer_training.cells import NONE, Words, lay_out, words_in_cells
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import learn_from
-from tokenizer_training.formats import CL100K_PATTERN, from_ranks, from_sentencepiece, read_tokenizer
+from tokenizer_training.formats import from_ranks, from_sentencepiece, read_tokenizer
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import train
 
@@ -45,17 +45,25 @@ _SPLITTING = [
 ]
 # Texts whose pre-tokens are easily mistaken.
 SPLIT_TEXTS = st.text(st.one_of(st.sampled_from(_SPLITTING), st.characters(exclude_categories=["Cs"])), max_size=30)
-_SPLITTERS = {name: pre_tokenizers.Split(Regex(found.pattern), "isolated") for name, found in ALGORITHMS.items()}
+
+
+@functools.cache
+def _splitter(algorithm: Algorithm) -> pre_tokenizers.Split:
+    return pre_tokenizers.Split(Regex(algorithm.pattern), "isolated")
 
 
 def pretokens(text: str, algorithm: Algorithm) -> list[str]:
     """The pre-tokens of a text by the regular expression itself."""
-    return [piece for piece, _ in _SPLITTERS[algorithm.name].pre_tokenize_str(text)]
+    return [piece for piece, _ in _splitter(algorithm).pre_tokenize_str(text)]
+
+
+# Each with the digits that it can have.
+SPLITTING_RULES = [*ALGORITHMS.values(), *(algorithm.with_digits(3) for algorithm in ALGORITHMS.values())]
 
 
 @functools.cache
 def _trained(algorithm: AlgorithmName) -> str:
-    options = TrainingOptions(algorithm=algorithm, vocabulary=400, min_frequency=1)
+    options = TrainingOptions(algorithm=algorithm, vocabulary=400, chinese=8000, min_frequency=1)
     counts = count_pretokens([pa.array(CORPUS)], ALGORITHMS[algorithm])
     return json.dumps(train(counts, options))
 

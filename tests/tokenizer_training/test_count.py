@@ -14,7 +14,17 @@ from tests.helpers import CorpusOf
 from tests.tokenizer_training.samples import SPLIT_TEXTS, pretokens
 from tokenizer_training import count
 from tokenizer_training.algorithms import ALGORITHMS, Algorithm
-from tokenizer_training.count import CountPretokens, count_pretokens, hash_words, read_counts, sample_rare
+from tokenizer_training.count import (
+    GROUPED,
+    UNIT,
+    CountPretokens,
+    count_pretokens,
+    hash_words,
+    read_counts,
+    sample_rare,
+    split_digits,
+    weighted,
+)
 from tokenizer_training.options import TrainingOptions
 
 
@@ -25,7 +35,7 @@ def test_counts_equal_a_counter(algorithm: Algorithm, texts: list[str | None]) -
     sliced = pa.array(["out of the slice", *texts], pa.string()).slice(1)
     table = count_pretokens([sliced, pa.array(texts, pa.large_string())], algorithm)
     expected = Counter(piece for text in texts * 2 if text for piece in pretokens(text, algorithm))
-    assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
+    assert as_counter(table) == expected
 
 
 def test_texts_count_as_often_as_their_weight() -> None:
@@ -38,7 +48,7 @@ def test_the_table_of_words_grows() -> None:
     text = " ".join(f"{chr(0x4E00 + i % 5000)}{chr(0x5E00 + i // 5000)}" for i in range(100_000)) * 2
     table = count_pretokens([pa.array([text])], ALGORITHMS["byte_level"])
     counts = Counter(pretokens(text, ALGORITHMS["byte_level"]))
-    assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == counts
+    assert as_counter(table) == counts
 
 
 def run(parts: list[Part], folder: pathlib.Path, threshold: int) -> pa.Table:
@@ -47,11 +57,15 @@ def run(parts: list[Part], folder: pathlib.Path, threshold: int) -> pa.Table:
     return read_counts(paths)
 
 
+def as_counter(table: pa.Table) -> Counter[str]:
+    return Counter(dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)))
+
+
 def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     texts = ["one two", "two three", None, "three three 中文"]
     table = run(corpus_of(texts, rows_per_part=1), tmp_path / "tokenizer", 10)
     expected = Counter(piece for text in texts if text for piece in pretokens(text, ALGORITHMS["byte_level"]))
-    assert dict(zip(table.column("word").to_pylist(), table.column("count").to_pylist(), strict=True)) == expected
+    assert as_counter(table) == expected
 
 
 def test_no_parts_give_no_counts(tmp_path: pathlib.Path) -> None:
@@ -75,7 +89,7 @@ def test_sampling_is_unbiased_and_keeps_the_frequent() -> None:
     number = np.resize(np.arange(1, 21), 40_000)
     words = pa.array([f"{i}" for i in range(len(number))], pa.large_string())
     sampled = sample_rare(pa.table([words, number], schema=count.SCHEMA), 10)
-    kept = dict(zip(sampled.column("word").to_pylist(), sampled.column("count").to_pylist(), strict=True))
+    kept = as_counter(sampled)
     for n in range(1, 21):
         group = [kept.get(f"{i}", 0) for i in np.flatnonzero(number == n)]
         # The standard error of the mean of 2,000 draws is at most 0.11.
@@ -91,3 +105,59 @@ def test_hashes_are_part_of_the_file_format() -> None:
         "a17b0a02ebd448df",
         "fdbdf6ac4fc52e7f",
     ]
+
+
+def test_words_are_counted_by_source_and_language(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    texts = ["one two", "one", "eins", "one 2024", None]
+    parts = corpus_of(texts, rows_per_part=2, source=["a", "b", "a", "a", "c"], language=["en", "en", "de", None, "en"])
+    table = run(parts, tmp_path / "tokenizer", 10)
+    assert table.schema == GROUPED
+    assert {tuple(row.values()) for row in table.to_pylist()} == {
+        ("one", "a", "en", 1),
+        (" two", "a", "en", 1),
+        ("one", "b", "en", 1),
+        ("eins", "a", "de", 1),
+        *((word, "a", "", 1) for word in ("one", " ", "202", "4")),
+    }
+    single, unit = weighted(table, lambda source, language: {"a": 2, "b": 0}.get(source, 1) * (3 if language else 1))
+    assert (unit, as_counter(single)) == (1, {"one": 8, " two": 6, "eins": 6, " ": 2, "202": 2, "4": 2})
+    fraction, unit = weighted(table, lambda source, _: 0.5 if source == "a" else 1)
+    assert (unit, as_counter(fraction)["one"]) == (UNIT, 2 * UNIT)
+
+
+def test_the_smallest_groups_are_counted_together(
+    corpus_of: CorpusOf, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(count, "GROUPS", 2)
+    parts = corpus_of(["x", "x y", "z z", "x", "q"], rows_per_part=2, source=["b", "b", "a", "a", "c"])
+    table = run(parts, tmp_path / "tokenizer", 10)
+    assert {tuple(row.values()) for row in table.to_pylist()} == {
+        *(("x", "b", "", 2), (" y", "b", "", 1)),
+        *(("z", "a", "", 1), (" z", "a", "", 1), ("x", "a", "", 1)),
+        ("q", "", "", 1),
+    }
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts=st.lists(SPLIT_TEXTS | st.integers(0, 10**9).map(str), max_size=20))
+def test_digits_by_threes_tell_single_digits(texts: list[str]) -> None:
+    algorithm = ALGORITHMS["byte_level"]
+    by_three = count_pretokens([pa.array(texts, pa.string())], algorithm.with_digits(3))
+    single = count_pretokens([pa.array(texts, pa.string())], algorithm)
+    assert as_counter(split_digits(by_three, 1)) == as_counter(single)
+    assert split_digits(by_three, 3) is by_three
+
+
+def test_groups_share_what_a_sampled_word_counts() -> None:
+    rows = [("a", 0, 2), ("b", 0, 50), ("a", 1, 1), ("c", 0, 1), ("a", 2, 1), ("b", 1, 1)]
+    columns = [
+        pa.array([row[at] for row in rows], kind) for at, kind in enumerate((pa.string(), pa.int32(), pa.int64()))
+    ]
+    counts = pa.table(columns, names=["word", "group", "count"])
+    for threshold in (1, 4, 60):
+        sampled = sample_rare(counts, threshold)
+        totals = Counter[str]()
+        for row in sampled.to_pylist():
+            totals[row["word"]] += row["count"]
+        assert all(total == max(threshold, {"a": 4, "b": 51, "c": 1}[word]) for word, total in totals.items())
+    assert sample_rare(counts, 1).equals(counts)

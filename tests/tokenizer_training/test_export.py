@@ -188,3 +188,15 @@ def test_real_text_has_the_same_ids_everywhere(shared_data: pathlib.Path, tmp_pa
         ids = encoder.encode_batch(texts)
         assert [text for text, own in zip(texts, ids, strict=True) if other(text) != own.tolist()] == []
         assert [encoder.decode(own) for own in ids] == texts
+
+
+def test_tokens_that_sentencepiece_would_not_find_are_refused(tmp_path: pathlib.Path) -> None:
+    code = [pa.array(["    return x\n        return y\n"] * 9)]
+    for free in (False, True):
+        options = TrainingOptions(algorithm="byte_fallback", sentencepiece=not free)
+        tokenizer = train(count_pretokens(code, ALGORITHMS["byte_fallback"]), options)
+        if not free:
+            export_sentencepiece(tokenizer, str(tmp_path / "some.model"))
+        else:
+            with pytest.raises(ValueError, match="a token has spaces within"):
+                export_sentencepiece(tokenizer, str(tmp_path / "other.model"))

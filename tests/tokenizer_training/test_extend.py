@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tokenizer_training.samples import BASES, CHINESE, RANKS, TEXTS, real_base, sample, with_chinese
+from tokenizer_training.algorithms import CL100K_PATTERN
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import (
     extend,
@@ -24,7 +25,7 @@ from tokenizer_training.extend import (
     with_single_digits,
     word_runs,
 )
-from tokenizer_training.formats import CL100K_PATTERN, from_ranks, read_ranks, token_bytes
+from tokenizer_training.formats import from_ranks, read_ranks, token_bytes
 
 ENCODERS = {name: (encoder_of(base()), encoder_of(with_chinese(name))) for name, base in BASES.items()}
 

@@ -11,11 +11,10 @@ import tiktoken
 from hypothesis import given, settings
 
 from tests.tokenizer_training.samples import CORPUS, RANKS, TEXTS, real_base, sample, sentencepiece_model, trained
-from tokenizer_training.algorithms import AlgorithmName
+from tokenizer_training.algorithms import CL100K_PATTERN, AlgorithmName
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.export import export_ranks
 from tokenizer_training.formats import (
-    CL100K_PATTERN,
     PATTERNS,
     SPECIAL_TOKENS,
     all_merges,
@@ -126,3 +125,65 @@ def test_a_real_model_is_exact_on_real_text(shared_data: pathlib.Path) -> None:
     texts = sample(shared_data)
     for text, ids in zip(texts, encoder.encode_batch(texts), strict=True):
         assert ids.tolist() == processor.encode(text)
+
+
+@pytest.mark.parametrize("algorithm", ["byte_level", "byte_fallback"])
+def test_merges_as_strings_are_read_as_pairs(algorithm: AlgorithmName, tmp_path: pathlib.Path) -> None:
+    tokenizer = trained(algorithm)
+    merges = [pair for pair in tokenizer["model"]["merges"] if not any(" " in part for part in pair)]
+    tokenizer["model"]["merges"] = merges
+    model = {**tokenizer["model"], "merges": [" ".join(pair) for pair in merges]}
+    del model["type"]  # nor did all files say it
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps({**tokenizer, "model": model}))
+    assert read_tokenizer(str(path)) == read_tokenizer(str(tmp_path)) == tokenizer
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("not json", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ('{"version": "1.0"}', "has no 'model'"),
+        ("[]", "has no 'model'"),
+        ('{"model": {"type": "Unigram", "vocab": [["a", 0.0]]}}', "only BPE tokenizers can be read, this is Unigram"),
+        ('{"model": {"type": "WordPiece", "vocab": {"a": 0}}}', "this is WordPiece"),
+        ('{"model": {"vocab": {"a": 0}}}', "a model without a type"),
+        ('{"model": {"type": "BPE", "vocab": [], "merges": []}}', "'vocab' of entries with ids"),
+        ('{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a a"]}}', "merge 0 is not of two entries"),
+        ('{"model": {"type": "BPE", "vocab": {"a": 0, "b": 1}, "merges": [["a"]]}}', "merge 0 is not of two entries"),
+    ],
+)
+def test_what_is_no_bpe_is_refused_with_its_path(content: str, reason: str, tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "bad.json"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f"{path}: .*{reason}"):
+        read_tokenizer(str(path))
+
+
+def test_damaged_ranks_are_refused_with_their_line(tmp_path: pathlib.Path) -> None:
+    lines = [f"{base64.b64encode(token).decode()} {rank}" for token, rank in sorted(RANKS.items(), key=lambda i: i[1])]
+    path = tmp_path / "ranks.tiktoken"
+
+    def read(changed: list[str]) -> dict[bytes, int]:
+        path.write_text("\n".join(changed))
+        tokenizer = read_tokenizer(str(path), CL100K_PATTERN)
+        return {token: number for number, token in token_bytes(tokenizer).items()}
+
+    assert read(lines) == RANKS
+    assert read([*lines[:-1], "", lines[-1].split()[0] + " 99999"]) == {
+        **RANKS,
+        max(RANKS, key=RANKS.__getitem__): 99999,
+    }
+    for changed, reason in (
+        ([*lines, "dGhl"], f"line {len(lines) + 1}: not a token in base 64 and a rank"),
+        ([*lines, "dGhl x"], "not a token in base 64 and a rank"),
+        ([*lines, "dGhl -1"], "not a token in base 64 and a rank"),
+        ([*lines, "d!Ghl 999"], "no base 64"),
+        ([*lines, lines[3]], r"the token b'\\x03' has the rank 3 already"),
+        ([*lines, "enp6eno= 7"], "the rank 7 stands in line 8 already"),
+        (lines[:0x41] + lines[0x43:], "the byte 0x41 has no rank, and 1 more have none"),
+    ):
+        with pytest.raises(ValueError, match=reason) as failure:
+            read(changed)
+        assert str(failure.value).startswith(str(path))

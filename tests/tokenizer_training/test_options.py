@@ -20,6 +20,8 @@ from tokenizer_training.train import TrainTokenizer
         ({"max_token_length": 0}, "max_token_length must be at least 1, got 0"),
         ({"sample_threshold": 0}, "sample_threshold must be at least 1, got 0"),
         ({"coverage": 1.5}, "coverage must be above 0 and at most 1, got 1.5"),
+        ({"digits": 2}, "digits must be one of 1, 3, got 2"),
+        ({"digits": 3, "algorithm": "byte_fallback"}, "digits must be 1 for byte_fallback, as in SentencePiece, got 3"),
         ({"special_tokens": ["end"]}, "special_tokens: 'end'"),
         ({"special_tokens": ["<|a|>", "<|a|>"]}, r"special_tokens: '<\|a\|>' is given twice"),
         ({"special_tokens": [""]}, "special_tokens: ''"),

@@ -1,5 +1,6 @@
 """A tokenizer trained through Beam loads, keeps its promises on any corpus, and depends on its options."""
 
+import dataclasses
 import pathlib
 from typing import Any
 
@@ -11,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from datapipe.store import files
 from tests.helpers import CorpusOf
 from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, load
-from tokenizer_training.count import count_pretokens
+from tokenizer_training.count import count_by_group, count_pretokens, named, weighted
 from tokenizer_training.extend import is_han
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.train import TrainTokenizer
@@ -49,6 +50,7 @@ def test_an_empty_corpus_gives_bytes_and_specials(
     algorithm: AlgorithmName, corpus_of: CorpusOf, tmp_path: pathlib.Path
 ) -> None:
     tokenizer, summary = train(corpus_of, tmp_path / "a", [], algorithm=algorithm)
+    assert summary.pop("characters_covered", 1.0) == 1.0
     assert summary == {
         "algorithm": algorithm,
         "vocabulary_asked": 40000,
@@ -77,19 +79,26 @@ def test_chinese_comes_on_top_and_changes_nothing_else(
 
 
 def test_options_have_an_effect(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    def trained(name: str, **options: Any) -> Tokenizer:
+    def trained(name: str, texts: list[str] = TEXTS, **options: Any) -> Tokenizer:
         if (tmp_path / "corpus").exists():
             (tmp_path / "corpus").rename(tmp_path / f"before-{name}")
-        return train(corpus_of, tmp_path / name, TEXTS, **options)[0]
+        return train(corpus_of, tmp_path / name, texts, **options)[0]
 
-    usual = trained("usual").get_vocab()
-    assert len(trained("frequency", min_frequency=5).get_vocab()) < len(usual)
-    assert max(map(len, trained("length", max_token_length=3, special_tokens=[]).get_vocab())) == len("<0x0A>")
-    assert "x" in trained("all", coverage=1.0).get_vocab()
-    assert "x" not in trained("covered", coverage=0.8).get_vocab()
+    pieces: dict[str, Any] = {"algorithm": "byte_fallback"}
+    usual = trained("usual", **pieces).get_vocab()
+    assert len(trained("frequency", min_frequency=5, **pieces).get_vocab()) < len(usual)
+    long = trained("length", max_token_length=3, special_tokens=[], **pieces)
+    assert max(map(len, long.get_vocab())) == len("<0x0A>")
+    assert "x" in trained("all", coverage=1.0, **pieces).get_vocab()
+    assert "x" not in trained("covered", coverage=0.8, **pieces).get_vocab()
     assert trained("special", special_tokens=["<|end|>"]).get_vocab()["<|end|>"] == 0
-    assert "ß" in trained("alphabet", alphabet="ß").get_vocab()
+    assert "ß" in trained("alphabet", alphabet="ß", **pieces).get_vocab()
     assert "xylophone" in trained("required", required_tokens=["xylophone"]).get_vocab()
+    assert "100" not in trained("digit", vocabulary=1000).get_vocab()
+    assert "100" in trained("digits", digits=3).get_vocab()
+    code = ["    return x\n        return y\n"] * 9
+    assert "    return" not in trained("pieces", texts=code, **pieces).get_vocab()
+    assert "    return" in trained("free", texts=code, sentencepiece=False, **pieces).get_vocab()
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -135,3 +144,18 @@ def test_the_same_corpus_gives_the_same_bytes(corpus_of: CorpusOf, tmp_path: pat
         tmp_path / "b/tokenizer/tokenizer.json"
     ).read_bytes()
     assert not files.list_folder(str(tmp_path / "a" / "tokenizer" / "spill"))
+
+
+def test_counts_train_for_another_weight_as_texts_do() -> None:
+    algorithm = ALGORITHMS["byte_level"]
+    sources = {"a": TEXTS[:4], "b": TEXTS[4:], "c": ["never", "seen"]}
+    batches = [pa.record_batch({"text": texts, "source": [name] * len(texts)}) for name, texts in sources.items()]
+    counts = named(*count_by_group(batches, algorithm.with_digits(3)))
+    repeated = [pa.array([*sources["a"], *sources["b"] * 3])]
+    for factor in (1, 0.5):
+        options = TrainingOptions(min_frequency=4)
+        summed, unit = weighted(counts, lambda source, _: {"a": 1, "b": 3, "c": 0}[source] * factor)  # noqa: B023
+        again = train_from(
+            count_pretokens(repeated, algorithm), dataclasses.replace(options, min_frequency=int(4 / factor))
+        )
+        assert train_from(summed, options, unit=unit) == again

@@ -6,12 +6,15 @@ becomes the string in which Arrow prints it. Times are always that string: one c
 """
 
 import itertools
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
+
+from datapipe.read.formats.source import RAW_BYTES
 
 # What Python's conversion raises for a value that it has no type for; an unknown time zone is a KeyError.
 UNREADABLE = (ValueError, OverflowError, KeyError, pa.ArrowException)
@@ -23,7 +26,7 @@ def python_values(array: pa.Array) -> list[Any]:
     >>> python_values(pa.array([[1, 2001], None], pa.list_(pa.timestamp("ns"))))
     [['1970-01-01 00:00:00.000000001', '1970-01-01 00:00:00.000002001'], None]
     """
-    if not _holds_times(array.type):
+    if not _holds(array.type, _is_by_value):
         try:
             return list(array.to_pylist())
         except UNREADABLE:
@@ -51,14 +54,55 @@ def as_binary(array: pa.Array) -> pa.Array:
     return array if type_ == array.type else array.view(type_)
 
 
-def _holds_times(type_: pa.DataType) -> bool:
-    if pt.is_temporal(type_):
+def size_of(value: Any) -> int:
+    """About how many bytes the strings, bytes and other values take that a value holds at any depth."""
+    size, level = 0, [value]
+    while level:
+        item = level.pop()
+        if isinstance(item, str | bytes):
+            size += len(item)
+        elif isinstance(item, list | tuple):
+            level += item
+        elif isinstance(item, dict):
+            level += item.values()
+        else:
+            size += 1
+    return size
+
+
+def shown(columns: dict[str, Any]) -> bytes:
+    """What a reject shows of a table's row: the beginning of it as JSON."""
+    pieces, length = list[str](), 0
+    for piece in json.JSONEncoder(default=str).iterencode(_shortened(columns)):
+        pieces.append(piece)
+        length += len(piece)
+        if length >= RAW_BYTES:
+            break
+    return "".join(pieces).encode()[:RAW_BYTES]
+
+
+def _shortened(columns: dict[str, Any]) -> dict[str, Any]:
+    return {k: v[:RAW_BYTES] if isinstance(v, str | bytes) else v for k, v in columns.items()}
+
+
+def _holds(type_: pa.DataType, is_kind: Callable[[pa.DataType], bool]) -> bool:
+    """Whether a type is of a kind, or holds one that is."""
+    if is_kind(type_):
         return True
     if pt.is_dictionary(type_) or pt.is_run_end_encoded(type_):
-        return _holds_times(type_.value_type)
+        return _holds(type_.value_type, is_kind)
     if isinstance(type_, pa.BaseExtensionType):
-        return _holds_times(type_.storage_type)
-    return any(_holds_times(type_.field(number).type) for number in range(type_.num_fields))
+        return _holds(type_.storage_type, is_kind)
+    return any(_holds(type_.field(number).type, is_kind) for number in range(type_.num_fields))
+
+
+def _is_by_value(type_: pa.DataType) -> bool:
+    """Whether Python's own conversion is wrong: it prints no times, and copies a value for each row that shares it."""
+    return pt.is_temporal(type_) or pt.is_dictionary(type_) or pt.is_run_end_encoded(type_) or _is_view(type_)
+
+
+def _is_view(type_: pa.DataType) -> bool:
+    return bool(pt.is_list_view(type_) or pt.is_large_list_view(type_))
 
 
 def _one_by_one(array: pa.Array) -> list[Any]:
@@ -72,10 +116,18 @@ def _one_by_one(array: pa.Array) -> list[Any]:
     if isinstance(array, pa.ExtensionArray):
         return python_values(array.storage)
     if pt.is_dictionary(type_):
-        values = python_values(array.dictionary)
-        return [None if index is None else values[index] for index in array.indices.to_pylist()]
+        return _shared(array.dictionary, array.indices)
     if pt.is_run_end_encoded(type_):
-        return python_values(pc.run_end_decode(array))
+        places = pa.RunEndEncodedArray.from_arrays(array.run_ends, pa.array(range(len(array.values))))
+        return _shared(array.values, pc.run_end_decode(places.slice(array.offset, len(array))))
+    if _is_view(type_):
+        starts, sizes = array.offsets.to_pylist(), array.sizes.to_pylist()
+        there = array.is_valid().to_pylist()
+        views = [(start, start + size) for start, size, valid in zip(starts, sizes, there, strict=True) if valid]
+        first, stop = min((v[0] for v in views), default=0), max((v[1] for v in views), default=0)
+        values = python_values(array.values.slice(first, stop - first))
+        lists = (values[start - first : end - first] for start, end in views)
+        return [next(lists) if valid else None for valid in there]
     if pt.is_map(type_):
         entries = _one_by_one(array.cast(pa.list_(pa.struct([type_.key_field, type_.item_field]))))
         return [pairs and [tuple(pair.values()) for pair in pairs] for pairs in entries]
@@ -89,6 +141,13 @@ def _one_by_one(array: pa.Array) -> list[Any]:
         lengths = pc.list_value_length(array).to_pylist()
         return [None if length is None else list(itertools.islice(items, length)) for length in lengths]
     return [_scalar(array, index) for index in range(len(array))]
+
+
+def _shared(values: pa.Array, places: pa.Array) -> list[Any]:
+    """For each place the value there, of which there is one however often it is named."""
+    distinct = pc.unique(places).drop_null()
+    found = dict(zip(distinct.to_pylist(), python_values(values.take(distinct)), strict=True))
+    return [found.get(place) for place in places.to_pylist()]
 
 
 def _scalar(array: pa.Array, index: int) -> Any:

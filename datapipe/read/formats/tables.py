@@ -6,13 +6,16 @@ import struct
 from collections.abc import Iterator
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe.read.formats.arrow_values import as_binary, distinct_names, python_values
+from datapipe.read.formats.arrow_values import as_binary, distinct_names, python_values, shown, size_of
 from datapipe.read.formats.source import Damage, Reject, Row, Source
 
 BATCH_ROWS = 256
 BATCH_BYTES = 16 << 20  # fewer rows at once where they are long: one may hold megabytes
+BATCH_VALUES = 1 << 16  # or where they have thousands of columns
+ROW_BYTES = 8  # what a row counts for at least, when a file is measured by what it expands to
 
 
 def read_parquet(source: Source) -> Iterator[Row | Reject]:
@@ -32,12 +35,20 @@ def read_parquet(source: Source) -> Iterator[Row | Reject]:
 
 def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]:
     with _damage("parquet"):
-        table = pq.ParquetFile(file, buffer_size=1 << 20)
+        schema = pq.ParquetFile(file).schema
+        strings = [schema.column(number) for number in range(len(schema))]
+        strings = [column for column in strings if column.physical_type == "BYTE_ARRAY"]
+        # A value that a list repeats is kept once, not once for each time: there is no telling how often that is.
+        nested = [column.path for column in strings if column.max_repetition_level]
+        table = pq.ParquetFile(file, buffer_size=1 << 20, read_dictionary=nested)
+        shared = pq.ParquetFile(file, buffer_size=1 << 20, read_dictionary=[column.path for column in strings])
         groups = [table.metadata.row_group(number) for number in range(table.num_row_groups)]
         rows = [group.num_rows for group in groups]
+        fixed_bytes = sum(max(0, schema.column(number).length) for number in range(len(schema)))
     # Where a row group lies is told by its rows alone: asked for the offsets of a corrupt file, pyarrow aborts.
     bytes_per_row = file.size() / max(1, sum(rows))
     starts = itertools.accumulate(rows, initial=0)
+    expanded = _Expanded(source, file.size())
     for number, (first, count) in enumerate(zip(starts, rows, strict=False)):
         middle = (first + count / 2) * bytes_per_row
         if middle < source.start or (source.stop is not None and middle >= source.stop):
@@ -47,14 +58,27 @@ def _parquet_rows(source: Source, file: pa.NativeFile) -> Iterator[Row | Reject]
             detail = f"parquet row group {number}: {size} bytes in a file of {file.size()}"
             yield source.reject(first, "decompression_bomb", detail)
             continue
-        at_once = min(BATCH_ROWS, max(1, BATCH_BYTES * count // max(1, size)))
+        at_once = min(BATCH_ROWS, BATCH_BYTES * count // max(1, size), BATCH_VALUES // max(1, len(schema)))
         try:
             with _damage(f"parquet row group {number}"):
+                longest = fixed_bytes + _longest_shared(shared, number)
+                at_once = max(1, min(at_once, BATCH_BYTES // max(1, longest)))
                 for batch in table.iter_batches(at_once, row_groups=[number], use_threads=False):
-                    yield from _rows(first, batch)
+                    yield from expanded.rows(first, batch)
                     first += len(batch)
         except Damage as damage:
             yield source.reject(first, damage.reason, damage.detail)
+
+
+def _longest_shared(table: pq.ParquetFile, group: int) -> int:
+    """The bytes of the longest values that the rows of a row group share, one of each column.
+
+    A few bytes may say that a million rows hold one value of megabytes: how long a row can be is known only when the
+    dictionaries are, each of which is read with the first row.
+    """
+    first = next(table.iter_batches(1, row_groups=[group], use_threads=False), None)
+    dictionaries = [column.dictionary for column in first or () if pa.types.is_dictionary(column.type)]
+    return sum(pc.max(pc.binary_length(as_binary(d))).as_py() or 0 for d in dictionaries)
 
 
 def read_arrow(source: Source) -> Iterator[Row | Reject]:
@@ -62,12 +86,14 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
     row = 0
     try:
         with source.seekable() as file, _damage("arrow"):
+            expanded = _Expanded(source, file.size())
             for batch in _arrow_batches(source, file):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
                     as_binary(column).validate(full=True)
-                for start in range(0, len(batch), BATCH_ROWS):
-                    yield from _rows(row + start, batch.slice(start, BATCH_ROWS))
+                at_once = max(1, min(BATCH_ROWS, BATCH_VALUES // max(1, batch.num_columns)))
+                for start in range(0, len(batch), at_once):
+                    yield from expanded.rows(row + start, batch.slice(start, at_once))
                 row += len(batch)
     except Damage as damage:
         yield source.reject(row, damage.reason, damage.detail)
@@ -156,8 +182,31 @@ def _damage(what: str) -> Iterator[None]:
         raise Damage("corrupt_file", f"{what}: {error}") from error
 
 
-def _rows(first: int, batch: pa.RecordBatch) -> Iterator[Row]:
-    names = distinct_names(batch.schema.names)
-    columns = [python_values(column) for column in batch.columns]
-    for index, values in enumerate(zip(*columns, strict=True)):
-        yield Row(first + index, dict(zip(names, values, strict=True)))
+class _Expanded:
+    """Turns batches into rows, and counts what they have come to in comparison with their file."""
+
+    def __init__(self, source: Source, file_bytes: int) -> None:
+        self._source = source
+        self._file_bytes = file_bytes
+        self._bytes = 0
+
+    def rows(self, first: int, batch: pa.RecordBatch) -> Iterator[Row | Reject]:
+        """The rows of a batch; one larger than a document may be is a reject.
+
+        Raises:
+            Damage: `decompression_bomb`, if rows that share their values come to too much of them.
+        """
+        names = distinct_names(batch.schema.names)
+        columns = [python_values(column) for column in batch.columns]
+        for position, values in enumerate(zip(*columns, strict=True) if columns else [()] * len(batch), first):
+            size = size_of(values)
+            self._bytes += ROW_BYTES + size
+            if self._source.expands_too_much(self._bytes, self._file_bytes):
+                detail = f"more than {self._bytes} bytes of rows in a file of {self._file_bytes}"
+                raise Damage("decompression_bomb", detail)
+            row = dict(zip(names, values, strict=True))
+            if size > self._source.max_document_bytes:
+                detail = f"{size} bytes in all columns, of which {self._source.max_document_bytes} are allowed"
+                yield self._source.reject(position, "too_large", detail, shown(row))
+            else:
+                yield Row(position, row)

@@ -56,7 +56,8 @@ def trained(texts: pathlib.Path, tmp_path: pathlib.Path) -> pathlib.Path:
 
 def test_train_takes_the_options_of_the_stage(texts: pathlib.Path, tmp_path: pathlib.Path, refused: Refused) -> None:
     out = tmp_path / "out"
-    run("train", "--input", texts, "--output", out, "--vocabulary", 350, "--chinese", 5, "--min-frequency", 1,
+    run("train", "--input", texts, "--output", out, "--algorithm", "byte_fallback", "--no-sentencepiece",
+        "--vocabulary", 350, "--chinese", 5, "--min-frequency", 1,
         "--max-token-length", 9, "--sample-threshold", 1, "--coverage", 0.99, "--alphabet", "ß",
         "--required-tokens", "meow", "--special-tokens", "<|end|>")  # fmt: skip
     tokenizer = load(out)
@@ -65,6 +66,66 @@ def test_train_takes_the_options_of_the_stage(texts: pathlib.Path, tmp_path: pat
     assert tokenizer.encode("ß").tokens == ["ß"]
     assert tokenizer.token_to_id("<|end|>") == 0
     assert "vocabulary must hold" in refused("train", "--input", texts, "--output", out, "--vocabulary", 5)
+
+
+def test_train_says_what_it_read_and_made(
+    texts: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("train", "--input", texts, "--output", tmp_path / "out", "--algorithm", "byte_fallback", "--coverage", 0.9)
+    said = capsys.readouterr().out
+    assert "read 4 documents, 0.0 MB of text" in said
+    assert f"made {load(tmp_path / 'out').get_vocab_size()} entries of 40,000 asked for" in said
+    (share,) = [line for line in said.splitlines() if "of characters have an entry" in line]
+    assert 90 <= float(share.split("%")[0]) < 100
+    encoded = dict.fromkeys(("en", "zh"), 0)
+    for text in CORPUS:
+        encoded["zh" if "中" in text else "en"] += len(load(tmp_path / "out").encode(text).ids)
+    for language, tokens in encoded.items():
+        size = sum(len(text.encode()) for text in CORPUS if ("中" in text) == (language == "zh"))
+        (line,) = [line for line in said.splitlines() if line.startswith(f"{language} ")]
+        assert f"{size / tokens:.2f} bytes a token" in line
+
+
+def test_train_again_from_counts(
+    texts: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    first, again, full = tmp_path / "first", tmp_path / "again", tmp_path / "full"
+    run("train", "--input", texts, "--output", first, "--vocabulary", 300)
+    texts.rename(tmp_path / "gone.jsonl")
+    run("train", "--input", first, "--output", again, "--vocabulary", 320, "--digits", 3, "--weights", "zh=3")
+    assert "counts of" in capsys.readouterr().out
+    chinese = [text for text in CORPUS if "中" in text]
+    write_lines(texts, [{"text": text} for text in [*CORPUS, *chinese, *chinese]])
+    run("train", "--input", texts, "--output", full, "--vocabulary", 320, "--digits", 3)
+    assert (again / "tokenizer.json").read_bytes() == (full / "tokenizer.json").read_bytes()
+    for weight, reason in (
+        ("text=3", "no source or language is 'text'; did you mean 'texts'?"),
+        ("zh=x", "must be name=factor, such as zh=2, got 'zh=x'"),
+        ("zh=-1", "zh must be from 0 to 1000, got -1"),
+    ):
+        assert reason in refused("train", "--input", first, "--output", again, "--weights", weight)
+
+
+def test_a_runs_counts_weigh_as_its_mixture(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = """
+stages:
+  - documents
+  - tokenizer: {vocabulary: 300}
+  - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
+  - mixture: {by: source, shares: {b: 0.9}}
+  - shards
+"""
+    lines = [{"text": text, "source": name} for name, text in (("a", "abcabc abcabc"), ("b", "xyzxyz xyzxyz"))]
+    write_lines(tmp_path / "in.jsonl", [line | {"id": number} for number, line in enumerate(lines * 40)])
+    run_recipe(recipe, tmp_path, [str(tmp_path / "in.jsonl")])
+    run("train", "--input", tmp_path / "out", "--output", tmp_path / "t", "--vocabulary", 270)
+    assert "counts as often as the mixture of" in capsys.readouterr().out
+    once = load(tmp_path / "out" / "tokenizer").get_vocab()
+    weighed = load(tmp_path / "t").get_vocab()
+    assert min(once[token] for token in once if "xy" in token) > min(once[token] for token in once if "ab" in token)
+    assert min(weighed[token] for token in weighed if "xy" in token) < min(
+        (weighed[token] for token in weighed if "ab" in token), default=1000
+    )
 
 
 def test_extend_by_texts_or_words(
@@ -163,6 +224,6 @@ def test_the_output_of_a_run_gives_its_kept_documents_and_any_column(tmp_path: p
     write_lines(tmp_path / "in.jsonl", [{"text": text, "site": "here"} for text in ("one", "two", "one")])
     run_recipe("stages: [documents, exact_duplicates]", tmp_path, [str(tmp_path / "in.jsonl")])
     rows = [row for batch in read_texts([str(tmp_path / "out")], "site") for row in batch.to_pylist()]
-    assert rows == [{"text": "one", "site": "here"}, {"text": "two", "site": "here"}]
+    assert [(row["text"], row["site"]) for row in rows] == [("one", "here"), ("two", "here")]
     with pytest.raises(ValueError, match="have no column 'language'"):
         list(read_texts([str(tmp_path / "out")], "language"))

@@ -5,6 +5,7 @@ import pathlib
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -43,11 +44,11 @@ def test_edited_copy_is_removed_and_explained(corpus_of: CorpusOf) -> None:
     assert len(documents(original)[0]) > len(documents(copy)[0])
     similarity = pytest.approx(jaccard(original, copy))
     assert FindNearDuplicates.writes.names == [
-        f"near_duplicates_{name}" for name in ("cluster", "of", "similarity", "reason")
+        f"near_duplicates_{name}" for name in ("cluster", "of", "similarity", "size", "reason")
     ]
     assert verdicts(parts, FindNearDuplicates()) == {
-        0: (0, 1 << 32, similarity, None),
-        1 << 32: (0, 0, similarity, REMOVED),
+        0: (0, 1 << 32, similarity, 2, None),
+        1 << 32: (0, 0, similarity, 2, REMOVED),
     }
 
 
@@ -120,6 +121,35 @@ def test_every_scheme_agrees_with_brute_force(corpus_of: CorpusOf, scheme: Any) 
     assert sorted(map(sorted, groups.values())) == sorted(sorted(group) for group in expected if len(group) > 1)
 
 
+def test_what_is_held_out_stays_and_its_neighbours_leave_training(corpus_of: CorpusOf) -> None:
+    copy, other = random_words(1), random_words(2)
+    texts = documents([*copy, "best"], copy, edited(copy, 3), other, edited(other, 3), random_words(3))
+    reasons = [None, "held_out", "held_out", None, None, "spam"]
+    parts = corpus_of([*texts, texts[-1]], score=[9, 1, 1, 2, 1, 1, 1], held_out_reason=[*reasons, None])
+    found = verdicts(parts, FindNearDuplicates(quality="score"))
+    assert {row: verdict.reason for row, verdict in found.items()} == {
+        0: "held_out_neighbour",  # although it is the best and the longest
+        1: None,
+        2: None,
+        3: None,
+        4: REMOVED,
+    }
+    assert {found[row].cluster for row in (0, 1, 2)} == {1}
+
+
+def test_sizes_count_exact_copies_that_are_gone(corpus_of: CorpusOf) -> None:
+    copy = random_words(1)
+    texts = documents(copy, edited(copy, 3), copy, random_words(2), random_words(2))
+    parts = corpus_of(
+        texts,
+        exact_duplicates_of=pa.array([None, None, 0, None, 3], pa.uint64()),
+        exact_duplicates_size=pa.array([2, None, 2, 7, 7], pa.uint32()),
+        exact_duplicates_reason=[None, None, "exact_duplicate", None, None],
+    )
+    found = verdicts(parts, FindNearDuplicates())
+    assert {row: verdict.size for row, verdict in found.items()} == {0: 3, 1: 3, 3: 7, 4: 7}
+
+
 def test_number_of_partitions_changes_nothing(corpus_of: CorpusOf) -> None:
     texts = documents(*(edited(random_words(seed % 5), seed) for seed in range(20)))
     parts = corpus_of(texts, rows_per_part=3)
@@ -140,7 +170,10 @@ def test_partners_and_survivors_need_no_gathering(
 ) -> None:
     edges = np.zeros(len(found), VERIFIED_PAIR)
     for place, (first, second, weight) in enumerate(found):
-        edges[place] = first, second, weight, rank[first] // 3, rank[second] // 3, rank[first] % 2, rank[second] % 2
+        edges[place] = (
+            *(first, second, weight, rank[first] // 3, rank[second] // 3, rank[first] % 2, rank[second] % 2),
+            *(rank[first] % 3, rank[second] % 3),
+        )
     _, ids, roots = spanning_forest(edges)
     stars = np.zeros(len(ids), NODE)
     stars["id"], stars["root"] = ids, ids[roots]
@@ -148,7 +181,11 @@ def test_partners_and_survivors_need_no_gathering(
     forests = [both_ends(spanning_forest(part)[0]) for part in (edges[:cut], edges[cut:])]
     nodes = strongest(np.concatenate([*forests, stars[stars["id"] != stars["root"]]]))
     assert judge(nodes).to_pylist() == clusters(edges).to_pylist()
+    sizes = {
+        root: sum(rank[node] % 3 for node in ids[ids[roots] == root].tolist()) for root in set(ids[roots].tolist())
+    }
     for row in clusters(edges).to_pylist():
+        assert row["near_duplicates_size"] == sizes[int(ids[roots][ids == row["id"]][0])]
         mine = [(-w, a + b - row["id"]) for a, b, w in found if row["id"] in (a, b)]
         assert row["near_duplicates_of"] == min(mine)[1]
 

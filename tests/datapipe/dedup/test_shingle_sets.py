@@ -24,7 +24,9 @@ def path(tmp_path: pathlib.Path) -> str:
         pa.record_batch([list(range(start, start + len(texts))), texts], schema=schema)
         for start, texts in ((10, TEXTS[:2]), (12, []), (12, TEXTS[2:]))
     ]
-    write_sets(path, ((batch, np.arange(len(batch), dtype=float)) for batch in batches), 1)
+    write_sets(
+        path, ((batch, np.arange(len(batch), dtype=float), np.ones(len(batch), np.uint32)) for batch in batches), 1
+    )
     return path
 
 
@@ -54,7 +56,7 @@ def test_similarities_are_exact(path: str, members_at_once: int, monkeypatch: py
 
 def test_shingles_are_of_the_size_asked_for(tmp_path: pathlib.Path) -> None:
     path = str(tmp_path / "sets")
-    write_sets(path, iter([(pa.record_batch({"id": [0], "text": ["a b c d"]}), np.zeros(1))]), 2)
+    write_sets(path, iter([(pa.record_batch({"id": [0], "text": ["a b c d"]}), np.zeros(1), np.ones(1, np.uint32))]), 2)
     assert read_entries(path)["count"].tolist() == [3]
 
 

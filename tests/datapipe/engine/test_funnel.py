@@ -3,14 +3,10 @@
 import pathlib
 
 import pyarrow as pa
-import pytest
 
 from datapipe.engine.funnel import (
-    LEAKED,
-    LEAKS,
     RULES_FAILED,
     RULES_REMOVED,
-    LeakCount,
     RuleCount,
     Totals,
     count_funnel,
@@ -95,45 +91,3 @@ def test_what_was_masked_is_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
     assert funnel.masked == {"email": 2}
     assert render_funnel(funnel).splitlines()[-1].split() == ["email", "2"]
-
-
-def test_what_leaked_is_counted_by_evaluation_file(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    corpus, stages = small_corpus(corpus_of, tmp_path)
-    matches = pa.array(["b: #1.jsonl#0: see: c#2", None, "a.jsonl#7: words", "b: #1.jsonl#0: other\nwords"])
-    columns = {LEAKS: matches, LEAKED: pa.array(["evaluation_overlap", None] + ["evaluation_overlap"] * 2)}
-    part = add_columns(corpus.parts[0], tmp_path / "decontamination", **columns)
-    funnel = count_funnel(Corpus(str(tmp_path), (part,)), {**stages, "decontamination": done(LEAKED, LEAKS)})
-    assert funnel.leaks == {"a.jsonl": LeakCount(1, 1), "b: #1.jsonl": LeakCount(2, 1)}
-    assert [line.split() for line in render_funnel(funnel).splitlines()[-2:]] == [
-        ["a.jsonl", "1", "1"],
-        ["b:", "#1.jsonl", "2", "1"],
-    ]
-
-
-@pytest.mark.parametrize("rows_per_part", [6, 2, 1])
-def test_parts_add_up(rows_per_part: int, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    parts = corpus_of(
-        [""] * 6,
-        rows_per_part=rows_per_part,
-        bytes=[1, 2, 3, 4, 5, 6],
-        one_reason=pa.array(["short", None, None, None, None, "short"]),
-        rules_reason=pa.array([None, "a", "a", None, None, None]),
-        rules_failed=pa.array([["b"], ["a", "b"], ["a"], [], [], ["a"]]),
-        masked_email=pa.array([1, 2, 0, 0, 1, None], pa.int32()),
-        tokens=pa.array([None, 20, 30, 40, 0, 60], pa.int32()),
-        mixture_copies=pa.array([7, 7, 7, 2, 1, 7], pa.int32()),
-    )
-    stages: Stages = {"one": done("one_reason"), "rules": done("rules_reason", "rules_failed")}
-    stages["personal_data"] = done("masked_email")
-    funnel = count_funnel(Corpus(str(tmp_path), tuple(parts)), stages)
-    assert [step.removed for step in funnel.steps] == [{"short": Totals(2, 7, None)}, {"a": Totals(2, 5, 50)}]
-    assert [(step.entered.tokens, step.left.tokens) for step in funnel.steps] == [(None, 90), (90, 40)]
-    assert funnel.kept == Totals(2, 9, 40)
-    assert funnel.copies == Totals(3, 13, 80)  # nothing of what was removed before
-    assert funnel.rules == {"a": RuleCount(2, 2, 1), "b": RuleCount(1, 0, 0)}
-    assert funnel.masked == {"email": 4}
-
-
-def test_an_empty_corpus_has_an_empty_funnel(tmp_path: pathlib.Path) -> None:
-    funnel = count_funnel(Corpus(str(tmp_path)), {"documents": done("text", rejects={})})
-    assert funnel.read == funnel.kept == Totals()

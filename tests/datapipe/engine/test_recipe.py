@@ -70,6 +70,17 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
         ),
         ("stages:\n  - documents\n  - shards: {folder: /nowhere}\n", 3, "'folder' is set by datapipe itself"),
         ("stages:\n  - documents\n  - decontamination: {kinds: [document]}\n", 3, "'kinds' is now called 'parts'"),
+        (
+            "stages:\n  - documents\n  - mixture: {by: kind}\n",
+            3,
+            "mixture: by is a list now: write `by: [part_kind]`",
+        ),
+        ("stages:\n  - documents\n  - mixture: {tokens: 9}\n", 3, "'tokens' is now called 'budget'"),
+        (
+            "stages:\n  - documents\n  - upsampling: {clusters: 9}\n",
+            3,
+            "'clusters' is now 'count' of the stage 'topics', put before 'upsampling'",
+        ),
         ("stages: documents\n", 1, "`stages` must be a list"),
         ("stages:\n  - documents: 7\n", 2, "the options of 'documents' must be a mapping"),
         ("stages:\n  - {documents: {}, language: {}}\n", 2, "a stage is one name with its options"),
@@ -120,7 +131,7 @@ def test_a_column_of_the_users_is_not_hidden_by_a_stage(tmp_path: pathlib.Path) 
     assert batch.column("title").to_pylist() == ["kept"]
 
 
-@pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - upsampling"])
+@pytest.mark.parametrize("stage", ["exact_duplicates", "near_duplicates", "embeddings\n  - topics\n  - upsampling"])
 def test_a_column_of_quality_is_a_stages_or_the_users_own(stage: str, tmp_path: pathlib.Path) -> None:
     recipe = load(tmp_path, f"stages:\n  - documents\n  - {stage}: {{quality: stars}}\n")
     assert recipe.stages[-1].named_columns() == ("stars",)
@@ -134,10 +145,16 @@ def test_spans_do_not_outlive_the_text_they_were_found_in(tmp_path: pathlib.Path
         load(tmp_path, "stages: [documents, repeated_text, personal_data, cut_repeated_text]\n")
 
 
+def test_what_is_held_out_is_masked_too(tmp_path: pathlib.Path) -> None:
+    load(tmp_path, "stages: [documents, personal_data, held_out]\n")
+    with pytest.raises(RecipeError, match="not be masked; put 'personal_data' before 'held_out'"):
+        load(tmp_path, "stages: [documents, held_out, personal_data]\n")
+
+
 @pytest.mark.parametrize(
     ("stage", "column"),
     [
-        ("mixture: {by: stars}", "stars"),
+        ("mixture: {by: [stars]}", "stars"),
         ("quality_filter: {scores: {stars: 1.0}}", "stars"),
         ("shards: {columns: [stars]}", "stars"),
         ("tokenizer: {weight_column: stars}", "stars"),

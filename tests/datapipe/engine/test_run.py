@@ -2,7 +2,6 @@
 
 import collections
 import dataclasses
-import os
 import pathlib
 import random
 import shutil
@@ -27,7 +26,7 @@ from datapipe.mix.shards import WriteShards
 from datapipe.stage import DocumentStage, Stage
 from datapipe.store import files
 from datapipe.store.record import Done, RunRecord, Skipped
-from tests.helpers import ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
+from tests.helpers import NIGHTLY, ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
 
 # What the driver does the same for every stage shows on few of them.
 SHORT = """
@@ -180,7 +179,7 @@ def test_the_same_bytes_whatever_the_workers_and_the_order(tmp_path: pathlib.Pat
     assert digests(tmp_path / "three") == one
 
 
-KILLS = int(os.environ.get("KILLS", "6"))  # more by `KILLS=200 pytest …`
+KILLS = 100 if NIGHTLY else 6
 
 
 def kill_somewhere(start: list[str], output: pathlib.Path, dice: random.Random) -> bool:
@@ -317,7 +316,7 @@ def test_shards_that_lack_rows_fail_the_run(
 ) -> None:
     write = WriteShards._write
 
-    def lose(self: WriteShards, shard: int, *given: Any) -> dict[str, Any]:
+    def lose(self: WriteShards, shard: tuple[int, int], *given: Any) -> dict[str, Any]:
         summary = write(self, shard, *given)
         path = pathlib.Path(self.folder, summary["file"])
         pq.write_table(pq.read_table(path).slice(1), path)
@@ -502,7 +501,7 @@ stages:
   - quality_filter: {scores: {stars: 1.0}, min_score: 1}
   - tokenizer: {vocabulary: 400, chinese: 0, weight_column: stars}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
-  - mixture: {by: shelf, shares: {a: 0.0}}
+  - mixture: {by: [shelf], shares: {a: 0.0}}
   - shards: {columns: [stars]}
 """
     outcome = do(tmp_path, [str(folder)], text=text)

@@ -98,6 +98,21 @@ def test_bilingual_lines_are_mixed() -> None:
     row = identify(pa.array([f"{CHINESE}\n{ENGLISH}\n" * 3])).to_pylist()[0]
     assert (row["language"], row["language_second"], row["language_mixed"]) == ("zh", "en", True)
     assert row["language_share"] + row["language_second_share"] == pytest.approx(1)
+
+
+def test_alternating_lines_in_one_script_are_mixed() -> None:
+    lines = [ENGLISH[:60], FRENCH[:75], ENGLISH[20:], FRENCH[10:]]
+    for start in range(4):
+        text = "\n".join(lines[start:] + lines * 8)
+        assert identify(pa.array([text])).to_pylist()[0]["language_mixed"], text
+
+
+def test_marks_weigh_as_much_as_letters() -> None:
+    """Half of Hindi's characters are marks: an eighth of English is no fifth of the text."""
+    hindi = "समिति ने पिछले सप्ताह अपनी रिपोर्ट प्रकाशित की और लोग इसे पुस्तकालय में पढ़ सकते हैं। "
+    row = identify(pa.array([hindi * 12 + "\n" + ENGLISH * 2])).to_pylist()[0]
+    assert (row["language"], row["language_mixed"]) == ("hi", False)
+    assert row["language_second_share"] == pytest.approx(0.15, abs=0.05)
     terms = "我们使用 Kubernetes 和 PostgreSQL 部署这个 Web 应用，详见 README。\n" * 5
     assert not identify(pa.array([terms])).to_pylist()[0]["language_mixed"]
 

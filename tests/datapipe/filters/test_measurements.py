@@ -48,7 +48,9 @@ def test_stop_words_are_the_languages_own() -> None:
 
 
 def test_chinese_line_ends_are_terminal_punctuation() -> None:
-    assert measured("今天天气很好。\n是吗？”\n标题\n真的！", "zh")["terminal_punctuation_line_share"] == 0.75
+    text = "今天天气很好。\n是吗？”\n标题\n真的！"
+    assert measured(text, "zh")["terminal_punctuation_line_share"] == pytest.approx(14 / 16)
+    assert measured(text, "zh", definition="datatrove")["terminal_punctuation_line_share"] == 0.5
 
 
 @pytest.mark.parametrize(
@@ -69,9 +71,13 @@ def test_marked_up_lines_are_no_prose() -> None:
     manual = "# Install\n\nDo it as follows.\n\n```sh\nmake\nmake\n```\n\n| a | b |\n|---|---|\n"
     assert measured(manual)["terminal_punctuation_line_share"] == 1
     assert measured(manual)["words"] == measured(manual, prose_only=True)["words"] == 4
-    assert measured(manual, prose_only=False)["terminal_punctuation_line_share"] == pytest.approx(1 / 8)
+    assert measured(manual, prose_only=False)["terminal_punctuation_line_share"] == pytest.approx(17 / 60)
     assert measured(manual, definition="datatrove")["words"] == 10
     assert measured("# x\nx = 1\n", "code")["characters"] == len("# x\nx = 1\n")
+
+
+def test_runs_of_foreign_words_are_no_menu() -> None:
+    assert measured("今は、Linux の GNOME とKDE を使います。", "ja")["mean_run_length"] == 19 / 4
 
 
 @pytest.mark.parametrize(

@@ -5,22 +5,16 @@ import pathlib
 import unicodedata
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from datapipe.mix.decontamination import (
     Decontaminate,
-    contaminated_tokens,
     evaluation_index,
     find_overlaps,
-    ngrams,
 )
 from datapipe.stage import read_notes
 from datapipe.store.corpus import Corpus
-from datapipe.text.characters import HAN, class_table
 from datapipe.text.normalization import fold
 from tests.helpers import write_lines
 
@@ -28,68 +22,15 @@ QUESTION = "If a train leaves at noon and runs for three hours, when does it arr
 WORDS = QUESTION.split()
 
 
-def is_unspaced(character: str) -> bool:
-    """Whether its script has no spaces, by the names that Unicode gives: four letters are a token."""
-    return unicodedata.name(character, "").startswith(("THAI ", "LAO ", "TIBETAN ", "MYANMAR ", "KHMER "))
-
-
-def tokens_of(text: str) -> list[str]:
-    """The tokens of a text, by the rule as it is stated; a letter of a script without spaces by itself."""
-    tokens = [""]
-    for character in text:
-        is_han = class_table()[ord(character)] & HAN
-        if is_han or (is_unspaced(character) and unicodedata.category(character)[0] not in "PSC"):
-            tokens += [character.lower(), ""]
-        elif character.isspace():
-            tokens.append("")
-        elif unicodedata.category(character)[0] not in "PSC":
-            tokens[-1] += character.lower() if len(character.lower()) == 1 else character
-    return [token for token in tokens if token]
-
-
-def windows_of(text: str, n: int) -> list[tuple[str, ...]]:
-    """For each last token the shortest run of tokens that comes to n."""
-    tokens = tokens_of(text)
-    sizes = [1 if is_unspaced(token[0]) else 4 for token in tokens]
-    windows = []
-    for end in range(1, len(tokens) + 1):
-        begins = [begin for begin in range(end) if sum(sizes[begin:end]) >= 4 * n]
-        if begins:
-            windows.append(tuple(tokens[begins[-1] : end]))
-    return windows
-
-
-CHARACTERS = st.sampled_from("aAbß1é.,-\t\n 中文のÀ\u0301€𠀀😀กี๑฿ລ་བོ།ကျខ្")
-TEXTS = st.lists(st.one_of(st.none(), st.text(CHARACTERS, max_size=40)), max_size=6)
-
-
-@settings(deadline=None)
-@given(TEXTS, st.integers(1, 5))
-@example(["a-b c.", None, "don't 2023年!"], 2)
-@example(["iPhone ของฉัน กข a กขคง b กขคงจ"], 2)
-def test_ngrams_are_the_windows_of_the_tokens(texts: list[str | None], n: int) -> None:
-    array = pa.array(["skipped text", *texts], pa.string())[1:]
-    grams = ngrams(array, n)
-    windows = [(row, window) for row, text in enumerate(texts) for window in windows_of(text or "", n)]
-    assert grams.documents.tolist() == [row for row, _ in windows]
-    assert [tuple(tokens_of(grams.text(gram))) for gram in range(len(windows))] == [window for _, window in windows]
-    sizes = [sum(1 if is_unspaced(token[0]) else 4 for token in tokens_of(text or "")) for text in texts]
-    assert grams.sizes.tolist() == sizes
-    # Equal hashes mean equal windows, and the other way round.
-    assert len(set(grams.hashes.tolist())) == len({window for _, window in windows})
-    assert len(set(zip(grams.hashes.tolist(), (window for _, window in windows), strict=True))) == len(
-        {window for _, window in windows}
-    )
-
-
 def overlaps(sample: str, *evaluation: str, n: int = 13, shortest: int = 8) -> str | None:
     records = [f"set#{number}" for number in range(len(evaluation))]
     index, _ = evaluation_index(pa.array(evaluation, pa.string()), records, n, shortest)
-    return find_overlaps(pa.array([sample]), index)[0].as_py()
+    leaks = find_overlaps(pa.array([sample]), index)[0].as_py()
+    return f"{leaks[0]['record']}: {leaks[0]['text']}" if leaks else None
 
 
 def test_thirteen_tokens_match_and_twelve_do_not() -> None:
-    assert overlaps("Tell me: " + " ".join(WORDS[:13]) + " it stop?", QUESTION) == "set#0: " + " ".join(WORDS[:13])
+    assert overlaps("Tell me: " + " ".join(WORDS[:13]) + " we stop?", QUESTION) == "set#0: " + " ".join(WORDS[:13])
     assert overlaps("Tell me: " + " ".join(WORDS[:12]) + " will it arrive?", QUESTION) is None
 
 
@@ -170,6 +111,7 @@ def test_stage_marks_the_sample_and_says_why(evaluation: str, tmp_path: pathlib.
     assert found == {
         "decontamination_reason": ["evaluation_overlap", None, None],
         "decontamination_match": [f"evaluation.jsonl#0: {' '.join(WORDS[:13])}", None, None],
+        "decontamination_leaks": [[{"record": "evaluation.jsonl#0", "text": " ".join(WORDS[:13])}], None, None],
     }
 
 
@@ -193,7 +135,7 @@ def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathl
 def test_transform_on_batches(evaluation: str, tmp_path: pathlib.Path) -> None:
     ready = Decontaminate([evaluation]).prepare(Corpus(str(tmp_path)), str(tmp_path))
     (batch,) = [pa.record_batch({"text": [QUESTION, "clean"]})] | ready
-    assert batch.schema.names == ["text", "decontamination_reason", "decontamination_match"]
+    assert batch.schema.names == ["text", *ready.writes.names]
     assert batch.column("decontamination_reason").to_pylist() == ["evaluation_overlap", None]
 
 
@@ -223,50 +165,6 @@ def test_without_evaluation_sets_it_says_so(evaluation: str, tmp_path: pathlib.P
     assert Decontaminate().skip_reason() == "no evaluation set given"
     assert Decontaminate([str(tmp_path / "sets")]).skip_reason() == f"no evaluation set at {tmp_path / 'sets'}"
     assert Decontaminate([str(tmp_path / "sets"), evaluation]).skip_reason() is None
-
-
-def flagged(sample: list[int], training: list[int], **options: int) -> list[bool]:
-    return contaminated_tokens(np.array(sample, np.int64), np.array(training, np.int64), **options).tolist()
-
-
-def test_runs_of_eleven_tokens_are_contaminated_and_of_ten_are_not() -> None:
-    sample = list(range(30))
-    assert flagged(sample, [*range(5, 16), 99]) == [5 <= token < 16 for token in sample]
-    assert not any(flagged(sample, [*range(5, 15), 99]))
-
-
-def test_four_tokens_of_a_run_may_differ_but_not_the_last() -> None:
-    sample = list(range(20))
-    for mismatches, run in ((4, 15), (5, 0)):
-        training = [*range(10), *[99] * mismatches, *range(10 + mismatches, 15), *[99] * 10]
-        if mismatches == 5:
-            training = [*range(10), *[99] * 5, *range(15, 20)]
-        assert flagged(sample, training) == [token < run for token in sample]
-    assert not any(flagged(sample, [*range(10), 99, 99, 99, 99]))
-    assert flagged(sample, [*range(11), 99, 99]) == [token < 11 for token in sample]
-
-
-def slow_contaminated(sample: list[int], training: list[int], longer_than: int, skips: int) -> list[bool]:
-    """By the definition: every pair of places, every length."""
-    marked = [False] * len(sample)
-    for i, j in itertools.product(range(len(sample)), range(len(training))):
-        for length in range(longer_than + 1, min(len(sample) - i, len(training) - j) + 1):
-            same = [sample[i + k] == training[j + k] for k in range(length)]
-            if all(same[:longer_than]) and same[-1] and same.count(False) <= skips:
-                marked[i : i + length] = [True] * length
-    return marked
-
-
-TOKENS = st.lists(st.integers(0, 2), max_size=15)
-
-
-@settings(deadline=None)
-@given(TOKENS, TOKENS, st.integers(1, 4), st.integers(0, 2))
-def test_contaminated_tokens_by_definition(
-    sample: list[int], training: list[int], longer_than: int, skips: int
-) -> None:
-    expected = slow_contaminated(sample, training, longer_than, skips)
-    assert flagged(sample, training, longer_than=longer_than, skips=skips) == expected
 
 
 def test_real_evaluation_sets_leak_nothing_into_real_instructions_but_themselves(

@@ -157,6 +157,48 @@ def test_an_empty_corpus_gives_one_empty_shard(corpus_of: CorpusOf, tmp_path: pa
         assert json.loads((tmp_path / name / "_manifest.json").read_text())["rows"] == 0
 
 
+def test_no_shard_is_without_rows(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(["x" * 100_000, "a", "b", "c"], rows_per_part=1)
+    table, summaries = write(parts, tmp_path / "shards", shard_bytes=1024)
+    assert sorted(map(len, table.column("text").to_pylist())) == [1, 1, 1, 100_000]
+    assert [shard["file"] for shard in summaries] == [f"train-{number:05d}.parquet" for number in range(len(summaries))]
+    assert all(shard["rows"] > 0 for shard in summaries)
+
+
+def test_each_phase_has_its_own_shards_in_order(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    phases = [[1, 0, 2], [0, 0, 1], None, [2, 0, 0]] * 250
+    parts = corpus_of(
+        [f"document {i:04d}" for i in range(1000)],
+        rows_per_part=300,
+        mixture_copies=pa.array([sum(of or [0]) for of in phases], pa.int32()),
+        mixture_phases=pa.array(phases, pa.list_(pa.int32())),
+    )
+    # Of a part of which nothing is taken nobody knows the phases.
+    parts += corpus_of(
+        ["none"],
+        kind="instruction",
+        first=len(parts),
+        mixture_copies=pa.array([0], pa.int32()),
+        mixture_phases=pa.array([None], pa.list_(pa.int32())),
+    )
+    table, summaries = write(parts, tmp_path / "shards", shard_bytes=4000)
+    assert [shard["phase"] for shard in summaries] == [0, 0, 0, 2, 2, 2]
+    wanted: list[collections.Counter[str]] = [collections.Counter() for _ in range(3)]
+    for row, of in enumerate(phases):
+        for phase, copies in enumerate(of or []):
+            wanted[phase][f"document {row:04d}"] += copies
+    start = 0
+    for shard in summaries:
+        found = table.slice(start, shard["rows"]).column("text").to_pylist()
+        wanted[shard["phase"]].subtract(found)
+        start += shard["rows"]
+        place = np.array([int(text.split()[1]) for text in found])
+        assert abs(np.corrcoef(place, np.arange(len(place)))[0, 1]) < 0.2
+    assert not any(count for phase in wanted for count in phase.values())
+    write(parts[::-1], tmp_path / "again", shard_bytes=4000)
+    assert digests(tmp_path / "shards") == digests(tmp_path / "again")
+
+
 def test_any_parquet_reader_loads_them(parts: list[Part], tmp_path: pathlib.Path) -> None:
     table, _ = write(parts, tmp_path / "shards", shard_bytes=50_000)
     pattern = str(tmp_path / "shards" / "train-*.parquet")
@@ -167,7 +209,7 @@ def test_any_parquet_reader_loads_them(parts: list[Part], tmp_path: pathlib.Path
 def test_rows_lost_are_an_error() -> None:
     stage = WriteShards()
     with pytest.raises(ValueError, match="5 rows to write, 3 written"):
-        stage._finish([{"file": "a", "rows": 3, "bytes": 1, "tokens": None}], Amount(5, 1, pa.schema([])))
+        stage._finish([{"file": "a", "rows": 3, "bytes": 1, "tokens": None}], Amount(5, (1,), pa.schema([])))
 
 
 IDS = st.lists(st.integers(0, 2**64 - 1), max_size=30, unique=True)
@@ -177,7 +219,9 @@ IDS = st.lists(st.integers(0, 2**64 - 1), max_size=30, unique=True)
 @given(IDS, st.data(), st.integers(0, 3), st.integers(1, 7))
 def test_positions_and_bounds(ids: list[int], data: st.DataObject, seed: int, shards: int) -> None:
     copies = [data.draw(st.integers(0, 4)) for _ in ids]
-    rows, positions = shuffle_copies(np.array(ids, np.uint64), np.array(copies, np.int32), seed)
+    rows, positions = shuffle_copies(
+        np.array(ids, np.uint64), np.array(copies, np.int32), np.zeros(len(ids), np.int32), seed
+    )
     assert np.bincount(rows, minlength=len(ids)).tolist() == copies
     assert (positions[1:] >= positions[:-1]).all()
     assert len(set(positions.tolist())) == len(positions)
@@ -193,12 +237,13 @@ def test_row_ids_read_part_and_row() -> None:
 
 def test_total_does_not_depend_on_the_order() -> None:
     amounts = [
-        Amount(1, 10, pa.schema([("text", pa.string()), ("year", pa.int64()), ("b", pa.null())])),
-        Amount(2, 20, pa.schema([("text", pa.string()), ("a", pa.bool_()), ("year", pa.string())])),
-        Amount(4, 40, pa.schema([("tokens", pa.int32()), ("b", pa.float64())])),
+        Amount(1, (10,), pa.schema([("text", pa.string()), ("year", pa.int64()), ("b", pa.null())])),
+        Amount(2, (20, 3), pa.schema([("text", pa.string()), ("a", pa.bool_()), ("year", pa.string())])),
+        Amount(4, (40,), pa.schema([("tokens", pa.int32()), ("b", pa.float64())])),
     ]
     assert total(amounts) == total(amounts[::-1]) == total([total(amounts[:2]), amounts[2]])
     assert total(amounts).rows == 7
+    assert total(amounts).sizes == (70, 3)
     assert total(amounts).schema.types[3:] == [pa.int64(), pa.bool_(), pa.float64(), pa.string()]
 
 

@@ -1,112 +1,124 @@
-"""Weights rise with the score, keep to their bounds, and depend on the cluster alone."""
+"""Weights are the product of the rates that are asked for, and of no others."""
+
+import json
+import pathlib
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from datapipe.dedup.embeddings import vector_column
-from datapipe.mix.upsampling import WeighClusters, cluster_weights
-from tests.helpers import CorpusOf, unit_vectors, verdicts
+from datapipe.mix.upsampling import WeighDocuments
+from datapipe.store.corpus import Part
+from tests.helpers import CorpusOf, verdicts
 
-CLUSTERS = st.lists(st.tuples(st.integers(0, 50), st.integers(0, 9)), max_size=12)
+FINEWEB_2 = {1: 1.0, 2: 2.0, 3: 3.0, 5: 5.0, 100: 8.0, 1000: 1.0}
 
 
-@given(clusters=CLUSTERS, rarity=st.sampled_from([0.0, 0.5, 1.0]), growth=st.sampled_from([0.0, 0.1, 3.0]))
-@settings(deadline=None)
-def test_weights_keep_to_their_bounds(clusters: list[tuple[int, int]], rarity: float, growth: float) -> None:
-    sizes = np.array([size for size, _ in clusters], np.int64)
-    scores = np.array([score for _, score in clusters], float)
-    weights = cluster_weights(sizes, scores, rarity, 4.0, growth)
-    assert ((weights >= 1) & (weights <= 4)).all()
-    assert sizes @ weights <= (1 + growth) * sizes.sum() * (1 + 1e-12)
-    for size, score, weight in zip(sizes, scores, weights, strict=True):
-        higher = (sizes == size) & (scores >= score) if rarity else scores >= score
-        assert (weights[higher] >= weight).all()
-        smaller = (sizes <= size) & (scores == score) & (sizes > 0)
-        assert (weights[smaller] >= weight).all()
+def weights(parts: list[Part], stage: WeighDocuments) -> list[float]:
+    """Of all rows, in order."""
+    return [verdict.weight for _, verdict in sorted(verdicts(parts, stage).items())]
 
 
-def test_what_each_option_does() -> None:
-    sizes = np.array([100, 100, 100, 100, 10])
-    scores = np.array([1, 2, 3, 4, 4.0])
-    weights = cluster_weights(sizes, scores, 0.0, 5.0, 1.0)
-    assert weights[0] == weights[1] == 1 < weights[2] < weights[3] == weights[4] < 2
-    assert cluster_weights(sizes, scores, 0.5, 5.0, 1.0)[4] > weights[4]
-    assert cluster_weights(sizes, scores, 0.5, 1.5, 1.0)[4] == 1.5
-    assert sizes @ cluster_weights(sizes, scores, 0.5, 5.0, 0.1) == pytest.approx(1.1 * 410)
-    # What is rare and bad is not repeated.
-    assert cluster_weights(sizes, -scores, 1.0, 5.0, 1.0)[4] == 1
-    # The scale of a score does not matter.
-    assert np.array_equal(cluster_weights(sizes, np.exp(scores) - 9, 0.0, 5.0, 1.0), weights)
-    assert np.array_equal(cluster_weights(sizes[:4], scores[:4] * 0, 0.5, 5.0, 1.0), np.ones(4))
+def test_without_a_rate_every_document_is_seen_once(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([""] * 6, bytes=[1] * 6, topic=pa.array([0, 0, 0, 0, 0, 1], pa.int32()), rows_per_part=4)
+    assert weights(parts, WeighDocuments()) == [1] * 6
+    # What nobody has scored is not known to be good: rare topics are not repeated.
+    assert weights(parts, WeighDocuments(quality="score")) == [1] * 6
 
 
-def test_the_formula_by_hand() -> None:
-    # The middle cluster begins the better half: rank 1/2, a tenth of the typical size.
-    weights = cluster_weights(np.array([100, 10, 100]), np.array([1, 2, 3.0]), 0.5, 5.0, 1.0)
-    assert weights.tolist() == pytest.approx([1, 10**0.5, 2 * 160 / 210])
-    # Typical is the cluster of the median document, not the median cluster.
-    weights = cluster_weights(np.array([20, 20, 100]), np.array([1, 2, 3.0]), 0.5, 5.0, 1.0)
-    assert weights.tolist() == pytest.approx([1, 1, 2 * 90 / 140])
+def test_epochs_of_sources(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of([""] * 5, bytes=[1] * 5, source=["wikipedia", "web", "books", "web", None], rows_per_part=2)
+    epochs = {"wikipedia": 2.45, "books": 2.0, "none": 0.5, "news": 3.0}
+    stage = WeighDocuments(epochs=epochs).ready(folder=str(tmp_path))
+    assert weights(parts, stage) == pytest.approx([2.45, 1, 2, 1, 0.5])
+    assert json.loads((tmp_path / "_notes.json").read_text()) == ["no document has the source 'news'"]
 
 
-def test_clusters_without_any_score_take_the_mean(corpus_of: CorpusOf) -> None:
-    group = np.repeat([0, 1, 2], [100, 100, 10])
-    scores = [[0.2, 0.9, None][number] for number in group]
-    parts = corpus_of([""] * 210, embeddings_vector=vector_column(unit_vectors(3, 16)[group]), score=scores)
-    found = verdicts(parts, WeighClusters(clusters=3, quality="score", max_growth=2.0))
-    assert [found[row].weight for row in (0, 100, 200)] == pytest.approx([1, 2 * 160 / 210, 10**0.5])
+@pytest.mark.parametrize(
+    ("options", "en", "sw"),
+    [
+        ({"temperature": 2.0}, 100 * 3 / 4 / 90, 100 / 4 / 10),
+        ({"temperature": 2.0, "budget": 400}, 400 * 3 / 4 / 90, 5.0),
+        ({"temperature": 1.0}, 1, 1),
+        ({"unimax": 4.0}, 60 / 90, 4),
+        ({"unimax": 4.0, "budget": 40}, 20 / 90, 2),
+    ],
+)
+def test_groups_by_size(corpus_of: CorpusOf, tmp_path: pathlib.Path, options: Any, en: float, sw: float) -> None:
+    parts = corpus_of([""] * 4, bytes=[30, 4, 60, 6], language=["en", "sw", "en", "sw"], rows_per_part=3)
+    stage = WeighDocuments(by="language", **options)
+    assert weights(parts, stage.ready(folder=str(tmp_path))) == pytest.approx([en, sw, en, sw])
+    assert weights(parts[::-1], stage) == pytest.approx([en, sw, en, sw])
+    notes = tmp_path / "_notes.json"
+    said = json.loads(notes.read_text()) if notes.exists() else []
+    assert said == (["sw: 10 epochs would be its part, but max_repeats is 5"] if sw == 5 else [])
 
 
-def test_small_good_clusters_are_repeated(corpus_of: CorpusOf) -> None:
-    group = np.repeat([0, 1, 2], [100, 50, 10])
-    vectors = unit_vectors(3, 16)[group]
-    scores = [[0.2, 0.5, 0.9][number] for number in group]
-    parts = corpus_of([""] * 160, rows_per_part=64, embeddings_vector=vector_column(vectors), score=scores)
-    stage = WeighClusters(clusters=3, quality="score", max_growth=0.5)
-    assert stage.optional() == ("score",)
-    found = verdicts(parts, stage)
-    assert verdicts(parts[::-1], stage) == found
-    ids = np.concatenate([part.ids for part in parts])
-    weights = [{found[row].weight for row in ids[group == number]} for number in range(3)]
-    assert all(len(some) == 1 for some in weights)
-    large, middle, small = (some.pop() for some in weights)
+def test_the_share_rises_strictly_over_deciles_of_quality(corpus_of: CorpusOf) -> None:
+    scores = np.random.default_rng(0).beta(9, 1, 3000)
+    parts = corpus_of([""] * 3001, bytes=[1] * 3001, score=[*scores.tolist(), None], rows_per_part=700)
+    rising = [0.1 * (2 * step + 1) for step in range(10)]
+    found = np.array(weights(parts, WeighDocuments(quality="score", quality_epochs=rising)))
+    assert found[-1] == 1
+    deciles = found[:-1][np.argsort(scores, kind="stable")].reshape(10, 300).mean(axis=1)
+    assert np.allclose(deciles, rising, atol=0.02)
+    assert (np.diff(deciles) > 0).all()
+    dropped = np.array(weights(parts, WeighDocuments(quality="score", quality_epochs=[0.0, 0.0, 1.0, 2.0, 5.0])))
+    assert (dropped[:-1][scores < np.quantile(scores, 0.39)] == 0).all()
+
+
+def test_small_good_topics_are_repeated_and_large_ones_cut(corpus_of: CorpusOf) -> None:
+    topics = np.repeat([0, 1, 2], [100, 50, 10])
+    columns: dict[str, Any] = {
+        "bytes": [1] * 160,
+        "topic": pa.array(topics, pa.int32()),
+        "score": [[0.2, 0.5, 0.9][number] for number in topics],
+    }
+    parts = corpus_of([""] * 160, rows_per_part=64, **columns)
+    found = np.array(weights(parts, WeighDocuments(quality="score", max_growth=0.5)))
+    by_topic = [set(found[topics == number]) for number in range(3)]
+    assert all(len(of) == 1 for of in by_topic)
+    large, middle, small = (of.pop() for of in by_topic)
     assert large == 1 <= middle < small <= 5
-    assert len({cluster for cluster, _ in found.values()}) == 3
+    assert found.sum() <= 1.5 * 160 + 1e-4
+    cut = np.array(weights(parts, WeighDocuments(max_topic_share=0.25)))
+    assert [cut[topics == number].sum() for number in range(3)] == pytest.approx([40, 40, 10])
 
 
-def test_the_seed_chooses_the_clusters(corpus_of: CorpusOf) -> None:
-    parts = corpus_of([""] * 200, embeddings_vector=vector_column(unit_vectors(200, 8)))
-    found = [verdicts(parts, WeighClusters(clusters=3, seed=seed)) for seed in (0, 0, 1)]
-    assert found[0] == found[1] != found[2]
+def test_duplicates_come_back_by_their_number(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(
+        [""] * 6,
+        bytes=[1] * 6,
+        near_duplicates_size=pa.array([None, 2, 7, 100, 5000, None], pa.int64()),
+        exact_duplicates_size=pa.array([None, None, 2, None, None, 3], pa.uint32()),
+    )
+    stage = WeighDocuments(rehydration=FINEWEB_2, max_repeats=8.0)
+    assert weights(parts, stage) == [1, 2, 5, 8, 1, 3]
+    assert stage.requires() == ("bytes", "near_duplicates_size")
 
 
-def test_documents_without_vector_or_score(corpus_of: CorpusOf) -> None:
-    vectors = np.array([[1, 0], [0, 0], [0, 1], [0, 1]], np.float32)
-    parts = corpus_of([""] * 4, embeddings_vector=vector_column(vectors), score=pa.array([1.0, 1.0, None, None]))
-    found = verdicts(parts, WeighClusters(clusters=2, quality="score"))
-    assert found[1] == (None, 1.0)
-    assert found[2] == found[3]
-    assert all(weight >= 1 for _, weight in found.values())
+def test_rates_multiply_up_to_max_repeats(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(
+        [""] * 3, bytes=[1] * 3, source=["a", "a", "b"], near_duplicates_size=pa.array([3, None, 3], pa.int64())
+    )
+    stage = WeighDocuments(epochs={"a": 2.0}, rehydration={3: 3.0}, max_repeats=5.0)
+    assert weights(parts, stage) == [5, 2, 3]
 
 
-@pytest.mark.parametrize("rows", [0, 3])
-@pytest.mark.parametrize("filled", [True, False])
-def test_tiny_corpora(corpus_of: CorpusOf, rows: int, filled: bool) -> None:
-    parts = corpus_of([""] * rows, embeddings_vector=vector_column(unit_vectors(rows, 4) * np.float32(filled)))
-    found = verdicts(parts, WeighClusters())
-    assert found == dict.fromkeys(range(rows), (0 if filled else None, 1.0))
-
-
-@pytest.mark.parametrize("options", [{"clusters": 0}, {"rarity": -1.0}, {"max_repeats": 0.5}, {"max_growth": -0.1}])
-def test_wrong_options(options: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=f"upsampling: {next(iter(options))} must be at least"):
-        WeighClusters(**options)  # type: ignore[arg-type]
-
-
-def test_a_score_that_no_stage_has_written_is_done_without(corpus_of: CorpusOf) -> None:
-    vectors = unit_vectors(2, 16)[np.repeat([0, 1], [20, 5])]
-    parts = corpus_of([""] * 25, embeddings_vector=vector_column(vectors))
-    assert verdicts(parts, WeighClusters(quality="score")) == verdicts(parts, WeighClusters())
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": {"a": 2.0}, "unimax": 2.0}, "epochs and unimax must not be given together"),
+        ({"budget": 9}, "budget must go with temperature or unimax, got 9"),
+        ({"quality_epochs": [1.0]}, "quality must be given with quality_epochs"),
+        ({"rehydration": FINEWEB_2}, r"rehydration must not be above max_repeats \(5\), got 8"),
+        ({"epochs": {"a": 6.0}}, "epochs must not be above max_repeats"),
+        ({"temperature": 0.5}, "temperature must be at least 1"),
+        ({"max_growth": -0.1}, "max_growth must be at least 0"),
+        ({"max_repeats": 0.5}, "max_repeats must be at least 1"),
+    ],
+)
+def test_wrong_options(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        WeighDocuments(**options)

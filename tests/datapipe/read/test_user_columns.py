@@ -17,10 +17,15 @@ from hypothesis import strategies as st
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
-from datapipe.read.user_columns import user_columns
+from datapipe.read.user_columns import RESERVED_NAMES, UserColumns, as_arrays, column_name
 from datapipe.store.schemas import DOCUMENT_SCHEMA
 from tests.datapipe.read.helpers import Write, written
 from tests.helpers import at_most
+
+
+def user_columns(rows: list[dict[str, Any]], reserved: frozenset[str]) -> dict[str, pa.Array]:
+    user = UserColumns(reserved)
+    return as_arrays([user.flat(row) for row in rows])
 
 
 def test_user_columns_keep_their_types_where_they_agree(write: Write) -> None:
@@ -78,28 +83,40 @@ def test_whatever_columns_users_have_are_written(write: Write, tmp_path: pathlib
     for name, column in zip(
         table.column_names[len(DOCUMENT_SCHEMA) :], table.columns[len(DOCUMENT_SCHEMA) :], strict=True
     ):
-        values = [row.get("id" if name == "input_id" else name) for row in rows]
+        values = [{column_name(theirs, frozenset()): v for theirs, v in row.items()}.get(name) for row in rows]
         if any(isinstance(value, list | dict) for value in values) and not any(isinstance(v, str) for v in values):
             loaded = [None if value is None else json.loads(value) for value in column.to_pylist()]
             assert json.dumps(loaded) == json.dumps(values)
 
 
-def test_names_that_meet_are_kept_apart() -> None:
-    for row, names in (
-        ({"id": 7, "input_id": 8}, ["input_id", "input_input_id"]),
-        ({"input_id": 8, "id": 7}, ["input_id", "input_input_id"]),
-        ({"ours": 7, "input_ours": 8}, ["input_ours", "input_input_ours"]),
-    ):
-        columns = user_columns([row], frozenset({"ours"}))
-        assert {name: column.to_pylist() for name, column in columns.items()} == dict(
-            zip(names, [[value] for value in row.values()], strict=True)
-        )
+RESERVED = frozenset({"ours", "rules_reason"})
+PIECES = st.lists(
+    st.sampled_from(["input_", "id", "other", "ours", "text", "\\", "\\ud800", "\ud800", "\\uDFFF", "u", "?"]),
+    max_size=5,
+)
 
 
-@pytest.mark.parametrize(("fields", "last"), [(256, "key 255"), (257, "input_other")])
+@settings(max_examples=500, deadline=None)
+@given(st.lists(PIECES.map("".join), unique=True, max_size=30))
+def test_no_two_names_meet_and_none_is_ours(names: list[str]) -> None:
+    ours = [column_name(name, RESERVED) for name in names]
+    assert len(set(ours)) == len(names)
+    assert not {*ours} & {*RESERVED, *RESERVED_NAMES}
+    assert [name.encode().decode() for name in ours] == ours
+
+
+def test_a_name_is_the_same_whatever_stands_beside_it() -> None:
+    rows = [{"id": 7, "input_id": 8}, {"input_id": 9}, {"input_id": 10, "id": 11}]
+    assert [list(user_columns([row], RESERVED)) for row in rows] == [
+        ["input_id", "input_input_id"], ["input_input_id"], ["input_input_id", "input_id"]]  # fmt: skip
+    columns = user_columns(rows, RESERVED)
+    assert (columns["input_id"].to_pylist(), columns["input_input_id"].to_pylist()) == ([7, None, 11], [8, 9, 10])
+
+
+@pytest.mark.parametrize(("fields", "last"), [(255, "key 254"), (256, "input_other")])
 def test_of_many_fields_the_last_share_a_column(fields: int, last: str) -> None:
     columns = user_columns([{f"key {number}": number for number in range(fields)}], frozenset())
-    assert len(columns) == 256
+    assert len(columns) == min(fields, 256)
     assert list(columns)[-1] == last
 
 
@@ -115,6 +132,23 @@ def test_a_record_of_very_many_fields_takes_no_time(write: Write) -> None:
     with at_most(seconds=10):
         (batch,) = read_groups(plan([root], ReadOptions())[0], ReadOptions())
     assert len(json.loads(batch.column("input_other")[0].as_py())) == 200_000 - 255
+
+
+def test_what_has_no_room_is_as_exact() -> None:
+    row = {
+        **{f"key {n}": n for n in range(255)},
+        "input_other": "mine",
+        "\ud800": 2**70,
+        "nested": ["\ud800", 0.1, None],
+    }
+    columns = user_columns([row], frozenset())
+    assert columns["input_other"].to_pylist() == [
+        '{"input_other":"mine","\\ud800":1180591620717411303424,"nested":["\\ud800",0.1,null]}'
+    ]
+
+
+def test_a_name_of_kilobytes_is_no_column() -> None:
+    assert list(user_columns([{"n" * 2000: 1, "m": 2}], frozenset())) == ["m", "input_other"]
 
 
 def test_integers_beside_floats_are_exact() -> None:

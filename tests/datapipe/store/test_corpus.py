@@ -77,6 +77,14 @@ def test_removed_rows_are_not_read_unless_asked(corpus_of: CorpusOf, tmp_path: p
     assert pa.Table.from_batches(part.read(["text"], kept_only=False)).column("text").to_pylist() == ["a", "b", "c"]
 
 
+def test_rows_removed_for_one_reason_are_read_if_asked(corpus_of: CorpusOf) -> None:
+    reasons = {"one_reason": ["a", None, "b", "a", None], "two_reason": [None, None, "a", "b", "a"]}
+    (part,) = corpus_of(list("vwxyz"), **reasons)
+    read = [text for batch in part.read(["text"], despite="a") for text in batch.column("text").to_pylist()]
+    assert read == ["v", "w", "z"]
+    assert part.kept().tolist() == [False, True, False, False, False]
+
+
 def test_a_decision_written_again_is_one_decision(corpus_of: CorpusOf) -> None:
     (part,) = corpus_of(["a"], toy_reason=["spam"])
     again = part.with_stage(["toy_reason", "length"], "elsewhere")

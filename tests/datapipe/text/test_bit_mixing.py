@@ -15,7 +15,6 @@ from datapipe.dedup.pieces import Pieces
 from datapipe.filters.quality_filter import uniform
 from datapipe.filters.quality_training import scramble
 from datapipe.flow.shuffle import spread
-from datapipe.mix.decontamination import ngrams
 from datapipe.text.bit_mixing import (
     DEGSKI,
     GOLDEN,
@@ -36,6 +35,7 @@ from datapipe.text.minhash import band_hashes, datasketch_permutations, datasket
 from datapipe.text.ngram_model import train
 from datapipe.text.repetition import text_hash
 from datapipe.text.shingles import shingle_hashes, token_table
+from datapipe.text.token_grams import ngrams
 from datapipe.text.word_list import make_word_list
 from tokenizer_training.count import SCHEMA, hash_words, sample_rare
 

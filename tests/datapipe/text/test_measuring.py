@@ -330,8 +330,8 @@ def reference(
     m["terminal_punctuation_line_share"] = sum(end in terminal for end in ends) / max(len(judged), 1)
     if definition == "datapipe":
         m["terminal_punctuation_line_share"] = sum(
-            holds_sentence(line) or (len(line) > 30 and is_list_item(line)) for line in judged
-        ) / max(len(judged), 1)
+            len(line) for line in judged if holds_sentence(line) or (len(line) > 30 and is_list_item(line))
+        ) / max(size(judged), 1)
     m["short_line_share"] = sum(len(line) <= 30 for line in judged) / max(len(judged), 1)
     m["duplicate_character_share"] = repeats(with_letters(judged) if definition == "datapipe" else judged, False)[
         1
@@ -340,7 +340,8 @@ def reference(
     m["newline_word_ratio"] = breaks / number
 
     m["letter_pair_lift"] = letter_pair_lift(text)
-    m["mean_run_length"] = len(visible) / max(len(text.split()), 1)
+    runs = [run for run in text.split() if {c.isascii() for c in run if c.isalpha()} != {True}]
+    m["mean_run_length"] = size(runs) / max(len(runs), 1)
     shares = sentence_shares(text, kind == "characters")
     m["notice_share"], m["advert_share"], m["exclamation_share"] = shares
     letters = [c for c in text if is_letter(c)]

@@ -26,22 +26,41 @@ def is_marked_up(line: str) -> bool:
     return bool(line) and all(ord(character) < 0x80 and not character.isalnum() for character in line)
 
 
+def goes_on(before: str, line: str) -> bool:
+    """Whether a line goes on with the sentence of the one before, which was kept and is not empty."""
+    ended = re.search(r"[.!?。！？।؟۔]?$", before.removesuffix(" "))
+    if re.search(r"[ \t\r]$", before.removesuffix(" ")) or (ended and ended[0]):
+        return False
+    after_blank, before_blank = before.endswith(" "), line.startswith(" ")
+    line = line.removeprefix(" ")
+    if not line.strip(" \t\r") or line[0] in " \t\r" or re.match(r"[-*+•‣◦●○■□·]([\x00-\x20]|$)", line):
+        return False
+    closes = re.match(r"[、。，：；！？）」』》،।)]|[.,;:!?\]]([\x00-\x20]|$)", line)
+    return after_blank or before_blank or before.removesuffix(" ")[-1] in "([{" or closes is not None
+
+
 def reference(text: str) -> str:
     lines = text.split("\n")
     bare = [line.strip(" \t\r") for line in lines]
     at = 0
     if bare[0] == "---" and "---" in bare[1:100]:
         at = bare.index("---", 1) + 1
-    kept = []
+    kept: list[str] = []
+    before = ""  # the line right before, if it was kept
     while at < len(lines):
         fence = re.match("(`{3,}|~{3,})", bare[at])
         if fence:
             closing = re.compile(re.escape(fence[0][0]) + f"{{{len(fence[0])},}}")
             ends = [end for end in range(at + 1, len(lines)) if closing.fullmatch(bare[end])]
             if ends:
-                at = ends[0] + 1
+                at, before = ends[0] + 1, ""
                 continue
-        if not is_marked_up(bare[at]):
+        joined = bool(before) and goes_on(before, lines[at])
+        if joined:
+            kept[-1] = kept[-1].removesuffix("\n")
+        before = ""
+        if joined or not is_marked_up(bare[at]):
+            before = lines[at] if bare[at] else ""
             kept.append(re.sub(r"\]\([^\s()]*\)", "]", lines[at]) + ("\n" if at < len(lines) - 1 else ""))
         at += 1
     return "".join(kept)
@@ -71,6 +90,11 @@ PIECES = [
     "]",
     "=",
     "\t",
+    ".",
+    "。",
+    "(",
+    "•",
+    "- ",
 ]
 
 
@@ -95,6 +119,11 @@ def test_equals_plain_python(text: str) -> None:
         ("![A picture](a.png)\nSee ![A picture](a.png).", "See ![A picture]."),
         ("Fixed ([#1](https://x.org/1), [#2](y)) f[0](a b) f[0](g(x)).", "Fixed ([#1], [#2]) f[0](a b) f[0](g(x))."),
         ("Heading\n=======\n* * *\n中文。", "Heading\n中文。"),
+        ("Choose \nFile - Open\n.\nThen go.", "Choose File - Open.\nThen go."),
+        ("Sid (\nUnstable\n) is one,\n and so is \nsid\n.", "Sid (Unstable) is one, and so is sid."),
+        ("点击 \n打开\n。然后", "点击 打开。然后"),
+        ("It ends. \nA line\n.NET is one\n  indented", "It ends. \nA line\n.NET is one\n  indented"),
+        ("- one \n- two \n\n and", "- one \n- two \n\n and"),
     ],
 )
 def test_leaves_out_what_is_no_prose(text: str, left: str) -> None:

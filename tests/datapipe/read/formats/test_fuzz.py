@@ -1,7 +1,7 @@
 """Mutated files of every format and compression: readers never raise, and what they lose they report.
 
-2,000 files by default; `FUZZ_FILES=20000 pytest tests/datapipe/read/formats/test_fuzz.py` for more: of 20,000, none
-made a reader raise and none lost a record. A file is made from its number alone, so that a failure can be repeated.
+2,000 files, or 20,000 in `make test-all`, none of which made a reader raise or lost a record. A file is made from its
+number alone, so that a failure can be repeated.
 Besides what holds for all of them, records are compared with the truth where that is known: lines with the lines of a
 file, whole files with one record, and a compressed file that was mutated before it was compressed with the same file
 uncompressed.
@@ -13,7 +13,6 @@ import dataclasses
 import gzip
 import json
 import lzma
-import os
 import pathlib
 import random
 from collections.abc import Callable
@@ -29,10 +28,11 @@ from datapipe.read.options import ReadOptions
 from datapipe.read.parts import write_parts
 from datapipe.read.records import Document, read_task
 from datapipe.text.normalization import Normalization
+from tests.helpers import NIGHTLY
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
 MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
-FILES = int(os.environ.get("FUZZ_FILES", "2000"))
+FILES = 20000 if NIGHTLY else 2000
 DOCUMENTS = 12
 TEXTS = [f"第{n}号文件：a text of several words, number {n}, “quoted” and {'long ' * n}." for n in range(DOCUMENTS)]
 ROWS = [{"text": text, "n": n, "tags": ["a", {"b": n}]} for n, text in enumerate(TEXTS)]

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datapipe.read.formats import Reject, Row
+from datapipe.read.formats.tables import ROW_BYTES
 from tests.helpers import Read
 
 
@@ -165,3 +166,53 @@ def test_no_value_costs_the_text_beside_it(read: Read, format_: str) -> None:
         ),
         Row(1, {"text": "two", "far": None, "zone": None, "twice": {"a": 2, "a_1": 4}, "raw": ["a"]}),
     ]
+
+
+LONG = "x" * (1 << 16)
+ONCE = pa.DictionaryArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array([LONG]))
+# 256 MB of text, and files of a few KB: one value that every row has.
+BOMBS = {
+    "dictionary": ONCE,
+    "list": pa.ListArray.from_arrays(pa.array([0, 2000, 4000], pa.int32()), ONCE),
+    "struct": pa.StructArray.from_arrays([ONCE], ["a"]),
+    "runs": pa.RunEndEncodedArray.from_arrays(pa.array([4000], pa.int32()), pa.array([LONG])),
+    "views": pa.ListViewArray.from_arrays(pa.array([0] * 4000, pa.int32()), pa.array([1] * 4000), pa.array([LONG])),
+    "nulls": pa.nulls(2_000_000),
+}
+
+
+@pytest.mark.parametrize(
+    ("format_", "kind"), [*itertools.product(["arrow"], BOMBS), *itertools.product(["parquet"], [*BOMBS][:3])]
+)
+def test_a_value_that_all_rows_share_is_a_bomb(
+    read: Read, monkeypatch: pytest.MonkeyPatch, format_: str, kind: str
+) -> None:
+    monkeypatch.setattr("datapipe.read.formats.source.EXPANSION_FLOOR_BYTES", 4 << 20)
+    bomb = BOMBS[kind]
+    if format_ == "arrow":
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="zstd")
+        with pa.ipc.new_stream(sink, pa.schema([("bomb", bomb.type)]), options=options) as writer:
+            writer.write_batch(pa.record_batch([bomb], ["bomb"]))
+        data = sink.getvalue().to_pybytes()
+    else:
+        sink = pa.BufferOutputStream()
+        pq.write_table(pa.table({"bomb": bomb}), sink, compression="zstd", store_schema=False)
+        data = sink.getvalue().to_pybytes()
+    assert len(data) < 100_000
+    *rows, last = read(data, format_)
+    assert last.reason == "decompression_bomb"
+    assert len(rows) <= (4 << 20) / ROW_BYTES
+
+
+def test_a_row_is_measured_in_all_its_columns(read: Read) -> None:
+    table = pa.table({"text": ["a", "b"], "html": ["x" * 1000, "x"], "parts": [["y"], ["y" * 400, "y" * 400]]})
+    assert [row.reason if isinstance(row, Reject) else row.position for row in read(table, max_document_bytes=900)] == [
+        "too_large",
+        1,
+    ]
+
+
+def test_a_table_of_countless_columns_is_read(read: Read) -> None:
+    table = pa.table({f"column {number}": pa.nulls(300, pa.int8()) for number in range(1000)} | {"text": ["t"] * 300})
+    assert [len(row.columns) for row in read(table)] == [1001] * 300
