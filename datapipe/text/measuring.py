@@ -572,7 +572,8 @@ def measure_text(
     codes = [words.primary(language) for language in languages.to_pylist()]
     if prose_only:
         whole = pa.array([code == "code" for code in codes], pa.bool_())
-        texts = pc.if_else(whole, texts.cast(pa.large_string()), prose(texts))
+        left = prose(texts)
+        texts = pc.if_else(whole, texts.cast(pa.large_string()), left) if "code" in codes else left
     word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
