@@ -1,4 +1,4 @@
-"""Commands: `datapipe run | explain | report | mix | thresholds | validate | warmup | recipes | stages | tokenizer`.
+"""Commands: `datapipe run | explain | report | verify | mix | thresholds | validate | warmup | recipes | stages | …`.
 
 Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe, 130 stopped by Ctrl-C.
 """
@@ -7,6 +7,7 @@ import argparse
 import dataclasses
 import functools
 import gc
+import io
 import logging
 import os
 import signal
@@ -45,6 +46,9 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+
+    verify = commands.add_parser("verify", help="read every file of a run, and name those that are not what it wrote")
+    verify.add_argument("output", help="the output folder of a run")
 
     mix = commands.add_parser("mix", help="try another mixture of a run, in seconds")
     mix.add_argument("output", help="the output folder of a run")
@@ -111,6 +115,7 @@ def _add_tokenizer_commands(actions: Any) -> None:
         default=TrainingOptions.min_frequency,
         help=documented_options(TrainingOptions)["min_frequency"],
     )
+    extend.add_argument("--weights", help="a safetensors file to write again with rows for the new tokens")
 
     prune = actions.add_parser("prune", help="drop entries, and their rows of a model's embeddings")
     _add_base(prune)
@@ -168,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # a line of news is there when it is written, in a pipe too
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
@@ -209,6 +216,10 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             from datapipe.commands.inspection import report
 
             report(**values)
+        case "verify":
+            from datapipe.commands.verify import verify
+
+            verify(**values)
         case "mix":
             from datapipe.commands.mix import mix
 

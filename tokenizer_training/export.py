@@ -24,6 +24,7 @@ from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
 
 END_OF_TEXT, _, END_OF_TURN = CHATML
+BEGIN, END = "<s>", "</s>"  # as SentencePiece calls them
 # ChatML, as Qwen's: each message between its marks.
 CHATML_TEMPLATE = (
     "{% for message in messages %}"
@@ -101,47 +102,67 @@ def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
 
     SentencePiece reads U+2581 in a text as a space. And it merges any two neighbours that spell an entry, a
     `tokenizer.json` only the pairs it lists: a text in which a learnt token stands split in another way than it was
-    learnt is encoded otherwise. An `<unk>`, which SentencePiece demands, follows as the last id; no text is encoded
-    to it.
+    learnt is encoded otherwise. An `<unk>`, which SentencePiece demands, follows as the last id where there is none; no
+    text is encoded to it.
 
     Raises:
         ValueError: if the tokenizer has no byte fallback.
     """
-    _check_sentencepiece(tokenizer)
+    prefix = _dummy_prefix(tokenizer)
     model = sentencepiece_model.new_model()
     pieces = _pieces(tokenizer)
     for name, piece_type, score in pieces:
         model.pieces.add(piece=name, type=piece_type, score=score)
-    model.pieces.add(piece="<unk>", type=sentencepiece_model.UNKNOWN)
+    unknown = [number for number, (_, kind, _) in enumerate(pieces) if kind == sentencepiece_model.UNKNOWN]
+    if not unknown:
+        model.pieces.add(piece="<unk>", type=sentencepiece_model.UNKNOWN)
     trainer, normalizer = model.trainer_spec, model.normalizer_spec
     trainer.model_type = sentencepiece_model.BPE
     trainer.vocab_size = len(model.pieces)
-    trainer.unk_id = len(pieces)
-    trainer.bos_id = trainer.eos_id = trainer.pad_id = -1
+    trainer.unk_id = unknown[0] if unknown else len(pieces)
+    special = _special_tokens(tokenizer)
+    trainer.bos_id, trainer.eos_id, trainer.pad_id = special.get(BEGIN, -1), special.get(END, -1), -1
     trainer.byte_fallback = trainer.split_digits = trainer.allow_whitespace_only_pieces = True
     normalizer.name = "identity"
-    normalizer.add_dummy_prefix = normalizer.remove_extra_whitespaces = False
+    normalizer.add_dummy_prefix, normalizer.remove_extra_whitespaces = prefix, False
     with files.whole_file(path) as sink:
         sink.write(model.SerializeToString())
 
 
-def _check_sentencepiece(tokenizer: TokenizerJson) -> None:
-    if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"] or tokenizer["normalizer"]:
-        raise ValueError("SentencePiece needs a tokenizer with byte fallback and without a normalizer")
+def _dummy_prefix(tokenizer: TokenizerJson) -> bool:
+    """Whether SentencePiece must put a space before each text to give the same ids.
+
+    Raises:
+        ValueError: if it could not give them at all.
+    """
+    if is_byte_level(tokenizer) or not tokenizer["model"]["byte_fallback"]:
+        raise ValueError("SentencePiece needs a tokenizer with byte fallback")
+    if tokenizer["normalizer"]:
+        # Of a SentencePiece model, as `from_sentencepiece` gives it.
+        steps = tokenizer["normalizer"].get("normalizers", [tokenizer["normalizer"]])
+        *others, last = steps
+        prefix = [{"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}]
+        space = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
+        if last != space or others not in ([], prefix):
+            raise ValueError("SentencePiece needs a tokenizer whose normalizer does no more than SentencePiece's own")
+        return bool(others)
     if not all(is_piece(token) for token in token_bytes(tokenizer).values()):
         raise ValueError("SentencePiece needs a tokenizer trained with 'sentencepiece': a token has spaces within")
     if any(SENTENCEPIECE_SPACE in token for token in tokenizer["model"]["vocab"]):
         raise ValueError(f"SentencePiece needs a tokenizer without {SENTENCEPIECE_SPACE} (U+2581) in its tokens")
+    return False
 
 
 def _pieces(tokenizer: TokenizerJson) -> list[tuple[str, int, float]]:
     """Name, type and score of each id: of two pieces that could be merged the one of the lower rank scores more."""
-    names, special = _names(tokenizer), _special_tokens(tokenizer).keys()
+    names = _names(tokenizer)
     ranks: dict[str, int] = {}
     for rank, (left, right) in enumerate(tokenizer["model"]["merges"]):
         ranks.setdefault(left + right, rank)
     types = {byte_token(byte): sentencepiece_model.BYTE for byte in range(256)}
-    types |= dict.fromkeys(special, sentencepiece_model.CONTROL)
+    for token in tokenizer["added_tokens"]:
+        types[token["content"]] = sentencepiece_model.CONTROL if token["special"] else sentencepiece_model.USER_DEFINED
+    types[tokenizer["model"]["unk_token"]] = sentencepiece_model.UNKNOWN
     return [
         (
             name.replace(" ", SENTENCEPIECE_SPACE),
@@ -172,8 +193,7 @@ def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML
     byte_level, special = is_byte_level(tokenizer), _special_tokens(tokenizer)
     if byte_level and pattern_of(tokenizer) != QWEN_PATTERN:
         raise ValueError("GGUF knows a byte-level tokenizer by the name of its pattern, and that is not Qwen's")
-    if not byte_level:
-        _check_sentencepiece(tokenizer)
+    prefix = not byte_level and _dummy_prefix(tokenizer)
     writer = gguf.GGUFWriter(path, "qwen2" if byte_level else "llama")
     if byte_level:
         names, vocabulary = _names(tokenizer), tokenizer["model"]["vocab"]
@@ -189,7 +209,10 @@ def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML
         writer.add_token_list([name for name, _, _ in pieces])
         writer.add_token_scores([score for _, _, score in pieces])
         writer.add_token_types([piece_type for _, piece_type, _ in pieces])
-        writer.add_add_space_prefix(False)
+        writer.add_add_space_prefix(prefix)
+    if BEGIN in special and END in special:
+        writer.add_bos_token_id(special[BEGIN])
+        writer.add_eos_token_id(special[END])
     if END_OF_TEXT in special:
         writer.add_eos_token_id(special[END_OF_TEXT])
         writer.add_pad_token_id(special[END_OF_TEXT])

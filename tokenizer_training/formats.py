@@ -11,6 +11,7 @@ import pathlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from datapipe.extras import load_extra
 from datapipe.store import files
 from tokenizer_training import sentencepiece_model
 from tokenizer_training.algorithms import (
@@ -33,7 +34,18 @@ O200K_PATTERN = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 # Ranks files say nothing of patterns and special tokens; these are published with the files of these names.
-PATTERNS = {"cl100k_base": CL100K_PATTERN, "o200k_base": O200K_PATTERN, "qwen": QWEN_PATTERN}
+GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+# Of tiktoken's encodings the patterns in Oniguruma's syntax, in which its own mean something else.
+ENCODINGS = {
+    "o200k_base": O200K_PATTERN,
+    "o200k_harmony": O200K_PATTERN,
+    "cl100k_base": CL100K_PATTERN,
+    "p50k_base": GPT2_PATTERN,
+    "p50k_edit": GPT2_PATTERN,
+    "r50k_base": GPT2_PATTERN,
+    "gpt2": GPT2_PATTERN,
+}
+PATTERNS = ENCODINGS | {"qwen": QWEN_PATTERN}
 _QWEN_SPECIAL = ("<|endoftext|>", "<|im_start|>", "<|im_end|>", *(f"<|extra_{i}|>" for i in range(205)))
 SPECIAL_TOKENS = {
     "cl100k_base": {
@@ -52,7 +64,8 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
     """The `tokenizer.json` of a tokenizer file.
 
     Args:
-        path: a `tokenizer.json`, a folder with one, a `.tiktoken` file of ranks, or a SentencePiece `.model` (BPE).
+        path: a `tokenizer.json`, a folder with one, the output folder of a run, a `.tiktoken` file of ranks, a
+            SentencePiece `.model` (BPE), or the name of one of tiktoken's `ENCODINGS`.
         pattern: the regular expression of a `.tiktoken` file whose name is not in `PATTERNS`.
 
     Raises:
@@ -60,7 +73,11 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
     """
     name = pathlib.PurePath(path)
     if name.suffix not in (".json", ".tiktoken", ".model"):
-        path = files.join(path, "tokenizer.json")
+        folder, path = path, files.join(path, "tokenizer.json")
+        if not files.exists(path):
+            path = files.join(folder, "tokenizer", "tokenizer.json")
+        if not files.exists(path) and folder in ENCODINGS:
+            return from_encoding(folder)
         if not files.exists(path):
             raise ValueError(
                 f"{name}: neither tokenizer.json nor .tiktoken nor .model, nor a folder with a tokenizer.json"
@@ -79,6 +96,20 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
         return from_json(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+
+
+def from_encoding(name: str) -> TokenizerJson:
+    """The `tokenizer.json` of one of tiktoken's encodings, which it fetches from the network or its cache.
+
+    Raises:
+        ValueError: if it cannot be fetched, or the package tiktoken is not installed.
+    """
+    tiktoken = load_extra("tiktoken", "tiktoken", f"the encoding {name}")
+    try:
+        encoding = tiktoken.get_encoding(name)
+    except OSError as error:
+        raise ValueError(f"{name}: tiktoken cannot fetch this encoding: {error}") from error
+    return from_ranks(encoding._mergeable_ranks, ENCODINGS[name], encoding._special_tokens)
 
 
 def from_json(content: bytes) -> TokenizerJson:

@@ -1,4 +1,4 @@
-"""Smaller vocabularies, as chatglm-6b-slim: drop entries, close up the ids, cut the model's embeddings accordingly.
+"""Smaller vocabularies, as chatglm-6b-slim: drop entries and close up the ids; `weights.py` cuts the embeddings.
 
 An entry that another kept entry is merged from must stay, or the tokenizer will not load and text will be encoded
 otherwise. So what is kept is closed over the merges that make each entry out of its symbols. They are the same wherever
@@ -7,11 +7,7 @@ entries keeps its tokens.
 """
 
 import itertools
-import json
-import mmap
-import pathlib
-import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,16 +20,6 @@ from tokenizer_training.encode import Encoder
 from tokenizer_training.formats import is_byte_level
 
 ID_MAP = pa.schema([("old", pa.int32()), ("new", pa.int32())])
-# The matrices with a row for each entry, in the models of LLaMA, Qwen, Baichuan, GPT-2, ChatGLM and their kin.
-VOCABULARY_TENSORS = (
-    "embed_tokens.weight",
-    "tok_embeddings.weight",
-    "word_embeddings.weight",
-    "wte.weight",
-    "lm_head.weight",
-    "output_layer.weight",
-    "output.weight",
-)
 
 
 def unused_ids(tokenizer: TokenizerJson, encoder: Encoder, texts: Iterable[pa.Array]) -> list[int]:
@@ -141,54 +127,3 @@ def _renumber(processor: Any, new: dict[int, int]) -> Any:
 def write_id_map(path: str, old: npt.NDArray[np.int32]) -> None:
     """Write which old id each new one had, as Parquet."""
     files.write_table(path, pa.table([old, np.arange(len(old), dtype=np.int32)], schema=ID_MAP))
-
-
-def slice_rows(
-    source: str, target: str, old: npt.NDArray[np.int32], tensors: Sequence[str] = VOCABULARY_TENSORS
-) -> list[str]:
-    """Write a safetensors file with only the rows of kept entries, byte for byte; all other tensors as they are.
-
-    Args:
-        source: a local file; its tensors are copied as bytes, whatever their type.
-        target: where to write.
-        old: the old id of each new one.
-        tensors: the ends of the names of the tensors with a row for each entry.
-
-    Returns:
-        The names of the tensors that were cut.
-
-    Raises:
-        ValueError: if no tensor is to be cut, or one has too few rows.
-    """
-    with pathlib.Path(source).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        (length,) = struct.unpack("<Q", content[:8])
-        header = json.loads(content[8 : 8 + length])
-        metadata = header.pop("__metadata__", None)
-        cut = [name for name in header if name.endswith(tuple(tensors))]
-        if not cut:
-            raise ValueError(f"{source}: no tensor is named *{', *'.join(tensors)}")
-        begin = 0
-        new_header: dict[str, Any] = {"__metadata__": metadata} if metadata else {}
-        for name, entry in header.items():
-            start, stop = entry["data_offsets"]
-            shape = list(entry["shape"])
-            size = stop - start
-            if name in cut:
-                if shape[0] <= int(old[-1]):
-                    raise ValueError(f"{source}: {name} has {shape[0]} rows, too few for the id {old[-1]}")
-                size = size // shape[0] * len(old)
-                shape[0] = len(old)
-            new_header[name] = {**entry, "shape": shape, "data_offsets": [begin, begin + size]}
-            begin += size
-        encoded = json.dumps(new_header, separators=(",", ":")).encode()
-        encoded += b" " * (-len(encoded) % 8)
-        with files.whole_file(target) as sink:
-            sink.write(struct.pack("<Q", len(encoded)) + encoded)
-            for name, entry in header.items():
-                start, stop = (8 + length + offset for offset in entry["data_offsets"])
-                data = np.frombuffer(content, np.uint8, stop - start, start)
-                if name in cut:
-                    data = data.reshape(entry["shape"][0], -1)[old]
-                sink.write(np.ascontiguousarray(data))
-                del data  # the file cannot be unmapped while an array looks into it
-    return cut

@@ -5,6 +5,7 @@ over. The library itself would be one more package to install, and it can read a
 """
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -67,6 +68,19 @@ def _model_class() -> Any:
 def new_model() -> Any:
     """A `ModelProto` with all fields at their defaults."""
     return _model_class()()
+
+
+def with_pieces(content: bytes, pieces: Sequence[str]) -> bytes:
+    """A `.model` file with more normal pieces after its own, to be merged after all others in this order.
+
+    All else stays as it is: control pieces and their ids, the normalizer, what this module has no name for.
+    """
+    model = parse_model(content)
+    score = min((piece.score for piece in model.pieces if piece.type == NORMAL), default=0.0)
+    for number, piece in enumerate(pieces, 1):
+        model.pieces.add(piece=piece, score=score - number, type=NORMAL)
+    model.trainer_spec.vocab_size = len(model.pieces)
+    return model.SerializeToString()
 
 
 def parse_model(content: bytes) -> Any:

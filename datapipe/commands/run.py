@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import os
 import pathlib
 import re
@@ -10,12 +9,15 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from datapipe.commands.recipes import recipe_path
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
-from datapipe.engine.output import RunError
+from datapipe.engine.kept_files import REJECTS
+from datapipe.engine.output import ERROR_LOG, RunError
 from datapipe.engine.recipe import load_recipe
-from datapipe.engine.run import ERROR_LOG, REJECTS
 from datapipe.engine.run import run as run_stages
 from datapipe.engine.runner import Runner, cause, give_memory_back
 from datapipe.extras import MissingExtraError
@@ -46,6 +48,7 @@ def run(
             keeps nothing.
     """
     check_flags(flags)
+    FileSystems.set_options(PipelineOptions(list(flags)))  # before the first look at a file
     give_memory_back()
     started = time.monotonic()
     checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(inputs[0]), "output": output})
@@ -53,7 +56,7 @@ def run(
         checked = dataclasses.replace(checked, every_row=True)
     runner = Runner(workers, tuple(flags))
     try:
-        outcome = run_stages(checked, inputs, output, runner, functools.partial(print, flush=True))
+        outcome = run_stages(checked, inputs, output, runner, print)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
     except Exception as error:

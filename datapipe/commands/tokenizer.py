@@ -45,10 +45,12 @@ from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
+from tokenizer_training.sentencepiece_model import with_pieces
+from tokenizer_training.weights import grow_rows, parts_of, slice_rows
 
 COPIES = "mixture_copies"
 MAX_WEIGHT = 1000
-SHOWN_LANGUAGES = 12
+SHOWN_GROUPS = 12
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 
 
@@ -109,11 +111,13 @@ def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights:
     print("from {pretokens:,} pre-tokens, {distinct_pretokens:,} of them distinct".format(**summary))
     if "characters_covered" in summary:
         print(f"{summary['characters_covered']:.4%} of characters have an entry, the others are spelt in bytes")
-    sizes = comparison.by_language(counts, encoder_of(tokenizer))
+    # Documents have a language if they bring a column of that name, or come from a run that found it.
+    column = "language" if pc.any(pc.not_equal(counts.column("language"), "")).as_py() else "source"
+    sizes = comparison.by_group(counts, column, encoder_of(tokenizer))
     total = tuple(map(sum, zip(*sizes.values(), strict=True))) or (0, 0)
-    rows = {"all": total} | dict(sorted(sizes.items(), key=lambda item: -item[1][0]))
-    for language, (size, tokens) in list(rows.items())[: SHOWN_LANGUAGES + 1]:
-        print(f"{language or 'unknown language':18}{size / 1e6:10,.1f} MB{size / max(tokens, 1):8.2f} bytes a token")
+    rows = [("all", total), *sorted(sizes.items(), key=lambda item: -item[1][0])]
+    for name, (size, tokens) in rows[: SHOWN_GROUPS + 1]:
+        print(f"{name or 'others':24}{size / 1e6:10,.1f} MB{size / max(tokens, 1):8.2f} bytes a token")
     print(f"written to {files.join(output, 'tokenizer.json')}")
     return tokenizer
 
@@ -200,8 +204,11 @@ def extend(
     single_digits: bool,
     pattern: str | None,
     min_frequency: int,
+    weights: str | None,
 ) -> TokenizerJson:
     """Add tokens to a base, learnt from texts or from a word list, and write `tokenizer.json`.
+
+    Of a SentencePiece model there comes a `tokenizer.model` beside it.
 
     Args:
         base: see `read_tokenizer`.
@@ -213,12 +220,15 @@ def extend(
         single_digits: first make digits stand alone, as Qwen did to cl100k.
         pattern: for a base of tiktoken ranks without a known name.
         min_frequency: a pair that occurs less often is not merged.
+        weights: a safetensors file to write into `output` with rows for the new tokens, see `grow_rows`.
 
     Raises:
-        ValueError: if not exactly one of inputs and words is given, or the base does not fit.
+        ValueError: if not exactly one of inputs and words is given, or the base or the weights do not fit.
     """
     if bool(inputs) == bool(words):
         raise ValueError("give either texts or a word list to learn from")
+    if weights and single_digits:
+        raise ValueError("--weights: single digits renumber the entries: first prune, then extend")
     tokenizer = read_tokenizer(base, pattern)
     if single_digits:
         tokenizer = extension.with_single_digits(tokenizer)
@@ -235,6 +245,17 @@ def extend(
                 tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
             )
     _write(extended, output)
+    parts = parts_of(tokenizer, extended)
+    print(f"added {len(parts):,} tokens of {size:,} asked for, to {len(tokenizer['model']['vocab']):,}")
+    if pathlib.PurePath(base).suffix == ".model":
+        names = {number: name for name, number in extended["model"]["vocab"].items()}
+        with files.open_input(base) as source:
+            grown = with_pieces(bytes(source.read()), [names[number] for number in sorted(parts)])
+        with files.whole_file(files.join(output, "tokenizer.model")) as sink:
+            sink.write(grown)
+    if weights:
+        changed = grow_rows(weights, files.join(output, pathlib.PurePath(weights).name), parts)
+        print(f"rows for them in {', '.join(changed)}: the mean of what their text had")
     return extended
 
 
@@ -271,7 +292,7 @@ def prune(
     _write(pruned, output)
     pruning.write_id_map(files.join(output, "ids.parquet"), old)
     if weights:
-        pruning.slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
+        slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
     return pruned
 
 
@@ -379,7 +400,7 @@ class _Bar:
     """A progress bar that a learner can call."""
 
     def __init__(self, unit: str) -> None:
-        self._bar = tqdm(unit=unit, leave=False)
+        self._bar = tqdm(unit=unit, leave=False, disable=None)
 
     def __enter__(self) -> "_Bar":
         return self
@@ -389,5 +410,5 @@ class _Bar:
 
     def __call__(self, done: int, goal: int, seconds_left: float) -> None:
         self._bar.total = goal
-        self._bar.set_postfix_str(f"{seconds_left:.0f} s left")
+        self._bar.set_postfix_str(f"{seconds_left:.0f} s left", refresh=False)
         self._bar.update(done - self._bar.n)

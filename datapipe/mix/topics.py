@@ -201,8 +201,9 @@ class FindTopics(CorpusStage):
                 batch.column("language").to_pylist() if "language" in batch.schema.names else [None] * len(batch)
             )
             texts = pc.utf8_slice_codeunits(batch.column("text"), 0, CHARACTERS)
-            for topic, words in zip(topics[wanted].tolist(), words_of(texts, languages), strict=True):
-                counts.add_document(topic, words)
+            told = zip(topics[wanted].tolist(), languages, words_of(texts, languages), strict=True)
+            for topic, language, words in told:
+                counts.add_document(topic, language, words)
         return counts
 
     def _describe(self, _: None, centres: np.ndarray, assigned: list[_Assigned], words: list[WordCounts]) -> int:

@@ -138,3 +138,12 @@ def test_a_tokenizer_is_trained_from_the_command_line(documents: pathlib.Path, t
     start = ["tokenizer", "train", "--input", str(documents), "--output", str(tmp_path / "out"), "--vocabulary", "300"]
     assert main([*start, "--chinese", "0"]) == 0
     assert len(json.loads((tmp_path / "out" / "tokenizer.json").read_text())["model"]["vocab"]) <= 300
+
+
+def test_news_is_there_line_by_line_in_a_pipe() -> None:
+    code = "import time; from datapipe.cli import main; main(['recipes']); time.sleep(20)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        assert process.poll() is None
+        process.kill()

@@ -1,6 +1,7 @@
 """Tokenizers of others give the ids that their own libraries give."""
 
 import base64
+import hashlib
 import io
 import json
 import pathlib
@@ -9,12 +10,23 @@ import pytest
 import sentencepiece
 import tiktoken
 from hypothesis import given, settings
+from tiktoken_ext.openai_public import r50k_pat_str
 
-from tests.tokenizer_training.samples import CORPUS, RANKS, TEXTS, real_base, sample, sentencepiece_model, trained
+from tests.tokenizer_training.samples import (
+    CORPUS,
+    RANKS,
+    SPLIT_TEXTS,
+    TEXTS,
+    real_base,
+    sample,
+    sentencepiece_model,
+    trained,
+)
 from tokenizer_training.algorithms import CL100K_PATTERN, AlgorithmName
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.export import export_ranks
 from tokenizer_training.formats import (
+    ENCODINGS,
     PATTERNS,
     SPECIAL_TOKENS,
     all_merges,
@@ -40,6 +52,16 @@ def test_ranks_give_the_ids_of_tiktoken(text: str) -> None:
     (ids,) = RANKED.encode_batch([text])
     assert ids.tolist() == TIKTOKEN.encode_ordinary(text)
     assert RANKED.decode(ids) == text
+
+
+GPT2 = tiktoken.Encoding("gpt2", pat_str=r50k_pat_str, mergeable_ranks=RANKS, special_tokens={})
+AS_GPT2 = encoder_of(from_ranks(RANKS, ENCODINGS["gpt2"], {}))
+
+
+@settings(max_examples=500, deadline=None)
+@given(TEXTS | SPLIT_TEXTS)
+def test_the_pattern_of_gpt2_is_that_of_tiktoken(text: str) -> None:
+    assert AS_GPT2.encode_batch([text])[0].tolist() == GPT2.encode_ordinary(text)
 
 
 @pytest.mark.parametrize("prefix", PROCESSORS)
@@ -187,3 +209,19 @@ def test_damaged_ranks_are_refused_with_their_line(tmp_path: pathlib.Path) -> No
         with pytest.raises(ValueError, match=reason) as failure:
             read(changed)
         assert str(failure.value).startswith(str(path))
+
+
+def test_encodings_have_a_name(
+    shared_data: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path))
+    address = "https://openaipublic.blob.core.windows.net/encodings/cl100k_base.tiktoken"
+    path = shared_data / "tokenizers" / "cl100k_base.tiktoken"
+    (tmp_path / hashlib.sha1(address.encode()).hexdigest()).write_bytes(path.read_bytes())
+    assert read_tokenizer("cl100k_base") == read_tokenizer(str(path))
+
+
+def test_a_run_gives_its_tokenizer(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "out" / "tokenizer").mkdir(parents=True)
+    (tmp_path / "out" / "tokenizer" / "tokenizer.json").write_text(json.dumps(trained("byte_level")))
+    assert read_tokenizer(str(tmp_path / "out")) == trained("byte_level")

@@ -8,16 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from tests.tokenizer_training.samples import BASES, CORPUS, TEXTS, real_base, sample, trained
 from tokenizer_training.algorithms import added_token
 from tokenizer_training.encode import encoder_of
-from tokenizer_training.prune import ancestors, prune, slice_rows, unused_ids, write_id_map
+from tokenizer_training.prune import ancestors, prune, unused_ids, write_id_map
 
 
 @pytest.mark.parametrize("name", BASES)
@@ -113,33 +111,6 @@ def test_a_post_processor_that_inserts_a_dropped_entry_is_refused(processor: dic
     with pytest.raises(ValueError, match="post-processor inserts the entry 1"):
         prune(tokenizer, [1])
     assert prune(tokenizer, [2])[0]["post_processor"] == processor
-
-
-@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.float8_e4m3fn])
-def test_rows_of_embedding_and_head_are_cut_bit_for_bit(kind: torch.dtype, tmp_path: pathlib.Path) -> None:
-    full = {
-        "model.embed_tokens.weight": torch.randn(12, 5).to(kind),
-        "lm_head.weight": torch.randn(16, 5).to(kind),  # padded beyond the vocabulary
-        "model.norm.weight": torch.randn(7).to(torch.float16),
-    }
-    save_file(full, tmp_path / "full.safetensors", {"format": "pt"})
-    old = np.array([0, 3, 11], np.int32)
-    cut = slice_rows(str(tmp_path / "full.safetensors"), str(tmp_path / "slim.safetensors"), old)
-    slim = load_file(tmp_path / "slim.safetensors")
-    assert sorted(cut) == ["lm_head.weight", "model.embed_tokens.weight"]
-    for name, tensor in full.items():
-        expected = tensor[old.tolist()] if name in cut else tensor
-        assert slim[name].dtype == expected.dtype
-        assert torch.equal(slim[name].view(torch.uint8), expected.contiguous().view(torch.uint8))
-
-
-def test_weights_that_do_not_fit_are_refused(tmp_path: pathlib.Path) -> None:
-    save_file({"lm_head.weight": torch.zeros(4, 2)}, tmp_path / "small.safetensors")
-    save_file({"norm.weight": torch.zeros(4)}, tmp_path / "other.safetensors")
-    with pytest.raises(ValueError, match="4 rows, too few for the id 9"):
-        slice_rows(str(tmp_path / "small.safetensors"), str(tmp_path / "a"), np.array([0, 9]))
-    with pytest.raises(ValueError, match="no tensor is named"):
-        slice_rows(str(tmp_path / "other.safetensors"), str(tmp_path / "a"), np.array([0]))
 
 
 def test_the_id_map_is_a_table(tmp_path: pathlib.Path) -> None:

@@ -3,12 +3,26 @@
 import pathlib
 from typing import Any
 
+import pyarrow as pa
 import pytest
+import sentencepiece
 from transformers.utils import sentencepiece_model_pb2_new as described
 
-from tests.tokenizer_training.samples import sentencepiece_model, trained
+from tests.tokenizer_training.samples import CHINESE, CORPUS, sentencepiece_model, trained
+from tokenizer_training.encode import encoder_of
 from tokenizer_training.export import export_sentencepiece
-from tokenizer_training.sentencepiece_model import BPE, BYTE, CONTROL, NORMAL, UNKNOWN, new_model, parse_model
+from tokenizer_training.extend import learn_from
+from tokenizer_training.formats import from_sentencepiece
+from tokenizer_training.sentencepiece_model import (
+    BPE,
+    BYTE,
+    CONTROL,
+    NORMAL,
+    UNKNOWN,
+    new_model,
+    parse_model,
+    with_pieces,
+)
 
 
 def exported(tmp_path: pathlib.Path) -> bytes:
@@ -58,3 +72,21 @@ def test_defaults_are_those_described() -> None:
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(ValueError, match="no SentencePiece model"):
         parse_model(b"no model")
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+def test_an_extended_model_gives_the_ids_of_the_extended_tokenizer(prefix: bool) -> None:
+    content = sentencepiece_model(add_dummy_prefix=prefix)
+    base = from_sentencepiece(content)
+    extended = learn_from(base, [pa.array(CHINESE)], 30)
+    new = sorted(extended["model"]["vocab"].items(), key=lambda item: item[1])[len(base["model"]["vocab"]) :]
+    assert len(new) > 20
+    grown = with_pieces(content, [name for name, _ in new])
+    before, after = (sentencepiece.SentencePieceProcessor(model_proto=model) for model in (content, grown))
+    assert after.vocab_size() == before.vocab_size() + len(new)
+    assert (after.bos_id(), after.eos_id(), after.unk_id()) == (before.bos_id(), before.eos_id(), before.unk_id())
+    encoder = encoder_of(extended)
+    for text in [*CHINESE, *CORPUS, "龘龘 x 中文"]:
+        assert after.encode(text) == encoder.encode_flat([text])[0].tolist()
+    assert all(after.encode(text) == before.encode(text) for text in CORPUS if "中" not in text)
+    assert sum(map(len, map(after.encode, CHINESE))) < sum(map(len, map(before.encode, CHINESE)))

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from datapipe.read.formats.encodings import HEAD_BYTES, MAX_REPLACED_SHARE, decode_text, wide_encoding
 from datapipe.store import files
+from datapipe.text.dialogues import Dialogue
 
 RAW_BYTES = 4096  # of a reject's raw bytes, kept to look at
 BLOCK_BYTES = 1 << 20
@@ -44,11 +45,13 @@ class Row(NamedTuple):
         columns: the record's fields by their own names. A format without fields gives `text` alone. A string that is
             text in no encoding is its bytes.
         raw: the bytes it was read from, where there are such.
+        dialogue: what it holds in place of a text, for records of instructions.
     """
 
     position: int
     columns: dict[str, Any]
     raw: bytes = b""
+    dialogue: Dialogue | None = None
 
 
 class Reject(NamedTuple):
@@ -155,9 +158,10 @@ class Source:
             blocks = self._decompressed_blocks(file, compression) if compression else _plain_blocks(file)
             yield from _as_utf8(blocks) if begin == 0 else blocks
 
-    def stream(self) -> io.BufferedReader:
-        """The blocks as one stream, which raises `Damage` where they do."""
-        return io.BufferedReader(_BlockStream(self.blocks()), BLOCK_BYTES)
+    def stream(self, *, carriage_returns: bool = False) -> io.BufferedReader:
+        """The blocks as one stream that raises `Damage` where they do; carriage returns are line feeds, if so asked."""
+        blocks = (block.replace(b"\r", b"\n") for block in self.blocks()) if carriage_returns else self.blocks()
+        return io.BufferedReader(_BlockStream(blocks), BLOCK_BYTES)
 
     @contextlib.contextmanager
     def seekable(self) -> Iterator[pa.NativeFile]:

@@ -134,6 +134,18 @@ def _read_values(source: Source) -> Iterator[Row | Reject]:
         yield value if isinstance(value, Reject) else _json_row(source, *value)
 
 
+def records_within(source: Source, row: Row) -> Iterator[Row | Reject]:
+    """The objects of the one list of objects that an object holds, each as a record where it stands.
+
+    For files such as `{"version": "1.1", "data": [{…}, {…}]}`; what else the object says is no record's.
+    """
+    inner = dataclasses.replace(source, start=0, stop=None)
+    for value in _json_values(inner, iter((row.raw[row.raw.index(b"{") + 1 :],))):
+        if not isinstance(value, Reject) and _is_json(value[1], dict):
+            position, raw = value
+            yield _json_row(source, row.position + row.raw.index(b"{") + 1 + position, raw)
+
+
 _OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')
 _IN_STRINGS = re.compile(rb'["\\]')
 

@@ -2,12 +2,14 @@
 
 import os
 import pathlib
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from datapipe.commands.run import input_parent, run
 from tests.helpers import write_lines
+from tests.s3 import s3_flags
 
 README = pathlib.Path(__file__).parents[3] / "README.md"
 
@@ -138,3 +140,17 @@ def test_an_input_whose_name_is_no_utf8(tmp_path: pathlib.Path) -> None:
     for _ in range(2):
         start(of(tmp_path, "[documents, shards]"), str(documents), tmp_path / "out")
     assert pq.read_table(tmp_path / "out" / "shards").column("text").to_pylist() == ["a"]
+
+
+def test_what_lies_in_a_bucket_and_is_no_run_is_left_alone(documents: str, tmp_path: pathlib.Path, s3: Any) -> None:
+    recipe = of(tmp_path, "[documents, shards]")
+    precious = {"Bucket": "bucket", "Key": "other/documents/precious.txt"}
+    s3.put_object(**precious, Body=b"mine")
+    with pytest.raises(ValueError, match=r"^s3://bucket/other is not empty and holds no datapipe run \(documents\)"):
+        run(recipe, [documents], "s3://bucket/other", workers=1, flags=s3_flags(s3), every_row=False)
+    for _ in range(2):
+        run(recipe, [documents], "s3://bucket/out", workers=1, flags=s3_flags(s3), every_row=False)
+    names = {there["Key"] for there in s3.list_objects_v2(Bucket="bucket")["Contents"]}
+    assert {"other/documents/precious.txt", "out/run.json", "out/shards/train-00000.parquet"} <= names
+    assert not [name for name in names if name.endswith((".lock", ".tmp", ".sum"))]
+    assert s3.get_object(**precious)["Body"].read() == b"mine"

@@ -7,14 +7,16 @@ from collections.abc import Callable
 import pyarrow.parquet as pq
 import pytest
 import torch
+from gguf import GGUFReader
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 from datapipe.cli import main
 from datapipe.commands.tokenizer import parse_range, read_texts
 from tests.helpers import run_recipe, write_lines
-from tests.tokenizer_training.samples import CORPUS
+from tests.tokenizer_training.samples import CHINESE, CORPUS, sentencepiece_model
 from tokenizer_training.algorithms import AlgorithmName
+from tokenizer_training.formats import read_tokenizer
 
 Refused = Callable[..., str]
 
@@ -140,6 +142,29 @@ def test_extend_by_texts_or_words(
     assert "either texts or a word list" in refused("extend", trained, "--output", tmp_path / "w", "--size", 20)
 
 
+def test_extend_a_model_and_its_weights(
+    texts: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str], refused: Refused
+) -> None:
+    (tmp_path / "base.model").write_bytes(sentencepiece_model(add_dummy_prefix=True))
+    save_file({"embed_tokens.weight": torch.eye(340)}, tmp_path / "w.safetensors")
+    write_lines(texts, [{"text": text} for text in CHINESE])
+    extend = ("extend", tmp_path / "base.model", "--input", texts, "--size", 3, "--weights", tmp_path / "w.safetensors")
+    run(*extend, "--output", tmp_path / "e")
+    assert "added 3 tokens of 3 asked for" in capsys.readouterr().out
+    rows = load_file(tmp_path / "e" / "w.safetensors")["embed_tokens.weight"]
+    assert rows.shape == (343, 340)
+    assert rows[340:].sum(1).tolist() == pytest.approx([1, 1, 1])
+    both = [read_tokenizer(str(tmp_path / "e" / name)) for name in ("tokenizer.model", "tokenizer.json")]
+    assert both[0]["model"]["vocab"] == both[1]["model"]["vocab"]
+    run("export", tmp_path / "e" / "tokenizer.model", "--to", "gguf", "--output", tmp_path / "e.gguf")
+    fields = GGUFReader(tmp_path / "e.gguf").fields
+    assert fields["tokenizer.ggml.add_space_prefix"].contents() is True
+    assert fields["tokenizer.ggml.bos_token_id"].contents() == 1
+    assert fields["tokenizer.ggml.tokens"].contents()[:4] == ["<unk>", "<s>", "</s>", "<0x00>"]
+    assert fields["tokenizer.ggml.token_type"].contents()[:4] == [2, 3, 3, 6]
+    assert "single digits renumber" in refused(*extend, "--output", tmp_path / "d", "--single-digits")
+
+
 def test_prune_by_ranges_or_texts(
     texts: pathlib.Path, trained: pathlib.Path, tmp_path: pathlib.Path, refused: Refused
 ) -> None:
@@ -168,6 +193,8 @@ def test_compare_by_language(
         ("e", "en"),
         ("t", "zh"),
         ("e", "zh"),
+        ("t", "all"),
+        ("e", "all"),
     ]
     assert table[1]["tokens_ratio"] == 1 > table[3]["tokens_ratio"]
     assert (tmp_path / "c" / "comparison.md").read_text().startswith("| tokenizer |")
