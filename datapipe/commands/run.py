@@ -48,6 +48,8 @@ def run(
             keeps nothing.
     """
     check_flags(flags)
+    if output != output.encode(errors="replace").decode():
+        raise ValueError(f"--output must be UTF-8, got {output!r}")
     FileSystems.set_options(PipelineOptions(list(flags)))  # before the first look at a file
     give_memory_back()
     started = time.monotonic()
