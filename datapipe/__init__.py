@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.chat import RenderDialogues
+    from datapipe.mix.chat_tokens import EncodeDialogues
     from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
     from datapipe.mix.evaluation_questions import FindEvaluationQuestions
@@ -74,6 +76,8 @@ _MODULES = {
     "WeighDocuments": "datapipe.mix.upsampling",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
+    "RenderDialogues": "datapipe.mix.chat",
+    "EncodeDialogues": "datapipe.mix.chat_tokens",
     "CountTokens": "datapipe.mix.tokens",
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
@@ -111,6 +115,8 @@ __all__ = [  # noqa: RUF022
     "WeighDocuments",
     "MaskPersonalData",
     "TrainTokenizer",
+    "RenderDialogues",
+    "EncodeDialogues",
     "CountTokens",
     "MixSources",
     "WriteShards",

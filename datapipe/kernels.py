@@ -151,10 +151,10 @@ def folder() -> str:
     key = _key()
     ours = pathlib.Path(_user_cache()) / "datapipe" / "kernels"
     made = ours / key
-    if _make_writable(made):
+    if ours.is_absolute() and _make_writable(made):
         _remove_unused(ours, made)
         return str(made)
-    temporary = pathlib.Path(tempfile.gettempdir()) / f"datapipe-kernels-{getpass.getuser()}"
+    temporary = pathlib.Path(tempfile.gettempdir()) / f"datapipe-kernels-{_user()}"
     if not _make_private(temporary):
         temporary = pathlib.Path(tempfile.mkdtemp(prefix="datapipe-kernels-"))
     chosen = temporary / key
@@ -181,12 +181,17 @@ def _key() -> str:
 
 
 def _user_cache() -> str:
-    """The user's cache folder, as each system has it."""
+    """The user's cache folder, as each system has it; one that begins with "~" for a user without a home."""
     if sys.platform == "win32":
-        return os.environ.get("LOCALAPPDATA") or str(pathlib.Path("~/AppData/Local").expanduser())
+        return os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/AppData/Local")  # noqa: PTH111
     if sys.platform == "darwin":
-        return str(pathlib.Path("~/Library/Caches").expanduser())
-    return os.environ.get("XDG_CACHE_HOME") or str(pathlib.Path("~/.cache").expanduser())
+        return os.path.expanduser("~/Library/Caches")  # noqa: PTH111
+    return os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+
+
+def _user() -> str:
+    """Who runs this: of a user that no list of users knows, as in a container, the number."""
+    return getpass.getuser() if sys.platform == "win32" else str(os.getuid())
 
 
 def _make_writable(path: pathlib.Path) -> bool:

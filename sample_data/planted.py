@@ -265,7 +265,7 @@ def _instructions(planted: Planted) -> None:
         ),
         ("empty answer", "instructions", "empty_answer", "prompts", "planted-empty-answer", 0),
         ("neither question nor answer", "instructions", "no_instruction_shape", "prompts", "planted-no-shape", 0),
-        ("chat markup in a question", "instructions", "chat_markup_in_text", "prompts", "planted-forged-turn", 0),
+        ("chat markup in a question", "chat", "chat_markup_in_text", "prompts", "planted-forged-turn", 0),
     ):
         path = f"instructions/{file}.jsonl"
         data = (HERE / path).read_bytes()

@@ -1,13 +1,19 @@
 """Fixtures of several test modules: a small corpus on disk, and the shared data where it lies beside the checkout."""
 
+import os
 import pathlib
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pytest
 
 from datapipe.store.corpus import Corpus, Part, PartKind, part_path, write_columns
+from tests import gcs as gcs_server
+from tests import s3 as s3_server
 from tests.helpers import ROOT, CorpusOf
+from tests.shelf import Shelf
 
 
 @pytest.fixture
@@ -44,6 +50,52 @@ def corpus_of(tmp_path: pathlib.Path) -> CorpusOf:
 def corpus_on_disk(tmp_path: pathlib.Path, corpus_of: CorpusOf) -> Callable[..., Corpus]:
     """As `corpus_of`, but a `Corpus` with a root, for stages that `prepare`."""
     return lambda *texts, **columns: Corpus(str(tmp_path / "corpus"), tuple(corpus_of(*texts, **columns)))
+
+
+@pytest.fixture
+def locked_folder() -> Iterator[pathlib.Path]:
+    """A folder that this process may look into, but for `inner/locked` in it, which holds a file."""
+    if not hasattr(os, "seteuid"):
+        pytest.skip("no user can be changed here")
+    with tempfile.TemporaryDirectory() as name:  # other than `tmp_path`, in a folder that everybody may pass through
+        folder = pathlib.Path(name)
+        locked = folder / "inner" / "locked"
+        locked.mkdir(parents=True)
+        (locked / "a.jsonl").write_text('{"text": "a"}')
+        (folder / "inner" / "b.jsonl").write_text('{"text": "b"}')
+        folder.chmod(0o755)
+        locked.chmod(0)
+        user = os.geteuid()
+        if not user:
+            os.seteuid(65534)  # root may look into anything
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            locked.chmod(0o755)
+
+
+@pytest.fixture
+def shelf(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A folder on an empty shelf."""
+    root = tmp_path / "objects"
+    root.mkdir()
+    monkeypatch.setattr(Shelf, "root", root)
+    return "shelf://bucket/work"
+
+
+@pytest.fixture
+def s3() -> Iterator[Any]:
+    """A client of an S3 server with an empty bucket, `s3://bucket`."""
+    with s3_server.served() as client:
+        yield client
+
+
+@pytest.fixture
+def gcs() -> Iterator[Any]:
+    """A client of a server of Google Cloud Storage with an empty bucket, `gs://bucket`."""
+    with gcs_server.served() as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

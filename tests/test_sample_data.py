@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from datapipe.mix import decontamination
-from datapipe.read import instructions
+from datapipe.read.dialogues import Unreadable, parse_dialogue
 from datapipe.read.examples import read_evaluation
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
@@ -131,8 +131,8 @@ def test_all_but_the_planted_instructions_have_a_known_shape() -> None:
     for path in sorted((SAMPLE / "instructions").iterdir()):
         for line in path.read_text(encoding="utf-8").splitlines():
             record = json.loads(line)
-            parsed = instructions.parse_instruction(record)
-            assert (parsed if isinstance(parsed, str) else None) == planted.get(record["id"])
+            parsed = parse_dialogue(record)
+            assert (parsed.reason if isinstance(parsed, Unreadable) else None) == planted.get(record["id"])
 
 
 def test_quality_examples_are_no_documents(batches: list[pa.RecordBatch]) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import os
 import pathlib
 import re
@@ -10,18 +9,22 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+
 from datapipe.commands.recipes import recipe_path
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
-from datapipe.engine.output import RunError
+from datapipe.engine.kept_files import REJECTS
+from datapipe.engine.output import ERROR_LOG, RunError
 from datapipe.engine.recipe import load_recipe
-from datapipe.engine.run import ERROR_LOG, REJECTS
 from datapipe.engine.run import run as run_stages
 from datapipe.engine.runner import Runner, cause, give_memory_back
 from datapipe.extras import MissingExtraError
 from datapipe.read.documents import TooManyRejectsError
 from datapipe.read.reject_summary import summarize_rejects
 from datapipe.store import files
+from datapipe.store.locks import LockedError
 from datapipe.store.record import Done, RunRecord, SourceResult
 
 PRODUCTS = ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html")
@@ -46,6 +49,9 @@ def run(
             keeps nothing.
     """
     check_flags(flags)
+    if output != output.encode(errors="replace").decode():
+        raise ValueError(f"--output must be UTF-8, got {output!r}")
+    FileSystems.set_options(PipelineOptions(list(flags)))  # before the first look at a file
     give_memory_back()
     started = time.monotonic()
     checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(inputs[0]), "output": output})
@@ -53,9 +59,11 @@ def run(
         checked = dataclasses.replace(checked, every_row=True)
     runner = Runner(workers, tuple(flags))
     try:
-        outcome = run_stages(checked, inputs, output, runner, functools.partial(print, flush=True))
+        outcome = run_stages(checked, inputs, output, runner, print)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
+    except LockedError:
+        raise  # the folder is another run's by now: nothing more is written there
     except Exception as error:
         log = files.join(output, ERROR_LOG)
         said = cause(error)

@@ -1,13 +1,15 @@
 """The output folder of a run: apart from its inputs, one run's alone, and opened once the run has finished."""
 
 import contextlib
-import fcntl
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
-from datapipe.store.record import FORMAT, RUN_FILE, RunRecord
+from datapipe.store.locks import LOCK, LockedError, Owner, locked
+from datapipe.store.record import FORMAT, RUN_FILE, RecordError, RunRecord
+
+ERROR_LOG = "error.log"
 
 
 class RunError(RuntimeError):
@@ -28,31 +30,53 @@ def check_disjoint(inputs: Sequence[str], output: str) -> None:
 
 
 @contextlib.contextmanager
-def lock_output(output: str) -> Iterator[None]:
-    """Make the output folder this run's alone.
+def lock_output(output: str, report: Callable[[str], None]) -> Iterator[Callable[[], None]]:
+    """Make the output folder this run's alone. Nothing is written before it is known to be empty, or a run's.
+
+    Args:
+        output: the folder.
+        report: takes a line of news.
+
+    Yields:
+        A function that raises LockedError if the lock has been lost.
 
     Raises:
         RunError: if it cannot be made or written to, holds other files, or another run holds it.
     """
-    try:
-        files.make_folder(output)
-    except OSError as error:
-        raise RunError(f"cannot make the output folder {output}: {error.strerror or error}") from error
-    if not files.is_local(output):
-        yield
-        return
-    if set(os.listdir(output)) - {".lock"} and not files.exists(files.join(output, RUN_FILE)):  # noqa: PTH208
-        raise RunError(f"{output} is not empty and holds no datapipe run; choose an empty or a new folder")
-    try:
-        lock = open(files.join(output, ".lock"), "w")  # noqa: PTH123, SIM115 - held until the run ends
-    except OSError as error:
-        raise RunError(f"cannot write into the output folder {output}: {error.strerror}") from error
-    with lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another run is writing into {output}: wait for it, or choose another folder") from None
-        yield
+            files.make_folder(output)
+        except OSError as error:
+            raise RunError(f"cannot make the output folder {output}: {error.strerror or error}") from error
+        try:
+            _check_ours(output)
+        except OSError as error:
+            raise RunError(f"cannot look into the output folder {output}: {error.strerror or error}") from error
+        try:
+            check = held.enter_context(locked(output, report))
+        except LockedError as error:
+            raise RunError(str(error)) from error
+        except OSError as error:
+            raise RunError(f"cannot write into the output folder {output}: {error.strerror or error}") from error
+        yield check
+
+
+def _check_ours(output: str) -> None:
+    """Check that a folder holds a run of ours, or nothing but what one that failed before its first word has left."""
+    try:
+        if RunRecord.read(output) is not None:
+            return
+    except RecordError as error:
+        raise RunError(str(error)) from error
+    for name in files.first_names(output, at_most=100):
+        if not (name in (LOCK, ERROR_LOG) or (name.startswith(RUN_FILE) and files.is_temporary(name))):
+            raise RunError(f"{output} is not empty and holds no datapipe run ({name}); choose an empty or a new folder")
+    lock = files.join(output, LOCK)
+    if files.exists(lock):
+        with files.open_input(lock) as source:
+            content = bytes(source.read())
+        if content and Owner.read(content.partition(b"\n")[0]) is None:
+            raise RunError(f"{lock} is none of datapipe's; choose an empty or a new folder")
 
 
 def open_corpus(output: str) -> tuple[Corpus, RunRecord]:
@@ -61,7 +85,10 @@ def open_corpus(output: str) -> tuple[Corpus, RunRecord]:
     Raises:
         RunError: if the folder holds no run, one of another version, or one that did not finish.
     """
-    record = RunRecord.read(output)
+    try:
+        record = RunRecord.read(output)
+    except RecordError as error:
+        raise RunError(str(error)) from error
     if record is None:
         raise RunError(f"{output}: no {RUN_FILE} here, so no run of datapipe")
     if record.format != FORMAT:

@@ -19,11 +19,13 @@ from typing import Any
 
 import apache_beam as beam
 
-from datapipe.engine import work
+from datapipe.engine import kept_files, work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
+from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.leaks import write_leaks
-from datapipe.engine.output import RunError, check_disjoint, lock_output
+from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
+from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
@@ -31,13 +33,11 @@ from datapipe.engine.report import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces
-from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
+from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
 from datapipe.store.corpus import REASON, Corpus, Part, part_path
-from datapipe.store.record import FORMAT, Done, RunRecord, Skipped, SourceResult, with_stage
+from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
-ERROR_LOG = "error.log"
-REJECTS = "rejects"
 TASKS = "tasks"
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
@@ -78,9 +78,8 @@ def run(
         ConservationError: if a stage loses or invents a document.
     """
     check_disjoint(inputs, output)
-    with lock_output(output):
-        files.remove(files.join(output, ERROR_LOG))
-        driver = _Driver(recipe, inputs, output, runner, report)
+    with lock_output(output, report) as check_lock:
+        driver = _Driver(recipe, inputs, output, runner, report, check_lock)
         try:
             for stage in recipe.stages:
                 driver.take(stage)
@@ -102,11 +101,18 @@ class _Driver:
     """The state of one run: the corpus so far, and the record of what is done."""
 
     def __init__(
-        self, recipe: Recipe, inputs: Sequence[str], output: str, runner: Runner, report: Callable[[str], None]
+        self,
+        recipe: Recipe,
+        inputs: Sequence[str],
+        output: str,
+        runner: Runner,
+        report: Callable[[str], None],
+        check_lock: Callable[[], None],
     ) -> None:
         self.inputs = list(inputs)
         self.runner = runner
         self.report = report
+        self.check_lock = check_lock
         self.every_row = recipe.every_row
         self.order = [stage.name for stage in recipe.stages]
         self.corpus = Corpus(output)
@@ -118,8 +124,10 @@ class _Driver:
         self.deciders: list[str] = []  # stages whose work decides which rows later ones see
         self.pending: list[Stage] = []  # of the pass that is to run next
         earlier = RunRecord.read(output)
-        if earlier and (earlier.format, earlier.recipe.get("name")) != (FORMAT, recipe.name):
-            what = f"a run of the recipe {earlier.recipe.get('name')!r}" if earlier.format == FORMAT else "an older run"
+        if earlier and earlier.format != FORMAT:
+            raise RunError(f"{output} holds an older run: choose another folder, or delete it")
+        if earlier and earlier.recipe.get("name") != recipe.name and any(map(earlier.done, earlier.stages)):
+            what = f"a run of the recipe {earlier.recipe.get('name')!r}"
             raise RunError(f"{output} holds {what}: choose another folder, or delete it")
         self.earlier = dict(earlier.stages) if earlier else {}
         self.running = earlier.running if earlier else {}
@@ -136,9 +144,16 @@ class _Driver:
             versions={"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in _PACKAGES},
         )
+        self.seen = earlier.named if earlier else {}
+        if earlier is None:
+            self.save()  # before anything else is written: from here on the folder is a run's
+        for left_over in (ERROR_LOG, PROGRESS):
+            files.remove(files.join(output, left_over))
+        files.remove_temporary(output)
 
     def save(self) -> None:
         """Write the record of what is done, with what an earlier run did and this one has not come to yet."""
+        self.check_lock()
         made = self.record.stages
         self.record.stages = {name: made[name] for name in self.order if name in made}
         stages = self.earlier | self.record.stages
@@ -172,7 +187,11 @@ class _Driver:
         key, rows_key = self._key(stage), self._rows_key(stage)
         self.keys[stage.name], self.rows_keys[stage.name] = key, rows_key
         done = self.earlier.get(stage.name)
-        if isinstance(done, Done) and (done.key, done.rows_key) == (key, rows_key) and self._still_there(stage, done):
+        if isinstance(done, Done) and (done.key, done.rows_key) == (key, rows_key):
+            done = self._intact(stage, done)
+        else:
+            done = None
+        if done:
             self.run_pass()
             self.corpus = with_stage(self.corpus, stage.name, done)
             self.record.stages[stage.name] = done
@@ -251,7 +270,7 @@ class _Driver:
                 "part_kinds": stage.part_kinds(),
                 "sees": {name: self.keys[name] for name in sorted(seen)},
                 "inputs": stage.fingerprint(self.inputs) if isinstance(stage, Source) else [],
-                "files": [files.fingerprint(path) for path in stage.named_files()],
+                "files": [self._content(path) for path in stage.named_files()],
             }
         )
 
@@ -262,37 +281,64 @@ class _Driver:
         seen = () if self.every_row else self.deciders
         return _digest({name: [self.keys[name], self.rows_keys[name]] for name in seen} | {"every": self.every_row})
 
-    def _still_there(self, stage: Stage, done: Done) -> bool:
-        """Whether the files of a stage that the record calls done are in their place."""
-        folder = self.corpus.folder(stage.name)
-        if isinstance(stage, ProductStage):
-            return all(files.exists(files.join(folder, file)) for file in done.files)
-        if done.source:
-            numbers = [part.number for part in done.source.parts]
-        else:
-            numbers = [part.number for part in self.corpus.of_kind(done.part_kinds)]
-        return all(files.exists(part_path(folder, number)) for number in numbers)
+    def _content(self, path: str) -> list[tuple[str, str]]:
+        """What a file, folder or glob that an option names holds: the name and the SHA-256 of each file.
+
+        A file is read again if its size or stamp is another than in the earlier run. Elsewhere than on this machine it
+        is not read: a store stamps whatever is written.
+        """
+        content = []
+        for file in files.find(path):
+            if not files.is_local(path):
+                content.append((file.path, f"{file.size} {file.stamp}"))
+                continue
+            known = self.seen.get(file.path)
+            if known is None or (known.size, known.stamp) != (file.size, file.stamp):
+                known = Kept(file.size, files.read_sum(file.path).sha256, file.stamp)
+            self.record.named[file.path] = self.seen[file.path] = known
+            content.append((file.path, known.sha256))
+        return content
+
+    def _intact(self, stage: Stage, done: Done) -> Done | None:
+        """The entry of a stage that the record calls done, if its files are what it wrote; else say what is not."""
+        differences, kept, others = kept_files.compare(self.corpus.root, stage.name, done)
+        kept_files.remove_sums(self.corpus.root, others)
+        for line in kept_files.say(differences):
+            self.report(f"{stage.name:20}  runs again: {line}")
+        return None if differences else dataclasses.replace(done, files=kept)
 
     def _begin(self, stage: Stage) -> bool:
         """Make the stage's folder ready, and say whether all that is in it can stay as it is.
 
         What was made under the same key stays. Of other rows it can only be a document stage's, which then looks.
         """
-        folder, key, done = self.corpus.folder(stage.name), self.keys[stage.name], self.earlier.get(stage.name)
-        begun = (key, self.rows_keys[stage.name])
-        running = self.running.get(stage.name)
-        before = running or ((done.key, done.rows_key) if isinstance(done, Done) else ("", ""))
-        of_other_rows = isinstance(stage, DocumentStage) and before[0] == key and before != begun
-        if running != begun:
-            # In this order: a run that is stopped in between finds neither old files under the new key nor the reverse.
-            if not isinstance(stage, DocumentStage) or before[0] != key:
+        root, name, key, rows_key = self.corpus.root, stage.name, self.keys[stage.name], self.rows_keys[stage.name]
+        folder, done = self.corpus.folder(name), self.earlier.get(name)
+        before = self.running.get(name) or (
+            Begun(done.key, done.rows_key, done.files) if isinstance(done, Done) else Begun("", "")
+        )
+        of_other_rows = isinstance(stage, DocumentStage) and before.key == key and before.rows_key != rows_key
+        # In this order: a run that is stopped in between finds neither old files under the new key nor the reverse.
+        if before.key == key:
+            kept_files.remove_unsure(root, name, before.files, rejects=isinstance(stage, Source))
+            if not isinstance(stage, DocumentStage | Source) and not self._has_ended(stage):
                 files.remove(folder)
-            self.earlier.pop(stage.name, None)
-            self.running[stage.name] = (key, OTHER_ROWS) if of_other_rows else begun
-            self.save()
+        else:
+            files.remove(folder)
+        self.earlier.pop(name, None)
+        taken_up = before.files if before.key == key else {}
+        self.running[name] = Begun(key, OTHER_ROWS if of_other_rows else rows_key, taken_up)
+        self.save()
         files.make_folder(folder)
-        files.remove_temporary(folder)
         return not of_other_rows
+
+    def _has_ended(self, stage: Stage) -> bool:
+        """Whether a stopped run has left all columns of a corpus stage."""
+        folder = self.corpus.folder(stage.name)
+        numbers = [part.number for part in self.corpus.of_kind(stage.part_kinds())]
+        return files.exists(files.join(folder, work.ENDED)) and all(
+            files.exists(part_path(folder, number)) for number in numbers
+        )
 
     def _end(self, stage: Stage, done: Done) -> None:
         """Take up what a stage has made, check it, and record it."""
@@ -305,9 +351,13 @@ class _Driver:
         )
         self.corpus = with_stage(self.corpus, stage.name, done)
         check_stage(self.corpus, stage, done)
-        self.running.pop(stage.name)
+        before = self.running.pop(stage.name).files
+        root, rejects = self.corpus.root, done.source is not None
+        kept, sums = kept_files.record_files(root, stage.name, rejects=rejects, before=before)
+        done = dataclasses.replace(done, files=kept)
         self.record.stages[stage.name] = done
         self.save()
+        kept_files.remove_sums(root, sums)
         rows = f"{sum(part.rows for part in self.corpus.of_kind(stage.part_kinds())):,} rows"
         if done.computed is not None:
             rows = f"{done.computed:,} of {rows}"
@@ -351,7 +401,7 @@ class _Driver:
                 | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
             )
 
-        usage = self.runner.run(build, text_bytes, progress.show)
+        usage = self.runner.run(build, text_bytes, self._watch(progress))
         for stage, of_stage in zip(ready, tasks, strict=True):
             folder = self.corpus.folder(stage.name)
             result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
@@ -390,7 +440,7 @@ class _Driver:
             if pieces > 1:
                 _ = done | "Group" >> beam.GroupByKey() | "Join" >> beam.Map(work.join, this).with_output_types(int)
 
-        usage = self.runner.run(build, read_bytes, progress.show)
+        usage = self.runner.run(build, read_bytes, self._watch(progress))
         spent = work.sum_spent(this)
         for stage in stages:
             files.remove(files.join(self.corpus.folder(stage.name), work.PIECES))
@@ -404,7 +454,7 @@ class _Driver:
         for stage in stages:
             self._begin(stage)
             folder = self.corpus.folder(stage.name)
-            if not ready and files.exists(files.join(folder, work.ENDED)):  # in the interrupted run
+            if not ready and self._has_ended(stage):  # in the interrupted run
                 self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
                 corpora = [self.corpus]
                 continue
@@ -420,7 +470,7 @@ class _Driver:
         used: list[Usage] = []
 
         def run_pipeline(build: Callable[[beam.Pipeline], Any]) -> None:
-            used.append(self.runner.run(build, read_bytes, progress.show))
+            used.append(self.runner.run(build, read_bytes, self._watch(progress)))
 
         def build(pipeline: beam.Pipeline) -> None:
             parts = pipeline | "Parts" >> beam.Create(corpora[0].of_kind(ready[0].part_kinds()), reshuffle=False)
@@ -453,6 +503,15 @@ class _Driver:
             seconds = ended
         self._end(last, self._judged(last, sum(usage.seconds for usage in used) - seconds, peak_bytes))
 
+    def _watch(self, progress: Progress) -> Callable[[], None]:
+        """What is done several times a second while a pipeline runs."""
+
+        def watch() -> None:
+            self.check_lock()
+            progress.show()
+
+        return watch
+
     def _step(self, stage: Stage, judge: beam.PTransform, corpus: Corpus) -> beam.PTransform:
         """Parts to what a stage makes of them, with its columns written where it has any."""
         if isinstance(stage, CorpusStage):
@@ -461,10 +520,8 @@ class _Driver:
 
     def _judged(self, stage: Stage, seconds: float, peak_bytes: int) -> Done:
         """The entry of a corpus stage or a product, without its key."""
-        folder, columns = self.corpus.folder(stage.name), tuple(stage.writes.names)
-        files.remove(files.join(folder, work.ENDED))
-        made = () if columns else tuple(path.rpartition("/")[2] for path in files.list_folder(folder))
-        return Done("", seconds, peak_bytes, stage.part_kinds(), columns=columns, files=made)
+        files.remove(files.join(self.corpus.folder(stage.name), work.ENDED))
+        return Done("", seconds, peak_bytes, stage.part_kinds(), columns=tuple(stage.writes.names))
 
     def _read_bytes(self, stages: Sequence[Stage]) -> int:
         """About how much a pass over the parts reads: of text as it is, of other columns as they lie on disk."""

@@ -22,6 +22,8 @@ from datapipe.filters.quality_filter import FilterQuality
 from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
+from datapipe.mix.chat import RenderDialogues
+from datapipe.mix.chat_tokens import EncodeDialogues
 from datapipe.mix.contaminated_tokens import FindContaminatedTokens
 from datapipe.mix.decontamination import Decontaminate
 from datapipe.mix.evaluation_questions import FindEvaluationQuestions
@@ -68,6 +70,8 @@ STAGES: tuple[type[Stage], ...] = (
     WeighDocuments,
     MaskPersonalData,
     TrainTokenizer,
+    RenderDialogues,
+    EncodeDialogues,
     CountTokens,
     MixSources,
     WriteShards,

@@ -315,7 +315,7 @@ def go_on(begun: tuple[float, str], parts: Sequence[Part], written: Sequence[int
         written: the parts that have its columns: what this step waits for.
     """
     started, folder = begun
-    files.write_json(files.join(folder, ENDED), {"seconds": time.time() - started})
+    files.write_json(files.join(folder, ENDED), {"seconds": time.time() - started}, files.summed_file)
     yield from parts
 
 

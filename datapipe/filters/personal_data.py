@@ -7,9 +7,10 @@ last, too. It writes `text` again, and how much it masked; it removes no documen
 import dataclasses
 import datetime
 import ipaddress
+import json
 import re
-from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal, NamedTuple
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import MASKED, PartKind
+from datapipe.text.dialogues import MESSAGES, message_columns, read_dialogues, spoken_text
 
 # Forms that say the same are one for the patterns: full-width ASCII, dashes and spaces. Each stays one character, so
 # that what is found lies in the text where it lies in the folded one.
@@ -27,10 +29,12 @@ _FOLDED = {0xFEE0 + code_point: code_point for code_point in range(0x21, 0x7F)} 
 # All patterns are bounded, so that no text makes them take more than linear time, and their digits are ASCII.
 # Letters of addresses (RFC 6531): of alphabets; Chinese, Japanese and Thai text has no space before an address.
 _L = "A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1eff"
+# What ends the name of a file, no domain: icon@2x.png is nobody's, and in jo@firm.com.gpg is somebody's address.
+_EXTENSION = r"(?i:txt|gpg|asc|log|pdf|png|jpe?g|gif|svg|webp|zip|gz|tar|csv|json|html?|eml|vcf)(?![0-9A-Za-z-])"
 _EMAIL = re.compile(
     rf"(?:(?<![{_L}._%+-])[{_L}._%+-]{{1,64}}(?:'[{_L}._%+-]{{1,64}})?"
     rf"|(?<![^\s(<:,;])\"[^\"\s@]{{1,30}}(?: [^\"\s@]{{1,30}})?\")"
-    rf"@(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.){{1,8}}(?P<top>[A-Za-z]{{2,24}}|[\u0370-\u052f]{{2,24}})"
+    rf"@(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.){{1,8}}(?!{_EXTENSION})(?P<top>[A-Za-z]{{2,24}}|[\u0370-\u052f]{{2,24}})"
     rf"(?![{_L}-])(?=(?P<call>\()?)"
 )
 # Top-level domains of IANA's root zone but for those of two letters, which all are a country's or could be: the old
@@ -56,14 +60,14 @@ _TOP_LEVEL = (
     "technology tennis theater tickets tips tires today tokyo tools top tours town toys trade trading training "
     "tube university vacations vegas ventures vet video villas vin vip vision vodka vote voyage wales watch "
     "webcam website wedding wien wiki win wine work works world wtf xin xyz yoga zone рф укр бел срб мкд мон қаз "
-    "бг ελ дети онлайн сайт орг ком москва рус"
+    "бг ελ onion дети онлайн сайт орг ком москва рус"
 )
 _KNOWN = frozenset(_TOP_LEVEL.split())
 # Domains after which a bracket is a remark, not an argument.
 _REMARKED = ("com", "org", "net", "edu", "gov", "cn", "de", "uk", "fr", "jp", "ru")
-# Services, domains for examples (RFC 2606), and images for screens of higher resolution: icon@2x.png
+# Services, and domains for examples (RFC 2606).
 _NOBODY = re.compile(
-    r"^(?:git|hg|svn)@|[@.](?:example\.(?:com|net|org)|example|test|invalid)$|\.(?:png|jpe?g|gif|svg|webp)$",
+    r"^(?:git|hg|svn)@|[@.](?:example\.(?:com|net|org)|example|test|invalid)$",
     re.IGNORECASE,
 )
 # Before four numbers that are no address: a version, a section, an object identifier; after them, the rest of one.
@@ -71,9 +75,12 @@ _NUMBERED = (
     r"(?i:version|ver\.?|release|build|kernel|firmware|driver|section|sect?\.|chapter|clause|article|table|figure"
     r"|fig\.|appendix|oid|§|版本|版|第|节|章|表|图)"
 )
+# Before or after four small numbers that are one all the same: what an address is called, reached by or followed by.
+_ADDRESSED = r"(?i:(?<![a-z])(?:ip(?:v4)?(?: address|地址)?|dns|nameserver|ping|ssh|dig|traceroute)[ :：=]{1,2}|://|@)"
 _IPV4 = re.compile(
-    r"(?<![0-9A-Za-z.])(?<![A-Za-z][/-])(?P<before>" + _NUMBERED + r"[ :：=]{0,2})?"
-    r"(?P<ip>(?:[0-9]{1,3}\.){3}[0-9]{1,3})(?!\.?[0-9]|[_-][A-Za-z]|[节章版])"
+    r"(?:(?<![0-9A-Za-z.])(?<![A-Za-z][/-])(?P<before>" + _NUMBERED + r"[ :：=]{0,2})|(?P<surely>" + _ADDRESSED + r"))?"
+    r"(?<![0-9A-Za-z.])(?<![A-Za-z][/-])(?P<ip>(?:[0-9]{1,3}\.){3}[0-9]{1,3})(?!\.?[0-9]|[_-][A-Za-z]|[节章版])"
+    r"(?=(?P<port>:[0-9]{2,5}(?![0-9.:])|/(?:[89]|[12][0-9]|3[0-2])(?![0-9./]))?)"
 )
 _IPV6 = re.compile(r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![0-9A-Za-z:])")
 # Four numbers as small as these are a version, a section or an object identifier; of addresses, one in 4,096.
@@ -167,17 +174,17 @@ def is_email(match: re.Match[str]) -> bool:
     return known and not _NOBODY.search(match.group()) and (not match["call"] or top in _REMARKED)
 
 
-def is_public_ip(address: str) -> bool:
+def is_public_ip(address: str, *, small: bool = False) -> bool:
     """Whether an address is of the public internet: private, local, multicast and documentation ones identify nobody.
 
-    Four numbers of which none is above 31 count as a version (1.2.3.4), not as an address.
+    Four numbers of which none is above 31 count as a version (1.2.3.4), not as an address, unless they may be `small`.
     """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
     if parsed.version == 4:
-        return parsed.is_global and not parsed.is_multicast and max(parsed.packed) > _MOST_OF_A_VERSION
+        return parsed.is_global and not parsed.is_multicast and (small or max(parsed.packed) > _MOST_OF_A_VERSION)
     return parsed.is_global and parsed in _GLOBAL_UNICAST
 
 
@@ -275,7 +282,9 @@ _ENTITIES: dict[Entity, tuple[_Kind, ...]] = {
             24,
             _IPV4,
             "ip",
-            lambda match: not match["before"] and is_public_ip(match["ip"]),
+            lambda match: (
+                not match["before"] and is_public_ip(match["ip"], small=bool(match["surely"] or match["port"]))
+            ),
             "192.0.2.1",
         ),
         _Kind(
@@ -342,9 +351,14 @@ class MaskPersonalData(DocumentStage):
     mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_ENTITIES))
 
     name: ClassVar[str] = "personal_data"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = pa.schema(
-        [("text", pa.string()), ("bytes", pa.int64()), *((column, pa.int32()) for column in COUNTS.values())]
+        [
+            ("text", pa.string()),
+            ("bytes", pa.int64()),
+            ("messages", MESSAGES),
+            *((column, pa.int32()) for column in COUNTS.values()),
+        ]
     )
 
     def part_kinds(self) -> tuple[PartKind, ...]:
@@ -355,9 +369,15 @@ class MaskPersonalData(DocumentStage):
         """The columns that it needs."""
         return ("text",)
 
+    def optional(self) -> tuple[str, ...]:
+        """The messages of instruction data, of which its text is made."""
+        return ("messages",)
+
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch's texts, masked, and the counts."""
+        """The batch's texts and messages, masked, and the counts."""
         texts = batch.column("text")
+        has_messages = "messages" in batch.schema.names and not pa.types.is_null(batch.column("messages").type)
+        messages = batch.column("messages") if has_messages else pa.nulls(len(batch), MESSAGES)
         entities = [entity for entity in _ENTITIES if entity in self.mask]
         counts = {entity: [0] * len(texts) for entity in _ENTITIES}
         changed = {}
@@ -370,9 +390,51 @@ class MaskPersonalData(DocumentStage):
                 changed[row] = text
                 for entity, count in found.items():
                     counts[entity][row] = count
+        if changed and has_messages:
+            messages, spoken = _mask_messages(messages, changed.keys(), tuple(entities))
+            changed |= spoken
         mask_array = pa.array([row in changed for row in range(len(texts))], pa.bool_())
         texts = pc.replace_with_mask(texts, mask_array, pa.array(changed.values(), texts.type))
-        arrays = [texts, pc.binary_length(texts), *(pa.array(counts[entity], pa.int32()) for entity in _ENTITIES)]
+        arrays = [
+            texts,
+            pc.binary_length(texts),
+            messages,
+            *(pa.array(counts[entity], pa.int32()) for entity in _ENTITIES),
+        ]
         return pa.RecordBatch.from_arrays(
             [array.cast(field.type) for array, field in zip(arrays, self.writes, strict=True)], schema=self.writes
         )
+
+
+def _mask_messages(
+    messages: pa.Array, rows: Collection[int], entities: tuple[Entity, ...]
+) -> tuple[pa.Array, dict[int, str]]:
+    """Messages with personal data of some rows masked, and what is then said in those rows that have messages."""
+    dialogues = [dialogue.messages for dialogue in read_dialogues(messages, pa.nulls(len(messages), pa.string()))]
+    for row in rows:
+        dialogues[row] = [
+            message._replace(
+                content=mask(message.content, entities)[0],
+                reasoning=mask(message.reasoning, entities)[0],
+                tool_calls=_mask_json(message.tool_calls, entities),
+                other=_mask_json(message.other, entities),
+            )
+            for message in dialogues[row]
+        ]
+    return message_columns(dialogues), {row: spoken_text(dialogues[row]) for row in rows if dialogues[row]}
+
+
+def _mask_json(text: str, entities: tuple[Entity, ...]) -> str:
+    """JSON with personal data in its strings and numbers masked; what was masked is a string then."""
+
+    def walk(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: walk(each) for name, each in value.items()}
+        if isinstance(value, list):
+            return [walk(each) for each in value]
+        if value is None or isinstance(value, bool):
+            return value
+        found, counts = mask(str(value), entities)
+        return found if any(counts.values()) else value
+
+    return json.dumps(walk(json.loads(text)), ensure_ascii=False) if text else ""

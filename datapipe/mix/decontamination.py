@@ -21,13 +21,13 @@ from annotated_types import Ge, Le, MinLen
 
 from datapipe.checks import Count, FilesOption
 from datapipe.read.examples import read_evaluation, skip_reason_of
-from datapipe.read.instructions import MARKUP
 from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.normalization import fold
 from datapipe.text.token_grams import ngrams
+from tokenizer_training.algorithms import CHATML
 
 INDEX = pa.schema([("hash", pa.uint64()), ("tokens", pa.uint8()), ("evaluation", pa.string())])
 LEAKS = pa.list_(pa.struct([("record", pa.string()), ("text", pa.string())]))
@@ -107,7 +107,7 @@ def find_overlaps(texts: pa.Array | pa.ChunkedArray, index: pa.Table) -> pa.Arra
 
 def folded_samples(texts: pa.Array) -> pa.Array:
     """Texts as evaluation sets are looked for in them: without the marks of dialogues, and folded."""
-    for mark in MARKUP:  # one that ends a message would run into its last word
+    for mark in CHATML:  # one that ends a message would run into its last word
         texts = pc.replace_substring(texts, mark, " ")
     return fold(texts)
 

@@ -33,6 +33,8 @@ SPILL = "spill"  # the folder of the spilled parts, gone when all is written
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
 # Where a document comes from, and its length in UTF-8: columns of every corpus that has been read.
 ORIGIN = ("path", "position", "bytes")
+# Of instruction data: what of the text is a control token and bears loss, and its encoding.
+DIALOGUE = ("pieces", "input_ids", "labels")
 COPIES, PHASES = "mixture_copies", "mixture_phases"  # how often a row is taken in all, and in each phase
 # What a spilled row has before its columns: its position in the shuffle, and the row it is a copy of.
 SPILLED = (pa.field("shuffle_position", pa.uint64()), pa.field("id", pa.uint64()))
@@ -154,13 +156,13 @@ class WriteShards(ProductStage):
 
     def optional(self) -> tuple[str, ...]:
         """The columns that every shard has, and how often a row is written."""
-        return ("source", "language", "tokens", COPIES, PHASES)
+        return ("source", "language", "tokens", COPIES, PHASES, *DIALOGUE)
 
     def _columns(self, part: Part) -> list[str]:
         """The columns that a part has to give."""
         ours = [name for name in (*LEADING.names, *self.columns) if name in part.columns]
-        origin = [name for name in ORIGIN if name in part.columns]
-        return list(dict.fromkeys((*ours, *origin, *part.user_columns)))
+        others = [name for name in (*ORIGIN, *DIALOGUE) if name in part.columns]
+        return list(dict.fromkeys((*ours, *others, *part.user_columns)))
 
     def _copies(self, part: Part) -> npt.NDArray[np.int32]:
         """How often each kept row of a part is written in each phase, shape (phases, kept rows)."""
@@ -182,8 +184,11 @@ class WriteShards(ProductStage):
     def _measure(self, part: Part) -> Amount:
         copies = self._copies(part)
         sizes, start = np.zeros(len(copies), np.int64), 0
-        for batch in part.read(["text"], despite=self.despite):
-            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy()
+        # Text in the file that `bytes` stands in is as long as it was read; else some stage has rewritten it.
+        name = "bytes" if part.columns.get("bytes") == part.columns["text"] else "text"
+        for batch in part.read([name], despite=self.despite):
+            column = batch.column(name)
+            lengths = (column if name == "bytes" else pc.binary_length(column)).fill_null(0).to_numpy()
             sizes += copies[:, start : start + len(batch)] @ lengths.astype(np.int64)
             start += len(batch)
         return Amount(int(copies.sum()), tuple(sizes.tolist()), _schema(part, self._columns(part)))
@@ -248,7 +253,7 @@ class WriteShards(ProductStage):
         name = f"{self.prefix}-{shard:05d}.parquet"
         size = 0
         with (
-            files.whole_file(files.join(self.folder, name)) as sink,
+            files.summed_file(files.join(self.folder, name)) as sink,
             pq.ParquetWriter(
                 sink, shard_schema(amount.schema), compression="zstd", compression_level=self.compression_level
             ) as writer,

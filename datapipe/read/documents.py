@@ -126,17 +126,23 @@ class ReadDocuments(Source[Task]):
         """The tasks of the inputs: see `datapipe.read.inputs.plan`."""
         return plan(inputs, self.read_options())
 
-    def fingerprint(self, inputs: Sequence[str]) -> list[tuple[str, int, float]]:
-        """Name, size and time of change of each file."""
-        return sorted({(piece.name, piece.size, piece.modified) for task in self.plan(inputs) for piece in task.slices})
+    def fingerprint(self, inputs: Sequence[str]) -> list[Any]:
+        """All that was planned, but for where the folder of the inputs lies: see `Slice`."""
+        return [
+            [dataclasses.astuple(dataclasses.replace(piece, path="")) for piece in task.slices]
+            for task in self.plan(inputs)
+        ]
 
     def read(self, task: Task, folder: str) -> None:
         """Write a task's parts and their manifests into a folder, unless an earlier run has."""
         manifest = files.join(folder, f"task-{task.number:05d}.json")
-        if not files.exists(manifest):
-            files.make_folder(files.join(folder, "rejects"))
-            written = write_parts(task, self.read_options(), folder, self.part_kind, self.compose())
-            files.write_json(manifest, dataclasses.asdict(written))
+        if files.exists(manifest) and all(
+            files.exists(written["path"]) for written in files.read_json(manifest)["files"]
+        ):
+            return
+        files.make_folder(files.join(folder, "rejects"))
+        written = write_parts(task, self.read_options(), folder, self.part_kind, self.compose())
+        files.write_json(manifest, dataclasses.asdict(written), files.summed_file)
 
     def number(self, tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: Corpus) -> SourceResult:
         """Give the parts of all tasks their numbers in the corpus, and account for them: see `number_parts`.

@@ -63,7 +63,7 @@ def read_records(paths: Sequence[str]) -> Iterator[EvaluationRecord]:
     """
     readable: dict[str, str] = {}
     for path in paths:
-        named = {str(file): formats.format_of(str(file)) for file, *_ in files.fingerprint(path)}
+        named = {file: formats.format_of(file) for file, *_ in files.find(path)}
         found = {file: format_ for file, format_ in named.items() if format_ and formats.FORMATS[format_].has_fields}
         if not found:
             raise ValueError(f"evaluation names no file of records, {path!r}")
@@ -97,7 +97,7 @@ def skip_reason_of(evaluation: Sequence[str]) -> str | None:
     """Why there is no evaluation set to look for, if so."""
     if not evaluation:
         return "no evaluation set given"
-    if not any(files.fingerprint(path) for path in evaluation):
+    if not any(files.find(path) for path in evaluation):
         return f"no evaluation set at {', '.join(evaluation)}"
     return None
 

@@ -5,6 +5,7 @@ the output of an earlier run. Those are passed over, and counted, so that nothin
 cannot be read (a link to nothing, a pipe) keeps its name and a fault: it becomes one reject, and never ends a run.
 """
 
+import errno
 import fnmatch
 import os
 import pathlib
@@ -14,12 +15,11 @@ from collections import Counter, deque
 from collections.abc import Collection
 from typing import NamedTuple
 
-from apache_beam.io.filesystem import FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe.read import formats
 from datapipe.store import files
-from datapipe.store.record import RUN_FILE
+from datapipe.store.record import RUN_FILE, is_record
 
 # In the root of a folder, prose of these names speaks about the data, as in datasets on the Hugging Face hub.
 ABOUT_THE_DATA = ("readme*", "license*", "licence*", "copying*", "notice*", "source.md", "changelog*", "citation*")
@@ -100,11 +100,10 @@ def _list_glob(pattern: str) -> Listing:
     if files.is_local(pattern):
         below = _local_files(root, None if "**" in wild else wild.count("/") + 1) if pathlib.Path(root).is_dir() else {}
     else:
-        below = _match(re.sub(r"\*\*.*", "**", pattern))
-    # `a/**/b` is `a/b`, too, for everybody but Beam.
-    as_expression: str = FileSystem.translate_pattern(pattern)  # type: ignore[attr-defined]
-    matches = re.compile(as_expression.replace("/.*/", "/(?:.*/)?"))
-    matched = {file: found for file, found in below.items() if matches.match(file)}
+        # All below, not what is like the pattern alone: what a folder is shows by other files, such as that of a run.
+        below = _match(re.split(r"[*?[]", pattern, maxsplit=1)[0] + "**" if "/" in wild else pattern)
+    like = files.matches(pattern)
+    matched = {file: found for file, found in below.items() if like.match(file)}
     return Listing(root, *_sort_out(root, matched, below, hidden_too=re.search(r"(^|/)[._]", wild) is not None))
 
 
@@ -165,7 +164,7 @@ def _is_run(path: str) -> bool:
         record = files.read_json(path)
     except ValueError:
         return False
-    return isinstance(record, dict) and record.keys() >= {"recipe", "stages", "versions"}
+    return is_record(record)
 
 
 def _match(pattern: str) -> dict[str, Found]:
@@ -199,7 +198,9 @@ def _local_files(root: str, levels: int | None = None) -> dict[str, Found]:
         holds_root = linked and inside.startswith(os.path.realpath(folder).rstrip("/") + "/")
         try:
             entries = [] if holds_root else sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
+        except FileNotFoundError:  # it has gone in the meantime
+            continue
+        except PermissionError:
             found[folder] = Found(0, 0, "no_permission")
             continue
         identity = device, _ = _identity(folder)
@@ -242,7 +243,11 @@ def _identity(path: str) -> tuple[int, int]:
 def _local_file(path: str) -> Found:
     try:
         status = pathlib.Path(path).stat()
-    except OSError:
+    except PermissionError:  # of the folder
+        return Found(0, 0, "no_permission")
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+            raise
         return Found(0, 0, "broken_link")
     if not stat.S_ISREG(status.st_mode):
         return Found(0, status.st_mtime, "not_a_file")

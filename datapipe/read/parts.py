@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from datapipe.read import formats
 from datapipe.read.formats import Reject
@@ -22,6 +21,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus, PartKind, part_path
 from datapipe.store.record import PartRecord, SourceResult
 from datapipe.store.schemas import DOCUMENT_SCHEMA, REJECT_SCHEMA, common_schema, conform, marked_schema
+from datapipe.text.dialogues import message_columns
 from datapipe.text.normalization import normalize
 
 GROUP_BYTES = 8 << 20  # of text
@@ -127,6 +127,10 @@ def _document_batch(
         "position": pa.array([document.position for document in documents], pa.int64()),
         "bytes": pc.binary_length(texts).cast(pa.int64()),
     }
+    dialogues = [document.dialogue for document in documents if document.dialogue]
+    if dialogues:
+        arrays["messages"] = message_columns(dialogue.messages for dialogue in dialogues)
+        arrays["tools"] = pa.array([dialogue.tools or None for dialogue in dialogues], pa.string())
     return pa.RecordBatch.from_pydict(arrays | as_arrays(columns))
 
 
@@ -222,7 +226,7 @@ class _PartWriter:
         schema = common_schema(map(marked_schema, self._batches))
         reasons: Counter[str] = Counter()
         with (
-            files.whole_file(path) as sink,
+            files.summed_file(path) as sink,
             pq.ParquetWriter(
                 sink, schema, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL
             ) as writer,
@@ -272,7 +276,9 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
     for manifest, path in zip(rejects, kept, strict=True):
         _rename(manifest.path, path)
     earlier = [path for path in files.list_folder(rejects_folder) if path.rpartition("/")[2].startswith(f"{stage}-")]
-    FileSystems.delete([path for path in earlier if path not in kept])
+    for path in earlier:
+        if path not in kept:
+            files.remove(path)
     by_reason: Counter[str] = Counter()
     for manifest in rejects:
         by_reason.update(manifest.reasons)
@@ -286,5 +292,6 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
 
 def _rename(path: str, to: str) -> None:
     # Not there: an earlier, interrupted run has renamed it.
-    if files.exists(path):
-        FileSystems.rename([path], [to])
+    for old, new in ((files.sum_path(path), files.sum_path(to)), (path, to)):  # what bears the name has its sum
+        if files.exists(old):
+            files.rename(old, new)

@@ -9,9 +9,11 @@ from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.read.formats.arrow_values import shown
 from datapipe.read.formats.sniff import sniff_format
+from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
 from datapipe.read.listing import FAULTS
 from datapipe.read.options import ReadOptions
+from datapipe.text.dialogues import Dialogue, spoken_text
 
 NAMED_COLUMNS = 32  # of a reject: more tell nobody what the text is called
 
@@ -20,13 +22,14 @@ Compose = Callable[[Row, formats.Source], Row | Reject]
 
 
 class Document(NamedTuple):
-    """A record that is a document: its text as UTF-8, where it comes from, and the user's other columns."""
+    """A record that is a document: its text as UTF-8, where it comes from, the user's other columns, its dialogue."""
 
     text: bytes
     source: str
     path: str
     position: int
     columns: dict[str, Any]
+    dialogue: Dialogue | None = None
 
 
 def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) -> Iterator[Document | Reject]:
@@ -56,12 +59,36 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
             yield source.reject(0, "unknown_format", "no extension that is known, nor text in UTF-8", start)
             continue
         text_fields = options.text_fields if FORMATS[format_].has_fields else ("text",)
-        for row in formats.read(source, format_):
+        rows = formats.read(source, format_)
+        if format_ == "json" and compose is None:
+            rows = _unwrapped(rows, source, text_fields)
+        for row in rows:
             composed = row if isinstance(row, Reject) or compose is None else compose(row, source)
             if isinstance(composed, Reject):
                 yield composed
             else:
                 yield _admit(composed, source, piece.source, text_fields, options)
+
+
+def _unwrapped(
+    rows: Iterator[Row | Reject], source: formats.Source, text_fields: tuple[str, ...]
+) -> Iterator[Row | Reject]:
+    """Rows of a JSON file; one without a text that holds one list of objects with texts stands for these."""
+    for row in rows:
+        lists = [value for value in row.columns.values() if _is_objects(value)] if isinstance(row, Row) else []
+        if (
+            isinstance(row, Row)
+            and len(lists) == 1
+            and not any(name in row.columns for name in text_fields)
+            and any(name in lists[0][0] for name in text_fields)
+        ):
+            yield from records_within(source, row)
+        else:
+            yield row
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _admit(
@@ -78,7 +105,11 @@ def _admit(
         return reject(reason, detail)._replace(columns=_longest_first(columns))
 
     field = _first_of(text_fields, columns, _is_text)
-    text = None if field is None else columns.pop(field)
+    text = None
+    if row.dialogue:
+        text = spoken_text(row.dialogue.messages)
+    elif field is not None:
+        text = columns.pop(field)
     if text is None:
         detail = f"no field {' or '.join(text_fields)}" if field is None else f"{field} is null"
         return lacks_text("missing_text", detail)
@@ -108,7 +139,7 @@ def _admit(
             columns[ours] = columns.pop(theirs)
     if isinstance(columns.get("source"), str) and columns["source"]:
         name = columns.pop("source")
-    return Document(encoded, name, source.name, row.position, columns)
+    return Document(encoded, name, source.name, row.position, columns, row.dialogue)
 
 
 def _first_of(

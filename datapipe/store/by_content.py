@@ -1,13 +1,12 @@
 """What is made of files, once a process: models, tokenizers, word lists, indexes. The one policy for all of them.
 
 It is kept by what the files hold, not by what they are called: a second run in the same process, after another
-tokenizer took the place of the first, must not count by the first. Contents are hashed again whenever size, time or
-inode of a file is another, so that a look costs microseconds.
+tokenizer took the place of the first, must not count by the first. Contents are hashed again whenever size or stamp of
+a file is another, so that a look costs microseconds.
 """
 
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import Callable
 from typing import Concatenate, ParamSpec, TypeVar
@@ -18,8 +17,7 @@ Paths = TypeVar("Paths", str, tuple[str, ...])
 Made = TypeVar("Made")
 Options = ParamSpec("Options")
 
-Signature = tuple[str | int | float, ...]
-_hashes: dict[str, tuple[list[Signature], str]] = {}
+_hashes: dict[str, tuple[list[files.File], str]] = {}
 
 
 def made_by_content(
@@ -46,27 +44,12 @@ def made_by_content(
 
 def content_hash(path: str) -> str:
     """The SHA-256 of a file, or of all files below a folder with their names; empty where there is neither."""
-    signatures = _signatures(path)
+    signatures = files.find(path)
     if path not in _hashes or _hashes[path][0] != signatures:
         whole = hashlib.sha256()
         for name, *_ in signatures:
-            with files.open_input(str(name)) as source:
+            with files.open_input(name) as source:
                 whole.update(hashlib.file_digest(source, "sha256").digest())
-            whole.update(str(name).removeprefix(path).encode(errors="surrogateescape") + b"\0")
+            whole.update(name.removeprefix(path).encode(errors="surrogateescape") + b"\0")
         _hashes[path] = signatures, whole.hexdigest() if signatures else ""
     return _hashes[path][1]
-
-
-def _signatures(path: str) -> list[Signature]:
-    """Of each file what changes when its content does: its name first."""
-    if not files.is_local(path):
-        return [tuple(file) for file in files.fingerprint(path)]
-    names = [path]
-    if os.path.isdir(path):  # noqa: PTH112
-        names = sorted(os.path.join(folder, name) for folder, _, below in os.walk(path) for name in below)  # noqa: PTH118
-    return [_signature(name) for name in names if os.path.isfile(name)]  # noqa: PTH113
-
-
-def _signature(name: str) -> Signature:
-    status = os.stat(name)  # noqa: PTH116
-    return name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

@@ -69,7 +69,7 @@ class Part:
 
     def cut(self, pieces: int) -> "tuple[Part, ...]":
         """The part as at most so many pieces of like size, each of whole row groups of its text."""
-        with files.open_input(self.columns["text"]) as source:
+        with _reading(self.columns["text"], ["text"]), files.open_input(self.columns["text"]) as source:
             metadata = pq.ParquetFile(source).metadata
             groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         ends = [0, *itertools.accumulate(groups)]
@@ -96,7 +96,7 @@ class Part:
 
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
-        with files.open_input(self.columns[name]) as source:
+        with _reading(self.columns[name], [name]), files.open_input(self.columns[name]) as source:
             column = pq.ParquetFile(source).read([name], use_threads=False).column(name)
         start, stop = self.bounds
         return column.slice(start, stop - start).combine_chunks()
@@ -159,13 +159,24 @@ def as_batch(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
 
+@contextlib.contextmanager
+def _reading(path: str, names: Sequence[str]) -> Iterator[None]:
+    """Name the file and the columns in an error of reading them: Arrow's own names neither."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        columns = f"column{'s' * (len(names) > 1)} {', '.join(names)} of " if names else ""
+        raise OSError(f"cannot read {columns}{path}: {error}") from error
+
+
 class _open_all:  # noqa: N801 - a context manager reads as a function
     """Readers over several column files of one part, closed together."""
 
     def __init__(self, by_file: dict[str, list[str]], start: int, stop: int) -> None:
         self._sources = [files.open_input(path) for path in by_file]
         self._readers = [
-            _Reader(source, names, start, stop) for source, names in zip(self._sources, by_file.values(), strict=True)
+            _Reader(path, source, names, start, stop)
+            for source, (path, names) in zip(self._sources, by_file.items(), strict=True)
         ]
 
     def __enter__(self) -> "list[_Reader]":
@@ -179,15 +190,17 @@ class _open_all:  # noqa: N801 - a context manager reads as a function
 class _Reader:
     """Reads some columns and a span of rows of one Parquet file, row group by row group or in runs of any length."""
 
-    def __init__(self, source: pa.NativeFile, names: list[str], start: int, stop: int) -> None:
-        self._file = pq.ParquetFile(source)
+    def __init__(self, path: str, source: pa.NativeFile, names: list[str], start: int, stop: int) -> None:
+        self._path = path
         self._names = names
+        with _reading(path, names):
+            self._file = pq.ParquetFile(source)
+            self._pending: pa.Table = self._file.schema_arrow.empty_table().select(names)
         self._left = stop - start
         self._next = 0
         while self._next < self._file.num_row_groups and start >= self._rows(self._next):
             start -= self._rows(self._next)
             self._next += 1
-        self._pending: pa.Table = self._file.schema_arrow.empty_table().select(names)
         if start:
             self._pending = self._group().slice(start)
 
@@ -202,7 +215,8 @@ class _Reader:
                 self._pending = self._group()
 
     def _group(self) -> pa.Table:
-        table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
+        with _reading(self._path, self._names):
+            table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
         table = table.select(self._names)  # to pyarrow, `a` is the beginning of the column `a.b`, too
         self._next += 1
         return table
@@ -264,7 +278,8 @@ def part_path(folder: str, number: int) -> str:
 def column_reader(part: Part, path: str) -> Iterator[Callable[[int], pa.RecordBatch]]:
     """A function that reads the next so many rows of a part, or piece, from one of its column files: all columns."""
     with files.open_input(path) as source:
-        names = pq.read_schema(source).names
+        with _reading(path, []):
+            names = pq.read_schema(source).names
         with _open_all({path: names}, *part.bounds) as (reader,):
             yield lambda rows: as_batch(reader.take(rows))
 
@@ -279,7 +294,7 @@ def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable
     rows = 0
     # Vectors of floats repeat no value: a dictionary of them only costs time, three times that of reading without.
     dictionaries = [field.name for field in schema if not pa.types.is_nested(field.type)]
-    with files.whole_file(path) as sink:
+    with files.summed_file(path) as sink:
         with pq.ParquetWriter(
             sink,
             schema,

@@ -6,14 +6,16 @@ takes a second to import, and is imported where a path is remote, or a glob.
 
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, BinaryIO, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -24,16 +26,33 @@ from datapipe.extras import load_extra
 COLUMN_COMPRESSION_LEVEL = 1
 # What Beam reaches a remote path by: the module, and the extra that brings it.
 REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws")}
+_SUM = ".sum"
+_TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
+_WILDCARD = re.compile(r"[*?[]")
 _SCHEME = re.compile(r"\s*([a-zA-Z][-a-zA-Z0-9+.]*)://")  # as Beam takes it
 
 
-class _File(NamedTuple):
-    """A file: its path, its bytes, and when it was changed, in seconds of Unix time."""
+class File(NamedTuple):
+    """A file that is there.
+
+    Attributes:
+        path: where.
+        size: in bytes.
+        stamp: another one after every change: of a local file its inode and the time of its last change of any kind,
+            which nobody can set; elsewhere the time at which the store says that it was written.
+    """
 
     path: str
     size: int
-    changed: float
+    stamp: str
+
+
+class Sum(NamedTuple):
+    """What a file holds: how many bytes, and their SHA-256 in hexadecimal."""
+
+    size: int
+    sha256: str
 
 
 def join(*segments: str) -> str:
@@ -78,9 +97,42 @@ def open_input(path: str) -> pa.NativeFile:
 
 
 def _create(path: str) -> pa.NativeFile:
-    if is_local(path):
-        return pa.OSFile(os.fsencode(path), "wb")
-    return pa.PythonFile(_beam().create(path, compression_type=_AS_IT_IS), mode="w")
+    return pa.OSFile(os.fsencode(path), "wb") if is_local(path) else pa.PythonFile(_Summed(path), mode="w")
+
+
+class _Summed(io.RawIOBase):
+    """A file opened for writing that sums up what it is given, so that it need not be read again for it."""
+
+    def __init__(self, path: str) -> None:
+        self._file: BinaryIO = (
+            open(os.fsencode(path), "wb")  # noqa: PTH123, SIM115 - closed by `close`
+            if is_local(path)
+            else _beam().create(path, compression_type=_AS_IT_IS)
+        )
+        self._hash = hashlib.sha256()
+        self._size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        while left:  # Arrow does not look how much of it was written
+            left = left[self._file.write(left) or len(left) :]
+        self._hash.update(data)
+        self._size += len(data)
+        return len(data)
+
+    def tell(self) -> int:
+        return self._size
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+    def sum(self) -> Sum:
+        return Sum(self._size, self._hash.hexdigest())
 
 
 @contextlib.contextmanager
@@ -89,10 +141,40 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
 
     The temporary name is unique, so a step that runs twice at once does no harm; after an error nothing is left.
     """
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
+    with _named_at_last(path) as temporary, _create(temporary) as sink:
+        yield sink
+
+
+@contextlib.contextmanager
+def durable_file(path: str) -> Iterator[pa.NativeFile]:
+    """As `whole_file`, for what must survive that the machine stops: the name is that of a file on the disk."""
+    with _named_at_last(path) as temporary:
         with _create(temporary) as sink:
             yield sink
+        if is_local(path):
+            _sync(temporary)
+    if is_local(path):
+        _sync(os.path.dirname(path) or ".")  # noqa: PTH120
+
+
+@contextlib.contextmanager
+def summed_file(path: str) -> Iterator[pa.NativeFile]:
+    """As `whole_file`, for what a resumed run takes up: its `Sum` lies beside it until the record of the run has it."""
+    with _named_at_last(path) as temporary:
+        raw = _Summed(temporary)
+        with pa.PythonFile(raw, mode="w") as sink:
+            yield sink
+        raw.close()
+        # First the sum, so that what bears the name has one.
+        with _create(sum_path(path)) as beside:
+            beside.write(json.dumps(raw.sum()).encode())
+
+
+@contextlib.contextmanager
+def _named_at_last(path: str) -> Iterator[str]:
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    try:
+        yield temporary
         rename(temporary, path)
     except BaseException:
         if exists(temporary):
@@ -100,14 +182,60 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
         raise
 
 
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sum_path(path: str) -> str:
+    """Where the sum of a file lies: hidden, since those who read a folder pass over names that begin with a dot.
+
+    >>> sum_path("out/shards/train-00000.parquet")
+    'out/shards/.train-00000.parquet.sum'
+    """
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}{_SUM}"
+
+
+def is_sum(path: str) -> bool:
+    """Whether a file of this name holds the sum of another."""
+    name = path.rpartition("/")[2]
+    return name.startswith(".") and name.endswith(_SUM)
+
+
+def kept_sum(path: str) -> Sum | None:
+    """The sum that lies beside a file; none if it is half of one."""
+    try:
+        return Sum(*read_json(sum_path(path)))
+    except (ValueError, TypeError):
+        return None
+
+
+def read_sum(path: str) -> Sum:
+    """The sum of a file, from its bytes."""
+    with open_input(path) as source:
+        return Sum(source.size(), hashlib.file_digest(source, "sha256").hexdigest())
+
+
 def exists(path: str) -> bool:
-    """Whether there is a file or folder of this name."""
+    """Whether there is a file or folder of this name.
+
+    Raises:
+        OSError: if that cannot be told, for want of a permission, say.
+    """
     if is_local(path):
-        return os.path.exists(path)  # noqa: PTH110
+        try:
+            os.stat(path)  # noqa: PTH116
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
     return bool(_beam().exists(path)) or bool(_match(path, "/**"))
 
 
-def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[_File]:
+def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[File]:
     """What bears this very name, the files right in this folder, or those anywhere below it: hidden ones, too."""
     whole = path.rstrip("/")
     if not is_local(path):
@@ -117,22 +245,63 @@ def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[_File]:
             for file in _glob(re.sub(r"[*?[]", "?", whole) + below)
             if file.path == whole or (below and file.path.startswith(whole + "/"))
         ]
-    names = [whole]
-    if below:
-        walk = os.walk(whole)  # follows no link to a folder
-        folders = walk if below == "/**" else itertools.islice(walk, 1)
-        names = [f"{folder}/{name}" for folder, _, here in folders for name in here]
+    return _local_files([whole] if not below else _walk(whole, 1 if below == "/*" else None))
+
+
+def _walk(folder: str, levels: int | None = None) -> Iterator[str]:
+    """The files below a local folder, so many levels deep or all; none if there is no such folder.
+
+    Raises:
+        OSError: naming a folder that cannot be looked into.
+    """
+
+    def fail(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for above, folders, names in os.walk(folder, onerror=fail):  # follows no link to a folder
+        if levels is not None and above.removeprefix(folder).count("/") + 1 >= levels:
+            folders.clear()
+        yield from (f"{above.rstrip('/')}/{name}" for name in names)
+
+
+def files_below(folder: str) -> list[File]:
+    """All files of a folder and of those in it, in no order; none if there is no such folder."""
+    return _match(folder, "/**")
+
+
+def _local_files(names: Iterable[str]) -> list[File]:
     found = []
     for name in names:
-        with contextlib.suppress(OSError):  # it has gone in the meantime
-            found.append(_File(name, os.path.getsize(name), os.path.getmtime(name)))  # noqa: PTH202, PTH204
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it has gone in the meantime
+            status = os.stat(name)  # noqa: PTH116
+            found.append(File(name, status.st_size, f"{status.st_ino}-{status.st_ctime_ns}"))
     return found
 
 
-def _glob(pattern: str) -> list[_File]:
-    """The files whose path Beam finds to be of a pattern: `*` stands for no slash, `**` for anything."""
+def _glob(pattern: str) -> list[File]:
+    """The files whose path is of a pattern: see `matches`."""
+    if is_local(pattern):
+        if not _WILDCARD.search(pattern):
+            return []
+        root = _WILDCARD.split(pattern, maxsplit=1)[0].rpartition("/")[0]
+        levels = None if "**" in pattern else pattern.removeprefix(root).lstrip("/").count("/") + 1
+        there = _walk(root or "/" if pattern.startswith("/") else root or ".", levels)
+        like = matches(pattern)
+        return _local_files(name for name in (name.removeprefix("./") for name in there) if like.match(name))
     found = _beam().match([pattern])[0].metadata_list
-    return [_File(file.path, file.size_in_bytes, file.last_updated_in_seconds) for file in found]
+    return [File(file.path, file.size_in_bytes, repr(file.last_updated_in_seconds)) for file in found]
+
+
+def matches(pattern: str) -> re.Pattern[str]:
+    """What tells whether a path is of a pattern: `*` stands for no slash, `**` for anything.
+
+    As Beam has it, but that `a/**/b` is `a/b`, too, as for everybody else.
+    """
+    from apache_beam.io.filesystem import FileSystem
+
+    as_expression: str = FileSystem.translate_pattern(pattern)  # type: ignore[attr-defined]
+    return re.compile(as_expression.replace("/.*/", "/(?:.*/)?"))
 
 
 def make_folder(path: str) -> None:
@@ -142,13 +311,15 @@ def make_folder(path: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Delete a file, or a folder with all that is in it, if it is there."""
+    """Delete a file, with the sum beside it, or a folder with all that is in it, if it is there."""
     if not is_local(path):
-        _beam().delete([file.path for file in (*_match(path), *_match(path, "/**"))])
+        _beam().delete([file.path for file in (*_match(path), *_match(sum_path(path)), *_match(path, "/**"))])
     elif os.path.isdir(path):  # noqa: PTH112
         shutil.rmtree(path)
-    elif os.path.exists(path):  # noqa: PTH110
-        os.unlink(path)  # noqa: PTH108
+    else:
+        for name in (path, sum_path(path)):
+            if exists(name):
+                os.unlink(name)  # noqa: PTH108
 
 
 def local_size(path: str) -> int:
@@ -164,10 +335,15 @@ def rename(path: str, name: str) -> None:
         _beam().rename([path], [name])
 
 
+def is_temporary(path: str) -> bool:
+    """Whether a file of this name is one of ours that a killed process has left half written."""
+    return bool(_TEMPORARY.search(path))
+
+
 def remove_temporary(folder: str) -> None:
     """Delete what a killed process left half written anywhere below a folder."""
     for file in _match(folder, "/**"):
-        if file.path.endswith(".tmp"):
+        if is_temporary(file.path):
             remove(file.path)
 
 
@@ -176,11 +352,26 @@ def list_folder(path: str) -> list[str]:
     return sorted(file.path for file in _match(path, "/*"))
 
 
-def fingerprint(path: str) -> list[list[str | int | float]]:
-    """Path, size and time of change of every file that a path, folder or glob names: equal as long as none changes."""
-    literally = _match(path, "/**") or _match(path)
-    found = {file.path: file for file in literally or _glob(path)}
-    return [[name, found[name].size, found[name].changed] for name in sorted(found)]
+def first_names(folder: str, at_most: int) -> list[str]:
+    """Some of the names right in a folder, of files and folders; no more are asked for than that."""
+    if is_local(folder):
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in itertools.islice(entries, at_most)]
+    pattern = re.sub(r"[*?[]", "?", folder.rstrip("/")) + "/**"
+    found = _beam().match([pattern], [at_most])[0].metadata_list
+    whole = folder.rstrip("/") + "/"
+    return [file.path.removeprefix(whole).partition("/")[0] for file in found if file.path.startswith(whole)]
+
+
+def find(path: str) -> list[File]:
+    """Every file that a path, folder or glob names, by name; none if nothing of that name is there.
+
+    Raises:
+        OSError: if a folder cannot be looked into.
+    """
+    is_folder = is_local(path) and os.path.isdir(path)  # noqa: PTH112
+    found = {file.path: file for file in _match(path, "/**") or ([] if is_folder else _match(path) or _glob(path))}
+    return [found[name] for name in sorted(found)]
 
 
 def check_sha256(option: str, path: str, expected: str) -> None:
@@ -204,9 +395,11 @@ def check_sha256(option: str, path: str, expected: str) -> None:
         raise ValueError(f"{option} {path!r} is another file: expected SHA-256 {expected.lower()}, found {found}")
 
 
-def write_json(path: str, value: Any) -> None:
-    """Write a value as readable JSON, keys in the order given."""
-    with whole_file(path) as sink:
+def write_json(
+    path: str, value: Any, opened: Callable[[str], AbstractContextManager[pa.NativeFile]] = whole_file
+) -> None:
+    """Write a value as readable JSON, keys in the order given, in one of the three ways to open a file."""
+    with opened(path) as sink:
         # A lone surrogate, from a name that is no UTF-8, stands as JSON's own escape.
         sink.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode(errors="backslashreplace"))
 

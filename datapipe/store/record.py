@@ -5,14 +5,39 @@ The record is what a later command knows of a run, and what resuming goes by: a 
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part, PartKind, part_path
 
 RUN_FILE = "run.json"
 # Raised when the layout of the output folder changes: an older folder is then not taken up.
-FORMAT = 3
+FORMAT = 4
+
+
+class RecordError(ValueError):
+    """A `run.json` that cannot be read, or is none of ours, in one line that says what to do."""
+
+
+class Kept(NamedTuple):
+    """What a file was when the run had written it, or seen it; see `files.File` and `files.Sum`."""
+
+    size: int
+    sha256: str
+    stamp: str
+
+
+class Begun(NamedTuple):
+    """A stage that has begun and not ended.
+
+    Attributes:
+        key, rows_key: as in `Done`.
+        files: those of an earlier run that it may take up, as in `Done`.
+    """
+
+    key: str
+    rows_key: str
+    files: Mapping[str, Kept] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +81,7 @@ class Done:
         peak_bytes: the most resident memory of all processes together, of the pass.
         part_kinds: the kinds of parts that it worked on.
         columns: that it wrote for each of these parts; none for a product.
-        files: of its folder, for a product.
+        files: all that it has written, by their path in the output folder.
         notes: lines for the user.
         source: what it has read, for a source.
         rows_key: of which rows a document stage computed its columns.
@@ -68,7 +93,7 @@ class Done:
     peak_bytes: int
     part_kinds: tuple[PartKind, ...]
     columns: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
+    files: Mapping[str, Kept] = dataclasses.field(default_factory=dict)
     notes: tuple[str, ...] = ()
     source: SourceResult | None = None
     rows_key: str = ""
@@ -91,7 +116,8 @@ class RunRecord:
         inputs: as given.
         versions: of Python and the packages that results depend on.
         stages: in the order in which they ran.
-        running: `key` and `rows_key` of stages that have begun and not ended, by name.
+        running: stages that have begun and not ended, by name.
+        named: the files that options name and whose content the keys hold, by path.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
         warnings: the sources and languages that have lost most of their documents, a line each.
         format: `FORMAT` of the version that wrote it.
@@ -101,7 +127,8 @@ class RunRecord:
     inputs: list[str]
     versions: dict[str, str]
     stages: dict[str, Done | Skipped] = dataclasses.field(default_factory=dict)
-    running: dict[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
+    running: dict[str, Begun] = dataclasses.field(default_factory=dict)
+    named: dict[str, Kept] = dataclasses.field(default_factory=dict)
     funnel: dict[str, Any] | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
     format: int = FORMAT
@@ -112,21 +139,48 @@ class RunRecord:
         return entry if isinstance(entry, Done) else None
 
     def write(self, output: str) -> None:
-        """Write the record into an output folder."""
-        files.write_json(files.join(output, RUN_FILE), dataclasses.asdict(self))
+        """Write the record into an output folder, so that it survives whatever ends the run."""
+        content = dataclasses.asdict(self)
+        for entry in content["stages"].values():
+            if "files" in entry:
+                entry["files"] = _as_lines(entry["files"])
+        content["running"] = {
+            name: {"key": key, "rows_key": rows_key, "files": _as_lines(kept)}
+            for name, (key, rows_key, kept) in self.running.items()
+        }
+        content["named"] = _as_lines(self.named)
+        files.write_json(files.join(output, RUN_FILE), content, files.durable_file)
 
     @classmethod
     def read(cls, output: str) -> Self | None:
-        """The record in an output folder, if there is any."""
+        """The record in an output folder, if there is any.
+
+        Raises:
+            RecordError: if a file of its name is no record, or half of one.
+        """
         path = files.join(output, RUN_FILE)
         if not files.exists(path):
             return None
-        content = files.read_json(path)
+        try:
+            content = files.read_json(path)
+        except ValueError as error:
+            raise RecordError(
+                f"{path} is damaged ({error}): delete {output} to begin anew, or choose another"
+            ) from error
+        if not is_record(content):
+            raise RecordError(f"{path} is no record of datapipe's: choose another folder")
         if content.get("format") != FORMAT:  # of another layout: nothing more of it is known
             return cls(content.get("recipe", {}), [], {}, format=content.get("format", 0))
-        stages = {name: _entry(entry) for name, entry in content["stages"].items()}
-        running = {name: (key, rows_key) for name, (key, rows_key) in content["running"].items()}
-        return cls(**(content | {"stages": stages, "running": running}))
+        try:
+            stages = {name: _entry(entry) for name, entry in content["stages"].items()}
+            running = {
+                name: Begun(entry["key"], entry["rows_key"], _from_lines(entry["files"]))
+                for name, entry in content["running"].items()
+            }
+            named = _from_lines(content["named"])
+            return cls(**(content | {"stages": stages, "running": running, "named": named}))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise RecordError(f"{path} has been altered ({error!r}): delete {output} to begin anew") from error
 
     def corpus(self, output: str) -> Corpus:
         """The corpus with the columns of all stages that have run."""
@@ -135,6 +189,21 @@ class RunRecord:
             if isinstance(entry, Done):
                 corpus = with_stage(corpus, name, entry)
         return corpus
+
+
+def is_record(content: Any) -> bool:
+    """Whether the content of a file called `run.json` is a record of this project, of whatever format."""
+    return isinstance(content, dict) and content.keys() >= {"recipe", "stages", "versions"}
+
+
+def _as_lines(kept: Mapping[str, Kept]) -> dict[str, str]:
+    """Each file on a line of its own."""
+    return {name: " ".join(map(str, each)) for name, each in kept.items()}
+
+
+def _from_lines(lines: Mapping[str, str]) -> dict[str, Kept]:
+    split = {name: line.split(" ") for name, line in lines.items()}
+    return {name: Kept(int(size), sha256, stamp) for name, (size, sha256, stamp) in split.items()}
 
 
 def _entry(entry: dict[str, Any]) -> Done | Skipped:
@@ -147,8 +216,8 @@ def _entry(entry: dict[str, Any]) -> Done | Skipped:
             for p in source["parts"]
         )
         source = SourceResult(**(source | {"parts": parts}))
-    lists = {name: tuple(entry[name]) for name in ("part_kinds", "columns", "files", "notes")}
-    return Done(**(entry | lists | {"source": source}))
+    lists = {name: tuple(entry[name]) for name in ("part_kinds", "columns", "notes")}
+    return Done(**(entry | lists | {"source": source, "files": _from_lines(entry["files"])}))
 
 
 def with_stage(corpus: Corpus, stage: str, done: Done) -> Corpus:

@@ -160,40 +160,40 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
 
     Where words are given, those of symbols only are dropped unless `with_symbols`.
     """
-    points, classes, starts, ends = t.points, t.classes, t.starts, t.ends
+    points, flags, starts, ends = t.points, t.flags, t.starts, t.ends
     definition = segmented.definitions[document]
     tokens, at, word = 0, 0, LETTER | DIGIT | MARK
     if definition == GIVEN:
         for end in segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]:
-            flags = np.uint8(0)
+            all_flags = np.uint8(0)
             for i in range(at, end):
-                flags |= classes[points[i]]
-            if flags & (LETTER | DIGIT) or (with_symbols and not classes[points[at]] & SPACE):
+                all_flags |= flags[i]
+            if all_flags & (LETTER | DIGIT) or (with_symbols and not flags[at] & SPACE):
                 starts[tokens], ends[tokens] = at, end
                 tokens += 1
             at = end
         return tokens
     while at < length:
-        flags = classes[points[at]]
-        if flags & SPACE:
+        first = flags[at]
+        if first & SPACE:
             at += 1
             continue
         start = at
         at += 1
         if definition == WHITESPACE:
-            while at < length and not classes[points[at]] & SPACE:
+            while at < length and not flags[at] & SPACE:
                 at += 1
-        elif flags & word or points[at - 1] == 95:  # _
-            if flags & HAN or definition == CHARACTERS:
-                while at < length and classes[points[at]] & MARK:
+        elif first & word or points[at - 1] == 95:  # _
+            if first & HAN or definition == CHARACTERS:
+                while at < length and flags[at] & MARK:
                     at += 1
             else:
-                while at < length and _continues_word(points, at, length, classes):
+                while at < length and _continues_word(points, at, length, flags):
                     at += 1
         else:
-            while at < length and not classes[points[at]] & (SPACE | word) and points[at] != 95:
+            while at < length and not flags[at] & (SPACE | word) and points[at] != 95:
                 at += 1
-            alone = (start == 0 or classes[points[start - 1]] & SPACE) and (at == length or classes[points[at]] & SPACE)
+            alone = (start == 0 or flags[start - 1] & SPACE) and (at == length or flags[at] & SPACE)
             if not alone:
                 continue
         starts[tokens], ends[tokens] = start, at
@@ -202,18 +202,18 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
 
 
 @helper
-def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes: npt.NDArray[np.uint8]) -> bool:
+def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, flags: npt.NDArray[np.uint8]) -> bool:
     """Whether the code point at `at` belongs to the word that stands right before it (definition `unicode`)."""
-    point, flags = points[at], classes[points[at]]
-    if flags & HAN:
+    point = points[at]
+    if flags[at] & HAN:
         return False
-    if flags & (LETTER | DIGIT | MARK) or point == 95:
+    if flags[at] & (LETTER | DIGIT | MARK) or point == 95:
         return True
     if point in (0x200C, 0x200D, 0xAD):  # zero-width joiners, as in Persian, and the soft hyphen
         return True
     if at + 1 == length:
         return False
-    previous, following = classes[points[at - 1]], classes[points[at + 1]]
+    previous, following = flags[at - 1], flags[at + 1]
     if point in (0x27, 0x2019):
         return bool(previous & (LETTER | MARK)) and bool(following & LETTER) and not following & HAN
     return point in (0x2C, 0x2E) and bool(previous & DIGIT) and bool(following & DIGIT)

@@ -1,5 +1,6 @@
 """The command line: what reaches the commands, exit statuses, and errors of one line."""
 
+import gc
 import json
 import pathlib
 import signal
@@ -27,6 +28,12 @@ def recipe(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "short.yaml"
     path.write_text("description: short\nstages: [documents, language, shards]\n")
     return path
+
+
+def test_garbage_is_not_looked_for_in_what_is_imported(documents: pathlib.Path, recipe: pathlib.Path) -> None:
+    assert main(["run", str(recipe), "--input", str(documents), "--output", str(documents.parent / "out")]) == 0
+    assert gc.get_freeze_count() > 10_000
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(
@@ -131,3 +138,12 @@ def test_a_tokenizer_is_trained_from_the_command_line(documents: pathlib.Path, t
     start = ["tokenizer", "train", "--input", str(documents), "--output", str(tmp_path / "out"), "--vocabulary", "300"]
     assert main([*start, "--chinese", "0"]) == 0
     assert len(json.loads((tmp_path / "out" / "tokenizer.json").read_text())["model"]["vocab"]) <= 300
+
+
+def test_news_is_there_line_by_line_in_a_pipe() -> None:
+    code = "import time; from datapipe.cli import main; main(['recipes']); time.sleep(20)"
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline()
+        assert process.poll() is None
+        process.kill()

@@ -84,6 +84,23 @@ def test_without_a_cache_folder_a_temporary_one_serves_and_is_said_once(tmp_path
     assert pathlib.Path(run(**places)[0][0]).parent != private
 
 
+@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() != 0, reason="only root can become somebody else")
+def test_a_user_without_name_and_home_has_a_temporary_folder_too() -> None:
+    """As in a container that is run under a number of its own: nobody knows its name, and it has no home."""
+    code = (
+        "import os; from datapipe import kernels; key = kernels._key(); kernels._key = lambda: key\n"
+        "os.environ.clear(); os.setuid(54321); print(kernels.folder())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    folder = pathlib.Path(done.stdout.strip())
+    try:
+        assert folder.parent.name == "datapipe-kernels-54321"
+        assert folder.stat().st_uid == 54321
+        assert done.stderr.count("\n") == 1
+    finally:
+        shutil.rmtree(folder.parent)
+
+
 def test_folders_that_nothing_has_used_for_a_month_go(tmp_path: pathlib.Path) -> None:
     kernels = tmp_path / "datapipe" / "kernels"
     for name, days in (("old", 31), ("new", 29)):

@@ -14,7 +14,14 @@ import sentencepiece
 from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
-from tokenizer_training.algorithms import ALGORITHMS, CL100K_PATTERN, Algorithm, AlgorithmName, TokenizerJson
+from tokenizer_training.algorithms import (
+    ALGORITHMS,
+    CL100K_PATTERN,
+    Algorithm,
+    AlgorithmName,
+    TokenizerJson,
+    added_token,
+)
 from tokenizer_training.cells import NONE, Words, lay_out, words_in_cells
 from tokenizer_training.count import count_pretokens
 from tokenizer_training.encode import Encoder, encoder_of
@@ -147,3 +154,12 @@ def real_base(shared_data: pathlib.Path, name: str) -> tuple[TokenizerJson, Enco
     """A published tokenizer, with its encoder."""
     tokenizer = read_tokenizer(str(shared_data / "tokenizers" / name))
     return tokenizer, encoder_of(tokenizer)
+
+
+def with_special_tokens(tokenizer: TokenizerJson, tokens: Sequence[str]) -> TokenizerJson:
+    """A tokenizer with more special tokens, at the highest ids."""
+    ids = [*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])]
+    present = {token["content"] for token in tokenizer["added_tokens"]}
+    new = [token for token in tokens if token not in present]
+    added = [added_token(token, number) for number, token in enumerate(new, max(ids) + 1)]
+    return tokenizer | {"added_tokens": tokenizer["added_tokens"] + added}

@@ -1,13 +1,18 @@
 """A run from the recipe's name to the list of what it made."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from datapipe.commands.run import input_parent, run
+from datapipe.store.locks import LockedError
 from tests.helpers import write_lines
+from tests.s3 import s3_flags
 
 README = pathlib.Path(__file__).parents[3] / "README.md"
 
@@ -138,3 +143,39 @@ def test_an_input_whose_name_is_no_utf8(tmp_path: pathlib.Path) -> None:
     for _ in range(2):
         start(of(tmp_path, "[documents, shards]"), str(documents), tmp_path / "out")
     assert pq.read_table(tmp_path / "out" / "shards").column("text").to_pylist() == ["a"]
+
+
+def test_a_run_that_has_lost_its_lock_ends_and_writes_nothing_more(
+    documents: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = []
+
+    @contextlib.contextmanager
+    def lost(folder: str, report: object) -> Iterator[Callable[[], None]]:  # noqa: ARG001 - as `locked`
+        def check() -> None:
+            checks.append(1)
+            if len(checks) > 2:
+                raise LockedError("the lock is lost")
+
+        yield check
+
+    monkeypatch.setattr("datapipe.engine.output.locked", lost)
+    with pytest.raises(LockedError, match="the lock is lost"):
+        start(of(tmp_path, "[documents, language, shards]"), documents, tmp_path / "out")
+    assert len(checks) == 3
+    assert not (tmp_path / "out" / "shards").exists()
+    assert not (tmp_path / "out" / "error.log").exists()
+
+
+def test_what_lies_in_a_bucket_and_is_no_run_is_left_alone(documents: str, tmp_path: pathlib.Path, s3: Any) -> None:
+    recipe = of(tmp_path, "[documents, shards]")
+    precious = {"Bucket": "bucket", "Key": "other/documents/precious.txt"}
+    s3.put_object(**precious, Body=b"mine")
+    with pytest.raises(ValueError, match=r"^s3://bucket/other is not empty and holds no datapipe run \(documents\)"):
+        run(recipe, [documents], "s3://bucket/other", workers=1, flags=s3_flags(s3), every_row=False)
+    for _ in range(2):
+        run(recipe, [documents], "s3://bucket/out", workers=1, flags=s3_flags(s3), every_row=False)
+    names = {there["Key"] for there in s3.list_objects_v2(Bucket="bucket")["Contents"]}
+    assert {"other/documents/precious.txt", "out/run.json", "out/shards/train-00000.parquet"} <= names
+    assert not [name for name in names if name.endswith((".lock", ".tmp", ".sum"))]
+    assert s3.get_object(**precious)["Body"].read() == b"mine"

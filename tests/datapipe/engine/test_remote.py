@@ -1,14 +1,6 @@
 """A run whose inputs and outputs lie on a remote file system gives the bytes of a local one."""
 
-import io
 import pathlib
-import shutil
-import urllib.parse
-from collections.abc import Iterator
-from typing import BinaryIO
-
-import pytest
-from apache_beam.io.filesystem import BeamIOError, FileMetadata, FileSystem
 
 from datapipe.engine.run import Outcome
 from datapipe.store import files
@@ -36,80 +28,6 @@ stages:
 """
 
 
-class Shelf(FileSystem):
-    """Names and bytes, as object stores have: no folder exists, and deleting or renaming takes exact names."""
-
-    root = pathlib.Path()
-
-    @classmethod
-    def scheme(cls) -> str:
-        return "shelf"
-
-    def _file(self, path: str) -> pathlib.Path:
-        assert path.startswith("shelf://")
-        return self.root / urllib.parse.quote(path, safe="")
-
-    def join(self, basepath: str, *paths: str) -> str:
-        return "/".join([basepath.rstrip("/"), *(path.strip("/") for path in paths)])
-
-    def split(self, path: str) -> tuple[str, str]:
-        head, _, tail = path.rpartition("/")
-        return head, tail
-
-    def mkdirs(self, path: str) -> None:
-        raise AssertionError(f"no folder can be made here: {path}")
-
-    def has_dirs(self) -> bool:
-        return False
-
-    def _list(self, dir_or_prefix: str) -> Iterator[FileMetadata]:
-        for file in sorted(self.root.iterdir()):
-            path = urllib.parse.unquote(file.name)
-            if path.startswith(dir_or_prefix):
-                yield self.metadata(path)
-
-    def create(self, path: str, mime_type: str = "", compression_type: str = "") -> BinaryIO:  # noqa: ARG002
-        return self._file(path).open("wb")
-
-    def open(self, path: str, mime_type: str = "", compression_type: str = "") -> BinaryIO:  # noqa: ARG002
-        return io.BytesIO(self._file(path).read_bytes())
-
-    def copy(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
-        for source, destination in zip(source_file_names, destination_file_names, strict=True):
-            shutil.copy(self._file(source), self._file(destination))
-
-    def rename(self, source_file_names: list[str], destination_file_names: list[str]) -> None:
-        self.copy(source_file_names, destination_file_names)
-        self.delete(source_file_names)
-
-    def exists(self, path: str) -> bool:
-        return self._file(path).exists()
-
-    def size(self, path: str) -> int:
-        return self._file(path).stat().st_size
-
-    def last_updated(self, path: str) -> float:
-        return self._file(path).stat().st_mtime
-
-    def metadata(self, path: str) -> FileMetadata:
-        return FileMetadata(path, self.size(path), self.last_updated(path))
-
-    def delete(self, paths: list[str]) -> None:
-        for path in paths:
-            if not self.exists(path):
-                raise BeamIOError("Delete operation failed", {path: "no such object"})
-            self._file(path).unlink()
-
-
-@pytest.fixture
-def shelf(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A folder on an empty shelf."""
-    root = tmp_path / "objects"
-    root.mkdir()
-    monkeypatch.setattr(Shelf, "root", root)
-    return "shelf://bucket/work"
-
-
 def write_inputs(base: str) -> None:
     for folder in ("documents", "instructions", "evaluation"):
         files.make_folder(files.join(base, folder))
@@ -132,10 +50,10 @@ def do(base: str) -> tuple[Outcome, list[str]]:
 def outputs(base: str) -> dict[str, bytes]:
     """The bytes of every file of a run, but for the two that carry times and paths."""
     found = {}
-    for path, *_ in files.fingerprint(files.join(base, "out", "**")):
-        name = str(path).removeprefix(files.join(base, "out") + "/")
+    for path, *_ in files.find(files.join(base, "out", "**")):
+        name = path.removeprefix(files.join(base, "out") + "/")
         if name not in ("run.json", "report.html", ".lock"):
-            with files.open_input(str(path)) as source:
+            with files.open_input(path) as source:
                 found[name] = bytes(source.read())
     return found
 

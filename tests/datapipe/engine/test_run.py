@@ -25,7 +25,7 @@ from datapipe.engine.runner import Runner
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import DocumentStage, Stage
 from datapipe.store import files
-from datapipe.store.record import Done, RunRecord, Skipped
+from datapipe.store.record import Begun, Done, RunRecord, Skipped
 from tests.helpers import NIGHTLY, ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
 
 # What the driver does the same for every stage shows on few of them.
@@ -211,6 +211,23 @@ def test_a_run_killed_again_and_again_goes_on_to_the_same_bytes(tmp_path: pathli
     assert digests(out) == whole
 
 
+def test_what_a_run_killed_at_its_very_end_has_left_is_gone_after_the_next(tmp_path: pathlib.Path, inputs: str) -> None:
+    """Nothing is left to do, so no stage's folder is looked into: a run so killed once made the test above fail."""
+    do(tmp_path, [inputs])
+    out, before = tmp_path / "out", digests(tmp_path / "out")
+    half = f".{'0123456789abcdef' * 2}.tmp"
+    for name in (f"run.json{half}", f"report.html{half}", f"shards/train-00009.parquet{half}", ".progress/part-00000"):
+        (out / name).parent.mkdir(exist_ok=True)
+        (out / name).write_bytes(b"half")
+    shutil.copy(out / "language" / "part-00000.parquet", out / "language" / ".part-00000.parquet.sum")
+    (out / "mine.tmp").write_text("mine")
+    LINES.clear()
+    do(tmp_path, [inputs])
+    assert ran() == set()
+    (out / "mine.tmp").unlink()
+    assert digests(out) == before
+
+
 def test_two_runs_in_one_folder_are_refused(tmp_path: pathlib.Path, inputs: str) -> None:
     out = tmp_path / "out"
     start = command(tmp_path, inputs, out)
@@ -263,7 +280,7 @@ def test_parts_begun_under_another_threshold_are_made_anew(tmp_path: pathlib.Pat
     assert begun
     kept = {name: record.stages[name] for name in ("documents", "language")}
     dataclasses.replace(
-        record, stages=kept, running={"language_filter": (begun.key, begun.rows_key)}, funnel=None
+        record, stages=kept, running={"language_filter": Begun(begun.key, begun.rows_key)}, funnel=None
     ).write(out)
     LINES.clear()
     do(tmp_path, [inputs])
@@ -320,6 +337,7 @@ def test_shards_that_lack_rows_fail_the_run(
         summary = write(self, shard, *given)
         path = pathlib.Path(self.folder, summary["file"])
         pq.write_table(pq.read_table(path).slice(1), path)
+        files.remove(files.sum_path(str(path)))
         return summary
 
     monkeypatch.setattr(WriteShards, "_write", lose)
@@ -477,7 +495,7 @@ def test_document_stages_in_a_row_are_one_pass_and_a_resumed_one_gives_the_same(
     for name in passes[0]:
         entry = record.stages.pop(name)
         assert isinstance(entry, Done)
-        record.running[name] = (entry.key, entry.rows_key)
+        record.running[name] = Begun(entry.key, entry.rows_key, entry.files)
     record.write(str(tmp_path / "out"))
     (tmp_path / "out" / "rules" / "part-00001.parquet").unlink()
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "language").iterdir()}
@@ -597,10 +615,10 @@ def test_corpus_stages_in_a_row_are_one_pipeline_and_what_one_has_ended_stays(
     for name in ("mixture", "shards"):
         entry = record.stages.pop(name)
         assert isinstance(entry, Done)
-        record.running[name] = (entry.key, entry.rows_key)
+        record.running[name] = Begun(entry.key, entry.rows_key, entry.files)
     record.write(str(tmp_path / "out"))
     shutil.rmtree(tmp_path / "out" / "shards")
-    files.write_json(str(tmp_path / "out" / "mixture" / work.ENDED), {"seconds": 1.5})
+    files.write_json(str(tmp_path / "out" / "mixture" / work.ENDED), {"seconds": 1.5}, files.summed_file)
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "mixture").glob("*.parquet")}
     outcome = do(tmp_path, [inputs], text=RECIPE)
     assert {path: path.stat().st_mtime_ns for path in written} == written

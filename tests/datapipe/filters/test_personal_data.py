@@ -1,5 +1,6 @@
 """What is personal data, what only looks so, and what stands in its place."""
 
+import json
 import pathlib
 
 import pyarrow as pa
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.filters.personal_data import Entity, MaskPersonalData, is_chinese_id, mask
+from datapipe.text.dialogues import Message, message_columns, read_dialogues, spoken_text
 from tests.datapipe.filters.personal_data_cases import ADDRESSES, NO_ADDRESSES, NO_PHONES, PHONES
 from tests.helpers import run_recipe, write_lines
 
@@ -20,6 +22,7 @@ ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone", "bank_card", "i
     [
         ("write to jo.doe+x@mail.firm.co.uk.", "write to email@example.com.", "email"),
         ("邮箱：zhang_san@qq.com，谢谢", "邮箱：email@example.com，谢谢", "email"),
+        ("keys/jo@firm.com.gpg", "keys/email@example.com.gpg", "email"),
         ("<mailto:a@b.org>", "<mailto:email@example.com>", "email"),
         ("from 93.184.216.34:53", "from 192.0.2.1:53", "ip"),
         ("from 1.2.3.32, not 1.2.3.31", "from 192.0.2.1, not 1.2.3.31", "ip"),
@@ -68,6 +71,7 @@ def test_masks_each_kind(text: str, masked: str, kind: Entity) -> None:
     "text",
     [
         "@property and user@localhost, git@github.com:a/b.git, icon@2x.png, a@b.reshape(2), me@example.com, x@y.test",
+        "getty@tty1.service, user@1000.service, vmail@firm.lan, pi@raspberrypi.local, x@domain.tld, a@b.txt, a@b.jpg",
         "192.168.1.1, 127.0.0.1, 10.0.0.8, 192.0.2.1, 256.1.1.1, version 1.2.3.4.5",
         "std::vector, a::b, 12:30:45, fe80::1, ::1, 2001:db8::1",
         "version 1.2.3.4, v11.2.0.4, 3.2.1.4 Overview, x==1.12.0.3, app-1.2.3.4.jar, 2.5.29.15",
@@ -173,3 +177,20 @@ def test_two_numbers_side_by_side() -> None:
 def test_an_unknown_kind_is_an_error() -> None:
     with pytest.raises(ValueError, match="got 'passport'"):
         MaskPersonalData(mask=["passport"])  # type: ignore[list-item]
+
+
+def test_messages_are_masked_as_what_they_say() -> None:
+    call = '[{"name": "dial", "arguments": {"to": "+33 1 42 68 53 00", "from": 13812345678}}]'
+    dialogues = [
+        [Message("user", "I am a@b.org"), Message("assistant", "", tool_calls=call)],
+        [Message("user", "Hello"), Message("assistant", "Hi")],
+    ]
+    texts = [spoken_text(messages) for messages in dialogues]
+    batch = pa.RecordBatch.from_pydict({"text": texts, "messages": message_columns(dialogues)})
+    masked = MaskPersonalData().process(batch)
+    first, second = (each.messages for each in read_dialogues(masked.column("messages"), pa.nulls(2, pa.string())))
+    assert first[0].content == "I am email@example.com"
+    assert json.loads(first[1].tool_calls)[0]["arguments"] == {"to": "[PHONE]", "from": "[PHONE]"}
+    assert second == dialogues[1]
+    assert masked.column("text").to_pylist() == [spoken_text(first), texts[1]]
+    assert masked.column("masked_phone").to_pylist() == [2, 0]

@@ -33,10 +33,10 @@ def test_numbered_parts_hold_every_task_in_order(write: Write, tmp_path: pathlib
     table = pa.concat_tables(pq.read_table(part_path(str(folder), part.number)) for part in first.parts)
     assert table.column("text").to_pylist() == [f"{n}.jsonl {number:0500}" for n in "ab" for number in range(50)]
     assert sum(part.bytes for part in first.parts) == sum(table.column("bytes").to_pylist())
-    assert len(list((tmp_path / "out" / "rejects").iterdir())) == 2
+    assert len(list((tmp_path / "out" / "rejects").glob("*.parquet"))) == 2
     (tmp_path / "out" / "rejects" / "documents-00007.parquet").touch()
     stage.number(tasks, str(tasks_folder), str(folder), corpus)
-    assert len(list((tmp_path / "out" / "rejects").iterdir())) == 2
+    assert len(list((tmp_path / "out" / "rejects").glob("*.parquet"))) == 2
 
 
 def test_too_many_rejects_fail_the_run(write: Write, tmp_path: pathlib.Path) -> None:
@@ -57,9 +57,23 @@ def test_too_many_rejects_fail_the_run(write: Write, tmp_path: pathlib.Path) -> 
 def test_the_fingerprint_changes_with_the_input(write: Write) -> None:
     root = write("a.jsonl", {"text": "a"})
     before = ReadDocuments().fingerprint([root])
-    assert before == ReadDocuments(part_bytes=1).fingerprint([root])
+    assert before == ReadDocuments().fingerprint([f"{root}/*.jsonl"])
+    assert ReadDocuments(part_bytes=1).fingerprint([root]) != before  # other ranges
+    assert ReadDocuments(format="text").fingerprint([root]) != before
+    pathlib.Path(root).rename(f"{root}-moved")
+    assert ReadDocuments().fingerprint([f"{root}-moved"]) == before
+    pathlib.Path(f"{root}-moved").rename(root)
     write("a.jsonl", {"text": "ab"})
     assert ReadDocuments().fingerprint([root]) != before
+
+
+def test_the_fingerprint_holds_the_source_that_a_folder_gives(tmp_path: pathlib.Path) -> None:
+    """A page bears the name of its folder: another name makes other documents."""
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "a.html").write_text("<p>A page.")
+    before = ReadDocuments().fingerprint([str(tmp_path / "one")])
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert ReadDocuments().fingerprint([str(tmp_path / "two")]) != before
 
 
 def test_in_a_pipeline_of_ones_own(write: Write) -> None:

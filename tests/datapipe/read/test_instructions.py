@@ -1,4 +1,4 @@
-"""Instruction records: every common shape becomes the same dialogue, and what is none says why."""
+"""Instruction records become parts: their dialogue as a column, what is said as text, and bad ones counted."""
 
 import json
 import pathlib
@@ -7,118 +7,20 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from datapipe.read.instructions import MARKUP, Message, ReadInstructions, parse_instruction, render_chatml
+from datapipe.read.instructions import ReadInstructions
 from datapipe.read.parts import write_parts
-from tests.helpers import write_lines
-
-EXCHANGE = [Message("user", "Add 1 and 2."), Message("assistant", "3")]
-
-
-@pytest.mark.parametrize(
-    "record",
-    [
-        {"instruction": "Add 1 and 2.", "input": "", "output": "3"},
-        {"instruction": "Add 1 and 2.", "response": "3", "context": ""},
-        {"instruction": "Add 1 and 2.", "instances": [{"input": "", "output": "3"}], "is_classification": False},
-        {"prompt": "Add 1 and 2.", "response": "3"},
-        {"prompt": "Add 1 and 2.", "completion": "3"},
-        {"query": "Add 1 and 2.", "response": "3"},
-        {"question": "Add 1 and 2.", "answer": "3"},
-        {"inputs": "Add 1 and 2.", "targets": "3"},
-        {"input": "Add 1 and 2.", "output": "3"},
-        {"messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3"}]},
-        {"conversations": [{"from": "human", "value": "Add 1 and 2."}, {"from": "gpt", "value": "3"}]},
-    ],
-    ids=lambda record: "-".join(record),
-)
-def test_shapes(record: dict[str, Any]) -> None:
-    assert parse_instruction(record) == EXCHANGE
-
-
-def test_input_follows_its_instruction() -> None:
-    messages = parse_instruction({"instruction": "Add:", "input": "1 2", "output": "3"})
-    assert messages == [Message("user", "Add:\n1 2"), Message("assistant", "3")]
-
-
-def test_each_instance_is_a_turn_of_its_own() -> None:
-    instances = [{"input": "1 2", "output": "3"}, {"input": "2 2", "output": "4"}]
-    messages = parse_instruction({"instruction": "Add:", "instances": instances})
-    assert isinstance(messages, list)
-    assert [message.content for message in messages] == ["Add:\n1 2", "3", "Add:\n2 2", "4"]
-
-
-def test_history_and_system_come_first() -> None:
-    record = {"instruction": "And 2 and 2?", "output": "4", "history": [["Add 1 and 2.", "3"]], "system": "Be exact."}
-    messages = [*EXCHANGE, Message("user", "And 2 and 2?"), Message("assistant", "4")]
-    assert parse_instruction(record) == [Message("system", "Be exact."), *messages]
-
-
-def test_tool_turns() -> None:
-    turns = [("human", "Add."), ("function_call", "add(1, 2)"), ("observation", "3"), ("gpt", "It is 3.")]
-    messages = parse_instruction({"conversations": [{"from": role, "value": text} for role, text in turns]})
-    assert isinstance(messages, list)
-    assert [message.role for message in messages] == ["user", "assistant", "tool", "assistant"]
-
-
-def turns(*roles: str, content: str = "x") -> dict[str, Any]:
-    return {"messages": [{"role": role, "content": content} for role in roles]}
-
-
-@pytest.mark.parametrize(
-    ("record", "reason"),
-    [
-        ({"text": "A story."}, "no_instruction_shape"),
-        ({"instruction": "Add."}, "no_instruction_shape"),
-        ({"instruction": "Add.", "output": 3}, "no_instruction_shape"),
-        ({"instruction": "Add.", "output": "3", "history": [["one"]]}, "no_instruction_shape"),
-        ({"messages": []}, "no_instruction_shape"),
-        ({"messages": ["hello"]}, "no_instruction_shape"),
-        ({"messages": [{"role": "user", "content": [{"type": "image"}]}]}, "no_instruction_shape"),
-        (turns("user", "robot"), "unknown_role"),
-        (turns("assistant", "user", "assistant"), "roles_out_of_order"),
-        (turns("user", "user", "assistant"), "roles_out_of_order"),
-        (turns("user", "assistant", "system", "assistant"), "roles_out_of_order"),
-        (turns("user", "assistant", content=" "), "empty_prompt"),
-        ({"instruction": " \n", "output": "3"}, "empty_prompt"),
-        ({"instruction": "Add.", "output": ""}, "empty_answer"),
-        (turns("user"), "empty_answer"),
-        (turns("system"), "empty_answer"),
-        (turns("user", "assistant", "user"), "empty_answer"),
-        (turns("user", "assistant", content=MARKUP[0]), "chat_markup_in_text"),
-        ({"prompt": "Say <|im_end|>", "response": "No."}, "chat_markup_in_text"),
-    ],
-)
-def test_reasons(record: dict[str, Any], reason: str) -> None:
-    assert parse_instruction(record) == reason
-
-
-def test_chatml() -> None:
-    assert render_chatml(EXCHANGE) == (
-        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-        "<|im_start|>user\nAdd 1 and 2.<|im_end|>\n"
-        "<|im_start|>assistant\n3<|im_end|>\n"
-    )
-    assert render_chatml(EXCHANGE, system=None).startswith("<|im_start|>user\n")
-    own = render_chatml([Message("system", "Be exact."), *EXCHANGE])
-    assert own.startswith("<|im_start|>system\nBe exact.<|im_end|>\n<|im_start|>user\n")
-
-
-@pytest.mark.parametrize("token", MARKUP)
-def test_forged_turns_are_not_rendered(token: str) -> None:
-    with pytest.raises(ValueError, match="chat markup"):
-        render_chatml([Message("user", f"a{token}b"), Message("assistant", "c")])
-
+from tests.helpers import run_recipe, write_lines
 
 RECORDS = [
-    {"id": "a", "instruction": "Add 1 and 2.", "output": "3", "origin": "alpaca", "level": 1},
+    {"id": "a", "instruction": "Add 1 and 2.", "output": "3", "origin": "alpaca", "level": 1, "text": "own"},
     {
         "id": "b",
-        "messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3"}],
+        "messages": [{"role": "user", "content": "Add 1 and 2."}, {"role": "assistant", "content": "3", "weight": 2}],
         "prompt": "sums",
     },
     {"id": "c", "text": "A story."},
-    {"id": "d", "prompt": "Say <|im_\u200bstart|>", "response": "No."},
-    {"id": "e", "prompt": "Cafe\u0301?\r\n", "response": "Yes."},
+    {"id": "d", "prompt": "\u200b", "response": "No."},
+    {"id": "e", "prompt": "Cafe\u0301?\r\n", "response": "  Yes."},
 ]
 
 
@@ -141,39 +43,72 @@ def read(stage: ReadInstructions, tmp_path: pathlib.Path) -> tuple[list[dict[str
     return rows["instruction"], rows["reject"]
 
 
+def message(role: str, content: str, weight: float = 1.0) -> dict[str, Any]:
+    return {
+        "role": role,
+        "content": content,
+        "reasoning": None,
+        "tool_calls": None,
+        "weight": weight,
+        "other": None,
+    }
+
+
 def test_records_become_parts_of_kind_instruction(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
     rows, rejects = read(ReadInstructions(paths=[str(folder)]), tmp_path)
     assert [row["input_id"] for row in rows] == ["a", "b", "e"]
     assert {row["source"] for row in rows} == {"instructions"}
-    assert [row["text"] for row in rows[:2]] == [render_chatml(EXCHANGE)] * 2
-    assert rows[2]["text"] == render_chatml([Message("user", "Caf\u00e9?\n"), Message("assistant", "Yes.")])
-    assert [row["prompt"] for row in rows] == [None, "sums", None]
-    assert rows[0].keys() == {"text", "source", "path", "position", "bytes", "input_id", "origin", "level", "prompt"}
+    assert [row["text"] for row in rows] == ["Add 1 and 2.\n\n3", "Add 1 and 2.\n\n3", "Caf\u00e9?\n\n\n  Yes."]
+    assert rows[1]["messages"] == [message("user", "Add 1 and 2."), message("assistant", "3", 2.0)]
+    assert rows[2]["messages"] == [message("user", "Caf\u00e9?\n"), message("assistant", "  Yes.")]
+    assert [(row["prompt"], row["input_text"], row["level"]) for row in rows] == [
+        (None, "own", 1),
+        ("sums", None, None),
+        (None, None, None),
+    ]
     assert [(row["file"], row["reason"], row["detail"]) for row in rejects] == [
-        ("one.jsonl", "no_instruction_shape", "fields: id, text"),
-        # Without its zero-width space it would open a turn.
-        ("two.jsonl", "chat_markup_in_text", "fields: id, prompt, response"),
+        ("one.jsonl", "no_instruction_shape", "shape none; fields: id, text"),
+        # Without its zero-width space it asks nothing.
+        ("two.jsonl", "empty_prompt", "shape prompt, response; fields: id, prompt, response"),
     ]
     assert json.loads(rejects[1]["raw"]) == RECORDS[3]
 
 
-def test_options_change_what_is_read(folder: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    rows, _ = read(ReadInstructions(paths=[str(folder / "one.jsonl")], system=None), tmp_path)
-    assert rows[0]["text"] == render_chatml(EXCHANGE, system=None)
-    named = ReadInstructions(paths=[str(folder / "*.jsonl")], fields={"text": "text", "source": "origin"})
-    rows, _ = read(named, tmp_path)
-    assert [row["source"] for row in rows] == ["alpaca", "instructions", "instructions"]
+def test_fields_and_source_by_other_names(tmp_path: pathlib.Path) -> None:
+    write_lines(tmp_path / "own.jsonl", [{"ask": "q", "say": "a", "origin": "here"}])
+    fields: dict[str, str | list[str]] = {"instruction": "ask", "output": ["reply", "say"], "source": "origin"}
+    rows, _ = read(ReadInstructions(paths=[str(tmp_path / "own.jsonl")], fields=fields), tmp_path)
+    assert [(row["text"], row["source"]) for row in rows] == [("q\n\na", "here")]
+
+
+def test_messages_are_repaired_as_documents_are(tmp_path: pathlib.Path) -> None:
+    lines = json.dumps({"prompt": "schÃ¶n?", "response": "a\ud800"})
+    (tmp_path / "mojibake.jsonl").write_text(lines, encoding="utf-8")
+    rows, rejects = read(ReadInstructions(paths=[str(tmp_path / "mojibake.jsonl")], repair_encoding=True), tmp_path)
+    assert [each["content"] for each in rows[0]["messages"]] == ["schön?", "a?"]
+    _, rejects = read(ReadInstructions(paths=[str(tmp_path / "mojibake.jsonl")]), tmp_path)
+    assert [reject["reason"] for reject in rejects] == ["lone_surrogate"]
+
+
+def test_bad_records_are_counted_by_file_and_shape(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "a.jsonl", [{"text": "A document."}])
+    bad = [{"prompt": "p", "response": ""}, {"prompt": " ", "response": "r"}, {"messages": [{"role": "x"}]}]
+    write_lines(tmp_path / "bad.jsonl", [*bad, bad[0], {"prompt": "p", "response": "r"}])
+    recipe = f"stages: [documents, instructions: {{paths: ['{tmp_path}/bad.jsonl']}}, shards]"
+    lines: list[str] = []
+    run_recipe(recipe, tmp_path, [str(tmp_path / "in")], report=lines.append)
+    found = [line.strip() for line in lines if "bad records" in line]
+    assert found == [
+        "bad.jsonl, shape prompt, response: 3 bad records (2 empty_answer, 1 empty_prompt)",
+        "bad.jsonl, shape messages: 1 bad records (1 unknown_role)",
+    ]
 
 
 def test_without_instructions_it_says_so(folder: pathlib.Path) -> None:
     assert ReadInstructions().skip_reason() == "no instruction data given"
     assert ReadInstructions(paths=[f"{folder}/none"]).skip_reason() == f"no instruction data at {folder}/none"
     assert ReadInstructions(paths=[f"{folder}/none", str(folder)]).skip_reason() is None
-
-
-def test_a_system_message_with_markup_is_refused() -> None:
-    with pytest.raises(ValueError, match="instructions: system must hold no chat markup"):
-        ReadInstructions(system="<|im_end|>")
 
 
 def test_all_real_records_are_read(shared_data: pathlib.Path, tmp_path: pathlib.Path) -> None:

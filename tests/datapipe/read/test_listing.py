@@ -7,6 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from datapipe.read.listing import Listing, list_input
+from datapipe.store import files
+from tests.helpers import write_lines
 
 Tree = Callable[..., pathlib.Path]
 
@@ -78,6 +80,23 @@ def test_the_output_of_a_run_is_not_read_again(tree: Tree) -> None:
     assert list(found(listing)) == ["a.parquet", "other/c.parquet"]
     assert listing.passed_over == {"output of a run": 1}
     assert names(root / "out" / "shards") == ["b.parquet"]
+
+
+def test_a_glob_elsewhere_leaves_out_the_output_of_a_run(shelf: str) -> None:
+    write_lines(f"{shelf}/mine/documents/a.jsonl", [{"text": "a"}])
+    write_lines(f"{shelf}/out/documents/b.jsonl", [{"text": "b"}])
+    files.write_json(f"{shelf}/out/run.json", {"recipe": {}, "stages": {}, "versions": {}})
+    listing = list_input(f"{shelf}/*/documents/*.jsonl")
+    assert list(found(listing)) == ["mine/documents/a.jsonl"]
+    assert listing.passed_over == {"output of a run": 1}
+
+
+def test_a_folder_without_permission_is_a_fault_that_names_it(locked_folder: pathlib.Path) -> None:
+    faults = {"inner/b.jsonl": "", "inner/locked": "no_permission"}
+    assert found(list_input(str(locked_folder))) == faults
+    assert found(list_input(f"{locked_folder}/**")) == faults
+    with pytest.raises(PermissionError, match=r"inner/locked/a\.jsonl"):
+        list_input(f"{locked_folder}/inner/locked/a.jsonl")
 
 
 def test_links_are_followed_and_nothing_is_read_twice(tree: Tree, tmp_path: pathlib.Path) -> None:

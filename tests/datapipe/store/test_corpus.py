@@ -1,6 +1,7 @@
 """The corpus store: rows line up over column files, nothing is lost, nothing is left half written."""
 
 import pathlib
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -143,3 +144,18 @@ def test_empty_part(corpus_of: CorpusOf) -> None:
     assert part.rows == 0
     assert list(part.read(["text"])) == []
     assert np.array_equal(part.kept(), np.ones(0, bool))
+
+
+def test_an_error_names_the_file_and_the_column(corpus_of: CorpusOf) -> None:
+    (part,) = corpus_of([f"text {number}" * 200 for number in range(50)], stars=list(range(50)))
+    path = pathlib.Path(part.columns["text"])
+    whole = path.read_bytes()
+    for content in (whole[:200], b"", bytes(200) + whole[200:]):
+        path.write_bytes(content)
+        with pytest.raises(OSError, match=rf"cannot read columns? text(, stars)? of {re.escape(str(path))}: "):
+            list(part.read(["text", "stars"]))
+        with pytest.raises(OSError, match=rf"cannot read column text of {re.escape(str(path))}: "):
+            part.column("text")
+    path.unlink()
+    with pytest.raises(OSError, match=re.escape(str(path))):
+        list(part.read(["text"]))

@@ -57,7 +57,7 @@ def test_remote_paths_are_told_from_local_ones() -> None:
 def test_a_remote_path_names_the_extra_that_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(files.REMOTE, "gs", ("no_such_package", "gcp"))
     message = "gs://bucket/a needs the package no_such_package: pip install 'datapipe-llm[gcp]'"
-    for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.fingerprint):
+    for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.find):
         with pytest.raises(MissingExtraError, match=re.escape(message)):
             function("gs://bucket/a")
 
@@ -83,28 +83,34 @@ def test_names_that_look_like_patterns_are_names(tmp_path: pathlib.Path, monkeyp
         path = files.join(folder, "a.json")
         files.write_json(path, 1)
         assert files.list_folder(folder) == [path]
-        assert [entry[0] for entry in files.fingerprint(folder)] == [path]
-        files.write_json(files.join(folder, "b.tmp"), 1)
+        assert [file.path for file in files.find(folder)] == [path]
+        half, mine = files.join(folder, f"b.{'0' * 32}.tmp"), files.join(folder, "mine.tmp")
+        files.write_json(half, 1)
+        files.write_json(mine, 1)
         files.remove_temporary(folder)
-        assert files.list_folder(folder) == [path]
+        assert files.list_folder(folder) == [path, mine]
         files.remove(folder)
         assert not files.exists(folder)
 
 
-def test_a_fingerprint_sees_files_by_glob_and_by_bare_name(
+def test_files_are_found_by_glob_and_by_bare_name_and_a_change_is_seen(
     tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.bin").write_text("one")
-    for name in (str(tmp_path / "*.bin"), "model.bin", str(tmp_path)):
-        before = files.fingerprint(name)
+    for name in (str(tmp_path / "*.bin"), "model.bin", "*.bin", f"{tmp_path}/**/m*", str(tmp_path)):
+        before = files.find(name)
         assert len(before) == 1
         (tmp_path / "model.bin").write_text("another" * len(name))
-        assert files.fingerprint(name) != before
-    before = files.fingerprint("model.bin")
-    os.utime("model.bin", (1, 1))
-    assert files.fingerprint("model.bin") != before
-    assert files.fingerprint("absent") == []
+        assert files.find(name) != before
+    before = files.find("model.bin")
+    (tmp_path / "other").write_text("x" * before[0].size)
+    os.utime("other", ns=(1, os.stat("model.bin").st_mtime_ns))  # noqa: PTH116
+    (tmp_path / "other").replace("model.bin")
+    assert files.find("model.bin")[0].size == before[0].size
+    assert files.find("model.bin") != before
+    (tmp_path / "empty").mkdir()
+    assert files.find("absent") == files.find("empty") == files.find("*.absent") == []
 
 
 TREE = ("inner", "one.txt", "empty", "folder", "link", "dead", "absent")
@@ -128,10 +134,10 @@ def test_local_files_are_found_as_beam_finds_them(
     for named in {base, f"{tmp_path}/{base}"} - {""}:
         whole = os.path.abspath(named)  # noqa: PTH100
         expected = {
-            (named.rstrip("/") + file.path[len(whole) :], file.size_in_bytes, file.last_updated_in_seconds)
+            (named.rstrip("/") + file.path[len(whole) :], file.size_in_bytes)
             for file in FileSystems.match([whole + below])[0].metadata_list
         }
-        assert set(files._match(named, below)) == expected
+        assert {(file.path, file.size) for file in files._match(named, below)} == expected
 
 
 def test_a_name_is_no_pattern_for_others(tmp_path: pathlib.Path) -> None:
@@ -141,4 +147,35 @@ def test_a_name_is_no_pattern_for_others(tmp_path: pathlib.Path) -> None:
         files.write_json(str(tmp_path / name / "b(2].json"), 1)
     folder = str(tmp_path / "a[1]")
     assert files.list_folder(folder) == [f"{folder}/b(2].json", f"{folder}/b[2].json"]
-    assert [entry[0] for entry in files.fingerprint(f"{folder}/b[2].json")] == [f"{folder}/b[2].json"]
+    assert [file.path for file in files.find(f"{folder}/b[2].json")] == [f"{folder}/b[2].json"]
+
+
+@pytest.mark.parametrize("name", ["", "inner", "inner/locked", "inner/locked/a.jsonl", "**/*.jsonl", "inner/*/*.jsonl"])
+def test_a_folder_without_permission_is_an_error_that_names_it(locked_folder: pathlib.Path, name: str) -> None:
+    with pytest.raises(PermissionError, match="inner/locked"):
+        files.find(f"{locked_folder}/{name}")
+    assert len(files.find(f"{locked_folder}/inner/*.jsonl")) == 1
+
+
+def test_whether_something_is_there_is_not_guessed(locked_folder: pathlib.Path) -> None:
+    with pytest.raises(PermissionError, match=r"inner/locked/a\.jsonl"):
+        files.exists(f"{locked_folder}/inner/locked/a.jsonl")
+
+
+def test_a_sum_lies_beside_what_a_stage_writes_in_bulk(tmp_path: pathlib.Path) -> None:
+    path = str(tmp_path / "part.parquet")
+    with files.summed_file(path) as sink, pq.ParquetWriter(sink, pa.schema({"x": pa.int64()})) as writer:
+        for number in range(3):
+            writer.write_table(pa.table({"x": [number]}))
+    assert pq.read_table(path).column("x").to_pylist() == [0, 1, 2]
+    content = pathlib.Path(path).read_bytes()
+    assert files.kept_sum(path) == files.read_sum(path) == (len(content), hashlib.sha256(content).hexdigest())
+    beside = pathlib.Path(files.sum_path(path))
+    beside.write_bytes(beside.read_bytes()[:9])
+    assert files.kept_sum(path) is None
+    files.remove(path)
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(RuntimeError), files.summed_file(path) as sink:
+        sink.write(b"half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []

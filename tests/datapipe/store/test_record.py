@@ -3,7 +3,9 @@
 import json
 import pathlib
 
-from datapipe.store.record import FORMAT, Done, PartRecord, RunRecord, Skipped, SourceResult
+import pytest
+
+from datapipe.store.record import FORMAT, Begun, Done, Kept, PartRecord, RecordError, RunRecord, Skipped, SourceResult
 
 PARTS = (
     PartRecord(0, "document", 3, 30, ("text", "source", "stars"), ("stars",)),
@@ -33,9 +35,12 @@ RECORD = RunRecord(
             computed=5,
         ),
         "quality": Skipped("no examples"),
-        "tokenizer": Done("k3", 0.5, 8, ("document", "instruction"), files=("tokenizer.json",)),
+        "tokenizer": Done(
+            "k3", 0.5, 8, ("document", "instruction"), files={"tokenizer/tokenizer.json": Kept(9, "ab", "1-2")}
+        ),
     },
-    running={"shards": ("k4", "")},
+    running={"shards": Begun("k4", "", {"shards/a b": Kept(1, "cd", "3")})},
+    named={"model": Kept(2, "ef", "4")},
 )
 
 
@@ -62,8 +67,33 @@ def test_a_stage_is_done_or_not() -> None:
 
 
 def test_of_another_format_only_the_recipe_is_known(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "run.json").write_text(json.dumps({"format": 1, "recipe": {"name": "old"}, "stages": {"a": {"b": 1}}}))
+    (tmp_path / "run.json").write_text(
+        json.dumps({"format": 1, "recipe": {"name": "old"}, "versions": {}, "stages": {"a": {"b": 1}}})
+    )
     record = RunRecord.read(str(tmp_path))
     assert record is not None
     assert (record.format, record.recipe, record.stages) == (1, {"name": "old"}, {})
     assert record.format != FORMAT
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b'{"format": 4, "recipe"', b"[]", b"1", b'{"run": 5}', bytes(50), b"\xff"]
+)
+def test_what_is_no_record_is_said_in_one_line(tmp_path: pathlib.Path, content: bytes) -> None:
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(RecordError, match=r"^.*run\.json is (damaged|no record of datapipe's).*$"):
+        RunRecord.read(str(tmp_path))
+
+
+def test_a_record_that_lacks_something_is_said_in_one_line(tmp_path: pathlib.Path) -> None:
+    RECORD.write(str(tmp_path))
+    whole = json.loads((tmp_path / "run.json").read_text())
+    for key in ("inputs", "named", "running"):
+        (tmp_path / "run.json").write_text(json.dumps({name: value for name, value in whole.items() if name != key}))
+        with pytest.raises(RecordError, match=rf"run\.json has been altered .*{key}"):
+            RunRecord.read(str(tmp_path))
+    for stage, key in (("documents", "files"), ("documents", "source"), ("toy", "key")):
+        entry = {name: value for name, value in whole["stages"][stage].items() if name != key}
+        (tmp_path / "run.json").write_text(json.dumps(whole | {"stages": {stage: entry}}))
+        with pytest.raises(RecordError, match=rf"run\.json has been altered .*{key}"):
+            RunRecord.read(str(tmp_path))
