@@ -2,7 +2,9 @@
 
 import pyarrow.parquet as pq
 
+from datapipe.dedup.held_out import HELD_OUT
 from datapipe.engine.funnel import Funnel
+from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import Stage
 from datapipe.store import files
@@ -41,7 +43,8 @@ def check_stage(corpus: Corpus, stage: Stage, done: Done) -> None:
 
 
 def check_funnel(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
-    """Documents = kept + removed with a reason, and the shards hold the kept as often as the mixture takes them.
+    """Documents = kept + removed with a reason; shards hold the kept as often as the mixture takes them, and others
+    what is held out.
 
     Raises:
         ConservationError: naming the difference.
@@ -51,11 +54,13 @@ def check_funnel(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         raise ConservationError(
             f"{funnel.read.documents:,} documents read, but {funnel.kept.documents:,} kept and {removed:,} removed"
         )
-    if record.done(WriteShards.name):
-        shards = [path for path in files.list_folder(corpus.folder(WriteShards.name)) if path.endswith(".parquet")]
-        found = sum(map(_count_rows, shards))
-        if found != funnel.copies.documents:
-            raise ConservationError(f"{WriteShards.name}: {funnel.copies.documents:,} rows to write, {found:,} written")
+    held_out = sum(step.removed[HELD_OUT].documents for step in funnel.steps if HELD_OUT in step.removed)
+    for product, rows in ((WriteShards.name, funnel.copies.documents), (WriteHeldOutShards.name, held_out)):
+        if record.done(product):
+            shards = [path for path in files.list_folder(corpus.folder(product)) if path.endswith(".parquet")]
+            found = sum(map(_count_rows, shards))
+            if found != rows:
+                raise ConservationError(f"{product}: {rows:,} rows to write, {found:,} written")
 
 
 def _count_rows(path: str) -> int:

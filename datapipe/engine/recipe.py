@@ -13,6 +13,7 @@ and `{output}` for the output folder.
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -28,6 +29,14 @@ from datapipe.stage import Source, Stage
 from datapipe.store import files
 
 _KEYS = ["description", "every_row", "stages"]
+# No recipe comes near these; what does is made to fill the memory.
+MAX_BYTES = 1 << 20
+MAX_NODES = 100_000
+MAX_LEVELS = 32
+_MERGE = "tag:yaml.org,2002:merge"
+_SCALARS = ("str", "int", "float", "bool", "null", "timestamp")
+_TAGS = {_MERGE, *(f"tag:yaml.org,2002:{name}" for name in ("map", "seq", *_SCALARS))}
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
 
 class RecipeError(ValueError):
@@ -61,14 +70,7 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     Raises:
         RecipeError: on anything that could go wrong later, with file and line.
     """
-    if not files.exists(path):
-        raise RecipeError(f"{path}: no such recipe; `datapipe recipes` lists those that come with datapipe")
-    with files.open_input(path) as source:
-        text = bytes(source.read()).decode()
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not valid YAML: {error}") from error
+    root = _read(path)
     fields = _mapping(path, root, "a recipe")
     for key, (key_node, _) in fields.items():
         if key not in _KEYS:
@@ -81,11 +83,80 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     stages = [(item, _stage(path, item, variables)) for item in node.value]
     _check_order(path, stages, variables)
     description = _plain(path, fields["description"][1]) if "description" in fields else ""
+    if isinstance(description, list | dict):
+        raise _error(path, fields["description"][1], "`description` must be a string")
     every_row = _plain(path, fields["every_row"][1]) if "every_row" in fields else False
     if not isinstance(every_row, bool):
         raise _error(path, fields["every_row"][1], f"every_row must be true or false, got {every_row!r}")
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
     return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row)
+
+
+def _read(path: str) -> yaml.Node | None:
+    """The nodes of a YAML file, which are a tree of a bounded size, of names and values that JSON has, too."""
+    if not files.exists(path):
+        raise RecipeError(f"{path}: no such recipe; `datapipe recipes` lists those that come with datapipe")
+    if files.is_local(path) and not os.path.isfile(path):  # noqa: PTH113 - as text, like remote ones
+        raise RecipeError(f"{path}: a recipe must be a file")
+    with files.open_input(path) as source:
+        content = bytes(source.read(MAX_BYTES + 1))
+    if len(content) > MAX_BYTES:
+        raise RecipeError(f"{path}: a recipe must be no larger than {MAX_BYTES} bytes")
+    try:
+        root = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path}: not UTF-8: {error}") from error
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not valid YAML: {_in_one_line(error)}") from error
+    except RecursionError as error:
+        raise RecipeError(f"{path}: nested too deep") from error
+    if root is not None:
+        _measure(path, root, {}, ())
+    return root
+
+
+def _in_one_line(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or " ".join(str(error).split())
+    return f"{problem} in line {mark.line + 1}" if mark else problem
+
+
+def _measure(path: str, node: yaml.Node, sizes: dict[int, int], above: tuple[yaml.Node, ...]) -> int:
+    """How many nodes there are from a node on, with what aliases stand for written out.
+
+    Args:
+        path: of the recipe.
+        node: the node.
+        sizes: of the nodes measured so far, by their identity.
+        above: those that it stands in.
+
+    Raises:
+        RecipeError: if it is too large or too deep, holds itself, repeats a name, or is nothing that an option can be.
+    """
+    if id(node) in sizes:
+        return sizes[id(node)]
+    if node in above:
+        raise _error(path, node, "an alias stands for what it stands in")
+    if len(above) == MAX_LEVELS:
+        raise _error(path, node, "nested too deep")
+    if node.tag not in _TAGS:
+        raise _error(path, node, f"the tag {node.tag!r} means nothing here")
+    if isinstance(node, yaml.MappingNode):
+        _mapping(path, node, "what stands here")
+        children = [child for pair in node.value for child in pair]
+    else:
+        children = node.value if isinstance(node, yaml.SequenceNode) else []
+    if isinstance(node, yaml.ScalarNode) and node.tag != _MERGE:
+        value = _plain(path, node)
+        if isinstance(value, int) and not -(2**63) <= value < 2**63:
+            raise _error(path, node, "a number of more than 64 bits")
+        if isinstance(value, str) and _NO_TEXT.search(value):
+            raise _error(path, node, f"a NUL or half a character in {value!r}")
+    size = 1 + sum(_measure(path, child, sizes, (*above, node)) for child in children)
+    if size > MAX_NODES:
+        raise _error(path, node, f"more than {MAX_NODES} values")
+    sizes[id(node)] = size
+    return size
 
 
 def _error(path: str, node: yaml.Node, message: str) -> RecipeError:
@@ -98,6 +169,8 @@ def _mapping(path: str, node: yaml.Node | None, what: str) -> dict[str, tuple[ya
         raise RecipeError(f"{where}: {what} must be a mapping of names to values")
     entries: dict[str, tuple[yaml.Node, yaml.Node]] = {}
     for key, value in node.value:
+        if not isinstance(key, yaml.ScalarNode):
+            raise _error(path, key, "a name must be a string, not a list or a mapping")
         if key.value in entries:
             raise _error(path, key, f"{key.value!r} is listed twice")
         entries[str(key.value)] = (key, value)
@@ -108,7 +181,9 @@ def _plain(path: str, node: yaml.Node) -> Any:
     try:
         return yaml.SafeLoader("").construct_document(node)
     except yaml.YAMLError as error:
-        raise _error(path, node, f"not plain YAML: {error}") from error
+        raise _error(path, node, f"not plain YAML: {_in_one_line(error)}") from error
+    except (ValueError, KeyError, OverflowError) as error:  # of YAML's own constructors
+        raise _error(path, node, f"no {node.tag.rpartition(':')[2]}: {error}") from error
 
 
 def _fill(value: Any, variables: Mapping[str, str]) -> Any:

@@ -29,10 +29,12 @@ _FOLDED = {0xFEE0 + code_point: code_point for code_point in range(0x21, 0x7F)} 
 # All patterns are bounded, so that no text makes them take more than linear time, and their digits are ASCII.
 # Letters of addresses (RFC 6531): of alphabets; Chinese, Japanese and Thai text has no space before an address.
 _L = "A-Za-z0-9\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u0370-\u03ff\u0400-\u052f\u1e00-\u1eff"
+# What ends the name of a file, no domain: icon@2x.png is nobody's, and in jo@firm.com.gpg is somebody's address.
+_EXTENSION = r"(?i:txt|gpg|asc|log|pdf|png|jpe?g|gif|svg|webp|zip|gz|tar|csv|json|html?|eml|vcf)(?![0-9A-Za-z-])"
 _EMAIL = re.compile(
     rf"(?:(?<![{_L}._%+-])[{_L}._%+-]{{1,64}}(?:'[{_L}._%+-]{{1,64}})?"
     rf"|(?<![^\s(<:,;])\"[^\"\s@]{{1,30}}(?: [^\"\s@]{{1,30}})?\")"
-    rf"@(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.){{1,8}}(?P<top>[A-Za-z]{{2,24}}|[\u0370-\u052f]{{2,24}})"
+    rf"@(?:[{_L}](?:[{_L}-]{{0,61}}[{_L}])?\.){{1,8}}(?!{_EXTENSION})(?P<top>[A-Za-z]{{2,24}}|[\u0370-\u052f]{{2,24}})"
     rf"(?![{_L}-])(?=(?P<call>\()?)"
 )
 # Top-level domains of IANA's root zone but for those of two letters, which all are a country's or could be: the old
@@ -58,14 +60,14 @@ _TOP_LEVEL = (
     "technology tennis theater tickets tips tires today tokyo tools top tours town toys trade trading training "
     "tube university vacations vegas ventures vet video villas vin vip vision vodka vote voyage wales watch "
     "webcam website wedding wien wiki win wine work works world wtf xin xyz yoga zone рф укр бел срб мкд мон қаз "
-    "бг ελ дети онлайн сайт орг ком москва рус"
+    "бг ελ onion дети онлайн сайт орг ком москва рус"
 )
 _KNOWN = frozenset(_TOP_LEVEL.split())
 # Domains after which a bracket is a remark, not an argument.
 _REMARKED = ("com", "org", "net", "edu", "gov", "cn", "de", "uk", "fr", "jp", "ru")
-# Services, domains for examples (RFC 2606), and images for screens of higher resolution: icon@2x.png
+# Services, and domains for examples (RFC 2606).
 _NOBODY = re.compile(
-    r"^(?:git|hg|svn)@|[@.](?:example\.(?:com|net|org)|example|test|invalid)$|\.(?:png|jpe?g|gif|svg|webp)$",
+    r"^(?:git|hg|svn)@|[@.](?:example\.(?:com|net|org)|example|test|invalid)$",
     re.IGNORECASE,
 )
 # Before four numbers that are no address: a version, a section, an object identifier; after them, the rest of one.
@@ -73,9 +75,12 @@ _NUMBERED = (
     r"(?i:version|ver\.?|release|build|kernel|firmware|driver|section|sect?\.|chapter|clause|article|table|figure"
     r"|fig\.|appendix|oid|§|版本|版|第|节|章|表|图)"
 )
+# Before or after four small numbers that are one all the same: what an address is called, reached by or followed by.
+_ADDRESSED = r"(?i:(?<![a-z])(?:ip(?:v4)?(?: address|地址)?|dns|nameserver|ping|ssh|dig|traceroute)[ :：=]{1,2}|://|@)"
 _IPV4 = re.compile(
-    r"(?<![0-9A-Za-z.])(?<![A-Za-z][/-])(?P<before>" + _NUMBERED + r"[ :：=]{0,2})?"
-    r"(?P<ip>(?:[0-9]{1,3}\.){3}[0-9]{1,3})(?!\.?[0-9]|[_-][A-Za-z]|[节章版])"
+    r"(?:(?<![0-9A-Za-z.])(?<![A-Za-z][/-])(?P<before>" + _NUMBERED + r"[ :：=]{0,2})|(?P<surely>" + _ADDRESSED + r"))?"
+    r"(?<![0-9A-Za-z.])(?<![A-Za-z][/-])(?P<ip>(?:[0-9]{1,3}\.){3}[0-9]{1,3})(?!\.?[0-9]|[_-][A-Za-z]|[节章版])"
+    r"(?=(?P<port>:[0-9]{2,5}(?![0-9.:])|/(?:[89]|[12][0-9]|3[0-2])(?![0-9./]))?)"
 )
 _IPV6 = re.compile(r"(?<![0-9A-Za-z:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?![0-9A-Za-z:])")
 # Four numbers as small as these are a version, a section or an object identifier; of addresses, one in 4,096.
@@ -169,17 +174,17 @@ def is_email(match: re.Match[str]) -> bool:
     return known and not _NOBODY.search(match.group()) and (not match["call"] or top in _REMARKED)
 
 
-def is_public_ip(address: str) -> bool:
+def is_public_ip(address: str, *, small: bool = False) -> bool:
     """Whether an address is of the public internet: private, local, multicast and documentation ones identify nobody.
 
-    Four numbers of which none is above 31 count as a version (1.2.3.4), not as an address.
+    Four numbers of which none is above 31 count as a version (1.2.3.4), not as an address, unless they may be `small`.
     """
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
     if parsed.version == 4:
-        return parsed.is_global and not parsed.is_multicast and max(parsed.packed) > _MOST_OF_A_VERSION
+        return parsed.is_global and not parsed.is_multicast and (small or max(parsed.packed) > _MOST_OF_A_VERSION)
     return parsed.is_global and parsed in _GLOBAL_UNICAST
 
 
@@ -277,7 +282,9 @@ _ENTITIES: dict[Entity, tuple[_Kind, ...]] = {
             24,
             _IPV4,
             "ip",
-            lambda match: not match["before"] and is_public_ip(match["ip"]),
+            lambda match: (
+                not match["before"] and is_public_ip(match["ip"], small=bool(match["surely"] or match["port"]))
+            ),
             "192.0.2.1",
         ),
         _Kind(

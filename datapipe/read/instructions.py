@@ -139,7 +139,7 @@ def bad_records(rejects: str, stage: str) -> list[str]:
     """
     counts: dict[tuple[str, str], collections.Counter[str]] = {}
     for path in files.list_folder(rejects):
-        if not path.rpartition("/")[2].startswith(f"{stage}-"):
+        if not (path.rpartition("/")[2].startswith(f"{stage}-") and path.endswith(".parquet")):
             continue
         with files.open_input(path) as opened:
             table = pq.read_table(opened, columns=["file", "reason", "detail"])

@@ -9,6 +9,7 @@ from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.read.formats.arrow_values import shown
 from datapipe.read.formats.sniff import sniff_format
+from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
 from datapipe.read.listing import FAULTS
 from datapipe.read.options import ReadOptions
@@ -58,12 +59,36 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
             yield source.reject(0, "unknown_format", "no extension that is known, nor text in UTF-8", start)
             continue
         text_fields = options.text_fields if FORMATS[format_].has_fields else ("text",)
-        for row in formats.read(source, format_):
+        rows = formats.read(source, format_)
+        if format_ == "json" and compose is None:
+            rows = _unwrapped(rows, source, text_fields)
+        for row in rows:
             composed = row if isinstance(row, Reject) or compose is None else compose(row, source)
             if isinstance(composed, Reject):
                 yield composed
             else:
                 yield _admit(composed, source, piece.source, text_fields, options)
+
+
+def _unwrapped(
+    rows: Iterator[Row | Reject], source: formats.Source, text_fields: tuple[str, ...]
+) -> Iterator[Row | Reject]:
+    """Rows of a JSON file; one without a text that holds one list of objects with texts stands for these."""
+    for row in rows:
+        lists = [value for value in row.columns.values() if _is_objects(value)] if isinstance(row, Row) else []
+        if (
+            isinstance(row, Row)
+            and len(lists) == 1
+            and not any(name in row.columns for name in text_fields)
+            and any(name in lists[0][0] for name in text_fields)
+        ):
+            yield from records_within(source, row)
+        else:
+            yield row
+
+
+def _is_objects(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(item, dict) for item in value)
 
 
 def _admit(

@@ -17,6 +17,7 @@ import pyarrow.types as pt
 from datapipe.read.formats.source import RAW_BYTES
 
 # What Python's conversion raises for a value that it has no type for; an unknown time zone is a KeyError.
+_UNKNOWN = {21: pa.int32(), 22: pa.int64()}  # by the numbers of `arrow::Type`
 UNREADABLE = (ValueError, OverflowError, KeyError, pa.ArrowException)
 
 
@@ -48,8 +49,35 @@ def distinct_names(names: Iterable[str]) -> list[str]:
     return list(distinct)
 
 
+def with_known_types(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """A batch in which Arrow's intervals of months, and of days and milliseconds, are the integers that stand there.
+
+    pyarrow has no class for them, and does not let a batch that holds one be looked into.
+    """
+    fields = [field.with_type(_known_type(field.type)) for field in batch.schema]
+    if all(field.type == own.type for field, own in zip(fields, batch.schema, strict=True)):
+        return batch
+    schema, array = pa.schema(fields).__arrow_c_schema__(), batch.__arrow_c_array__()[1]
+    return pa.RecordBatch._import_from_c_capsule(schema, array)
+
+
+def _known_type(type_: pa.DataType) -> pa.DataType:
+    if type_.id in _UNKNOWN:
+        return _UNKNOWN[type_.id]
+    if pt.is_struct(type_):
+        return pa.struct([field.with_type(_known_type(field.type)) for field in type_])
+    if pt.is_list(type_) or pt.is_large_list(type_):
+        field = type_.value_field
+        field = field.with_type(_known_type(field.type))
+        return pa.list_(field) if pt.is_list(type_) else pa.large_list(field)
+    return type_
+
+
 def as_binary(array: pa.Array) -> pa.Array:
-    """An array whose strings, at any depth, are bytes: whether they are UTF-8 concerns single rows."""
+    """An array whose strings, at any depth, are bytes, and its times and decimals are numbers or bytes.
+
+    Whether strings are UTF-8, and times and decimals within the range of their type, concerns single rows.
+    """
     type_ = _binary_type(array.type)
     return array if type_ == array.type else array.view(type_)
 
@@ -151,8 +179,8 @@ def _shared(values: pa.Array, places: pa.Array) -> list[Any]:
 
 
 def _scalar(array: pa.Array, index: int) -> Any:
-    scalar = array[index]
     try:
+        scalar = array[index]
         return scalar.as_py()
     except UnicodeDecodeError:
         return scalar.as_buffer().to_pybytes()
@@ -162,7 +190,7 @@ def _scalar(array: pa.Array, index: int) -> Any:
 
 def _printed(one: pa.Array) -> str | None:
     """The only value of an array as Arrow prints it."""
-    return str(one.to_string(indent=0)).strip("[]\n ") if one[0].is_valid else None
+    return str(one.to_string(indent=0)).strip("[]\n ") if one.null_count == 0 else None
 
 
 def _is_list(type_: pa.DataType) -> bool:
@@ -181,6 +209,12 @@ def _binary_type(type_: pa.DataType) -> pa.DataType:
         return pa.binary()
     if pt.is_large_string(type_):
         return pa.large_binary()
+    if pt.is_time32(type_):
+        return pa.int32()
+    if pt.is_time64(type_) or pt.is_date64(type_):
+        return pa.int64()
+    if pt.is_decimal(type_) and type_.bit_width > 64:
+        return pa.binary(type_.byte_width)
     if pt.is_list(type_):
         return pa.list_(_binary_field(type_.value_field))
     if pt.is_large_list(type_):

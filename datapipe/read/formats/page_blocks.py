@@ -35,6 +35,8 @@ _SKIPPED = _RAW.union(
     video""".split()  # noqa: SIM905
 )
 
+_AROUND_FORMULA = re.compile(r"[^>]*>\s*<math\b[^>]*>\s*")
+_TEX = re.compile(r'<annotation encoding="application/x-tex"[^>]*>([^<]*)<')
 _HIDING_CLASSES = frozenset(("d-none", "hidden", "hide", "invisible", "is-hidden", "screen-reader-text", "sr-only"))
 _HIDING_CLASSES |= {"display-none", "visually-hidden", "visuallyhidden"}
 _HIDING_STYLE = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
@@ -117,7 +119,8 @@ def read_blocks(tree: HTMLTree, hidden: bool, noscript: bool = False) -> tuple[l
     runs, linked = page.runs, page.linked
     links = 0  # that are open
     skipped = _SKIPPED - {"noscript"} if noscript else _SKIPPED
-    for name, attributes, text in _tags(tree.body.html if tree.body else "", skipped, hidden):
+    html = _formulas_as_tex(tree.body.html) if tree.body else ""
+    for name, attributes, text in _tags(html, skipped, hidden):
         if name in _BLOCKS:
             if runs:
                 page.end_block()
@@ -138,6 +141,25 @@ def read_blocks(tree: HTMLTree, hidden: bool, noscript: bool = False) -> tuple[l
                 linked.append(text)
     page.end_block()
     return page.elements, page.blocks
+
+
+def _formulas_as_tex(html: str) -> str:
+    """A page with each formula that MathML writes twice, drawn and as TeX, as the TeX alone: drawn, a/b reads "ab".
+
+    Wikipedia hides both and shows an image instead: its TeX is shown.
+    """
+    pieces = html.split("<semantics>")
+    for at, piece in enumerate(pieces[1:], 1):
+        formula, end, after = piece.partition("</semantics>")
+        tex = _TEX.search(formula)
+        if not tex or not end:
+            pieces[at] = "<semantics>" + piece
+            continue
+        pieces[at] = tex[1] + after
+        head, span, tail = pieces[at - 1].rpartition("<span ")
+        if span and _AROUND_FORMULA.fullmatch(tail):
+            pieces[at - 1] = head + "<span>" + tail.partition(">")[2]
+    return "".join(pieces)
 
 
 def _tags(html: str, skipped: frozenset[str], hidden: bool) -> Iterator[tuple[str, str, str]]:

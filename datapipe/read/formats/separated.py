@@ -8,9 +8,10 @@ no quoting (as IANA registers it): a quote there is a character like others.
 
 import codecs
 import csv
+import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from datapipe.read.formats.arrow_values import distinct_names
 from datapipe.read.formats.source import RAW_BYTES, Damage, Reject, Row, Source
@@ -19,25 +20,71 @@ from datapipe.read.formats.source import RAW_BYTES, Damage, Reject, Row, Source
 def read_csv(source: Source) -> Iterator[Row | Reject]:
     """One record a row, comma-separated; a row that has not as many values as the header is a reject.
 
-    Positions are byte offsets. Repeated names of the header take a number; of a header that is no UTF-8, what can be
-    read stands for the names, so that the rows are not lost with it.
+    Where the header has more semicolons, tabs or bars than commas, these separate, as spreadsheets write them where the
+    comma is the decimal sign; a first line `sep=;` says so, too. Positions are byte offsets. Repeated names of the
+    header take a number; of a header that is no UTF-8, what can be read stands for the names, so that the rows are not
+    lost with it.
     """
-    return _read(source, _csv_values)
+    return _read(source, _dialect_of(_head(source)))
 
 
 def read_tsv(source: Source) -> Iterator[Row | Reject]:
     """As `read_csv`, separated by tabs, a row a line, without quoting."""
-    return _read(source, _tsv_values)
+    return _read(source, None)
 
 
-def _read(source: Source, next_values: "Callable[[_Lines], list[str] | None]") -> Iterator[Row | Reject]:
+class _Dialect(NamedTuple):
+    """How the values of a CSV file are told apart.
+
+    Attributes:
+        separator: between two values.
+        is_named: whether the first line is no header but says what the separator is, as Excel reads and writes it.
+        spaced: whether a space follows each separator, and is no part of the value: a quote may come after it.
+    """
+
+    separator: str
+    is_named: bool
+    spaced: bool
+
+
+_SEPARATORS = ",;\t|"
+_NAMED = re.compile(rb'"?sep=([,;\t|:^~])"?(?:\r?\n|\r|\Z)', re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"]|"")*"?')
+
+
+def _head(source: Source) -> bytes:
+    """The first block; what cannot be read is told when rows are."""
+    try:
+        return next(source.blocks(), b"").removeprefix(codecs.BOM_UTF8)
+    except Damage:
+        return b""
+
+
+def _dialect_of(head: bytes) -> _Dialect:
+    named = _NAMED.match(head)
+    header = re.split(r"[\r\n]", head[named.end() if named else 0 :][:RAW_BYTES].decode(errors="replace"), maxsplit=1)[
+        0
+    ]
+    bare = _QUOTED.sub("", header)
+    separator = named[1].decode() if named else max(_SEPARATORS, key=bare.count)
+    spaced = separator in bare and bare.count(separator) == bare.count(f"{separator} ")
+    return _Dialect(separator, is_named=named is not None, spaced=spaced)
+
+
+def _read(source: Source, dialect: _Dialect | None) -> Iterator[Row | Reject]:
+    """The rows of a CSV file of some dialect, or of a TSV file, which has none.
+
+    A file whose first block has carriage returns and no line feed has lines that end in those.
+    """
     csv.field_size_limit(source.max_document_bytes)
-    lines = _Lines(source)
+    head = _head(source)
+    lines = _Lines(source, carriage_returns=b"\r" in head and b"\n" not in head)
+    is_named = dialect is not None and dialect.is_named
     names: list[str] = []
     while True:
         lines.begin_row()
         try:
-            values = next_values(lines)
+            values = _tsv_values(lines) if dialect is None else _csv_values(lines, dialect)
             if values is None:
                 break
         except csv.Error as error:
@@ -45,11 +92,12 @@ def _read(source: Source, next_values: "Callable[[_Lines], list[str] | None]") -
             detail = "a quote that nobody closes" if lines.ended else str(error)
             yield source.reject(lines.start, reason, detail, lines.raw)
             continue
-        if not values:
+        if is_named or not values:
+            is_named = False
             continue
         decoded = [source.decode_if_it_can(value) for value in values]
         if not names:
-            names = distinct_names(n if isinstance(n, str) else n.decode(errors="replace") for n in decoded)
+            names = distinct_names((n if isinstance(n, str) else n.decode(errors="replace")).strip() for n in decoded)
         elif len(values) != len(names):
             detail = f"{len(values)} values under {len(names)} names"
             yield source.reject(lines.start, "malformed_csv", detail, lines.raw)
@@ -59,20 +107,21 @@ def _read(source: Source, next_values: "Callable[[_Lines], list[str] | None]") -
         yield source.reject(lines.start, lines.damage.reason, lines.damage.detail)
 
 
-def _csv_values(lines: "_Lines") -> list[str] | None:
+def _csv_values(lines: "_Lines", dialect: _Dialect) -> list[str] | None:
     """The values of the next row; None at the end.
 
     Raises:
         csv.Error: if it is none; then of what has been read only the first line is taken.
     """
+    form: dict[str, Any] = {"delimiter": dialect.separator, "skipinitialspace": dialect.spaced}
     try:
-        return next(csv.reader(lines, strict=True), None)
+        return next(csv.reader(lines, strict=True, **form), None)
     except csv.Error:
         if lines.give_back(but=1) or lines.ended:
             raise
     # A row of one line is what it is: `"a" b` is a value, too.
     lines.give_back(but=0)
-    return next(csv.reader(lines), None)
+    return next(csv.reader(lines, **form), None)
 
 
 def _tsv_values(lines: "_Lines") -> list[str] | None:
@@ -99,8 +148,8 @@ class _Lines:
         damage: what ended the lines before their time.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._stream = source.stream()
+    def __init__(self, source: Source, *, carriage_returns: bool) -> None:
+        self._stream = source.stream(carriage_returns=carriage_returns)
         self._limit = source.max_document_bytes
         self._row: list[_Line] = []
         self._given_back: deque[_Line] = deque()

@@ -9,7 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe.read.formats.arrow_values import as_binary, distinct_names, python_values, shown, size_of
+from datapipe.read.formats.arrow_values import (
+    as_binary,
+    distinct_names,
+    python_values,
+    shown,
+    size_of,
+    with_known_types,
+)
 from datapipe.read.formats.source import Damage, Reject, Row, Source
 
 BATCH_ROWS = 256
@@ -87,7 +94,7 @@ def read_arrow(source: Source) -> Iterator[Row | Reject]:
     try:
         with source.seekable() as file, _damage("arrow"):
             expanded = _Expanded(source, file.size())
-            for batch in _arrow_batches(source, file):
+            for batch in map(with_known_types, _arrow_batches(source, file)):
                 # Unlike Parquet's, these buffers are taken as they lie in the file: offsets could point anywhere.
                 for column in batch.columns:
                     as_binary(column).validate(full=True)
@@ -122,7 +129,7 @@ def _safe_batches(source: Source, file: pa.NativeFile) -> tuple[int | None, Dama
     Nothing is expanded. Any other damage is left to whoever reads the batches before it.
     """
     batches = 0
-    with contextlib.suppress(OSError, ValueError, MemoryError, pa.ArrowException):
+    with contextlib.suppress(OSError, ValueError, KeyError, MemoryError, pa.ArrowException):
         for message in pa.ipc.MessageReader.open_stream(file):
             try:
                 size = _expanded_bytes(message)
@@ -170,13 +177,14 @@ def _expanded_bytes(message: pa.ipc.Message) -> int:
 
 @contextlib.contextmanager
 def _damage(what: str) -> Iterator[None]:
-    """Turn what Arrow raises on a corrupt file (out of memory, too: a length that it made up) into Damage.
+    """Turn what Arrow raises on a corrupt file (out of memory, too: a length that it made up), or on types that Python
+    knows nothing of (KeyError) or nests too deep, into Damage.
 
     An error of the file system goes on its way.
     """
     try:
         yield
-    except (OSError, ValueError, MemoryError, pa.ArrowException) as error:
+    except (OSError, ValueError, KeyError, MemoryError, RecursionError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:
             raise
         raise Damage("corrupt_file", f"{what}: {error}") from error

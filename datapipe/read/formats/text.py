@@ -8,13 +8,15 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import orjson
 
-from datapipe.read.formats.source import RAW_BYTES, Damage, Reject, Row, Source
+from datapipe.read.formats.source import BLOCK_BYTES, RAW_BYTES, Damage, Reject, Row, Source
 
 # Of joined files the byte order marks, of arrays the commas, of JSON text sequences (RFC 7464) the separators.
 _AROUND_VALUES = codecs.BOM_UTF8 + b", \t\r\n\x1e"
 MAX_DEPTH = 100  # of nested objects and lists: what comes after must not recurse without end
+MAX_VALUES = 1_000_000  # in a record: each takes Python up to 64 bytes, and two in the record
 
 
 def read_json_lines(source: Source) -> Iterator[Row | Reject]:
@@ -56,25 +58,45 @@ def _is_json(raw: bytes, kind: type = object) -> bool:
 
 
 def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
+    if len(raw) > MAX_VALUES and _count_values(raw) > MAX_VALUES:
+        return source.reject(position, "too_many_values", f"more than {MAX_VALUES} values", raw)
     try:
-        value = orjson.loads(raw)
-        if isinstance(value, dict) and _holds_huge_float(value):
-            value = json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
-    except orjson.JSONDecodeError:
-        try:
-            value = _lenient(source, raw.strip(_AROUND_VALUES))
-        except UnicodeDecodeError as error:
-            return source.reject(position, "invalid_utf8", str(error), raw)
-        except RecursionError:
-            return source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
-        except ValueError as error:
-            return source.reject(position, "malformed_json", str(error), raw)
+        value = _parse(source, raw)
+    except UnicodeDecodeError as error:
+        return source.reject(position, "invalid_utf8", str(error), raw)
+    except RecursionError:
+        return source.reject(position, "nested_too_deep", "deeper than the parser's limit", raw)
+    except ValueError as error:
+        return source.reject(position, "malformed_json", str(error), raw)
     if not isinstance(value, dict):
         return source.reject(position, "not_an_object", f"a JSON {type(value).__name__}", raw)
     # Counting brackets costs next to nothing, and nearly every line has too few to be deep.
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return source.reject(position, "nested_too_deep", f"more than {MAX_DEPTH} levels", raw)
     return Row(position, value, raw)
+
+
+def _count_values(raw: bytes) -> int:
+    """About how many values some JSON holds: the commas and opening brackets outside of strings."""
+    bare = raw.replace(b"\\\\", b"__").replace(b'\\"', b"__")
+    found, in_string = 0, 0
+    for start in range(0, len(bare), BLOCK_BYTES):
+        block = np.frombuffer(bare, np.uint8, min(BLOCK_BYTES, len(bare) - start), start)
+        within = np.bitwise_xor.accumulate((block == ord('"')).astype(np.uint8)) ^ in_string
+        marks = (block == ord(",")) | (block == ord("{")) | (block == ord("["))
+        found += int((marks & (within == 0)).sum())
+        in_string = int(within[-1])
+    return found
+
+
+def _parse(source: Source, raw: bytes) -> Any:
+    try:
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return _lenient(source, raw.strip(_AROUND_VALUES))
+    if isinstance(value, dict) and _holds_huge_float(value):
+        return json.loads(raw, parse_int=_integer)  # orjson makes floats of integers of more than 64 bits
+    return value
 
 
 def _lenient(source: Source, raw: bytes) -> Any:
@@ -132,6 +154,18 @@ def read_json(source: Source) -> Iterator[Row | Reject]:
 def _read_values(source: Source) -> Iterator[Row | Reject]:
     for value in _json_values(source, source.blocks()):
         yield value if isinstance(value, Reject) else _json_row(source, *value)
+
+
+def records_within(source: Source, row: Row) -> Iterator[Row | Reject]:
+    """The objects of the one list of objects that an object holds, each as a record where it stands.
+
+    For files such as `{"version": "1.1", "data": [{…}, {…}]}`; what else the object says is no record's.
+    """
+    inner = dataclasses.replace(source, start=0, stop=None)
+    for value in _json_values(inner, iter((row.raw[row.raw.index(b"{") + 1 :],))):
+        if not isinstance(value, Reject) and _is_json(value[1], dict):
+            position, raw = value
+            yield _json_row(source, row.position + row.raw.index(b"{") + 1 + position, raw)
 
 
 _OUTSIDE_STRINGS = re.compile(rb'["{}\[\],]')

@@ -5,9 +5,11 @@ import pathlib
 import pyarrow as pa
 import pytest
 
+from datapipe.dedup.held_out import HoldOut
 from datapipe.engine.conservation import ConservationError, check_funnel, check_stage
 from datapipe.engine.funnel import count_funnel
 from datapipe.filters.language_filter import FilterLanguage
+from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.shards import WriteShards
 from datapipe.read.documents import ReadDocuments
 from datapipe.store import files
@@ -50,4 +52,26 @@ def test_the_shards_hold_what_is_kept(corpus_of: CorpusOf, tmp_path: pathlib.Pat
             check_funnel(corpus, count_funnel(corpus, stages), record)
         else:
             with pytest.raises(ConservationError, match="shards: 2 rows to write, 1 written"):
+                check_funnel(corpus, count_funnel(corpus, stages), record)
+
+
+def test_what_is_held_out_is_all_written(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a", "b", "c"], bytes=[1, 1, 1])
+    part = add_columns(part, tmp_path / "held_out", held_out_reason=pa.array(["held_out", None, "held_out_copy"]))
+    corpus = Corpus(str(tmp_path), (part,))
+    stages = {
+        "documents": done("text", "bytes", rejects={}),
+        HoldOut.name: done("held_out_reason"),
+        WriteHeldOutShards.name: done(),
+    }
+    record = RunRecord({}, [], {}, dict(stages))
+    files.make_folder(str(tmp_path / "held_out_shards"))
+    for rows in (1, 2):
+        files.write_table(
+            str(tmp_path / "held_out_shards" / "held_out-00000.parquet"), pa.table({"text": ["x"] * rows})
+        )
+        if rows == 1:
+            check_funnel(corpus, count_funnel(corpus, stages), record)
+        else:
+            with pytest.raises(ConservationError, match="held_out_shards: 1 rows to write, 2 written"):
                 check_funnel(corpus, count_funnel(corpus, stages), record)

@@ -1,6 +1,8 @@
 """A recipe that could fail later is refused at once, with file, line and a suggestion."""
 
+import os
 import pathlib
+import re
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from datapipe.commands.recipes import RECIPES
 from datapipe.engine.recipe import RecipeError, load_recipe, recipe_schema
 from datapipe.engine.stages import STAGES
 from datapipe.read.parts import read_groups
+from tests.helpers import at_most
 
 VARIABLES = {"input_parent": "/data", "output": "/out"}
 
@@ -102,13 +105,70 @@ def test_errors_name_file_line_and_remedy(text: str, line: int, message: str, tm
         ("stages: []\n", "the first stage must be 'documents'"),
         ("stages:\n  - language\n", "the first stage must be 'documents'"),
         ("stages: [\n", "not valid YAML"),
-        ("stages:\n  - !!python/object:os.system {}\n", "a stage is one name"),
-        ("stages:\n  - documents: {format: !!python/name:os.system }\n", "not plain YAML"),
+        ("stages:\n  - !!python/object:os.system {}\n", "means nothing here"),
+        ("stages:\n  - documents: {format: !!python/name:os.system }\n", "means nothing here"),
     ],
 )
 def test_a_recipe_without_a_run_in_it_is_refused(text: str, message: str, tmp_path: pathlib.Path) -> None:
     with pytest.raises(RecipeError, match=message):
         load(tmp_path, text)
+
+
+LAUGHS = b"&a [x, x, x, x, x, x, x, x]\n" + b"".join(
+    b" - &%c [%s]\n" % (98 + level, b", ".join([b"*%c" % (97 + level)] * 8)) for level in range(20)
+)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"stages:\n - documents\ndescription:\n - " + LAUGHS, "more than 100000 values"),
+        (b"stages: &a [documents, *a]\n", "an alias stands for what it stands in"),
+        (b"stages:\n - documents: {fields: &a {x: *a}}\n", "an alias stands for what it stands in"),
+        (b"stages:\n - documents: &a {<<: *a}\n", "an alias stands for what it stands in"),
+        (b"stages: " + b"[" * 5000 + b"]" * 5000, "nested too deep"),
+        (b"stages:\n - documents: {fields: " + b"[" * 50 + b"]" * 50 + b"}", "nested too deep"),
+        (b"stages:\n - ? [documents, x]\n   : 1\n", "a name must be a string, not a list"),
+        (b"stages:\n - documents: {fields: {{a: b}: c}}\n", "a name must be a string, not a list"),
+        (b"stages:\n - documents: {fields: {text: a, text: b}}\n", "'text' is listed twice"),
+        (b"stages:\n\t- documents\n", "not valid YAML: found character '\\t' that cannot start any token in line 2"),
+        (b"stages:\0\n", "not valid YAML"),
+        (b'stages:\n - documents: {format: "a\\0b"}\n', "a NUL or half a character"),
+        (b'stages:\n - documents: {format: "\\ud800"}\n', "a NUL or half a character"),
+        ("stages: [documents]\n".encode("utf-16"), "not UTF-8"),
+        (b"stages:\n - documents: {max_expansion: .nan}\n", "must be a finite number, got nan"),
+        (b"stages:\n - documents: {max_expansion: .inf}\n", "must be a finite number, got inf"),
+        (b"stages:\n - documents: {max_expansion: 2024-01-01}\n", "must be a number, got datetime.date"),
+        (b"stages:\n - documents: {max_expansion: 2024-99-99}\n", "no timestamp: month must be in 1..12"),
+        (b"stages:\n - documents: {part_bytes: " + b"9" * 40 + b"}\n", "a number of more than 64 bits"),
+        (b"stages:\n - documents: {part_bytes: " + b"9" * 5000 + b"}\n", "no int: Exceeds the limit"),
+        (b"stages:\n - documents: {part_bytes: !!int x}\n", "no int: invalid literal"),
+        (b"every_row: !!bool x\nstages: [documents]\n", "no bool: 'x'"),
+        (b"stages: !mine [documents]\n", "the tag '!mine' means nothing here"),
+        (b"description: !!python/object/apply:os.system [ls]\nstages: [documents]\n", "means nothing here"),
+        (b"description: [a]\nstages: [documents]\n", "`description` must be a string"),
+        (b"stages: [documents]\n---\nstages: [documents]\n", "but found another document in line 2"),
+        (b"#" * (1 << 20) + b"\nstages: [documents]\n", "no larger than 1048576 bytes"),
+    ],
+)
+def test_hostile_recipes_get_one_line(content: bytes, message: str, tmp_path: pathlib.Path) -> None:
+    (tmp_path / "toy.yaml").write_bytes(content)
+    with at_most(seconds=10), pytest.raises(RecipeError, match=re.escape(message)) as error:
+        load_recipe(str(tmp_path / "toy.yaml"), VARIABLES)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith(str(tmp_path / "toy.yaml"))
+
+
+def test_what_recipes_share_may_be_said_once(tmp_path: pathlib.Path) -> None:
+    text = "\ufeffstages:\n - documents: &a {part_bytes: 7}\n - instructions: {<<: *a, system: null}\n"
+    assert [stage.part_bytes for stage in load(tmp_path, text).stages] == [7, 7]
+
+
+def test_a_recipe_that_is_no_file_is_not_waited_for(tmp_path: pathlib.Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for path in (tmp_path / "pipe.yaml", pathlib.Path("/dev/zero"), tmp_path):
+        with at_most(seconds=10), pytest.raises(RecipeError, match="a recipe must be a file"):
+            load_recipe(str(path), VARIABLES)
 
 
 def test_an_absent_recipe_is_named() -> None:

@@ -22,6 +22,7 @@ ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone", "bank_card", "i
     [
         ("write to jo.doe+x@mail.firm.co.uk.", "write to email@example.com.", "email"),
         ("邮箱：zhang_san@qq.com，谢谢", "邮箱：email@example.com，谢谢", "email"),
+        ("keys/jo@firm.com.gpg", "keys/email@example.com.gpg", "email"),
         ("<mailto:a@b.org>", "<mailto:email@example.com>", "email"),
         ("from 93.184.216.34:53", "from 192.0.2.1:53", "ip"),
         ("from 1.2.3.32, not 1.2.3.31", "from 192.0.2.1, not 1.2.3.31", "ip"),
@@ -70,6 +71,7 @@ def test_masks_each_kind(text: str, masked: str, kind: Entity) -> None:
     "text",
     [
         "@property and user@localhost, git@github.com:a/b.git, icon@2x.png, a@b.reshape(2), me@example.com, x@y.test",
+        "getty@tty1.service, user@1000.service, vmail@firm.lan, pi@raspberrypi.local, x@domain.tld, a@b.txt, a@b.jpg",
         "192.168.1.1, 127.0.0.1, 10.0.0.8, 192.0.2.1, 256.1.1.1, version 1.2.3.4.5",
         "std::vector, a::b, 12:30:45, fe80::1, ::1, 2001:db8::1",
         "version 1.2.3.4, v11.2.0.4, 3.2.1.4 Overview, x==1.12.0.3, app-1.2.3.4.jar, 2.5.29.15",

@@ -158,3 +158,28 @@ def test_a_string_in_no_encoding_does_not_cost_the_text_beside_it(write: Write, 
     assert (document.text, document.columns) == (b"good", {"note": "caf\ufffd"})
     assert reject.reason == "invalid_utf8"
     assert [record.text for record in read(root, encodings=["latin-1"])] == [b"good", "café".encode()]
+
+
+def test_an_object_that_holds_the_records_is_no_record(write: Write) -> None:
+    whole = (
+        b'{"version": {"x": [1]}, "tags": ["a]", 5], "data": [{"text": "one", "of": {"n": 1}}, {"text": "t]wo"}, {}]}'
+    )
+    root = write("a.json", whole)
+    one, two, none = read(root)
+    assert (one.text, one.position, one.columns) == (b"one", whole.index(b'{"text": "one"'), {"of": {"n": 1}})
+    assert (two.text, two.position) == (b"t]wo", whole.index(b'{"text": "t]wo"'))
+    assert none.reason == "missing_text"
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        b'{"text": "mine", "data": [{"text": "one"}]}',
+        b'{"data": [{"text": "one"}], "more": [{"text": "two"}]}',
+        b'{"data": [{"title": "one"}]}',
+        b'{"data": ["one"]}',
+    ],
+)
+def test_other_objects_are_what_they_are(write: Write, whole: bytes) -> None:
+    assert len(read(write("a.json", whole))) == 1
+    assert len(read(write("a.jsonl", whole, b'{"data": [{"text": "one"}]}'))) == 3

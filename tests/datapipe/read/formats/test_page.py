@@ -86,3 +86,26 @@ def test_a_page_made_to_exhaust_is_a_reject(read: Read, page: bytes) -> None:
 def test_what_only_looks_deep_is_read(read: Read, part: bytes) -> None:
     (row,) = read(part + b"<p>The content of the page.</p>", main_content=False)
     assert "The content of the page." in row.columns["text"]
+
+
+MANY = "".join(f"<b id={number}>" for number in range(1500))
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        MANY + "<p>x" * 1500,
+        "".join(f"<p><font size={number}>x" for number in range(3000)),
+        MANY + "<table>" + "<tr><td>x" * 1500,
+        "</b>" * 1500 + MANY + "</p>x" * 1500,
+        MANY.replace(" ", "/") + "<X-Y>x" * 1500,
+    ],
+)
+def test_elements_that_each_block_opens_again_are_a_bomb(read: Read, page: str) -> None:
+    assert [row.reason for row in read(page.encode())] == ["html_bomb"]
+
+
+@pytest.mark.parametrize("opened", ["<b>", "<a href=x>", "<i>y</i>", "<b id=1><i id=2>y</b></i>"])
+def test_formatting_that_is_merely_sloppy_is_read(read: Read, opened: str) -> None:
+    (row,) = read(f"<p>{opened}word".encode() * 3000)
+    assert row.columns["text"].count("word") == 3000

@@ -49,6 +49,26 @@ def test_the_reading_of_ruby_does_not_run_into_its_word(ruby: str) -> None:
     assert "やま" not in displayed(f"<p>高い{ruby}")
 
 
+FORMULA = (
+    '<math alttext="a"><semantics><mrow><mi>a</mi><mo>&lt;</mo><mfrac><mi>b</mi><mi>c</mi></mfrac></mrow>'
+    '<annotation encoding="application/x-tex">a&lt;\\frac{b}{c}</annotation></semantics></math>'
+)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        (f"<p>If {FORMULA} or {FORMULA} holds.</p>", r"If a<\frac{b}{c} or a<\frac{b}{c} holds."),
+        (f'<p>If <span class="m" style="display: none;">{FORMULA}</span><img alt="x"/> holds.</p>',
+         r"If a<\frac{b}{c} holds."),
+        ("<p>If <math><semantics><mi>a</mi></semantics></math> holds.</p>", "If a holds."),
+        ("<p>If <math><mi>a</mi></math> holds.</p>", "If a holds."),
+    ],
+)  # fmt: skip
+def test_a_formula_is_its_tex(html: str, text: str) -> None:
+    assert displayed(html) == text
+
+
 def test_lines_and_paragraphs() -> None:
     assert displayed("<p>one<p>two") == "one\n\ntwo"
     assert displayed("<div>one</div><div>two</div>three") == "one\ntwo\nthree"

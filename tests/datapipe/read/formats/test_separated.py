@@ -119,3 +119,41 @@ def test_what_a_writer_of_csv_writes_is_read(
     path.write_bytes(written.getvalue().encode())
     read = list(formats.read(Source(str(path), "file"), "csv"))
     assert [tuple(row.columns.values()) for row in read if isinstance(row, Row)] == rows
+
+
+@pytest.mark.parametrize(
+    ("data", "values"),
+    [
+        (b'id;text;n\n1;"a;b, c";2,5\n', ["1", "a;b, c", "2,5"]),
+        (b"id\ttext\tn\n1\ta, b\t2\n", ["1", "a, b", "2"]),
+        (b"id|text|n\n1|a, b|2\n", ["1", "a, b", "2"]),
+        (b'id,"text;;;",n\n1,a;b,2\n', ["1", "a;b", "2"]),
+        (b"id,text;n,m\n1,a;b,2\n", ["1", "a;b", "2"]),
+        (b"\xef\xbb\xbfsep=;\r\nid;a,b,c;n\r\n1;x,y;2\r\n", ["1", "x,y", "2"]),
+        (b'id, text, n\n1, "a, b", 2\n', ["1", "a, b", "2"]),
+        (b"id, text,n\n1, a,2\n", ["1", " a", "2"]),
+        (b'id,text,n\r1,"a\rb",2\r3,c,4\r', ["1", "a\nb", "2"]),
+        (b"id;text;n\r1;a;2\r", ["1", "a", "2"]),
+    ],
+)
+def test_the_header_tells_separator_and_line_ends(read: Read, data: bytes, values: list[str]) -> None:
+    first = read(data, "csv")[0]
+    assert list(first.columns.values()) == values
+    assert data[first.position :].startswith(first.raw[:1])
+
+
+def test_spaces_around_names_are_no_part_of_them(read: Read) -> None:
+    assert list(read(b" id , text \n1,a\n", "csv")[0].columns) == ["id", "text"]
+
+
+def test_lines_may_end_in_carriage_returns_alone(read: Read) -> None:
+    rows = read(b"id\ttext\r1\ta\r2\tb", "tsv")
+    assert [(row.position, row.columns["text"]) for row in rows] == [(8, "a"), (12, "b")]
+    # One in a file with line feeds is a character of its value.
+    assert read(b'id,text\n1,"a\rb"\n', "csv")[0].columns["text"] == "a\rb"
+
+
+@pytest.mark.parametrize("line", [b'sep="', b"sep=\xff", b"sep=x", b"sep=", b"sep=;;"])
+def test_a_line_that_names_no_separator_is_a_header(read: Read, line: bytes) -> None:
+    assert len(read(line + b"\nvalue\n", "csv")) == 1
+    assert read(b"sep=;\nid;text\n", "csv", max_document_bytes=3)[0].reason == "too_large"

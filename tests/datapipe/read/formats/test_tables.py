@@ -216,3 +216,28 @@ def test_a_row_is_measured_in_all_its_columns(read: Read) -> None:
 def test_a_table_of_countless_columns_is_read(read: Read) -> None:
     table = pa.table({f"column {number}": pa.nulls(300, pa.int8()) for number in range(1000)} | {"text": ["t"] * 300})
     assert [len(row.columns) for row in read(table)] == [1001] * 300
+
+
+@pytest.mark.parametrize(("unit", "first"), [(0, 1), (1, (2 << 32) + 1)])
+def test_intervals_that_pyarrow_knows_nothing_of_are_integers(read: Read, unit: int, first: int) -> None:
+    table = pa.table({"text": ["a", "b"], "span": pa.array([(1, 2, 3), None], pa.month_day_nano_interval())})
+    data = bytearray(arrow(table, pa.ipc.new_stream))
+    for at in range(400):  # where the schema says 2, months, days and nanoseconds, say 0, months, or 1, days and ms
+        if data[at : at + 2] == b"\2\0":
+            changed = data[:at] + bytes([unit]) + data[at + 1 :]
+            try:
+                found = pa.ipc.open_stream(bytes(changed)).schema.types[1]
+            except (OSError, ValueError, KeyError, IndexError):
+                continue
+            if str(found) in ("month_interval", "day_time_interval"):
+                break
+    assert [row.columns for row in read(bytes(changed), "arrow")] == [
+        {"text": "a", "span": first},
+        {"text": "b", "span": None},
+    ]
+
+
+def test_a_time_out_of_range_costs_no_row(read: Read) -> None:
+    wrong = pa.array([1, 2**62], pa.int64())
+    table = pa.table({"text": ["a", "b"], "day": wrong.view(pa.date64()), "time": wrong.view(pa.time64("ns"))})
+    assert [row.columns["text"] for row in read(arrow(table, pa.ipc.new_file), "arrow")] == ["a", "b"]

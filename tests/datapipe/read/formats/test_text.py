@@ -72,6 +72,29 @@ def test_records_may_be_as_deep_and_lines_as_long_as_is_said(read: Read) -> None
     assert row.reason == "not_an_object"
 
 
+@pytest.mark.parametrize("number", ["1e300", "18446744073709551616", "NaN"])
+@pytest.mark.parametrize("levels", [101, 500, 990, 5000])
+def test_depth_is_told_whatever_stands_beside_it(read: Read, number: str, levels: int) -> None:
+    for opened, closed in ("[]", ('{"a":', "}")):
+        deep = opened * levels + "1" + closed * levels
+        good = {"text": "a"}
+        bad, following = read(f'{{"text": "a", "n": {number}, "d": {deep}}}\n{{"text": "a"}}'.encode())
+        assert bad.reason == "nested_too_deep"
+        assert following.columns == good
+
+
+def test_a_record_of_countless_values_is_a_reject(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.read.formats.text.MAX_VALUES", 1000)
+    monkeypatch.setattr("datapipe.read.formats.text.BLOCK_BYTES", 7)
+    for value in ("{}", "1", '""', "[]"):
+        reject, good = read(f'{{"text": "a", "v": [{",".join([value] * 1000)}]}}\n{{"text": "b"}}'.encode())
+        assert (reject.reason, good.columns) == ("too_many_values", {"text": "b"})
+    text = 'a, [b] {"c"} \\ ' * 400
+    assert [row.columns for row in read(json.dumps({"text": text, "v": [1] * 400}).encode())] == [
+        {"text": text, "v": [1] * 400}
+    ]
+
+
 def test_no_integer_is_rounded(read: Read) -> None:
     numbers = [2**64, -(2**63) - 1, 10**40, 7]
     assert [read(b'{"n": %d}' % number)[0].columns["n"] for number in numbers] == numbers
