@@ -6,16 +6,19 @@ Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe
 import argparse
 import contextlib
 import dataclasses
+import functools
+import gc
 import io
 import logging
 import os
 import signal
 import sys
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
+from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
@@ -135,7 +138,14 @@ def _add_tokenizer_commands(actions: Any) -> None:
     _add_base(export)
     export.add_argument("--to", choices=["transformers", "json", "tiktoken", "sentencepiece", "gguf"], required=True)
     export.add_argument("--output", required=True, help="the folder (transformers, json) or file to write")
-    export.add_argument("--chat-template", help="a file with a Jinja template (default: ChatML)")
+    export.add_argument("--chat-template", help="a file with a Jinja template (default: that of --chat-form)")
+    export.add_argument("--chat-form", choices=typing.get_args(FormName), default="chatml", help="of the chat template")
+    export.add_argument(
+        "--loss", choices=typing.get_args(LossName), help="what it marks (default: what the form's own)"
+    )
+    export.add_argument("--system", default="", help="its system message of dialogues that have none (default: none)")
+    for role in ("bos", "eos", "pad", "unk"):
+        export.add_argument(f"--{role}", default="", help=f"the special token that is the {role} (default: the base's)")
 
 
 def _add_base(command: argparse.ArgumentParser) -> None:
@@ -207,9 +217,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     match command:
         case "run":
-            from datapipe.commands.run import run
-
-            run(**values, flags=flags)
+            _import_run()(**values, flags=flags)
         case "explain":
             from datapipe.commands.inspection import explain_document
 
@@ -250,6 +258,21 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
             _call_tokenizer(**values)
 
 
+@functools.cache
+def _import_run() -> Callable[..., None]:
+    """The command that imports most. Garbage is looked for neither meanwhile nor, later, in what the modules hold.
+
+    It would take a tenth of the time of a short run, and find nothing.
+    """
+    gc.disable()
+    try:
+        from datapipe.commands.run import run
+    finally:
+        gc.freeze()
+        gc.enable()
+    return run
+
+
 def _call_tokenizer(action: str, **values: Any) -> None:
     from datapipe.commands import tokenizer
 
@@ -264,7 +287,8 @@ def _call_tokenizer(action: str, **values: Any) -> None:
         case "compare":
             tokenizer.compare(**values)
         case "export":
-            tokenizer.export(**values)
+            roles = {role: values.pop(role) for role in ("bos", "eos", "pad", "unk")}
+            tokenizer.export(**values, roles=roles)
 
 
 def _complain(error: Exception) -> None:
