@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import pathlib
 import re
 import subprocess
 from typing import Any
@@ -12,7 +13,7 @@ import yaml
 import datapipe
 from datapipe.commands.recipes import RECIPES
 from datapipe.engine.stages import STAGES
-from tests.helpers import ROOT
+from tests.helpers import ROOT, run_recipe, write_lines
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGES = ("datapipe", "tokenizer_training", "pipelines")
@@ -80,3 +81,26 @@ def test_nothing_tracked_names_a_folder_of_one_machine() -> None:
     for name in tracked:
         if name.endswith((".py", ".md", ".yaml", ".toml", ".txt")):
             assert not pattern.search((ROOT / name).read_text(encoding="utf-8", errors="replace")), name
+
+
+def test_the_example_of_how_inputs_are_read_reads_them(tmp_path: pathlib.Path) -> None:
+    example = re.findall(r"```yaml\n(stages:\n.*?)```", README, re.DOTALL)[0]
+    (tmp_path / "in").mkdir()
+    write_lines(tmp_path / "in" / "a.jsonl", [{"id": 1, "content": "one", "site": "x"}, {"id": 2, "body": "two\u3000"}])
+    write_lines(tmp_path / "in" / "b.jsonl", [{"id": 2, "text": "three, with the id of the second"}])
+    (tmp_path / "in" / "lines.txt").write_bytes("第一行，关于公园。\n第二行，关于河流。\n".encode("gb18030"))
+    (tmp_path / "in" / "page.html").write_text("<nav>Home</nav><p>Write to jo@firm.org.</p>")
+    (tmp_path / "in" / "semicolons.csv").write_text("id;text\n9;four\n10;\n")
+    outcome = run_recipe(example, tmp_path, [str(tmp_path / "in")])
+    kept = {row["text"]: row["source"] for part in outcome.corpus.parts for b in part.read(["text", "source"])
+            for row in b.to_pylist()}  # fmt: skip
+    assert kept == {
+        "one": "x",
+        "two": "a",
+        "第一行,关于公园。": "lines",
+        "第二行,关于河流。": "lines",
+        "Home\n\nWrite to email@example.com.": "in",
+        "four": "semicolons",
+    }
+    assert outcome.funnel.rejects == {"documents": {"empty_text": 1}}
+    assert outcome.funnel.read.documents == 7

@@ -9,9 +9,10 @@ The map is the principal component analysis of the centres: the two directions i
 chance and no iteration, so that the same documents always lie in the same place.
 """
 
+import collections
 import dataclasses
 from collections.abc import Sequence
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import apache_beam as beam
 import numpy as np
@@ -211,43 +212,43 @@ class FindTopics(CorpusStage):
         # In order of part: a sum of floats depends on its order.
         assigned = sorted(assigned, key=lambda some: some.part)
         counts = WordCounts()
-        for of_part in words:
-            counts.add(of_part)
+        for some_words in words:
+            counts.add(some_words)
         terms = top_terms(counts, self.terms)
         middle, axes = map_axes(centres)
         places = (centres - middle) @ axes.T
-        rows = []
-        for topic in range(len(centres)):
-            documents = sum(int(some.sizes[topic]) for some in assigned)
-            scored = sum(int(some.scored[topic]) for some in assigned)
-            spoken: dict[str, int] = {}
-            for some in assigned:
-                for (of, language), count in some.languages.items():
-                    if of == topic:
-                        spoken[language] = spoken.get(language, 0) + count
-            near = [
-                (-float(cosine), int(id_))
-                for some in assigned
-                for cosine, id_ in zip(some.cosines[topic], some.examples[topic], strict=True)
-                if cosine > -2
-            ]
-            rows.append(
-                {
-                    TOPIC: topic,
-                    "documents": documents,
-                    "quality": sum(some.score_sums[topic] for some in assigned) / scored if scored else None,
-                    "languages": [
-                        {"language": language, "documents": count}
-                        for language, count in sorted(spoken.items(), key=lambda item: (-item[1], item[0]))
-                    ],
-                    "terms": terms.get(topic, []),
-                    "examples": [id_ for _, id_ in sorted(near)[:EXAMPLES]],
-                    "x": float(places[topic, 0]),
-                    "y": float(places[topic, 1]),
-                }
-            )
+        sizes, scored, sums = (
+            np.sum([getattr(some, field) for some in assigned], axis=0) for field in ("sizes", "scored", "score_sums")
+        )
+        spoken: dict[int, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+        for some in assigned:
+            for (topic, language), count in some.languages.items():
+                spoken[topic][language] += count
+        of_part = np.repeat(np.arange(len(centres), dtype=np.int32), EXAMPLES)
+        cosines = np.concatenate([some.cosines.ravel() for some in assigned] or [np.zeros(0, np.float32)])
+        examples = np.concatenate([some.examples.ravel() for some in assigned] or [np.zeros(0, np.uint64)])
+        there = cosines > -2
+        cosines, examples = nearest_of_each(
+            np.tile(of_part, len(assigned))[there], cosines[there], examples[there], len(centres)
+        )
+        rows: list[dict[str, Any]] = [
+            {
+                TOPIC: topic,
+                "documents": int(sizes[topic]),
+                "quality": float(sums[topic] / scored[topic]) if scored[topic] else None,
+                "languages": [
+                    {"language": language, "documents": count}
+                    for language, count in sorted(spoken[topic].items(), key=lambda item: (-item[1], item[0]))
+                ],
+                "terms": terms.get(topic, []),
+                "examples": examples[topic, cosines[topic] > -2].tolist(),
+                "x": float(places[topic, 0]),
+                "y": float(places[topic, 1]),
+            }
+            for topic in range(len(centres))
+        ]
         if self.folder:
-            rows.sort(key=lambda row: (-int(str(row["documents"])), row[TOPIC]))
+            rows.sort(key=lambda row: (-row["documents"], row[TOPIC]))
             files.write_table(files.join(self.folder, TABLE), pa.Table.from_pylist(rows, TABLE_SCHEMA))
         return len(rows)
 

@@ -155,6 +155,12 @@ class WeighDocuments(CorpusStage):
         quality = (self.quality,) if self.quality is not None else ()
         return (*quality, *((EXACT_SIZE,) if self.rehydration else ()))
 
+    def skip_reason(self) -> str | None:
+        """Why there is nothing to do: no rate is asked for."""
+        if self._by_group or self.quality or self.max_topic_share or self.rehydration:
+            return None
+        return "no rate is asked for: name epochs, temperature, unimax, quality, max_topic_share or rehydration"
+
     def prepare(self, corpus: Corpus, folder: str) -> Self:
         """The stage with the folder for its notes, once the column of quality is checked."""
         check_quality(self.name, self.quality, corpus, folder)

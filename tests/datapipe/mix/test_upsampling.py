@@ -23,6 +23,8 @@ def weights(parts: list[Part], stage: WeighDocuments) -> list[float]:
 def test_without_a_rate_every_document_is_seen_once(corpus_of: CorpusOf) -> None:
     parts = corpus_of([""] * 6, bytes=[1] * 6, topic=pa.array([0, 0, 0, 0, 0, 1], pa.int32()), rows_per_part=4)
     assert weights(parts, WeighDocuments()) == [1] * 6
+    assert "no rate is asked for" in str(WeighDocuments().skip_reason())
+    assert WeighDocuments(unimax=2.0).skip_reason() is None
     # What nobody has scored is not known to be good: rare topics are not repeated.
     assert weights(parts, WeighDocuments(quality="score")) == [1] * 6
 
