@@ -18,6 +18,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import tokenizers
 import zstandard
 
 from datapipe import kernels
@@ -60,6 +61,14 @@ def random_words(seed: int, count: int = 200) -> list[str]:
 def edited(words: list[str], *places: int) -> list[str]:
     """The words with another one at each of the places."""
     return ["other" if place in places else word for place, word in enumerate(words)]
+
+
+def save_word_tokenizer(path: pathlib.Path, words: Iterable[str]) -> None:
+    """Write a `tokenizer.json` whose tokens are words."""
+    vocabulary = {word: number for number, word in enumerate(dict.fromkeys([*words, "?"]))}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="?"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.save(str(path))
 
 
 def jaccard(first: list[str], second: list[str], size: int = 5) -> float:

@@ -24,6 +24,7 @@ from datapipe.extras import MissingExtraError
 from datapipe.read.documents import TooManyRejectsError
 from datapipe.read.reject_summary import summarize_rejects
 from datapipe.store import files
+from datapipe.store.locks import LockedError
 from datapipe.store.record import Done, RunRecord, SourceResult
 
 PRODUCTS = ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html")
@@ -61,6 +62,8 @@ def run(
         outcome = run_stages(checked, inputs, output, runner, print)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
+    except LockedError:
+        raise  # the folder is another run's by now: nothing more is written there
     except Exception as error:
         log = files.join(output, ERROR_LOG)
         said = cause(error)

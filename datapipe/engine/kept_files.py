@@ -40,7 +40,7 @@ def files_of(root: str, stage: str, *, rejects: bool) -> dict[str, File]:
 
 
 def _own(name: str, stage: str) -> bool:
-    return name.startswith(f"{stage}-")
+    return name.startswith((f"{stage}-", f".{stage}-"))
 
 
 def record_files(
@@ -61,23 +61,23 @@ def record_files(
     kept = {}
     there = files_of(root, stage, rejects=rejects)
     for name, file in there.items():
-        if name.endswith(files.SUM):
+        if files.is_sum(name):
             continue
         known = before.get(name)
-        found = files.kept_sum(file.path) if name + files.SUM in there else None
+        found = files.kept_sum(file.path) if files.sum_path(name) in there else None
         if found is None and known is not None and _is_stamped(file, known):
             found = files.Sum(known.size, known.sha256)
         found = found or files.read_sum(file.path)
         if found.size != file.size:
             raise ConservationError(f"{stage}: {found.size:,} bytes written to {file.path}, {file.size:,} are there")
         kept[name] = Kept(file.size, found.sha256, file.stamp)
-    return kept, [name for name in there if name.endswith(files.SUM)]
+    return kept, [name for name in there if files.is_sum(name)]
 
 
 def remove_sums(root: str, names: Iterable[str]) -> None:
     """Remove the sums among some files."""
     for name in names:
-        if name.endswith(files.SUM):
+        if files.is_sum(name):
             files.remove(files.join(root, name))
 
 
@@ -129,11 +129,12 @@ def remove_unsure(root: str, stage: str, known: Mapping[str, Kept], *, rejects: 
         known: what the stopped run had taken up from an earlier one.
     """
     there = files_of(root, stage, rejects=rejects)
+    sums = {files.sum_path(name) for name in there}
     for name, file in there.items():
-        if name.endswith(files.SUM):
-            if name.removesuffix(files.SUM) not in there:
+        if files.is_sum(name):
+            if name not in sums:
                 files.remove(file.path)
-        elif not _is_sure(file, files.kept_sum(file.path) if name + files.SUM in there else None, known.get(name)):
+        elif not _is_sure(file, files.kept_sum(file.path) if files.sum_path(name) in there else None, known.get(name)):
             files.remove(file.path)
 
 

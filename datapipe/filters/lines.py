@@ -182,16 +182,16 @@ def _strip_phrases(t: Text, start: int, end: int, phrases: npt.NDArray[np.int32]
 def _is_counter(t: Text, start: int, end: int, counted: npt.NDArray[np.int32]) -> bool:
     """Whether the line is a number and what it counts: "1.5k Likes"."""
     at, word = start, LETTER | DIGIT
-    while at < end and not (t.classes[t.points[at]] & word or t.points[at] == 0x5F):
+    while at < end and not (t.flags[at] & word or t.points[at] == 0x5F):
         at += 1
-    if at == end or not t.classes[t.points[at]] & DIGIT:
+    if at == end or not t.flags[at] & DIGIT:
         return False
-    while at < end and (t.classes[t.points[at]] & DIGIT or t.points[at] in (0x2C, 0x2E)):
+    while at < end and (t.flags[at] & DIGIT or t.points[at] in (0x2C, 0x2E)):
         at += 1
     if at < end and t.lower[t.points[at]] in (0x6B, 0x6D, 0x62):  # k, m, b
         at += 1
     spaces = at
-    while at < end and t.classes[t.points[at]] & SPACE:
+    while at < end and t.flags[at] & SPACE:
         at += 1
     if at == spaces:
         return False
@@ -199,7 +199,7 @@ def _is_counter(t: Text, start: int, end: int, counted: npt.NDArray[np.int32]) -
         size = phrase_at(t, at, end, counted[k])
         if size:
             at += size
-            while at < end and not (t.classes[t.points[at]] & word or t.points[at] == 0x5F):
+            while at < end and not (t.flags[at] & word or t.points[at] == 0x5F):
                 at += 1
             return at == end
     return False
@@ -220,7 +220,7 @@ def _judge_line(
     size, upper, digits, run, longest, javascript, policy = 0, 0, 0, 0, 0, 0, 0
     last, before, earlier = 0, 0, 0
     for i in range(start, end):
-        point, flags = t.points[i], t.classes[t.points[i]]
+        point, flags = t.points[i], t.flags[i]
         run = 0 if flags & SPACE else run + 1
         longest = max(longest, run)
         if kept[i]:
@@ -273,7 +273,7 @@ def _remove_lines(
         word_starts[:length] = False
         for i in range(tokens):
             for j in range(t.starts[i], t.ends[i]):
-                if t.classes[t.points[j]] & (LETTER | DIGIT):
+                if t.flags[j] & (LETTER | DIGIT):
                     word_starts[t.starts[i]] = True
         kept[:length] = True
         limits = rules.limits[document]

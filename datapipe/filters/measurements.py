@@ -42,7 +42,7 @@ class MeasureText(DocumentStage):
     stop_words: dict[Language, list[str]] = dataclasses.field(default_factory=dict)
     prose_only: bool | None = None
     name: ClassVar[str] = "measurements"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

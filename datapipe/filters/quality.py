@@ -145,10 +145,13 @@ class ScoreQuality(DocumentStage):
         judged = self.judged or self.languages
         if judged:
             silent |= ~self._is_judged(batch, judged)
+        scores = np.zeros(len(batch), np.float32)
+        if silent.any():
+            texts = texts.filter(pa.array(~silent))
         if self.trained:
-            scores = score(self.trained, texts)
+            scores[~silent] = score(self.trained, texts)
         else:
-            scores = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
+            scores[~silent] = load_classifier(self.model).probability(self.good_label, *text_buffers(texts))
         return pa.RecordBatch.from_arrays([pa.array(scores, mask=silent)], schema=self.writes)
 
     def _is_judged(self, batch: pa.RecordBatch, languages: Sequence[str]) -> npt.NDArray[np.bool_]:

@@ -184,8 +184,11 @@ class WriteShards(ProductStage):
     def _measure(self, part: Part) -> Amount:
         copies = self._copies(part)
         sizes, start = np.zeros(len(copies), np.int64), 0
-        for batch in part.read(["text"], despite=self.despite):
-            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy()
+        # Text in the file that `bytes` stands in is as long as it was read; else some stage has rewritten it.
+        name = "bytes" if part.columns.get("bytes") == part.columns["text"] else "text"
+        for batch in part.read([name], despite=self.despite):
+            column = batch.column(name)
+            lengths = (column if name == "bytes" else pc.binary_length(column)).fill_null(0).to_numpy()
             sizes += copies[:, start : start + len(batch)] @ lengths.astype(np.int64)
             start += len(batch)
         return Amount(int(copies.sum()), tuple(sizes.tolist()), _schema(part, self._columns(part)))

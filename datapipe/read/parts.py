@@ -277,7 +277,7 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
         _rename(manifest.path, path)
     earlier = [path for path in files.list_folder(rejects_folder) if path.rpartition("/")[2].startswith(f"{stage}-")]
     for path in earlier:
-        if path.removesuffix(files.SUM) not in kept:
+        if path not in kept:
             files.remove(path)
     by_reason: Counter[str] = Counter()
     for manifest in rejects:
@@ -292,6 +292,6 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
 
 def _rename(path: str, to: str) -> None:
     # Not there: an earlier, interrupted run has renamed it.
-    for ending in (files.SUM, ""):  # so that what bears the name has its sum
-        if files.exists(path + ending):
-            files.rename(path + ending, to + ending)
+    for old, new in ((files.sum_path(path), files.sum_path(to)), (path, to)):  # what bears the name has its sum
+        if files.exists(old):
+            files.rename(old, new)

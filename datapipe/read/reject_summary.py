@@ -61,7 +61,7 @@ def summarize_rejects(folder: str, stage: str, records: int, rejects: int, optio
 def _count(folder: str, stage: str) -> _Counts:
     counts = _Counts()
     for path in files.list_folder(folder):
-        if not (path.rpartition("/")[2].startswith(f"{stage}-") and path.endswith(".parquet")):
+        if not path.rpartition("/")[2].startswith(f"{stage}-"):
             continue
         with files.open_input(path) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["file", "reason", "raw", "columns"]):

@@ -26,7 +26,7 @@ from datapipe.extras import load_extra
 COLUMN_COMPRESSION_LEVEL = 1
 # What Beam reaches a remote path by: the module, and the extra that brings it.
 REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws")}
-SUM = ".sum"  # ends the name of the file that holds another one's `Sum`
+_SUM = ".sum"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
 _WILDCARD = re.compile(r"[*?[]")
@@ -166,7 +166,7 @@ def summed_file(path: str) -> Iterator[pa.NativeFile]:
             yield sink
         raw.close()
         # First the sum, so that what bears the name has one.
-        with _create(path + SUM) as beside:
+        with _create(sum_path(path)) as beside:
             beside.write(json.dumps(raw.sum()).encode())
 
 
@@ -190,10 +190,26 @@ def _sync(path: str) -> None:
         os.close(descriptor)
 
 
+def sum_path(path: str) -> str:
+    """Where the sum of a file lies: hidden, since those who read a folder pass over names that begin with a dot.
+
+    >>> sum_path("out/shards/train-00000.parquet")
+    'out/shards/.train-00000.parquet.sum'
+    """
+    folder, slash, name = path.rpartition("/")
+    return f"{folder}{slash}.{name}{_SUM}"
+
+
+def is_sum(path: str) -> bool:
+    """Whether a file of this name holds the sum of another."""
+    name = path.rpartition("/")[2]
+    return name.startswith(".") and name.endswith(_SUM)
+
+
 def kept_sum(path: str) -> Sum | None:
     """The sum that lies beside a file; none if it is half of one."""
     try:
-        return Sum(*read_json(path + SUM))
+        return Sum(*read_json(sum_path(path)))
     except (ValueError, TypeError):
         return None
 
@@ -297,11 +313,11 @@ def make_folder(path: str) -> None:
 def remove(path: str) -> None:
     """Delete a file, with the sum beside it, or a folder with all that is in it, if it is there."""
     if not is_local(path):
-        _beam().delete([file.path for file in (*_match(path), *_match(path + SUM), *_match(path, "/**"))])
+        _beam().delete([file.path for file in (*_match(path), *_match(sum_path(path)), *_match(path, "/**"))])
     elif os.path.isdir(path):  # noqa: PTH112
         shutil.rmtree(path)
     else:
-        for name in (path, path + SUM):
+        for name in (path, sum_path(path)):
             if exists(name):
                 os.unlink(name)  # noqa: PTH108
 

@@ -56,11 +56,12 @@ def class_table() -> npt.NDArray[np.uint8]:
         flags_of[ord(major)] = flags
     table = np.full(sys.maxunicode + 1, CONTROL, np.uint8)
     # Planes 4 to 13 are unassigned, 15 and 16 private; and no call stands in a loop of Python's: 0.3 s otherwise.
-    for first, end in ((0, 0x40000), (0xE0000, 0xF0000)):
+    for first, end in ((0, 0x40000), (0xE0000, 0xE1000)):
+        majors = "".join(map(unicodedata.category, map(chr, range(first, end))))[::2]
+        table[first:end] = flags_of[np.frombuffer(majors.encode(), np.uint8)]
+    for first, end in ((0, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000)):  # no other is upper case or white space
         characters = list(map(chr, range(first, end)))
-        majors = "".join(map(unicodedata.category, characters))[::2]
         part = table[first:end]
-        part[:] = flags_of[np.frombuffer(majors.encode(), np.uint8)]
         part[np.fromiter(map(str.isupper, characters), bool)] |= UPPER
         part[np.fromiter(map(str.isspace, characters), bool)] = SPACE
     for first, last in _HAN_RANGES:

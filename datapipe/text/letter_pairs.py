@@ -33,33 +33,33 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     Returns:
         The lift; NaN of a text with fewer than 100 letters, or about which chance may decide.
     """
-    runs, letters, i = 0, 0, 0
+    # The letters in lower case go to `m.positions`, and where pairs of them begin there to `m.slots`.
+    letters, pairs, i = 0, 0, 0
     mask = clear_table(m, min(length, 2 * _MOST_LETTERS))
     while i < length and letters < _MOST_LETTERS:
-        start, value = i, np.uint64(0)
-        while i < length and i - start < _MOST_LETTERS and t.classes[t.points[i]] & (LETTER | MARK):
-            value = extend(value, t.lower[t.points[i]])
+        size, value = 0, np.uint64(0)
+        while i < length and size < _MOST_LETTERS and t.flags[i] & (LETTER | MARK):
+            letter = t.lower[t.points[i]]
+            m.positions[letters + size], m.slots[pairs + size] = letter, letters + size
+            value = extend(value, letter)
+            size += 1
             i += 1
-        if i == start:
+        if not size:
             i += 1
         elif m.counts[count(m, mask, value)] == 1:
-            t.starts[runs], t.ends[runs] = start, i
-            runs += 1
-            letters += i - start
+            letters += size
+            pairs += size - 1
     if letters < FEWEST_LETTERS:
         return np.nan
     mask = clear_table(m, letters)
     same = 0
-    for run in range(runs):
-        for at in range(t.starts[run], t.ends[run]):
-            same += m.counts[count(m, mask, np.uint64(t.lower[t.points[at]]))] - 1
+    for k in range(letters):
+        same += m.counts[count(m, mask, np.uint64(m.positions[k]))] - 1
     mask = clear_table(m, letters)
-    pairs, same_pairs = 0, 0
-    for run in range(runs):
-        for at in range(t.starts[run], t.ends[run] - 1):
-            first, second = np.uint64(t.lower[t.points[at]]), np.uint64(t.lower[t.points[at + 1]])
-            same_pairs += m.counts[count(m, mask, first << np.uint64(32) | second)] - 1
-            pairs += 1
+    same_pairs = 0
+    for k in range(pairs):
+        first, second = np.uint64(m.positions[m.slots[k]]), np.uint64(m.positions[m.slots[k] + 1])
+        same_pairs += m.counts[count(m, mask, first << np.uint64(32) | second)] - 1
     chance = same / (letters * (letters - 1) / 2)
     of_pairs = pairs * (pairs - 1) / 2
     expected = of_pairs * chance**2

@@ -12,12 +12,14 @@ import pyarrow as pa
 
 from datapipe.text.characters import DIGIT, LETTER, class_table
 from datapipe.text.normalization import traditional_points
+from datapipe.text.notices import first_points
 from datapipe.text.repetition import text_hash
 from datapipe.text.spans import (
     BULLET,
     CLOSERS,
     CLOSING,
     POLICY_PHRASES,
+    STEM,
     SYMBOL,
     TERMINAL,
     TRADITIONAL,
@@ -162,6 +164,7 @@ def mark_table(definition: int) -> npt.NDArray[np.uint8]:
     marks = sentence_marks().copy()
     marks[[ord(c) for c in _BULLETS[definition]]] |= BULLET
     marks[traditional_points()] |= TRADITIONAL
+    marks[first_points()] |= STEM
     if definition == DATAPIPE:
         marks[(class_table() & (LETTER | DIGIT)) == 0] |= SYMBOL
     elif definition == DATATROVE:
@@ -175,12 +178,13 @@ def mark_table(definition: int) -> npt.NDArray[np.uint8]:
 @functools.cache
 def stop_table(
     lists: tuple[tuple[str, tuple[str, ...]], ...],
-) -> tuple[npt.NDArray[np.uint64], dict[str, tuple[int, int]]]:
-    """The hashes that the kernel gives all stop words, and where each language's lie."""
+) -> tuple[npt.NDArray[np.uint64], dict[str, tuple[int, int, int]]]:
+    """The hashes that the kernel gives all stop words; where each language's lie, and the length of its longest one."""
     hashes: list[int] = []
-    bounds: dict[str, tuple[int, int]] = {}
+    bounds: dict[str, tuple[int, int, int]] = {}
     for language, listed in lists:
         start = len(hashes)
-        hashes += [text_hash(word) for word in dict.fromkeys(word.lower() for word in listed)]
-        bounds[language] = (start, len(hashes))
+        lowered = list(dict.fromkeys(word.lower() for word in listed))
+        hashes += map(text_hash, lowered)
+        bounds[language] = (start, len(hashes), max(map(len, lowered)))
     return np.array(hashes, np.uint64), bounds

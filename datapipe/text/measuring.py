@@ -42,8 +42,8 @@ from datapipe.text.repetition import (
     count,
     count_ngrams,
     extend,
-    keep_repeated,
     new_memory,
+    repeated_ngrams,
     repeated_pieces,
 )
 from datapipe.text.spans import (
@@ -73,31 +73,47 @@ _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt
 
 @helper
 def _measure_words(
-    t: Text, m: Memory, tokens: int, stop_words: npt.NDArray[np.uint64], joined: bool, definition: int, row: Any
+    t: Text,
+    m: Memory,
+    length: int,
+    tokens: int,
+    stop_words: npt.NDArray[np.uint64],
+    longest_stop_word: int,
+    joined: bool,
+    definition: int,
+    row: Any,
 ) -> None:
     """Measures over tokens; with `joined`, a stop word may be several that stand together."""
-    words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     thousands, was_digits = 0, False
+    words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
+    histogram = m.counts[: length + 1]  # of the lengths of words
+    histogram[:] = 0
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
-        flags, marks, symbol = np.uint8(0), np.uint8(SYMBOL), False
-        value = np.uint64(0)
+        flags, signs = np.uint8(0), np.uint8(SYMBOL)
         for j in range(start, end):
-            point = t.points[j]
-            flags |= t.classes[point]
-            marks &= t.marks[point]
-            symbol |= point in (0x23, 0x2026)  # # …
-            value = extend(value, t.lower[point] if definition in (DATAPIPE, DCLM) else point)
+            flags |= t.flags[j]
+            signs &= t.signs[j]
         alphabetic += (flags & LETTER) != 0
         digits = flags == DIGIT and end - start <= 3
         if digits and was_digits and end - start == 3 and start == t.ends[i - 1] + 1:
             thousands += definition == DATAPIPE
         was_digits = digits
-        symbolic += symbol
-        if not marks & SYMBOL:
+        if definition == DOLMA and flags & PUNCTUATION:
+            symbol = False
+            for j in range(start, end):
+                symbol |= t.points[j] in (0x23, 0x2026)  # # …
+            symbolic += symbol
+        if not signs & SYMBOL:
             words += 1
             characters += end - start
             longest = max(longest, end - start)
+            histogram[end - start] += 1
+        if end - start > longest_stop_word:
+            continue
+        value = np.uint64(0)
+        for j in range(start, end):
+            value = extend(value, t.lower[t.points[j]] if definition in (DATAPIPE, DCLM) else t.points[j])
         for k in range(len(stop_words)):
             if stop_words[k] == value:
                 seen |= np.uint64(1) << np.uint64(k)
@@ -113,7 +129,7 @@ def _measure_words(
                         seen |= np.uint64(1) << np.uint64(k)
     row.words = words
     row.mean_word_length = characters / max(words, 1)
-    row.median_word_length = _median_word_length(t, m, tokens, words, longest)
+    row.median_word_length = _median(histogram, words, longest)
     row.alphabetic_word_share = alphabetic / max(tokens - thousands, 1)
     row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
     row.stop_words = found
@@ -125,17 +141,11 @@ def _measure_words(
 
 
 @helper
-def _median_word_length(t: Text, m: Memory, tokens: int, words: int, longest: int) -> float:
-    histogram = m.counts[: longest + 1]
-    histogram[:] = 0
-    for i in range(tokens):
-        for j in range(t.starts[i], t.ends[i]):
-            if not t.marks[t.points[j]] & SYMBOL:
-                histogram[t.ends[i] - t.starts[i]] += 1
-                break
+def _median(histogram: npt.NDArray[np.int32], numbers: int, most: int) -> float:
+    """The median of so many numbers up to `most`, of which `histogram` says how often each occurs."""
     below, at, total = 0, 0, 0
-    for middle in ((words - 1) // 2, words // 2):  # the same word twice if the number is odd
-        while at < longest and below + histogram[at] <= middle:
+    for middle in ((numbers - 1) // 2, numbers // 2):  # the same one twice if their number is odd
+        while at < most and below + histogram[at] <= middle:
             below += histogram[at]
             at += 1
         total += at
@@ -147,9 +157,8 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
     """Measures over single letters and digits, of Chinese only."""
     tokens = 0
     for i in range(length):
-        if t.classes[t.points[i]] & (LETTER | DIGIT):
-            t.starts[tokens], t.ends[tokens] = i, i + 1
-            tokens += 1
+        t.starts[tokens], t.ends[tokens] = i, i + 1
+        tokens += (t.flags[i] & (LETTER | DIGIT)) != 0
     if not tokens:
         return
     mask, distinct, entropy = clear_table(m, tokens), 0, np.log(tokens)
@@ -162,48 +171,52 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
     row.unique_character_share = distinct / tokens
     row.character_entropy = max(entropy, 0.0)  # no rounding below the entropy of one letter
     positions = measure_ngrams(t, m, tokens, length, 0, DATAPIPE, row.character_shares)
-    positions = keep_repeated(m, count_ngrams(m, positions, tokens, 13, True))
-    row.repeated_13gram_share = positions / max(tokens - 12, 1)
+    positions = count_ngrams(m, positions, tokens, 13, True)
+    row.repeated_13gram_share = repeated_ngrams(m, positions) / max(tokens - 12, 1)
 
 
 @helper
 def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
-    points = t.points
-    letters, digits, han, traditional, visible, punctuation, lexical = 0, 0, 0, 0, 0, 0, 0
-    hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
-    brackets, bracket_open = 0, -1
+    points, flags = t.points, t.flags
+    letters, digits, han, traditional, visible, punctuation = 0, 0, 0, 0, 0, 0
+    lexical, before = 0, 0
     runs, in_runs, run, spelt = 0, 0, 0, 0
-    previous = np.uint8(0)
+    # Loops without branches, of which the processor takes many steps at once.
     for i in range(length):
+        visible += (flags[i] & SPACE) == 0
+        letters += (flags[i] & LETTER) != 0
+        digits += (flags[i] & DIGIT) != 0
+        han += (flags[i] & HAN) != 0
+        traditional += (t.signs[i] & TRADITIONAL) != 0
+        punctuation += (flags[i] & PUNCTUATION) != 0
+        lexical += (flags[i] & (LETTER | DIGIT | SPACE | MARK)) == 0
+    for i in range(length):
+        space = (flags[i] & SPACE) != 0
+        counted = space & (run > 0) & (spelt != _ASCII_LETTERS)
+        runs += counted
+        in_runs += run if counted else 0
+        run = 0 if space else run + 1
+        letter = _ASCII_LETTERS if points[i] < 128 else _OTHER_LETTERS
+        spelt = 0 if space else spelt | (letter if flags[i] & LETTER else 0)
+    if run and spelt != _ASCII_LETTERS:
+        runs += 1
+        in_runs += run
+    for i in range(length):
+        kind = flags[i] & (LETTER | DIGIT)
+        lexical += (kind != 0) & (kind != before)
+        before = before if flags[i] & MARK else kind
+    hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
+    brackets, bracket_open, curly_brackets = 0, -1, 0
+    for i in range(length):
+        if not flags[i] & PUNCTUATION:
+            continue
         point = points[i]
-        flags = t.classes[point]
-        visible += (flags & SPACE) == 0
-        if not flags & SPACE:
-            run += 1
-            if flags & LETTER:
-                spelt |= _ASCII_LETTERS if point < 128 else _OTHER_LETTERS
-        if run and (flags & SPACE or i + 1 == length):
-            if spelt != _ASCII_LETTERS:
-                runs += 1
-                in_runs += run
-            run, spelt = 0, 0
-        letters += (flags & LETTER) != 0
-        digits += (flags & DIGIT) != 0
-        han += (flags & HAN) != 0
-        traditional += (t.marks[point] & TRADITIONAL) != 0
-        punctuation += (flags & PUNCTUATION) != 0
-        if flags & (LETTER | DIGIT):
-            lexical += (flags & (LETTER | DIGIT)) != (previous & (LETTER | DIGIT))
-        else:
-            lexical += (flags & (SPACE | MARK)) == 0
-        if not flags & MARK:
-            previous = flags
-        dots = dots % 3 + 1 if point == 0x2E else 0
         if point == 0x23:  # #
             hashes += 1
             hash_runs += i == 0 or points[i - 1] != 0x23
         elif point == 0x2E:  # .
+            dots = dots % 3 + 1 if i and points[i - 1] == 0x2E else 1
             ellipses += dots == 3
             if i - 4 >= spaced_end and _ends_spaced_ellipsis(points, i):
                 spaced_ellipses += 1
@@ -211,12 +224,13 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         elif point == 0x2026:  # …
             ellipses += 1
         elif point == 0x7B:  # {
-            row.curly_brackets += 1
+            curly_brackets += 1
         elif point == 0x3010 and bracket_open < 0:  # 【
             bracket_open = i
         elif point == 0x3011 and bracket_open >= 0:  # 】
             brackets += i - bracket_open + 1
             bracket_open = -1
+    row.curly_brackets = curly_brackets
     row.characters = length
     row.hash_ratio = hashes / max(tokens, 1)
     row.ellipsis_ratio = ellipses / max(tokens, 1)
@@ -246,7 +260,7 @@ def _ends_spaced_ellipsis(points: npt.NDArray[np.int32], i: int) -> bool:
 def _after_notes(t: Text, at: int, end: int, definition: int) -> int:
     """The position after what may follow the mark that ends a sentence: quotes, brackets, notes such as [12]."""
     while at < end:
-        if t.marks[t.points[at]] & CLOSING:
+        if t.signs[at] & CLOSING:
             at += 1
             continue
         if definition != DATAPIPE or t.points[at] != 0x5B:  # [
@@ -281,12 +295,12 @@ def _before_notes(t: Text, start: int, end: int) -> int:
 @helper
 def _ends_sentence(t: Text, start: int, end: int, length: int, definition: int) -> bool:
     """Whether the marks from `start` on, which with quotes and notes go up to `end`, end a sentence."""
-    if end == length or t.classes[t.points[end]] & SPACE:
+    if end == length or t.flags[end] & SPACE:
         return True
     if definition != DATAPIPE or not start:
         return False
     # A full stop of ASCII between Chinese characters, as in "机制.方法"; but "3.方法" is a number in a list.
-    before, after = t.classes[t.points[start - 1]], t.classes[t.points[end]]
+    before, after = t.flags[start - 1], t.flags[end]
     if before & HAN:
         return (after & (LETTER | DIGIT)) != 0
     return (after & HAN) != 0 and not before & DIGIT
@@ -296,12 +310,12 @@ def _ends_sentence(t: Text, start: int, end: int, length: int, definition: int) 
 def _measure_sentences(t: Text, length: int, definition: int, row: Any) -> None:
     i = 0
     while i < length:
-        if not t.marks[t.points[i]] & TERMINAL:
+        if not t.signs[i] & TERMINAL:
             i += 1
             continue
         wide, start = False, i
-        while i < length and t.marks[t.points[i]] & TERMINAL:
-            wide |= (t.marks[t.points[i]] & WIDE_TERMINAL) != 0
+        while i < length and t.signs[i] & TERMINAL:
+            wide |= (t.signs[i] & WIDE_TERMINAL) != 0
             i += 1
         i = _after_notes(t, i, length, definition)
         row.sentences += wide or _ends_sentence(t, start, i, length, definition)
@@ -311,16 +325,16 @@ def _measure_sentences(t: Text, length: int, definition: int, row: Any) -> None:
 def _holds_sentence(t: Text, start: int, end: int) -> bool:
     """Whether a sentence ends at the end of a line, or after a word within it; an ellipsis there bids to read on."""
     last = _before_notes(t, start, end)
-    if last > start and t.marks[t.points[last - 1]] & TERMINAL:
+    if last > start and t.signs[last - 1] & TERMINAL:
         return True
     i = start + 1
     while i < end:
-        if not t.marks[t.points[i]] & TERMINAL or not t.classes[t.points[i - 1]] & (LETTER | MARK):
+        if not t.signs[i] & TERMINAL or not t.flags[i - 1] & (LETTER | MARK):
             i += 1
             continue
         wide, first, dots = False, i, 0
-        while i < end and t.marks[t.points[i]] & TERMINAL:
-            wide |= (t.marks[t.points[i]] & WIDE_TERMINAL) != 0
+        while i < end and t.signs[i] & TERMINAL:
+            wide |= (t.signs[i] & WIDE_TERMINAL) != 0
             dots += (t.points[i] == 0x2E) + 2 * (t.points[i] == 0x2026)  # . …
             i += 1
         i = _after_notes(t, i, end, DATAPIPE)
@@ -335,8 +349,7 @@ def _count_phrases(
 ) -> None:
     """Count the phrases, rows of code points padded with 0, in the text in lower case; `pairs` is `first_pairs`."""
     for i in range(length - 1):
-        first, second = t.points[i], t.points[i + 1]
-        if first | second >= 128 or not pairs[first << 7 | second]:
+        if not pairs[(t.points[i] & 127) << 7 | t.points[i + 1] & 127]:  # others than ASCII may look like it here
             continue
         for k in range(len(phrases)):
             if phrase_at(t, i, length, phrases[k]):
@@ -390,7 +403,7 @@ def _measure_line_ends(t: Text, length: int, definition: int, row: Any) -> None:
             start, end = strip(t, start, end)
         if start == end:
             continue
-        bullets += (t.marks[t.points[start]] & BULLET) != 0
+        bullets += (t.signs[start] & BULLET) != 0
         ends = t.points[end - 1] == 0x2026  # …
         if definition != DOLMA and t.points[end - 1] == 0x2E and end - start >= 3:
             ends |= t.points[end - 2] == 0x2E and t.points[end - 3] == 0x2E
@@ -423,9 +436,9 @@ def _measure_lines(
                 terminated += end - start
         else:
             last = end
-            while last > start and t.marks[t.points[last - 1]] & CLOSING:
+            while last > start and t.signs[last - 1] & CLOSING:
                 last -= 1
-            terminated += last > start and (t.marks[t.points[last - 1]] & TERMINAL) != 0
+            terminated += last > start and (t.signs[last - 1] & TERMINAL) != 0
         start, end = strip(t, start, end)
         characters += end - start
         inviting += ends_in(t, start, end, read_on)
@@ -445,17 +458,17 @@ def _measure_lines(
 def _is_list_item(t: Text, start: int, end: int) -> bool:
     """Whether a line begins in a bullet, a number or a letter that lists, as "- ", "12. ", "a) " and "二、" do."""
     at = start
-    if not t.marks[t.points[at]] & BULLET:
-        while at < end and at - start < 3 and (t.classes[t.points[at]] & DIGIT or _is_han_numeral(t.points[at])):
+    if not t.signs[at] & BULLET:
+        while at < end and at - start < 3 and (t.flags[at] & DIGIT or _is_han_numeral(t.points[at])):
             at += 1
-        if at == start and t.classes[t.points[at]] & LETTER:
+        if at == start and t.flags[at] & LETTER:
             at += 1
         if at in (start, end) or t.points[at] not in (0x2E, 0x29, 0x3001, 0xFF09):  # . ) 、 ）
             return False
         if t.points[at] in (0x3001, 0xFF09):
             return True
     at += 1
-    return at < end and (t.classes[t.points[at]] & SPACE) != 0
+    return at < end and (t.flags[at] & SPACE) != 0
 
 
 @helper
@@ -470,7 +483,7 @@ class _Documents(NamedTuple):
     Attributes:
         data, offsets: see `text_buffers`.
         segmented: how they are cut into words, see `words.segment`.
-        stop_words: where those of its language lie among all, shape (documents, 2).
+        stop_words: where those of its language lie among all, and the length of the longest, shape (documents, 3).
         chinese: whether the Chinese measures are taken, shape (documents,).
         joined: whether tokens are parts of words, shape (documents,).
     """
@@ -503,14 +516,15 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         if not length:
             row.letter_pair_lift = np.nan
             continue
-        stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
         at_spaces = documents.segmented.definitions[i] == words.CHARACTERS
         row.letter_pair_lift = letter_pair_lift(t, m, length)
         row.notice_share, row.advert_share, row.exclamation_share = measure_notices(
             t, length, at_spaces, tables.stems, tables.seen_stems
         )
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
-        _measure_words(t, m, tokens, stop_words, documents.joined[i], definition, row)
+        stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
+        longest = documents.stop_words[i, 2]
+        _measure_words(t, m, length, tokens, stop_words, longest, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)
@@ -558,7 +572,8 @@ def measure_text(
     codes = [words.primary(language) for language in languages.to_pylist()]
     if prose_only:
         whole = pa.array([code == "code" for code in codes], pa.bool_())
-        texts = pc.if_else(whole, texts.cast(pa.large_string()), prose(texts))
+        left = prose(texts)
+        texts = pc.if_else(whole, texts.cast(pa.large_string()), left) if "code" in codes else left
     word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
@@ -567,7 +582,7 @@ def measure_text(
     documents = _Documents(
         *text_buffers(texts),
         words.segment(texts, word_definitions),
-        stop_words=np.array([bounds_of.get(code, (0, 0)) for code in judged_as], np.int64).reshape(-1, 2),
+        stop_words=np.array([bounds_of.get(code, (0, 0, 0)) for code in judged_as], np.int64).reshape(-1, 3),
         chinese=np.array([code == "zh" for code in codes], bool),
         joined=in_parts & (word_definitions == words.CHARACTERS),
     )

@@ -14,8 +14,8 @@ from datapipe.text.repetition import (
     count_ngrams,
     covered_by_copies,
     hash_tokens,
-    keep_repeated,
     later_copies,
+    narrow,
     top_ngram,
 )
 from datapipe.text.spans import Text
@@ -25,7 +25,7 @@ from datapipe.text.spans import Text
 def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
     """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
 
-    `space` is the length of what stands between tokens. Returns the number of repeated 10-grams at issue in `m`.
+    `space` is the length of what stands between tokens. Returns the number of 10-grams at issue in `m` for longer ones.
     """
     positions = 0
     for n in range(2, 11):
@@ -57,5 +57,5 @@ def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, def
         else:
             characters, total = later_copies(m, positions, n), length
         shares[n - 2] = characters / total
-        positions = keep_repeated(m, positions)
+        positions = narrow(m, positions)
     return positions

@@ -221,8 +221,9 @@ def need_table() -> npt.NDArray[np.uint8]:
     class 0 (the quick check of UAX 15, with "maybe" read as "could need").
     """
     table = np.zeros(sys.maxunicode + 1, np.uint8)
-    # Planes 4 to 13 are unassigned, 15 and 16 private, and the surrogates are no text.
-    points = np.concatenate([np.arange(1, 0xD800), np.arange(0xE000, 0x40000), np.arange(0xE0000, 0xF0000)])
+    # All but unified ideographs, Hangul syllables, surrogates, private and unassigned planes: those need nothing.
+    ranges = ((1, 0x3400), (0xA000, 0xAC00), (0xF900, 0x20000), (0x2F800, 0x30000), (0xE0000, 0xE1000))
+    points = np.concatenate([np.arange(*ends) for ends in ranges])
     characters = list(map(chr, points.tolist()))
     table[points[np.fromiter(map(unicodedata.combining, characters), np.uint8) > 0]] = _NFC | _NFKC
     # All at once, a null between: nothing composes with it. One after another they take half a second.

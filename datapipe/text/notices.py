@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper
-from datapipe.text.characters import LETTER, MARK, SPACE
-from datapipe.text.spans import TERMINAL, WIDE_TERMINAL, Text, padded
+from datapipe.text.characters import LETTER, MARK, SPACE, class_table, lower_table
+from datapipe.text.spans import STEM, TERMINAL, WIDE_TERMINAL, Text, padded
 
 NOTICES = {
     "en": "cookie|privacy policy|privacy notice|privacy statement|privacy settings|terms of use|"
@@ -212,18 +212,29 @@ class Stems(NamedTuple):
         points: code points, a stem a row, padded with 0.
         is_notice: whether a stem is of notices, or else of advertisements.
         bounds: those of hash h are rows `bounds[h]` to `bounds[h + 1]`, shape (2^14 + 1,).
-        starts: whether there are any of hash h, shape (2^14,).
+        begins: a bit for each `_beginning` of a stem, 2^16 in all, shape (2^10,).
+        folded: each code point in lower case, any white space as a space, shape (0x110000,).
     """
 
     points: npt.NDArray[np.int32]
     is_notice: npt.NDArray[np.bool_]
     bounds: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.bool_]
+    begins: npt.NDArray[np.uint64]
+    folded: npt.NDArray[np.int32]
 
 
 @helper
 def _hash(first: int, second: int) -> int:
     return (first * 131 + second) & ((1 << _HASH_BITS) - 1)
+
+
+@helper
+def _beginning(points: npt.NDArray[np.int32], at: int, folded: npt.NDArray[np.int32]) -> int:
+    """16 bits of the first four code points from a place on, or of two where a script has no case."""
+    value = np.int64(folded[points[at]]) * 131 + folded[points[at + 1]]
+    if points[at] < _WITHOUT_CASE:
+        value = (value * 131 + folded[points[at + 2]]) * 131 + folded[points[at + 3]]
+    return (value ^ value >> 16) & 0xFFFF
 
 
 @functools.cache
@@ -232,28 +243,64 @@ def stems() -> Stems:
     of_adverts, of_notices = (
         {stem for listed in by_language.values() for stem in listed.split("|")} for by_language in (ADVERTS, NOTICES)
     )
-    hashes = {stem: (ord(stem[0]) * 131 + ord(stem[1])) & ((1 << _HASH_BITS) - 1) for stem in of_adverts | of_notices}
+    hashes = {stem: _hash(ord(stem[0]), ord(stem[1])) for stem in of_adverts | of_notices}
     listed = sorted(hashes, key=lambda stem: (hashes[stem], stem))
     bounds = np.searchsorted([hashes[stem] for stem in listed], np.arange((1 << _HASH_BITS) + 1))
-    return Stems(padded(tuple(listed)), np.array([stem in of_notices for stem in listed]), bounds, np.diff(bounds) > 0)
+    folded = lower_table().copy()
+    folded[np.flatnonzero(class_table() & SPACE)] = 32
+    points, begins = padded(tuple(listed)), np.zeros(1 << 10, np.uint64)
+    for row in points:
+        beginning = _beginning(row, 0, folded)
+        begins[beginning >> 6] |= np.uint64(1 << (beginning & 63))
+    return Stems(points, np.array([stem in of_notices for stem in listed]), bounds, begins, folded)
+
+
+@functools.cache
+def first_points() -> npt.NDArray[np.bool_]:
+    """Whether a stem begins with a code point, in either case, shape (0x110000,)."""
+    begins = np.zeros(len(stems().folded), np.bool_)
+    begins[stems().points[:, 0]] = True
+    return begins[stems().folded]
 
 
 @helper
-def _lowered(t: Text, at: int) -> int:
-    return 32 if t.classes[t.points[at]] & SPACE else int(t.lower[t.points[at]])
-
-
-@helper
-def _longest_stem(t: Text, at: int, length: int, key: int, listed: Stems) -> tuple[int, int]:
-    """The longest stem at a place, of those of a hash, and its length; -1 and 0 for none."""
+def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, int]:
+    """The longest stem at a place, and its length; -1 and 0 for none."""
     found, longest = -1, 0
+    key = _hash(listed.folded[t.points[at]], listed.folded[t.points[at + 1]])
     for k in range(listed.bounds[key], listed.bounds[key + 1]):
         size = 0
-        while listed.points[k, size] and at + size < length and _lowered(t, at + size) == listed.points[k, size]:
+        while (
+            listed.points[k, size]
+            and at + size < length
+            and listed.folded[t.points[at + size]] == listed.points[k, size]
+        ):
             size += 1
         if not listed.points[k, size] and size > longest:
             found, longest = k, size
     return found, longest
+
+
+@helper
+def _find_stems(t: Text, length: int, listed: Stems) -> int:
+    """Put where stems stand into `t.starts`, and which they are into `t.ends`; returns how many."""
+    candidates, found, skip_until = 0, 0, 0
+    before = np.uint8(0)
+    for i in range(length):
+        t.starts[candidates] = i  # no branch: nobody could guess where words begin
+        starts_word = (before & (LETTER | MARK) == 0) | (t.points[i] >= _WITHOUT_CASE)
+        candidates += ((t.signs[i] & STEM) != 0) & starts_word
+        before = t.flags[i]
+    for k in range(candidates):
+        i = t.starts[k]
+        beginning = _beginning(t.points, i, listed.folded)
+        if (listed.begins[beginning >> 6] >> np.uint64(beginning & 63)) & np.uint64(1) and i >= skip_until:
+            stem, size = _longest_stem(t, i, length, listed)
+            if stem >= 0:
+                skip_until = i + size
+                t.starts[found], t.ends[found] = i, stem
+                found += 1
+    return found
 
 
 @helper
@@ -271,42 +318,42 @@ def measure_notices(
         listed: the stems.
         seen: memory, one for each stem.
     """
-    seen[:] = False
-    total, size, skip_until = 0, 0, 0
-    notices, adverts, exclamations = 0, 0, 0  # in this sentence
-    noticed, advertised, exclaimed = 0, 0, 0  # code points
+    found, marks = _find_stems(t, length, listed), 0
     kinds_noticed, kinds_advertised, times_exclaimed = 0, 0, 0
-    letter_before, following = False, _lowered(t, 0)
+    seen[:] = False
+    for k in range(found):
+        stem = t.ends[k]
+        kinds_noticed += listed.is_notice[stem] and not seen[stem]
+        kinds_advertised += not listed.is_notice[stem] and not seen[stem]
+        seen[stem] = True
     for i in range(length):
-        point, lowered = t.points[i], following
-        following = _lowered(t, i + 1) if i + 1 < length else 0
-        inside = letter_before and point < _WITHOUT_CASE
-        letter_before = (t.classes[point] & (LETTER | MARK)) != 0
-        space = (t.classes[point] & SPACE) != 0
+        marks += (t.points[i] == 0x21) | (t.points[i] == 0xFF01)  # ! and its wide form
+    if max(kinds_noticed, kinds_advertised, marks) < _FEWEST:
+        return 0.0, 0.0, 0.0
+    total, size, exclaims, following = 0, 0, 0, 0
+    noticed, advertised, exclaimed = 0, 0, 0  # code points
+    for i in range(length):
+        point = t.points[i]
+        space = (t.flags[i] & SPACE) != 0
         if not space:
             size += 1
-            exclamations = int(point in (0x21, 0xFF01))  # ! and its wide form; of the last
-        key = _hash(lowered, following)
-        if listed.starts[key] and i >= skip_until and not inside:
-            stem, stem_size = _longest_stem(t, i, length, key, listed)
-            if stem >= 0:
-                skip_until = i + stem_size
-                notices += listed.is_notice[stem]
-                adverts += not listed.is_notice[stem]
-                kinds_noticed += listed.is_notice[stem] and not seen[stem]
-                kinds_advertised += not listed.is_notice[stem] and not seen[stem]
-                seen[stem] = True
+            exclaims = int(point in (0x21, 0xFF01))
         last = i + 1 == length
         ends = last or point == 10 or (space and at_spaces)
-        if not ends and t.marks[point] & (TERMINAL | WIDE_TERMINAL):
-            ends = (t.marks[point] & WIDE_TERMINAL) != 0 or (t.classes[t.points[i + 1]] & SPACE) != 0
+        if not ends and t.signs[i] & (TERMINAL | WIDE_TERMINAL):
+            ends = (t.signs[i] & WIDE_TERMINAL) != 0 or (t.flags[i + 1] & SPACE) != 0
         if ends:
+            notices, adverts = 0, 0  # in this sentence
+            while following < found and t.starts[following] <= i:
+                notices += listed.is_notice[t.ends[following]]
+                adverts += not listed.is_notice[t.ends[following]]
+                following += 1
             total += size
             noticed += size * (notices > 0)
-            advertised += size * (adverts > 1 or (adverts == 1 and (at_spaces or exclamations > 0)))
-            exclaimed += size * exclamations
-            times_exclaimed += exclamations
-            size, notices, adverts, exclamations = 0, 0, 0, 0
+            advertised += size * (adverts > 1 or (adverts == 1 and (at_spaces or exclaims > 0)))
+            exclaimed += size * exclaims
+            times_exclaimed += exclaims
+            size, exclaims = 0, 0
     total = max(total, 1)
     return (
         noticed / total if kinds_noticed >= _FEWEST else 0.0,

@@ -198,7 +198,10 @@ def _keep_prose(
         if after:
             at = after + 1
         while at < end:
-            line_end = _line_end(data, at, end)
+            line_end, links = at, False
+            while line_end < end and data[line_end] != _BREAK:
+                links |= data[line_end] == 0x5D  # ]
+                line_end += 1
             start, stop = _strip(data, at, line_end)
             after = 0
             if start < stop and data[start] in (_BACKTICK, _TILDE):
@@ -213,7 +216,14 @@ def _keep_prose(
             if after:
                 line_end = after
             elif goes_on or not _is_marked_up(data, start, stop):
-                written = _copy(data, at, min(line_end + 1, end), kept, written - goes_on)
+                written -= goes_on
+                stop_at = min(line_end + 1, end)
+                if links:
+                    written = _copy(data, at, stop_at, kept, written)
+                else:
+                    for i in range(stop_at - at):
+                        kept[written + i] = data[at + i]
+                    written += stop_at - at
                 joins = start < stop
             at = line_end + 1
         bounds[document + 1] = written

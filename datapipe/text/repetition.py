@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper
-from datapipe.text.bit_mixing import DEGSKI, multiply_fold
+from datapipe.text.bit_mixing import DEGSKI
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
 _SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
@@ -83,11 +83,11 @@ def clear_table(m: Memory, entries: int) -> int:
 @helper
 def count(m: Memory, mask: int, key: np.uint64) -> int:
     """Count a key in the hash table and return its slot."""
-    at = np.int64(multiply_fold(key ^ (key >> np.uint64(32)), DEGSKI, 29)) & mask
-    while m.counts[at] and m.keys[at] != key:
+    at = np.int64((key * DEGSKI) >> np.uint64(32)) & mask
+    # One branch for both conditions, which the processor guesses right but where two keys meet.
+    while (m.counts[at] != 0) & (m.keys[at] != key):
         at = (at + 1) & mask
-    if not m.counts[at]:
-        m.keys[at] = key
+    m.keys[at] = key
     m.counts[at] += 1
     return int(at)
 
@@ -122,11 +122,14 @@ def hash_tokens(
     m: Memory,
 ) -> None:
     """Fill `before` and `hashes`; not `separated`, n-grams are equal if they are written alike without spaces."""
+    value, before = np.uint64(0), 0
     for i in range(tokens):
         length = ends[i] - starts[i]
-        value = m.hashes[i] * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
-        m.before[i + 1] = m.before[i] + length
-        m.hashes[i + 1] = value * BASE + _SEPARATOR if separated else value
+        value = value * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
+        if separated:
+            value = value * BASE + _SEPARATOR
+        before += length
+        m.before[i + 1], m.hashes[i + 1] = before, value
 
 
 @helper
@@ -151,13 +154,26 @@ def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool
 
 
 @helper
-def keep_repeated(m: Memory, positions: int) -> int:
-    """Leave only the positions of repeated n-grams at issue: no longer n-gram repeats elsewhere."""
-    kept = 0
+def repeated_ngrams(m: Memory, positions: int) -> int:
+    """How many of the n-grams at the positions at issue repeat, all copies."""
+    repeated = 0
     for k in range(positions):
-        if m.counts[m.slots[k]] > 1:
-            m.positions[kept], m.slots[kept] = m.positions[k], m.slots[k]
-            kept += 1
+        repeated += m.counts[m.slots[k]] > 1
+    return repeated
+
+
+@helper
+def narrow(m: Memory, positions: int) -> int:
+    """Leave at issue only where a longer n-gram may repeat; returns their number.
+
+    There the n-gram repeats, and so does the one that begins a token later.
+    """
+    kept, before, repeated_before = 0, -2, False
+    for k in range(positions):
+        i, repeated = m.positions[k], m.counts[m.slots[k]] != 1  # also after `later_copies`
+        m.positions[kept] = before  # no branch: nobody could guess it
+        kept += repeated_before & repeated & (before + 1 == i)
+        before, repeated_before = i, repeated
     return kept
 
 
@@ -178,7 +194,10 @@ def top_ngram(m: Memory, positions: int, n: int, longest_of_ties: bool) -> tuple
 
 @helper
 def later_copies(m: Memory, positions: int, n: int) -> int:
-    """Code points in n-grams seen before, from left to right; one that is found is skipped whole (datatrove)."""
+    """Code points in n-grams seen before, from left to right; one that is found is skipped whole (datatrove).
+
+    Counts of n-grams that repeat are less than 0 from then on.
+    """
     total, skipped_to = 0, 0
     for k in range(positions):
         i, slot = m.positions[k], m.slots[k]
@@ -189,8 +208,6 @@ def later_copies(m: Memory, positions: int, n: int) -> int:
         else:
             total += m.before[i + n] - m.before[i]
             skipped_to = i + n
-    for k in range(positions):
-        m.counts[m.slots[k]] = abs(m.counts[m.slots[k]])
     return total
 
 

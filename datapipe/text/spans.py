@@ -21,6 +21,8 @@ WIDE_TERMINAL = 4  # ends a sentence though no space follows
 BULLET = 8
 SYMBOL = 16  # makes no word by itself
 TRADITIONAL = 32  # a Chinese character that is written otherwise in simplified script
+STEM = 64  # a stem of `notices.py` begins with it, in either case
+BEYOND = 4  # so many code points may be asked for from any place on
 
 CLOSERS = "\"'”’»›)]}」』】》〉）］｝"
 WIDE_TERMINALS = "。！？．｡…"
@@ -56,7 +58,10 @@ def sentence_marks() -> npt.NDArray[np.uint8]:
 class Text(NamedTuple):
     """One document, and tables to read it; `starts` and `ends` hold its tokens, lines or paragraphs by turns."""
 
-    points: npt.NDArray[np.int32]  # code points
+    points: npt.NDArray[np.int32]  # code points, and then `BEYOND` zeros
+    flags: npt.NDArray[np.uint8]  # and what `classes` and ...
+    signs: npt.NDArray[np.uint8]  # ... `marks` say of each
+    breaks: npt.NDArray[np.int32]  # where line feeds stand, and then the length of the text
     prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first i code points
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
@@ -68,7 +73,10 @@ class Text(NamedTuple):
 def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
     """Memory for documents of at most `longest` code points."""
     return Text(
-        points=np.empty(longest, np.int32),
+        points=np.empty(longest + BEYOND, np.int32),
+        flags=np.empty(longest, np.uint8),
+        signs=np.empty(longest, np.uint8),
+        breaks=np.empty(longest + 1, np.int32),
         prefix=np.zeros(longest + 1, np.uint64),
         starts=np.empty(longest + 1, np.int32),
         ends=np.empty(longest + 1, np.int32),
@@ -80,22 +88,30 @@ def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
 
 @helper
 def read_text(t: Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int:
-    """Fill `points` and `prefix` with the text at bytes `start` to `end`; returns its code points."""
-    length, at = 0, start
+    """Fill what `t` says of each code point with the text at bytes `start` to `end`; returns its code points."""
+    length, at, breaks, value = 0, start, 0, np.uint64(0)
     while at < end:
         point, at = decode(data, at)
         t.points[length] = point
-        t.prefix[length + 1] = extend(t.prefix[length], point)
+        t.flags[length] = t.classes[point]
+        t.signs[length] = t.marks[point]
+        t.breaks[breaks] = length
+        breaks += point == 10
+        value = extend(value, point)
         length += 1
+        t.prefix[length] = value
+    t.breaks[breaks] = length
+    for i in range(BEYOND):
+        t.points[length + i] = 0
     return length
 
 
 @helper
 def strip(t: Text, start: int, end: int) -> tuple[int, int]:
     """The span without white space at its ends."""
-    while start < end and t.classes[t.points[start]] & SPACE:
+    while start < end and t.flags[start] & SPACE:
         start += 1
-    while start < end and t.classes[t.points[end - 1]] & SPACE:
+    while start < end and t.flags[end - 1] & SPACE:
         end -= 1
     return start, end
 
@@ -103,16 +119,18 @@ def strip(t: Text, start: int, end: int) -> tuple[int, int]:
 @helper
 def split_at_breaks(t: Text, start: int, end: int, min_breaks: int, max_breaks: int) -> int:
     """Fill `starts` and `ends` with the pieces between runs of so many line feeds; returns their number."""
-    pieces, at = 0, start
-    while at < end:
-        run = at
-        while run < end and t.points[run] == 10 and run - at < max_breaks:
+    pieces, k = 0, 0
+    while t.breaks[k] < start:
+        k += 1
+    while t.breaks[k] < end:
+        at, run = t.breaks[k], 1
+        while run < max_breaks and t.breaks[k + run] == at + run and at + run < end:
             run += 1
-        if run - at >= min_breaks:
+        if run >= min_breaks:
             t.starts[pieces], t.ends[pieces] = start, at
             pieces += 1
-            start = run
-        at = max(run, at + 1)
+            start = at + run
+        k += run
     t.starts[pieces], t.ends[pieces] = start, end
     return pieces + 1
 
@@ -152,7 +170,7 @@ def drop_symbols(t: Text, pieces: int) -> int:
     kept = 0
     for i in range(pieces):
         for j in range(t.starts[i], t.ends[i]):
-            if t.classes[t.points[j]] & (LETTER | DIGIT):
+            if t.flags[j] & (LETTER | DIGIT):
                 t.starts[kept], t.ends[kept] = t.starts[i], t.ends[i]
                 kept += 1
                 break

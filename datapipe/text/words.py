@@ -86,7 +86,9 @@ _STOP_WORDS = {
     "id": "yang dan di untuk dengan ini dari pada dalam tidak itu adalah",
     "it": "di che e la il un a per in non una del",
     "ja": "の に は を た が で て と し れ も",
-    "ko": "이 그 수 및 등 것 한 더 또는 있는 있다 대한 위해 할 하는 것이다 것으로 했다 고 또 통해 지난 따르면",
+    "ko": "이 그 수 및 등 것 한 더 또는 있는 있다 대한 위해 할 하는 것이다 것으로 했다 고 또 통해 지난 따르면 때 "
+    "경우 모든 다른 다음 다음과 같은 같이 위한 하여 하고 있으며 있습니다 합니다 됩니다 입니다 않는 없는 따라 "
+    "때문에 그리고 하지만 된 될 되는 있을 이러한 함께 가장 예를 여러 각",
     "nl": "de van het een en in is dat op te zijn met",
     "no": "og i er det på for en til av med ikke som",
     "pl": "w i na z się do nie że to jest o jak",
@@ -158,40 +160,40 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
 
     Where words are given, those of symbols only are dropped unless `with_symbols`.
     """
-    points, classes, starts, ends = t.points, t.classes, t.starts, t.ends
+    points, flags, starts, ends = t.points, t.flags, t.starts, t.ends
     definition = segmented.definitions[document]
     tokens, at, word = 0, 0, LETTER | DIGIT | MARK
     if definition == GIVEN:
         for end in segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]:
-            flags = np.uint8(0)
+            all_flags = np.uint8(0)
             for i in range(at, end):
-                flags |= classes[points[i]]
-            if flags & (LETTER | DIGIT) or (with_symbols and not classes[points[at]] & SPACE):
+                all_flags |= flags[i]
+            if all_flags & (LETTER | DIGIT) or (with_symbols and not flags[at] & SPACE):
                 starts[tokens], ends[tokens] = at, end
                 tokens += 1
             at = end
         return tokens
     while at < length:
-        flags = classes[points[at]]
-        if flags & SPACE:
+        first = flags[at]
+        if first & SPACE:
             at += 1
             continue
         start = at
         at += 1
         if definition == WHITESPACE:
-            while at < length and not classes[points[at]] & SPACE:
+            while at < length and not flags[at] & SPACE:
                 at += 1
-        elif flags & word or points[at - 1] == 95:  # _
-            if flags & HAN or definition == CHARACTERS:
-                while at < length and classes[points[at]] & MARK:
+        elif first & word or points[at - 1] == 95:  # _
+            if first & HAN or definition == CHARACTERS:
+                while at < length and flags[at] & MARK:
                     at += 1
             else:
-                while at < length and _continues_word(points, at, length, classes):
+                while at < length and _continues_word(points, at, length, flags):
                     at += 1
         else:
-            while at < length and not classes[points[at]] & (SPACE | word) and points[at] != 95:
+            while at < length and not flags[at] & (SPACE | word) and points[at] != 95:
                 at += 1
-            alone = (start == 0 or classes[points[start - 1]] & SPACE) and (at == length or classes[points[at]] & SPACE)
+            alone = (start == 0 or flags[start - 1] & SPACE) and (at == length or flags[at] & SPACE)
             if not alone:
                 continue
         starts[tokens], ends[tokens] = start, at
@@ -200,18 +202,18 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
 
 
 @helper
-def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, classes: npt.NDArray[np.uint8]) -> bool:
+def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, flags: npt.NDArray[np.uint8]) -> bool:
     """Whether the code point at `at` belongs to the word that stands right before it (definition `unicode`)."""
-    point, flags = points[at], classes[points[at]]
-    if flags & HAN:
+    point = points[at]
+    if flags[at] & HAN:
         return False
-    if flags & (LETTER | DIGIT | MARK) or point == 95:
+    if flags[at] & (LETTER | DIGIT | MARK) or point == 95:
         return True
     if point in (0x200C, 0x200D, 0xAD):  # zero-width joiners, as in Persian, and the soft hyphen
         return True
     if at + 1 == length:
         return False
-    previous, following = classes[points[at - 1]], classes[points[at + 1]]
+    previous, following = flags[at - 1], flags[at + 1]
     if point in (0x27, 0x2019):
         return bool(previous & (LETTER | MARK)) and bool(following & LETTER) and not following & HAN
     return point in (0x2C, 0x2E) and bool(previous & DIGIT) and bool(following & DIGIT)

@@ -1,5 +1,6 @@
 """The command line: what reaches the commands, exit statuses, and errors of one line."""
 
+import gc
 import json
 import pathlib
 import signal
@@ -27,6 +28,12 @@ def recipe(tmp_path: pathlib.Path) -> pathlib.Path:
     path = tmp_path / "short.yaml"
     path.write_text("description: short\nstages: [documents, language, shards]\n")
     return path
+
+
+def test_garbage_is_not_looked_for_in_what_is_imported(documents: pathlib.Path, recipe: pathlib.Path) -> None:
+    assert main(["run", str(recipe), "--input", str(documents), "--output", str(documents.parent / "out")]) == 0
+    assert gc.get_freeze_count() > 10_000
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize(

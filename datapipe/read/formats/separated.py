@@ -48,7 +48,7 @@ class _Dialect(NamedTuple):
 
 
 _SEPARATORS = ",;\t|"
-_NAMED = re.compile(rb'"?sep=([^\r\n])"?(?:\r?\n|\r|\Z)', re.IGNORECASE)
+_NAMED = re.compile(rb'"?sep=([,;\t|:^~])"?(?:\r?\n|\r|\Z)', re.IGNORECASE)
 _QUOTED = re.compile(r'"(?:[^"]|"")*"?')
 
 
@@ -66,7 +66,7 @@ def _dialect_of(head: bytes) -> _Dialect:
         0
     ]
     bare = _QUOTED.sub("", header)
-    separator = named[1].decode(errors="replace") if named else max(_SEPARATORS, key=bare.count)
+    separator = named[1].decode() if named else max(_SEPARATORS, key=bare.count)
     spaced = separator in bare and bare.count(separator) == bare.count(f"{separator} ")
     return _Dialect(separator, is_named=named is not None, spaced=spaced)
 
@@ -79,8 +79,7 @@ def _read(source: Source, dialect: _Dialect | None) -> Iterator[Row | Reject]:
     csv.field_size_limit(source.max_document_bytes)
     head = _head(source)
     lines = _Lines(source, carriage_returns=b"\r" in head and b"\n" not in head)
-    if dialect is not None and dialect.is_named:
-        next(lines, None)
+    is_named = dialect is not None and dialect.is_named
     names: list[str] = []
     while True:
         lines.begin_row()
@@ -93,7 +92,8 @@ def _read(source: Source, dialect: _Dialect | None) -> Iterator[Row | Reject]:
             detail = "a quote that nobody closes" if lines.ended else str(error)
             yield source.reject(lines.start, reason, detail, lines.raw)
             continue
-        if not values:
+        if is_named or not values:
+            is_named = False
             continue
         decoded = [source.decode_if_it_can(value) for value in values]
         if not names:

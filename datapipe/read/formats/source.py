@@ -21,7 +21,6 @@ from datapipe.text.dialogues import Dialogue
 
 RAW_BYTES = 4096  # of a reject's raw bytes, kept to look at
 BLOCK_BYTES = 1 << 20
-# What a decompressor gives before an error is kept only by whole reads: small reads lose less of a truncated file.
 DECOMPRESSED_READ_BYTES = 1 << 14
 # Below this a file does no harm whatever its ratio; highly repetitive small files are common.
 EXPANSION_FLOOR_BYTES = 64 << 20
@@ -205,6 +204,7 @@ class Source:
                 if isinstance(error, OSError) and error.errno:
                     raise
                 damage = Damage(_reason_of(error), f"{compression}: {error}")
+                pending += self._last_before_damage(compression, produced)
                 break
             if not data:
                 break
@@ -220,6 +220,18 @@ class Source:
             yield bytes(pending)
         if damage is not None:
             raise damage
+
+    def _last_before_damage(self, compression: str, known: int) -> bytes:
+        """What a damaged file still gives after so many bytes: the read that fails takes with it what came before."""
+        last = bytearray()
+        with files.open_input(self.path) as file:
+            stream = _decompressor(file, compression)
+            with contextlib.suppress(OSError, EOFError, lzma.LZMAError):
+                while known > 0:
+                    known -= len(stream.read(min(known, DECOMPRESSED_READ_BYTES)))
+                while byte := stream.read(1):
+                    last += byte
+        return bytes(last)
 
 
 class _BlockStream(io.RawIOBase):

@@ -1,13 +1,16 @@
 """A run from the recipe's name to the list of what it made."""
 
+import contextlib
 import os
 import pathlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
 from datapipe.commands.run import input_parent, run
+from datapipe.store.locks import LockedError
 from tests.helpers import write_lines
 from tests.s3 import s3_flags
 
@@ -140,6 +143,28 @@ def test_an_input_whose_name_is_no_utf8(tmp_path: pathlib.Path) -> None:
     for _ in range(2):
         start(of(tmp_path, "[documents, shards]"), str(documents), tmp_path / "out")
     assert pq.read_table(tmp_path / "out" / "shards").column("text").to_pylist() == ["a"]
+
+
+def test_a_run_that_has_lost_its_lock_ends_and_writes_nothing_more(
+    documents: str, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checks = []
+
+    @contextlib.contextmanager
+    def lost(folder: str, report: object) -> Iterator[Callable[[], None]]:  # noqa: ARG001 - as `locked`
+        def check() -> None:
+            checks.append(1)
+            if len(checks) > 2:
+                raise LockedError("the lock is lost")
+
+        yield check
+
+    monkeypatch.setattr("datapipe.engine.output.locked", lost)
+    with pytest.raises(LockedError, match="the lock is lost"):
+        start(of(tmp_path, "[documents, language, shards]"), documents, tmp_path / "out")
+    assert len(checks) == 3
+    assert not (tmp_path / "out" / "shards").exists()
+    assert not (tmp_path / "out" / "error.log").exists()
 
 
 def test_what_lies_in_a_bucket_and_is_no_run_is_left_alone(documents: str, tmp_path: pathlib.Path, s3: Any) -> None:

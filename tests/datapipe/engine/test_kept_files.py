@@ -35,7 +35,7 @@ def test_what_was_summed_is_not_read_again(tmp_path: pathlib.Path, monkeypatch: 
     done = record(tmp_path)
     assert list(done.files) == ["toy/notes", "toy/part"]
     assert read == [str(tmp_path / "toy" / "notes")]
-    kept_files.remove_sums(str(tmp_path), ["toy/notes", "toy/part", "toy/part.sum"])
+    kept_files.remove_sums(str(tmp_path), ["toy/notes", "toy/part", "toy/.part.sum"])
     assert kept_files.compare(str(tmp_path), "toy", done) == ([], done.files, [])
     kept_files.record_files(str(tmp_path), "toy", rejects=False, before=done.files)
     assert len(read) == 1
@@ -53,14 +53,14 @@ def test_of_what_a_stopped_run_has_left_only_what_is_sure_stays(tmp_path: pathli
         write(tmp_path / "toy" / name)
     before = record(tmp_path).files
     for name in ("unknown", "before", "other"):
-        files.remove(str(tmp_path / "toy" / name) + files.SUM)
+        files.remove(files.sum_path(str(tmp_path / "toy" / name)))
     (tmp_path / "toy" / "cut").write_bytes(b"con")
     (tmp_path / "toy" / "altered").write_bytes(b"CONTENT")
     (tmp_path / "toy" / "other").write_bytes(b"CONTENT")
     (tmp_path / "toy" / "gone").unlink()
     known = {name: before[name] for name in ("toy/before", "toy/other")}
     kept_files.remove_unsure(str(tmp_path), "toy", known, rejects=False)
-    assert sorted(path.name for path in (tmp_path / "toy").iterdir()) == ["before", "whole", "whole.sum"]
+    assert sorted(path.name for path in (tmp_path / "toy").iterdir()) == [".whole.sum", "before", "whole"]
 
 
 def test_many_differences_are_a_few_lines() -> None:

@@ -15,7 +15,17 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import Done, Skipped
 from datapipe.store.schemas import EVALUATION_RECORDS
-from tests.helpers import CorpusOf, add_columns, done, prose, random_words, rows_of, run_recipe, write_lines
+from tests.helpers import (
+    CorpusOf,
+    add_columns,
+    done,
+    prose,
+    random_words,
+    rows_of,
+    run_recipe,
+    save_word_tokenizer,
+    write_lines,
+)
 
 Stages = dict[str, Done | Skipped]
 
@@ -105,6 +115,8 @@ stages:
   - documents
   - decontamination: {evaluation: ["{input_parent}/evaluation"], fields: [question], parts: [document], shortest: 13}
   - evaluation_questions: {evaluation: ["{input_parent}/evaluation"]}
+  - contaminated_tokens:
+      {evaluation: ["{input_parent}/evaluation"], tokenizer: "{input_parent}/t.json", fields: [question]}
 """
 
 
@@ -117,10 +129,18 @@ def test_a_run_says_what_leaked_where(tmp_path: pathlib.Path, capsys: pytest.Cap
         {"question": question, "answer": answer},
     ]
     write_lines(tmp_path / "evaluation" / "set.jsonl", records)
-    texts = [f"{prose(2)} {question}? {answer}.", prose(3), prose(1)]
+    half = " ".join(question.split()[:11])
+    texts = [f"{prose(2)} {question}? {answer}.", prose(3), prose(1), f"{half}, and no more."]
+    save_word_tokenizer(tmp_path / "t.json", [*question.split(), *prose(1).split()])
     write_lines(tmp_path / "documents" / "a.jsonl", ({"text": text} for text in texts))
     outcome = run_recipe(RECIPE, tmp_path, [str(tmp_path / "documents")])
-    assert outcome.funnel.leaks == {"set.jsonl": LeakCount(2, 2)}
+    assert outcome.funnel.leaks == {"set.jsonl": LeakCount(3, 2)}
+    # The last text is removed for what it holds: nothing of either record is left.
+    assert outcome.funnel.levels == {"set.jsonl": Levels(2, 2, 0, 2, 0)}
+    assert pq.read_table(tmp_path / "out" / "leaks" / "records.parquet").column("share").to_pylist() == [
+        0,
+        pytest.approx(11 / 12),
+    ]
     explain_document(str(tmp_path / "out"), "set.jsonl#1")
     said = capsys.readouterr().out
     assert f"{question}? {answer}" in said
@@ -128,3 +148,5 @@ def test_a_run_says_what_leaked_where(tmp_path: pathlib.Path, capsys: pytest.Cap
     shown = [row[:3] for row in rows_of(tmp_path / "out" / "report.html")]
     assert ["evaluation_questions", "set.jsonl#1", "0-0"] in shown
     assert ["decontamination", "set.jsonl#0", "0-2"] in shown
+    assert ["contaminated_tokens", "set.jsonl#1", "0-3"] in shown
+    assert ["set.jsonl", "2", "2"] in shown

@@ -219,7 +219,7 @@ def test_what_a_run_killed_at_its_very_end_has_left_is_gone_after_the_next(tmp_p
     for name in (f"run.json{half}", f"report.html{half}", f"shards/train-00009.parquet{half}", ".progress/part-00000"):
         (out / name).parent.mkdir(exist_ok=True)
         (out / name).write_bytes(b"half")
-    shutil.copy(out / "language" / "part-00000.parquet", out / "language" / "part-00000.parquet.sum")
+    shutil.copy(out / "language" / "part-00000.parquet", out / "language" / ".part-00000.parquet.sum")
     (out / "mine.tmp").write_text("mine")
     LINES.clear()
     do(tmp_path, [inputs])
@@ -337,7 +337,7 @@ def test_shards_that_lack_rows_fail_the_run(
         summary = write(self, shard, *given)
         path = pathlib.Path(self.folder, summary["file"])
         pq.write_table(pq.read_table(path).slice(1), path)
-        files.remove(f"{path}{files.SUM}")
+        files.remove(files.sum_path(str(path)))
         return summary
 
     monkeypatch.setattr(WriteShards, "_write", lose)

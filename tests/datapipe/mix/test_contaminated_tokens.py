@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from datapipe.mix.contaminated_tokens import FindContaminatedTokens, Texts, find_runs, make_records
 from datapipe.stage import read_notes
 from datapipe.store.corpus import Corpus
-from tests.helpers import at_most, random_words, write_lines
+from tests.helpers import at_most, random_words, save_word_tokenizer, write_lines
 
 
 def texts_of(*lists: list[int]) -> Texts:
@@ -97,16 +97,8 @@ def marked(stage: FindContaminatedTokens, texts: list[str | None], tmp_path: pat
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A tokenizer whose tokens are words."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-
-    words = {
-        word: number for number, word in enumerate([*dict.fromkeys(random_words(1, 50) + random_words(2, 50)), "?"])
-    }
-    made = Tokenizer(models.WordLevel(words, unk_token="?"))
-    made.pre_tokenizer = pre_tokenizers.Whitespace()
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    made.save(str(path))
+    save_word_tokenizer(path, random_words(1, 50) + random_words(2, 50))
     return str(path)
 
 

@@ -50,7 +50,8 @@ def test_kept_rows_are_written_as_often_as_they_have_copies(corpus_of: CorpusOf,
         "tokens": 14,
         "files": [{"file": "train-00000.parquet", "rows": 7, "bytes": 70, "tokens": 14}],
     }
-    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == ["_manifest.json", "train-00000.parquet"]
+    names = [".train-00000.parquet.sum", "_manifest.json", "train-00000.parquet"]
+    assert sorted(path.name for path in (tmp_path / "shards").iterdir()) == names
 
 
 def test_columns_of_the_user_and_of_the_option_are_written(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:

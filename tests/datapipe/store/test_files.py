@@ -170,7 +170,8 @@ def test_a_sum_lies_beside_what_a_stage_writes_in_bulk(tmp_path: pathlib.Path) -
     assert pq.read_table(path).column("x").to_pylist() == [0, 1, 2]
     content = pathlib.Path(path).read_bytes()
     assert files.kept_sum(path) == files.read_sum(path) == (len(content), hashlib.sha256(content).hexdigest())
-    pathlib.Path(path + files.SUM).write_bytes(pathlib.Path(path + files.SUM).read_bytes()[:9])
+    beside = pathlib.Path(files.sum_path(path))
+    beside.write_bytes(beside.read_bytes()[:9])
     assert files.kept_sum(path) is None
     files.remove(path)
     assert list(tmp_path.iterdir()) == []

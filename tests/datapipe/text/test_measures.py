@@ -58,5 +58,5 @@ def test_marks_differ_by_definition() -> None:
 
 def test_stop_words_lie_by_language() -> None:
     hashes, bounds = stop_table((("en", ("The", "of", "the")), ("de", ("und",))))
-    assert bounds == {"en": (0, 2), "de": (2, 3)}
+    assert bounds == {"en": (0, 2, 3), "de": (2, 3, 3)}
     assert hashes.tolist() == [text_hash("the"), text_hash("of"), text_hash("und")]

@@ -58,3 +58,5 @@ def test_stems_are_in_lower_case_and_differ() -> None:
             of_language = listed.split("|")
             assert len(set(of_language)) == len(of_language)
             assert all(stem == stem.lower() and len(stem) > 1 for stem in of_language)
+            # The kernel looks for four code points of them at once.
+            assert all(len(stem) > 3 for stem in of_language if stem[0] < "\u0590")

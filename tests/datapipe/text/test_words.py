@@ -15,7 +15,7 @@ split_as_kernels = compiled(words.split_uax29_words)
 
 def kernel_uax29_words(text: str) -> list[str]:
     t = new_text(len(text), sentence_marks())
-    t.points[:] = list(map(ord, text))
+    t.points[: len(text)] = list(map(ord, text))
     number = split_as_kernels(t, len(text), words.word_break_table())
     return [text[a:b] for a, b in zip(t.starts[:number], t.ends[:number], strict=True)]
 

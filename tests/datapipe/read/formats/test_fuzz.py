@@ -15,6 +15,7 @@ import json
 import lzma
 import pathlib
 import random
+from collections import Counter
 from collections.abc import Callable
 
 import pyarrow as pa
@@ -22,13 +23,14 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
-from datapipe.read.formats import RAW_BYTES, Reject, encodings, source
+from datapipe.read.formats import FORMATS, RAW_BYTES, Reject, encodings, source
 from datapipe.read.inputs import Slice, Task
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import write_parts
 from datapipe.read.records import Document, read_task
+from datapipe.store.record import Done
 from datapipe.text.normalization import Normalization
-from tests.helpers import NIGHTLY
+from tests.helpers import NIGHTLY, run_recipe
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
 MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
@@ -181,3 +183,20 @@ def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path)
             chance = random.Random(number)
             bounds = sorted({chance.randrange(1, len(data)) for _ in range(3)}) if len(data) > 1 else []
             assert read(data, *bounds) == records, (format_, number)
+
+
+def test_mutated_files_go_through_to_the_shards(tmp_path: pathlib.Path) -> None:
+    """All in one corpus, whose columns then differ from part to part; a run checks that no record is lost."""
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for number in range(FILES if NIGHTLY else 200):
+        format_ = list(WHOLE)[number % len(WHOLE)]
+        ending = FORMATS[format_.removesuffix("_lines")].extensions[0]
+        (documents / f"{number}{ending}").write_bytes(make(format_, number)[0])
+    outcome = run_recipe("stages: [documents: {part_bytes: 100000}, shards]", tmp_path, [str(documents)])
+    source = outcome.record.stages["documents"]
+    assert isinstance(source, Done)
+    assert source.source
+    shards, rejects = (pq.read_table(tmp_path / "out" / name) for name in ("shards", "rejects"))
+    assert len(shards) == sum(part.rows for part in source.source.parts) == source.source.records - len(rejects)
+    assert Counter(rejects.column("reason").to_pylist()) == source.source.rejects_by_reason

@@ -151,3 +151,9 @@ def test_lines_may_end_in_carriage_returns_alone(read: Read) -> None:
     assert [(row.position, row.columns["text"]) for row in rows] == [(8, "a"), (12, "b")]
     # One in a file with line feeds is a character of its value.
     assert read(b'id,text\n1,"a\rb"\n', "csv")[0].columns["text"] == "a\rb"
+
+
+@pytest.mark.parametrize("line", [b'sep="', b"sep=\xff", b"sep=x", b"sep=", b"sep=;;"])
+def test_a_line_that_names_no_separator_is_a_header(read: Read, line: bytes) -> None:
+    assert len(read(line + b"\nvalue\n", "csv")) == 1
+    assert read(b"sep=;\nid;text\n", "csv", max_document_bytes=3)[0].reason == "too_large"
