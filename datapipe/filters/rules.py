@@ -24,7 +24,8 @@ from datapipe.filters.rule_sets import (
     RuleSets,
     Thresholds,
 )
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, Parts
+from datapipe.store.corpus import PartKind
 from datapipe.text import words
 
 _OF_A_LANGUAGE = ("stop_words", "mean_word_length", "median_word_length")
@@ -50,11 +51,14 @@ class ApplyRules(DocumentStage):
     Raises:
         ValueError: if a set or rule is unknown, is not among those that judge the language, can never fire, or has a
             threshold that is no number.
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     rule_sets: RuleSets = dataclasses.field(default_factory=dict)
     thresholds: Thresholds = dataclasses.field(default_factory=dict)
     min_language_score: Share = 0.65
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
+
     name: ClassVar[str] = "rules"
     version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
@@ -62,6 +66,10 @@ class ApplyRules(DocumentStage):
     def check(self) -> None:
         """Check how the options go together."""
         _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
