@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -77,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="check a recipe without running it")
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
-    commands.add_parser("warmup", help="compile what the default recipe needs, as for a worker's image")
+    warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
+    warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
@@ -239,7 +241,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
         case "warmup":
             from datapipe.commands.warmup import warm_up
 
-            warm_up()
+            warm_up(**values)
         case "validate":
             from datapipe.commands.recipes import validate
 
@@ -296,10 +298,16 @@ def _complain(error: Exception) -> None:
 
 def _leave(status: int) -> NoReturn:
     """End this process without its threads: Beam's wait for a pipeline that will not end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 
+def program() -> NoReturn:
+    """`datapipe` on the command line: to take apart what Beam and numba have built would be a tenth of a short run."""
+    _leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()
