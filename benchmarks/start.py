@@ -1,52 +1,64 @@
-"""What a worker's start costs: CPU seconds of new processes that each run one stage once, with an empty numba cache and
-with the cache that the first has filled.
+"""What a start costs: CPU seconds of whole processes on ten English documents of `sample_data`, medians of three.
 
-    python -m benchmarks.start
+    python -m benchmarks.start [--peers ../shared/peers --datatrove PYTHON]
 
-The cold start compiles the stage's kernels; numba keeps them beside the sources, so that it happens once a machine.
+`cold` is the default recipe with no compiled kernel, `warm` with those that the run before it compiled; both beside the
+imports of the libraries that it runs on. `six stages` is the peers' recipe, warm; with --datatrove, the same beside
+datatrove's job: PYTHON is of an environment that holds it.
 """
 
-import os
-import resource
-import subprocess
+import argparse
+import gzip
+import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
-# Stages with kernels that run over every document.
-STAGES = {
-    "language": "from datapipe.filters.language import IdentifyLanguage as Stage",
-    "lines": "from datapipe.filters.lines import RemoveLines as Stage",
-    "measurements": "from datapipe.filters.measurements import MeasureText as Stage",
-    "signatures": "from datapipe.dedup.signatures import ComputeSignatures as Stage",
-}
-IMPORT = "import pyarrow as pa, datapipe.store.corpus"
-RUN = """
-text = "To be, or not to be: that is the question. 生存还是毁灭，这是一个问题。"
-Stage().process(pa.record_batch({"text": [text], "language": ["en"]}))
-"""
+from benchmarks.whole_job import ROOT, cost, datapipe
+
+IMPORTS = "import apache_beam, numba, pyarrow.parquet, tokenizers, faiss"
+DOCUMENTS = ROOT / "sample_data" / "documents" / "english.jsonl.gz"
+ROUNDS = 3
 
 
-def cpu_seconds(code: str, cache: str) -> float:
-    """CPU seconds of a new process that runs some code with numba's cache in a folder."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"NUMBA_CACHE_DIR": cache},
-        check=True,
-        stderr=subprocess.DEVNULL,
-    )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+def median_cpu(commands: Sequence[Sequence[str]]) -> float:
+    """The median of the CPU seconds of some commands."""
+    return statistics.median(cost(command).cpu for command in commands)
+
+
+def in_cache(command: Sequence[str], cache: Path) -> list[str]:
+    """A command whose kernels are kept in a folder."""
+    return ["env", f"NUMBA_CACHE_DIR={cache}", *command]
 
 
 def main() -> None:
-    """Print the table."""
-    print(f"{'CPU seconds':16}{'cold':>8}{'warm':>8}")
-    codes = {"import only": IMPORT} | {name: f"{IMPORT}\n{stage}\n{RUN}" for name, stage in STAGES.items()}
-    for name, code in codes.items():
-        with tempfile.TemporaryDirectory() as cache:
-            cold, warm = (cpu_seconds(code, cache) for _ in range(2))
-        print(f"{name:16}{cold:8.1f}{warm:8.1f}", flush=True)
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
+    parser.add_argument("--datatrove", help="python of an environment with datatrove[processing]")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        (inputs := work / "documents").mkdir()
+        with gzip.open(DOCUMENTS) as source:
+            (inputs / "ten.jsonl").write_bytes(b"".join(source.readline() for _ in range(10)))
+
+        def run(recipe: str, number: int) -> list[str]:
+            return datapipe(recipe, inputs, work / f"out-{Path(recipe).stem}-{number}").command
+
+        caches = [work / f"cache-{number}" for number in range(ROUNDS)]
+        imports = median_cpu([[sys.executable, "-c", IMPORTS]] * ROUNDS)
+        cold = median_cpu([in_cache(run("default", number), cache) for number, cache in enumerate(caches)])
+        warm = median_cpu([in_cache(run("default", ROUNDS + number), cache) for number, cache in enumerate(caches)])
+        print(f"imports {imports:.2f}, cold {cold:.1f}, warm {warm:.2f} CPU s: {warm / imports:.1f}x the imports")
+        if options.datatrove:
+            recipe = str(options.peers.resolve() / "datapipe.yaml")
+            cost(in_cache(run(recipe, 0), caches[0]))  # compiles what the default recipe does not need
+            ours = median_cpu([in_cache(run(recipe, 1 + number), caches[0]) for number in range(ROUNDS)])
+            job = str(options.peers.resolve() / "datatrove_job.py")
+            theirs = median_cpu([[options.datatrove, job, str(inputs / "ten.jsonl"), str(work / "peer")]] * ROUNDS)
+            print(f"six stages {ours:.2f} CPU s, datatrove {theirs:.2f}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from datapipe.dedup.repeated_text import FindRepeatedText
     from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
     from datapipe.dedup.signatures import ComputeSignatures
+    from datapipe.filters.control_tokens import CheckControlTokens
     from datapipe.filters.language import IdentifyLanguage
     from datapipe.filters.language_filter import FilterLanguage
     from datapipe.filters.lines import RemoveLines
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from datapipe.mix.evaluation_questions import FindEvaluationQuestions
     from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
+    from datapipe.mix.packing import PackDialogues
     from datapipe.mix.shards import WriteShards
     from datapipe.mix.tokens import CountTokens
     from datapipe.mix.topics import FindTopics
@@ -74,6 +76,7 @@ _MODULES = {
     "FindSemanticDuplicates": "datapipe.dedup.semantic_duplicates",
     "FindTopics": "datapipe.mix.topics",
     "WeighDocuments": "datapipe.mix.upsampling",
+    "CheckControlTokens": "datapipe.filters.control_tokens",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
     "RenderDialogues": "datapipe.mix.chat",
@@ -82,6 +85,7 @@ _MODULES = {
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
     "WriteHeldOutShards": "datapipe.mix.held_out_shards",
+    "PackDialogues": "datapipe.mix.packing",
 }
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
@@ -113,6 +117,7 @@ __all__ = [  # noqa: RUF022
     "FindSemanticDuplicates",
     "FindTopics",
     "WeighDocuments",
+    "CheckControlTokens",
     "MaskPersonalData",
     "TrainTokenizer",
     "RenderDialogues",
@@ -121,6 +126,7 @@ __all__ = [  # noqa: RUF022
     "MixSources",
     "WriteShards",
     "WriteHeldOutShards",
+    "PackDialogues",
 ]
 
 

@@ -4,6 +4,7 @@ Exit status: 0 done, 1 the run failed or kept nothing, 2 bad use or a bad recipe
 """
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import gc
@@ -17,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
+from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
@@ -76,7 +78,8 @@ def parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="check a recipe without running it")
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
-    commands.add_parser("warmup", help="compile what the default recipe needs, as for a worker's image")
+    warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
+    warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
     commands.add_parser("recipes", help="list the recipes that come with datapipe")
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
@@ -135,7 +138,14 @@ def _add_tokenizer_commands(actions: Any) -> None:
     _add_base(export)
     export.add_argument("--to", choices=["transformers", "json", "tiktoken", "sentencepiece", "gguf"], required=True)
     export.add_argument("--output", required=True, help="the folder (transformers, json) or file to write")
-    export.add_argument("--chat-template", help="a file with a Jinja template (default: ChatML)")
+    export.add_argument("--chat-template", help="a file with a Jinja template (default: that of --chat-form)")
+    export.add_argument("--chat-form", choices=typing.get_args(FormName), default="chatml", help="of the chat template")
+    export.add_argument(
+        "--loss", choices=typing.get_args(LossName), help="what it marks (default: what the form's own)"
+    )
+    export.add_argument("--system", default="", help="its system message of dialogues that have none (default: none)")
+    for role in ("bos", "eos", "pad", "unk"):
+        export.add_argument(f"--{role}", default="", help=f"the special token that is the {role} (default: the base's)")
 
 
 def _add_base(command: argparse.ArgumentParser) -> None:
@@ -231,7 +241,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
         case "warmup":
             from datapipe.commands.warmup import warm_up
 
-            warm_up()
+            warm_up(**values)
         case "validate":
             from datapipe.commands.recipes import validate
 
@@ -277,7 +287,8 @@ def _call_tokenizer(action: str, **values: Any) -> None:
         case "compare":
             tokenizer.compare(**values)
         case "export":
-            tokenizer.export(**values)
+            roles = {role: values.pop(role) for role in ("bos", "eos", "pad", "unk")}
+            tokenizer.export(**values, roles=roles)
 
 
 def _complain(error: Exception) -> None:
@@ -287,10 +298,16 @@ def _complain(error: Exception) -> None:
 
 def _leave(status: int) -> NoReturn:
     """End this process without its threads: Beam's wait for a pipeline that will not end."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(status)
 
 
+def program() -> NoReturn:
+    """`datapipe` on the command line: to take apart what Beam and numba have built would be a tenth of a short run."""
+    _leave(main())
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    program()

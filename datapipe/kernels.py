@@ -60,7 +60,7 @@ class Kernel:
             others = numba.config.CACHE_DIR  # the user's setting, and that of kernels that are not ours
             numba.config.CACHE_DIR = others or folder()
             try:
-                return numba.njit(cache=True, nogil=True)(self._function)
+                return numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_rewrites=True)(self._function)
             finally:
                 numba.config.CACHE_DIR = others
 
@@ -97,11 +97,16 @@ def _load_numba() -> Any:
     from numba.extending import register_jitable
 
     with _lock:
-        _watch()
+        _begin()
         while _helpers:
             function, is_inlined = _helpers.pop()
             register_jitable(
-                nogil=True, _nrt=False, no_cpython_wrapper=True, no_cfunc_wrapper=True, forceinline=is_inlined
+                nogil=True,
+                _nrt=False,
+                no_cpython_wrapper=True,
+                no_cfunc_wrapper=True,
+                no_rewrites=True,
+                forceinline=is_inlined,
             )(function)
     return numba
 
@@ -115,13 +120,17 @@ def compiling() -> str:
 
 
 @functools.cache
-def _watch() -> None:
-    """Count what is being compiled.
+def _begin() -> None:
+    """Have numba compile sooner, and count what is being compiled.
 
     Meanwhile no garbage is collected: numba makes many objects and drops few, and looking for those takes a sixth of
     the time.
     """
     from numba.core import event
+
+    from datapipe.compilation import speed_up
+
+    speed_up()
 
     class Watch(event.Listener):  # type: ignore[misc]
         def on_start(self, event: event.Event) -> None:  # noqa: ARG002

@@ -13,10 +13,11 @@ also works in a pipeline of the user's own and, by `batches | Stage()`, on a pla
 import abc
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import apache_beam as beam
 import pyarrow as pa
+from annotated_types import MinLen
 
 from datapipe import checks
 from datapipe.store import files
@@ -24,6 +25,7 @@ from datapipe.store.corpus import Corpus, Part, PartKind
 from datapipe.store.record import SourceResult
 
 NOTES_FILE = "_notes.json"  # readers of a folder pass over names that begin with "_"
+Parts = Annotated[list[PartKind], MinLen(1)]  # an option: the kinds of parts that a stage works on
 RunPipeline = Callable[[Callable[[beam.Pipeline], Any]], None]
 
 
@@ -223,6 +225,7 @@ __all__ = [
     "CorpusStage",
     "DocumentStage",
     "Part",
+    "Parts",
     "ProductStage",
     "RunPipeline",
     "Source",

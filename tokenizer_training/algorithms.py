@@ -13,12 +13,13 @@ from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
+from datapipe.text.chat_names import CHATML as CHATML
+
 AlgorithmName = Literal["byte_level", "byte_fallback"]
 
 # The content of a `tokenizer.json`.
 TokenizerJson = dict[str, Any]
 
-CHATML = ("<|endoftext|>", "<|im_start|>", "<|im_end|>")
 
 SENTENCEPIECE_SPACE = "▁"  # how SentencePiece writes a space in its pieces
 

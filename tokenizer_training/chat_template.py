@@ -8,16 +8,8 @@ label that is another token (Baichuan 2's piece of that kind is unmarked).
 import itertools
 from collections.abc import Iterable
 
-from datapipe.text.chat_forms import (
-    CHATGLM3_TOOLS,
-    QWEN_TOOLS_HEAD,
-    QWEN_TOOLS_TAIL,
-    Form,
-    LossName,
-    Part,
-    Turn,
-    bears_loss,
-)
+from datapipe.text.chat_forms import CHATGLM3_TOOLS, QWEN_TOOLS_HEAD, QWEN_TOOLS_TAIL, Form, Part, Turn, bears_loss
+from datapipe.text.chat_names import LossName
 
 _FOLLOWS = "said.follows"  # the template's variable for: the turn before bears loss
 

@@ -5,11 +5,13 @@ What the other program cannot express is refused; what it does otherwise is said
 
 import base64
 import pathlib
+from collections.abc import Mapping
 
 from tokenizers.processors import TemplateProcessing
 
 from datapipe.extras import load_extra
 from datapipe.store import files
+from datapipe.text.chat_forms import FORMS
 from tokenizer_training import sentencepiece_model
 from tokenizer_training.algorithms import (
     CHATML,
@@ -20,27 +22,30 @@ from tokenizer_training.algorithms import (
     is_piece,
     load,
 )
+from tokenizer_training.chat_template import chat_template as chat_template_of
 from tokenizer_training.extend import pattern_of
 from tokenizer_training.formats import is_byte_level, token_bytes
+from tokenizer_training.roles import CONFIGURATION, configuration_of, roles_of
 
-END_OF_TEXT, _, END_OF_TURN = CHATML
-BEGIN, END = "<s>", "</s>"  # as SentencePiece calls them
-# ChatML, as Qwen's: each message between its marks.
-CHATML_TEMPLATE = (
-    "{% for message in messages %}"
-    "{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
-)
+END_OF_TURN = CHATML[2]
+# Qwen's chat form; loss is for answers alone, and a dialogue without a system message gets none.
+CHATML_TEMPLATE = chat_template_of(FORMS["chatml"], "answers", "")
 
 
-def export_transformers(tokenizer: TokenizerJson, folder: str, chat_template: str = CHATML_TEMPLATE) -> None:
+def export_transformers(
+    tokenizer: TokenizerJson,
+    folder: str,
+    chat_template: str = CHATML_TEMPLATE,
+    roles: Mapping[str, str] | None = None,
+) -> None:
     """Write a folder that `AutoTokenizer.from_pretrained` loads: the same ids, and a chat template.
 
     Args:
         tokenizer: any tokenizer.
         folder: where to write.
-        chat_template: a Jinja template; the default needs the special tokens of ChatML.
+        chat_template: a Jinja template, such as `chat_template.chat_template` makes; the default needs the special
+            tokens of ChatML.
+        roles: of special tokens, as far as they are not called as usual; see `roles_of`.
 
     Raises:
         ValueError: if the template is ChatML's and its special tokens are missing.
@@ -48,21 +53,12 @@ def export_transformers(tokenizer: TokenizerJson, folder: str, chat_template: st
     special = _special_tokens(tokenizer)
     if chat_template == CHATML_TEMPLATE and not set(CHATML) <= special.keys():
         raise ValueError(f"chat_template: ChatML needs the special tokens {', '.join(CHATML)}: give another template")
-    end_of_text = END_OF_TEXT if END_OF_TEXT in special else None
     # All three files are, byte by byte, what transformers 5 itself writes.
-    configuration = {
-        "backend": "tokenizers",
-        "clean_up_tokenization_spaces": False,
-        "eos_token": end_of_text,
-        "model_max_length": int(1e30),
-        "pad_token": end_of_text,
-        "tokenizer_class": "TokenizersBackend",
-    }
     backend = load(tokenizer)
     # Only a chat template puts tokens around a text.
     backend.post_processor = TemplateProcessing(single="$A:0", pair="$A:0 $B:1", special_tokens=[])
     files.make_folder(folder)
-    files.write_json(files.join(folder, "tokenizer_config.json"), configuration)
+    files.write_json(files.join(folder, CONFIGURATION), configuration_of(roles_of(tokenizer, roles or {})))
     for name, content in (
         ("tokenizer.json", backend.to_str(pretty=True)),
         ("chat_template.jinja", chat_template),
@@ -97,7 +93,7 @@ def export_ranks(tokenizer: TokenizerJson, path: str) -> None:
     )
 
 
-def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
+def export_sentencepiece(tokenizer: TokenizerJson, path: str, roles: Mapping[str, str] | None = None) -> None:
     """Write a SentencePiece BPE `.model`: the same ids.
 
     SentencePiece reads U+2581 in a text as a space. And it merges any two neighbours that spell an entry, a
@@ -120,8 +116,9 @@ def export_sentencepiece(tokenizer: TokenizerJson, path: str) -> None:
     trainer.model_type = sentencepiece_model.BPE
     trainer.vocab_size = len(model.pieces)
     trainer.unk_id = unknown[0] if unknown else len(pieces)
-    special = _special_tokens(tokenizer)
-    trainer.bos_id, trainer.eos_id, trainer.pad_id = special.get(BEGIN, -1), special.get(END, -1), -1
+    special, named = _special_tokens(tokenizer), roles_of(tokenizer, roles or {})
+    for role in ("bos", "eos", "pad"):
+        setattr(trainer, f"{role}_id", special[named[role]] if role in named else -1)
     trainer.byte_fallback = trainer.split_digits = trainer.allow_whitespace_only_pieces = True
     normalizer.name = "identity"
     normalizer.add_dummy_prefix, normalizer.remove_extra_whitespaces = prefix, False
@@ -179,7 +176,12 @@ def _names(tokenizer: TokenizerJson) -> list[str]:
     return [ids.get(number, f"<|unused_{number}|>") for number in range(max(ids) + 1)]
 
 
-def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML_TEMPLATE) -> None:
+def export_gguf(
+    tokenizer: TokenizerJson,
+    path: str,
+    chat_template: str = CHATML_TEMPLATE,
+    roles: Mapping[str, str] | None = None,
+) -> None:
     """Write a GGUF file of the vocabulary alone, as llama.cpp's converter does: the same ids.
 
     Byte-level tokenizers go in as "gpt2" with Qwen's pattern, the others as "llama", that is SentencePiece: see
@@ -210,12 +212,8 @@ def export_gguf(tokenizer: TokenizerJson, path: str, chat_template: str = CHATML
         writer.add_token_scores([score for _, _, score in pieces])
         writer.add_token_types([piece_type for _, piece_type, _ in pieces])
         writer.add_add_space_prefix(prefix)
-    if BEGIN in special and END in special:
-        writer.add_bos_token_id(special[BEGIN])
-        writer.add_eos_token_id(special[END])
-    if END_OF_TEXT in special:
-        writer.add_eos_token_id(special[END_OF_TEXT])
-        writer.add_pad_token_id(special[END_OF_TEXT])
+    for role, token in roles_of(tokenizer, roles or {}).items():
+        getattr(writer, f"add_{role}_token_id")(special[token])
     if END_OF_TURN in special:
         writer.add_eot_token_id(special[END_OF_TURN])
     writer.add_add_bos_token(False)

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 from tokenizers import Regex, pre_tokenizers
 
-from datapipe.checks import Count, PositiveShare, check_options
+from datapipe.checks import Count, PositiveShare, check_known, check_options
 from tokenizer_training.algorithms import ALGORITHMS, CHATML, SENTENCEPIECE_SPACE, Algorithm, AlgorithmName
 
 
@@ -37,6 +37,10 @@ class TrainingOptions:
         alphabet: for byte_fallback, characters that get an entry however rare.
         required_tokens: strings that become one token each, wherever they stand alone as a pre-token.
         special_tokens: entries that no text is encoded to, ids from 0.
+        bos: of these, the one that begins a text; "" names none. Roles go into `tokenizer_config.json`.
+        eos: the one that ends it.
+        pad: the one that fills up rows.
+        unk: the one that stands for what is unknown.
         sample_threshold: where there are many distinct pre-tokens, those that occur less often are sampled, without
             bias; 1 samples none.
     """
@@ -52,6 +56,10 @@ class TrainingOptions:
     alphabet: str = ""
     required_tokens: list[str] = dataclasses.field(default_factory=list)
     special_tokens: list[str] = dataclasses.field(default_factory=lambda: list(CHATML))
+    bos: str = ""
+    eos: str = ""
+    pad: str = ""
+    unk: str = ""
     sample_threshold: Count = 10
 
     def __post_init__(self) -> None:
@@ -78,7 +86,15 @@ class TrainingOptions:
         if self.digits != 1 and self.algorithm == "byte_fallback":
             raise ValueError(f"tokenizer: digits must be 1 for byte_fallback, as in SentencePiece, got {self.digits!r}")
         check_special_tokens(self.special_tokens, self.rules)
+        for role, token in self.roles.items():
+            check_known(f"tokenizer: {role} must be one of special_tokens, got", token, self.special_tokens)
         check_required_tokens(self.required_tokens, self.rules)
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """The special tokens that have a role, by role."""
+        named = {"bos": self.bos, "eos": self.eos, "pad": self.pad, "unk": self.unk}
+        return {role: token for role, token in named.items() if token}
 
     @property
     def rules(self) -> Algorithm:

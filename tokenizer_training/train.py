@@ -24,6 +24,7 @@ from tokenizer_training.algorithms import (
 from tokenizer_training.count import SCHEMA, CountPretokens, once, read_counts, split_digits, weighted
 from tokenizer_training.extend import is_chinese
 from tokenizer_training.options import TrainingOptions
+from tokenizer_training.roles import write_with_roles
 
 SUMMARY_FILE = "summary.json"
 
@@ -94,7 +95,7 @@ def write_tokenizer(
         folder: where to write.
     """
     files.make_folder(folder)
-    files.write_json(files.join(folder, "tokenizer.json"), tokenizer)
+    write_with_roles(folder, tokenizer, options.roles)
     summary: dict[str, Any] = {
         "algorithm": options.algorithm,
         "vocabulary_asked": options.vocabulary + options.chinese,

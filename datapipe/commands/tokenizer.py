@@ -7,7 +7,7 @@ recipe. Defaults are those of the command line.
 
 import pathlib
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -22,12 +22,15 @@ from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
 from datapipe.store.corpus import part_path
 from datapipe.store.record import RUN_FILE
+from datapipe.text.chat_forms import FORMS
+from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
 from tokenizer_training import prune as pruning
 from tokenizer_training import train as training
 from tokenizer_training.algorithms import TokenizerJson
+from tokenizer_training.chat_template import chat_template as chat_template_of
 from tokenizer_training.count import (
     EXACT_WORDS,
     Group,
@@ -45,6 +48,7 @@ from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
+from tokenizer_training.roles import read_roles, write_with_roles
 from tokenizer_training.sentencepiece_model import with_pieces
 from tokenizer_training.weights import grow_rows, parts_of, slice_rows
 
@@ -244,7 +248,7 @@ def extend(
             extended = extension.learn_from(
                 tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
             )
-    _write(extended, output)
+    write_with_roles(output, extended, read_roles(base))
     parts = parts_of(tokenizer, extended)
     print(f"added {len(parts):,} tokens of {size:,} asked for, to {len(tokenizer['model']['vocab']):,}")
     if pathlib.PurePath(base).suffix == ".model":
@@ -289,7 +293,8 @@ def prune(
     elif not drop:
         raise ValueError("give ranges of ids to drop, or texts whose entries to keep")
     pruned, old = pruning.prune(tokenizer, drop)
-    _write(pruned, output)
+    left = {token["content"] for token in pruned["added_tokens"]}
+    write_with_roles(output, pruned, {role: token for role, token in read_roles(base).items() if token in left})
     pruning.write_id_map(files.join(output, "ids.parquet"), old)
     if weights:
         slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
@@ -359,41 +364,65 @@ def _name(path: str) -> str:
     return pure.parent.name if pure.name == "tokenizer.json" and pure.parent.name else pure.stem
 
 
-def export(base: str, output: str, to: str, *, chat_template: str | None, pattern: str | None) -> None:
+def export(
+    base: str,
+    output: str,
+    to: str,
+    *,
+    chat_template: str | None,
+    chat_form: FormName,
+    loss: LossName | None,
+    system: str,
+    roles: Mapping[str, str],
+    pattern: str | None,
+) -> None:
     """Write a tokenizer for another program.
 
     Args:
         base: see `read_tokenizer`.
         output: the folder (transformers, json) or file (tiktoken, sentencepiece, gguf) to write.
         to: the program's name, or json.
-        chat_template: a file with a Jinja template, for transformers and GGUF; ChatML's without.
+        chat_template: a file with a Jinja template, for transformers and GGUF; else that of a chat form.
+        chat_form: see `datapipe.text.chat_forms`.
+        loss: what the template marks as learnt; the form's own without.
+        system: the system message of dialogues that have none; "" adds none.
+        roles: special tokens by role, which come before those of the base.
         pattern: for a base of tiktoken ranks without a known name.
 
     Raises:
-        ValueError: if the other program cannot express the tokenizer.
+        ValueError: if the other program cannot express the tokenizer, or the tokenizer lacks what the form writes.
     """
     tokenizer = read_tokenizer(base, pattern)
-    template = exports.CHATML_TEMPLATE
-    if chat_template:
-        with files.open_input(chat_template) as source:
-            template = source.read().decode()
+    roles = read_roles(base) | {role: token for role, token in roles.items() if token}
+
+    def template() -> str:
+        if chat_template:
+            with files.open_input(chat_template) as source:
+                return str(source.read().decode())
+        form = FORMS[chat_form]
+        policy = loss or form.losses[0]
+        check_known(f"loss: {chat_form} has no policy", policy, form.losses)
+        special = {token["content"] for token in tokenizer["added_tokens"] if token["special"]}
+        lacking = [token for token in form.control_tokens if token not in special]
+        if lacking:
+            raise ValueError(
+                f"chat_form: {chat_form} needs the special tokens {', '.join(lacking)}: give --chat-template, "
+                "or another --chat-form"
+            )
+        return chat_template_of(form, policy, system)
+
     if to == "transformers":
-        exports.export_transformers(tokenizer, output, template)
+        exports.export_transformers(tokenizer, output, template(), roles)
     elif to == "json":
-        _write(tokenizer, output)
+        write_with_roles(output, tokenizer, roles)
     elif to == "tiktoken":
         exports.export_ranks(tokenizer, output)
     elif to == "sentencepiece":
-        exports.export_sentencepiece(tokenizer, output)
+        exports.export_sentencepiece(tokenizer, output, roles)
     elif to == "gguf":
-        exports.export_gguf(tokenizer, output, template)
+        exports.export_gguf(tokenizer, output, template(), roles)
     else:
         raise ValueError(f"--to must name a program or json, got {to!r}")
-
-
-def _write(tokenizer: TokenizerJson, output: str) -> None:
-    files.make_folder(output)
-    files.write_json(files.join(output, "tokenizer.json"), tokenizer)
 
 
 class _Bar:

@@ -1,4 +1,4 @@
-"""`datapipe warmup`: compile what the default recipe needs before the first documents come, as in a worker's image."""
+"""`datapipe warmup`: compile what a recipe needs before the first documents come, as in a worker's image."""
 
 import dataclasses
 import json
@@ -6,12 +6,15 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Sequence
+from itertools import filterfalse
 
 from datapipe import kernels
 from datapipe.commands.recipes import recipe_path
 from datapipe.engine.recipe import load_recipe
 from datapipe.engine.run import run
 from datapipe.engine.runner import Runner
+from datapipe.stage import DocumentStage, Stage
+from datapipe.store.corpus import REASON
 
 # What sends a text through each kernel: an alphabet, words to be cut, code, and something to compare each with.
 _TEXTS = (
@@ -20,11 +23,17 @@ _TEXTS = (
     "def area(radius):\n    return math.pi * radius ** 2\n\n\nfor radius in range(3):\n    print(area(radius))\n",
 )
 _COPIES = 12  # the quality classifier asks for ten examples of either kind
-_REMOVING = {"language_filter", "rules", "quality_filter"}  # they run no kernel, and would leave nothing to run on
 
 
-def warm_up() -> None:
-    """Run the default recipe over a few texts, and say where the compiled kernels are and how long it took."""
+def warm_up(recipe: str) -> None:
+    """Run a recipe over a few texts, and say where the compiled kernels are and how long it took.
+
+    Args:
+        recipe: a YAML file, or the name of a recipe that comes along.
+
+    Raises:
+        RecipeError: if it cannot be run, with file and line.
+    """
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
@@ -33,12 +42,16 @@ def warm_up() -> None:
         _write(folder / "quality", [number * text for text in _TEXTS for number in range(1, _COPIES)], "positive")
         _write(folder / "quality", [number * text[::-1] for text in _TEXTS for number in range(1, _COPIES)], "negative")
         output = str(folder / "output")
-        recipe = load_recipe(recipe_path("default"), {"input_parent": str(folder), "output": output})
-        compiled = dataclasses.replace(
-            recipe, stages=tuple(stage for stage in recipe.stages if stage.name not in _REMOVING)
-        )
+        checked = load_recipe(recipe_path(recipe), {"input_parent": str(folder), "output": output})
+        compiled = dataclasses.replace(checked, stages=tuple(filterfalse(_only_judges, checked.stages)))
         run(compiled, [str(folder / "documents")], output, Runner(1, ()), lambda _: None)
     print(f"kernels compiled in {time.monotonic() - started:.0f} s; they lie in {kernels.place()}")
+
+
+def _only_judges(stage: Stage) -> bool:
+    """Whether a stage judges by what others have measured: it runs no kernel, and would leave nothing to run on."""
+    judges = any(column.endswith(REASON) for column in stage.writes.names)
+    return isinstance(stage, DocumentStage) and judges and "text" not in stage.requires()
 
 
 def _write(folder: pathlib.Path, texts: Sequence[str], name: str = "texts") -> None:

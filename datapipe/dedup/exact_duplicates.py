@@ -16,8 +16,8 @@ from datapipe.checks import ColumnOption, Count
 from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.shuffle import GroupRecords, group_starts
 from datapipe.flow.spread import SpreadPieces
-from datapipe.stage import CorpusStage
-from datapipe.store.corpus import Corpus, Part
+from datapipe.stage import CorpusStage, Parts
+from datapipe.store.corpus import Corpus, Part, PartKind
 from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import hash_spans, normalization_table
 
@@ -74,12 +74,14 @@ class FindExactDuplicates(CorpusStage):
             document without it comes last. None: the lowest id survives.
         keep_copies: how many copies stay, the survivor counted; all past the first name it in `exact_duplicates_of`.
         partitions: how many groups the hashes are shuffled into; changes no result, only the memory a group takes.
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     normalization: Literal["none", "whitespace", "text", "ccnet"] = "none"
     quality: ColumnOption | None = None
     keep_copies: Count = 1
     partitions: Count = 64
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "exact_duplicates"
     version: ClassVar[int] = 2
@@ -88,6 +90,10 @@ class FindExactDuplicates(CorpusStage):
     def optional(self) -> tuple[str, ...]:
         """The quality, where documents have it."""
         return self.named_columns()
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

@@ -29,9 +29,9 @@ from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, 
 from datapipe.flow.gather import Gather
 from datapipe.flow.shuffle import GroupRecords, group_starts, partition, rejoin
 from datapipe.flow.spread import Spread, SpreadPieces
-from datapipe.stage import CorpusStage, RunPipeline
+from datapipe.stage import CorpusStage, Parts, RunPipeline
 from datapipe.store import files
-from datapipe.store.corpus import ROW_BITS, Corpus, Part
+from datapipe.store.corpus import ROW_BITS, Corpus, Part, PartKind
 from datapipe.text.bit_mixing import GOLDEN, golden_fold
 from datapipe.text.minhash import band_hashes
 
@@ -233,6 +233,7 @@ class FindNearDuplicates(CorpusStage):
         gather_edges: up to so many pairs (60 bytes each) one worker joins to clusters; `datapipe run` finds those of
             more in rounds of pipelines (see `star_components`); changes no result.
         scratch: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     threshold: PositiveShare = 0.8
@@ -246,6 +247,7 @@ class FindNearDuplicates(CorpusStage):
     gather_edges: Annotated[int, Ge(0)] = 50_000_000
     scratch: str | None = dataclasses.field(default=None, init=False)
     edges: str | None = dataclasses.field(default=None, init=False)
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "near_duplicates"
     version: ClassVar[int] = 3
@@ -263,6 +265,10 @@ class FindNearDuplicates(CorpusStage):
     def optional(self) -> tuple[str, ...]:
         """The quality, how many exact copies there were, and what is held out, where documents have it."""
         return (*self.named_columns(), EXACT_SIZE, EXACT_OF, HELD_OUT_REASON)
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

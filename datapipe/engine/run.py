@@ -451,6 +451,7 @@ class _Driver:
     def _judge(self, stages: Sequence[Stage], progress: Progress) -> None:
         """Compute new columns from all rows together, stage by stage, and make a product at last."""
         corpora, ready = [self.corpus], list[Stage]()
+        prepared: list[float] = []
         for stage in stages:
             self._begin(stage)
             folder = self.corpus.folder(stage.name)
@@ -458,7 +459,9 @@ class _Driver:
                 self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
                 corpora = [self.corpus]
                 continue
+            started = time.monotonic()
             ready.append(stage.prepare(corpora[-1], folder))
+            prepared.append(time.monotonic() - started)
             corpora.append(corpora[-1].with_stage(stage.name, stage.writes.names, stage.part_kinds()))
         if not ready:
             return
@@ -466,7 +469,7 @@ class _Driver:
             sum(len(corpus.of_kind(stage.part_kinds())) for stage, corpus in zip(ready, corpora, strict=False)), "parts"
         )
         read_bytes = self._read_bytes(ready)
-        started = time.time()
+        begun_at = time.time()
         used: list[Usage] = []
 
         def run_pipeline(build: Callable[[beam.Pipeline], Any]) -> None:
@@ -480,7 +483,7 @@ class _Driver:
                     kept = corpora[ready.index(following)].of_kind(following.part_kinds())
                     parts = (
                         pipeline
-                        | f"After {stage.name}" >> beam.Create([(started, corpus.folder(stage.name))], reshuffle=False)
+                        | f"After {stage.name}" >> beam.Create([(begun_at, corpus.folder(stage.name))], reshuffle=False)
                         | f"Parts of {following.name}"
                         >> beam.FlatMap(work.go_on, kept, beam.pvalue.AsList(written)).with_output_types(Part)
                     )
@@ -495,13 +498,14 @@ class _Driver:
         # Their verdicts come in the place of the first ones.
         for judge in last.more_rounds(run_pipeline) if isinstance(last, CorpusStage) else ():
             run_pipeline(functools.partial(again, judge=judge))
-        seconds = 0.0
+        begun = 0.0
         peak_bytes = max(usage.peak_bytes for usage in used)
-        for stage in ready[:-1]:
+        for stage, seconds in zip(ready[:-1], prepared[:-1], strict=True):
             ended = work.read_seconds(self.corpus.folder(stage.name))
-            self._end(stage, self._judged(stage, ended - seconds, peak_bytes))
-            seconds = ended
-        self._end(last, self._judged(last, sum(usage.seconds for usage in used) - seconds, peak_bytes))
+            self._end(stage, self._judged(stage, seconds + ended - begun, peak_bytes))
+            begun = ended
+        seconds = prepared[-1] + sum(usage.seconds for usage in used) - begun
+        self._end(last, self._judged(last, seconds, peak_bytes))
 
     def _watch(self, progress: Progress) -> Callable[[], None]:
         """What is done several times a second while a pipeline runs."""

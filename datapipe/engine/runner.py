@@ -6,6 +6,7 @@ Locally this is `ThreadsRunner` by name: Beam's `DirectRunner` may try to downlo
 import ctypes
 import dataclasses
 import errno
+import functools
 import os
 import re
 import threading
@@ -53,6 +54,17 @@ class _Options(PipelineOptions):
         return view
 
 
+class _LocalOptions(_Options):
+    """The same for all pipelines that run here: Beam looks through its thousand flags before each, to warn of ours."""
+
+    def get_all_options(self, **how: Any) -> dict[str, Any]:
+        known = self.__dict__.setdefault("_all", {})
+        key = str(how)
+        if key not in known:
+            known[key] = super().get_all_options(**how)  # type: ignore[misc]
+        return dict(known[key])
+
+
 @dataclasses.dataclass(frozen=True)
 class Runner:
     """How pipelines are run.
@@ -81,6 +93,10 @@ class Runner:
         """Whether pipelines run on this machine."""
         return not any(flag == "--runner" or flag.startswith("--runner=") for flag in self.flags)
 
+    @functools.cached_property
+    def _local_options(self) -> _LocalOptions:
+        return _LocalOptions(list(self.flags))
+
     def threads(self, read_bytes: int) -> int:
         """How many threads a pipeline that reads so much takes here."""
         return self.workers if read_bytes >= self.threads_from_bytes else 1
@@ -105,7 +121,7 @@ class Runner:
         """
         if self.local:
             runner = ThreadsRunner(self.threads(read_bytes))
-            pipeline = beam.Pipeline(runner=runner, options=_Options(list(self.flags)))
+            pipeline = beam.Pipeline(runner=runner, options=self._local_options)
         else:
             pipeline = beam.Pipeline(options=_Options(list(self.flags)))
         build(pipeline)

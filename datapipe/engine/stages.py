@@ -10,6 +10,7 @@ from datapipe.dedup.near_duplicates import FindNearDuplicates
 from datapipe.dedup.repeated_text import FindRepeatedText
 from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
 from datapipe.dedup.signatures import ComputeSignatures
+from datapipe.filters.control_tokens import CheckControlTokens
 from datapipe.filters.language import IdentifyLanguage
 from datapipe.filters.language_filter import FilterLanguage
 from datapipe.filters.lines import RemoveLines
@@ -29,6 +30,7 @@ from datapipe.mix.decontamination import Decontaminate
 from datapipe.mix.evaluation_questions import FindEvaluationQuestions
 from datapipe.mix.held_out_shards import WriteHeldOutShards
 from datapipe.mix.mixture import MixSources
+from datapipe.mix.packing import PackDialogues
 from datapipe.mix.shards import WriteShards
 from datapipe.mix.tokens import CountTokens
 from datapipe.mix.topics import FindTopics
@@ -68,6 +70,7 @@ STAGES: tuple[type[Stage], ...] = (
     FindSemanticDuplicates,
     FindTopics,
     WeighDocuments,
+    CheckControlTokens,
     MaskPersonalData,
     TrainTokenizer,
     RenderDialogues,
@@ -76,6 +79,7 @@ STAGES: tuple[type[Stage], ...] = (
     MixSources,
     WriteShards,
     WriteHeldOutShards,
+    PackDialogues,
 )
 
 BY_NAME: dict[str, type[Stage]] = {stage.name: stage for stage in STAGES}

@@ -19,9 +19,10 @@ from annotated_types import Ge
 
 from datapipe.checks import FilesOption, PositiveShare
 from datapipe.read.models import load_classifier
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, Parts
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
+from datapipe.store.corpus import PartKind
 from datapipe.text.characters import class_table, lower_table, text_buffers
 from datapipe.text.scripts import (
     SCRIPTS,
@@ -351,6 +352,7 @@ class IdentifyLanguage(DocumentStage):
         code_share: share of lines that look like code from which on a document is source code.
         cantonese: Chinese that the model takes for Cantonese, or that has the words of spoken Cantonese, is "yue"
             instead of "zh".
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     model: FilesOption = ""
@@ -360,6 +362,7 @@ class IdentifyLanguage(DocumentStage):
     mixed_share: PositiveShare = 0.2
     code_share: PositiveShare = 0.5
     cantonese: bool = False
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "language"
     version: ClassVar[int] = 4
@@ -374,6 +377,10 @@ class IdentifyLanguage(DocumentStage):
         if self.model and not files.exists(self.model):
             raise ValueError(f"language: model {self.model!r} is no file")
         files.check_sha256("language: model", self.model, self.model_sha256)
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

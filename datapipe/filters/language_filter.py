@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from datapipe.checks import Language, Share
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, Parts
+from datapipe.store.corpus import PartKind
 
 NOT_WANTED = "language_not_wanted"
 UNCERTAIN = "language_uncertain"
@@ -29,12 +30,14 @@ class FilterLanguage(DocumentStage):
         min_score: least `language_score`: 0.5 as CCNet (LLaMA 1); FineWeb and RefinedWeb take 0.65.
         thresholds: other least scores by language; FineWeb-2 takes 0.692 for Chinese.
         drop_mixed: whether documents flagged `language_mixed` are removed.
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     keep: list[Language] = dataclasses.field(default_factory=list)
     min_score: Share = 0.5
     thresholds: dict[Language, Share] = dataclasses.field(default_factory=dict)
     drop_mixed: bool = False
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "language_filter"
     writes: ClassVar[pa.Schema] = pa.schema([("language_filter_reason", pa.string())])
@@ -44,6 +47,10 @@ class FilterLanguage(DocumentStage):
         unkept = sorted(set(self.thresholds) - set(self.keep)) if self.keep else []
         if unkept:
             raise ValueError(f"language_filter: thresholds names {unkept[0]!r}, which keep {self.keep} removes anyway")
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

@@ -10,7 +10,8 @@ from typing import ClassVar
 import pyarrow as pa
 
 from datapipe.checks import Language, check_known
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, Parts
+from datapipe.store.corpus import PartKind
 from datapipe.text import words
 from datapipe.text.measures import DEFINITIONS, MAX_STOP_WORDS, SCHEMA
 from datapipe.text.measuring import measure_text
@@ -35,14 +36,17 @@ class MeasureText(DocumentStage):
 
     Raises:
         ValueError: if an option has none of these values.
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     words: str = "auto"
     definition: str = "datapipe"
     stop_words: dict[Language, list[str]] = dataclasses.field(default_factory=dict)
     prose_only: bool | None = None
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
+
     name: ClassVar[str] = "measurements"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:
@@ -54,6 +58,10 @@ class MeasureText(DocumentStage):
                 raise ValueError(
                     f"measurements: stop_words.{language} must list 1 to {MAX_STOP_WORDS} words, got {listed!r}"
                 )
+
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""

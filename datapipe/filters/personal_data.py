@@ -108,7 +108,7 @@ _PHONE = re.compile(
     # its groups, with a national 0 or an area code in brackets
     + r"|(?:\((?:\+|00)(?!1)"
     + _COUNTRY
-    + r"\)|(?:\+|00(?=[0-9]{2,3}[ .-]|861))(?!1)"
+    + r"\)|(?:\+|00(?=[0-9]{2,3}[ ./-]|861))(?!1)"
     + _COUNTRY
     + r")"
     r"[ ./-]?(?:\(0\)[ ./-]?)?\(?[0-9]{1,5}\)?(?:[ ./-]?[0-9]{1,5}){1,6}"
@@ -154,10 +154,12 @@ _IBAN_LENGTHS = dict(
     )
 )
 # The forms that the issuers document, as gitleaks and GitHub's secret scanning look for them.
+_AWS_SECRET = re.compile(
+    r"(?i:aws_secret_access_key|secretaccesskey)[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+    r"(?P<secret>[A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])"
+)
 _SECRET = re.compile(
     r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])"  # AWS key ids
-    r"|(?i:(?<=aws_secret_access_key)|(?<=secretaccesskey))[\"']?\s{0,3}[:=]\s{0,3}[\"']?[A-Za-z0-9/+]{40}"
-    r"(?![A-Za-z0-9/+=])"
     r"|(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36,255}|(?<![A-Za-z0-9])github_pat_[A-Za-z0-9_]{60,255}"
     r"|(?<![A-Za-z0-9])glpat-[A-Za-z0-9_-]{20,64}|(?<![A-Za-z0-9])xox[abprs]-[A-Za-z0-9-]{10,250}"
     r"|(?<![A-Za-z0-9])AIza[A-Za-z0-9_-]{35}|(?<![A-Za-z0-9])sk_live_[A-Za-z0-9]{24,99}|(?<![A-Za-z0-9])hf_[A-Za-z0-9]{34}"
@@ -272,7 +274,10 @@ _TRACES = {
 _DIGITS = re.compile("[+(0-9][0-9()+./ -]{5,}")  # of a phone number
 # Addresses stand in that RFC 2606, 5737 and 3849 keep for documentation, so that what is around stays well formed.
 _ENTITIES: dict[Entity, tuple[_Kind, ...]] = {
-    "secret": (_Kind(re.compile(_TRACES["secret"]), 24, 17000, _SECRET, 0, lambda _: True, "[SECRET]"),),
+    "secret": (
+        _Kind(re.compile(_TRACES["secret"]), 24, 17000, _SECRET, 0, lambda _: True, "[SECRET]"),
+        _Kind(re.compile("(?i:secret_?access_?key)"), 24, 70, _AWS_SECRET, "secret", lambda _: True, "[SECRET]"),
+    ),
     "email": (_Kind(re.compile("@"), 132, 300, _EMAIL, 0, is_email, "email@example.com"),),
     "iban": (_Kind(re.compile("[A-Z]{2}[0-9]{2}"), 0, 48, _IBAN, 0, lambda match: is_iban(match.group()), "[IBAN]"),),
     "ip": (
@@ -351,7 +356,7 @@ class MaskPersonalData(DocumentStage):
     mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_ENTITIES))
 
     name: ClassVar[str] = "personal_data"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),

@@ -303,8 +303,10 @@ def _scaled_thresholds() -> dict[str, dict[str, float | None]]:
 # FineWeb-2's 0.178 line breaks a word, fitted to encyclopaedias, remove manuals (four in ten of LibreOffice's help
 # pages in Chinese): they may have as many as English pages, FineWeb's 0.3.
 # C4's 190,000 characters and Gopher's 100,000 words are limits of web pages: a book in one file is longer.
-# Thai, Lao, Tibetan and Dzongkha end a sentence by a space, or by a mark that ends a phrase too.
+# Thai, Lao, Tibetan and Dzongkha end a sentence by a space, or by a mark that ends a phrase too. Where there is a full
+# stop, it tells prose from a menu, and spaces do not: Japanese manuals have them around foreign words.
 _NO_FULL_STOP: dict[str, float | None] = {"unspaced_terminal_punctuation": None}
+_FULL_STOP: dict[str, float | None] = {"unspaced_min_run_length": None}
 LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() | {
     DEFAULT: {
         "c4_curly_brackets": None,
@@ -321,4 +323,5 @@ LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() |
         "zh_newlines": 0.3,
     },
     **dict.fromkeys(("th", "lo", "bo", "dz"), _NO_FULL_STOP),
+    **dict.fromkeys(("ja", "km", "my"), _FULL_STOP),
 }

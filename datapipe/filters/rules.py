@@ -24,7 +24,8 @@ from datapipe.filters.rule_sets import (
     RuleSets,
     Thresholds,
 )
-from datapipe.stage import DocumentStage
+from datapipe.stage import DocumentStage, Parts
+from datapipe.store.corpus import PartKind
 from datapipe.text import words
 
 _OF_A_LANGUAGE = ("stop_words", "mean_word_length", "median_word_length")
@@ -45,31 +46,38 @@ class ApplyRules(DocumentStage):
             hold for all languages that take its sets.
         min_language_score: a document whose `language_score` is lower is not judged by stop words and the length of
             words: it may well be in a language that the model does not know, and takes for another. FineWeb's least
-            score of English, 0.65.
+            score of English, 0.65. Nor is one that mixes languages (`language_mixed`).
 
     Raises:
         ValueError: if a set or rule is unknown, is not among those that judge the language, can never fire, or has a
             threshold that is no number.
+        parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
 
     rule_sets: RuleSets = dataclasses.field(default_factory=dict)
     thresholds: Thresholds = dataclasses.field(default_factory=dict)
     min_language_score: Share = 0.65
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
+
     name: ClassVar[str] = "rules"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = pa.schema([("rules_reason", pa.string()), ("rules_failed", pa.list_(pa.string()))])
 
     def check(self) -> None:
         """Check how the options go together."""
         _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
 
+    def part_kinds(self) -> tuple[PartKind, ...]:
+        """Those that the options name."""
+        return tuple(self.parts)
+
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
         return ("language", *MeasureText.writes.names)
 
     def optional(self) -> tuple[str, ...]:
-        """Without `language_score`, all languages are sure."""
-        return ("language_score",)
+        """Without `language_score`, all languages are sure; without `language_mixed`, no document mixes them."""
+        return ("language_score", "language_mixed")
 
     def rules_of(self, language: str) -> dict[str, Rule]:
         """The rules that judge a language, by name, in order."""
@@ -83,6 +91,8 @@ class ApplyRules(DocumentStage):
             scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
             settled = np.array([code in words.UNSEGMENTED for code in codes], bool)  # by a script of their own
             sure = settled | (scores >= np.float32(self.min_language_score))
+        if "language_mixed" in batch.schema.names:
+            sure &= ~batch.column("language_mixed").fill_null(False).to_numpy(zero_copy_only=False)
         failures: list[list[str]] = [[] for _ in codes]
         for code in sorted(set(codes)):
             rows = np.flatnonzero(codes == code)

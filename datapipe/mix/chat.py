@@ -16,7 +16,8 @@ import pyarrow.compute as pc
 from datapipe.checks import check_known
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import PartKind
-from datapipe.text.chat_forms import FORMS, PIECES, Form, FormName, LossName, Turn, cut_pieces, render, turns_of
+from datapipe.text.chat_forms import FORMS, PIECES, Form, Turn, cut_pieces, render, turns_of
+from datapipe.text.chat_names import FormName, LossName
 from datapipe.text.control_tokens import masked, spelt
 from datapipe.text.dialogues import COLUMNS, read_dialogues
 

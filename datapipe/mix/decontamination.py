@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from annotated_types import Ge, Le, MinLen
+from annotated_types import Ge, Le
 
 from datapipe.checks import Count, FilesOption
 from datapipe.read.examples import read_evaluation, skip_reason_of
-from datapipe.stage import DocumentStage, write_notes
+from datapipe.stage import DocumentStage, Parts, write_notes
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
@@ -135,7 +135,7 @@ class Decontaminate(DocumentStage):
     fields: list[str] = dataclasses.field(default_factory=list)
     ngram: Annotated[int, Ge(1), Le(255)] = 13
     shortest: Count = 8
-    parts: Annotated[list[PartKind], MinLen(1)] = dataclasses.field(default_factory=lambda: ["instruction"])
+    parts: Parts = dataclasses.field(default_factory=lambda: ["instruction"])
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"

@@ -125,7 +125,10 @@ def question_index(questions: Sequence[Question], shortest: int) -> tuple[pa.Tab
     Returns:
         The records that are looked for, with the schema `INDEX`; how many are too short.
     """
-    distinct = list({question[1:]: question for question in reversed(questions)}.values())[::-1]
+    by_content: dict[tuple[object, ...], Question] = {}
+    for each in questions:
+        by_content.setdefault(each[1:], each)
+    distinct = list(by_content.values())
     asked = _parts([each.question for each in distinct], QUESTION_GRAM)
     answers = _parts([answer for each in distinct for answer in each.answers], ANSWER_GRAM, SHORT_ANSWER)
     passages = _parts([each.passage for each in distinct], PASSAGE_GRAM)
@@ -420,6 +423,16 @@ def _judge(
     return best if best.record else None
 
 
+def _folded(questions: Sequence[Question]) -> list[Question]:
+    """The records as texts are folded in which they are looked for."""
+    texts = [text for each in questions for text in (each.question, each.passage, *each.answers)]
+    folded = iter(fold(pa.array(texts, pa.string())).to_pylist())
+    return [
+        each._replace(question=next(folded), passage=next(folded), answers=tuple(next(folded) for _ in each.answers))
+        for each in questions
+    ]
+
+
 @made_by_content
 def _load_questions(path: str, min_score: float) -> Questions:
     with files.open_input(path) as source:
@@ -484,13 +497,10 @@ class FindEvaluationQuestions(DocumentStage):
             asked = record.first_of(self.questions)
             if not asked:
                 raise ValueError(f"{record.place}: no text in a field {' or '.join(self.questions)}")
-            question, passage = ("\n".join(texts) for texts in (asked, record.first_of(self.passages)))
-            question, passage, *answers = fold(
-                pa.array([question, passage, *record.first_of(self.answers)])
-            ).to_pylist()
-            found.append(Question(record.name, question, tuple(answers), passage))
+            passage = "\n".join(record.first_of(self.passages))
+            found.append(Question(record.name, "\n".join(asked), tuple(record.first_of(self.answers)), passage))
         ready = self.ready(index=files.join(folder, "questions.parquet"))
-        index, missed = question_index(found, self.shortest)
+        index, missed = question_index(_folded(found), self.shortest)
         files.write_table(ready.index, index)
         if missed:
             write_notes(folder, [f"{missed} of {len(found)} evaluation records are too short to look for"])

@@ -16,10 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datapipe.text.chat_names import FormName, LossName
 from datapipe.text.dialogues import Dialogue, Message, calls
-
-FormName = Literal["chatml", "llama2", "chatglm2", "chatglm3", "baichuan2", "skywork", "plain"]
-LossName = Literal["answers", "qwen_paper", "qwen_script", "baichuan2", "chatglm2", "chatglm3"]
 
 Place = Literal["open", "header", "content", "close", "tail"]  # of a piece in its turn
 

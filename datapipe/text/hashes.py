@@ -10,7 +10,7 @@ import unicodedata
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import kernel
+from datapipe.kernels import helper, kernel
 from datapipe.text.bit_mixing import multiply_fold
 from datapipe.text.characters import DIGIT, LETTER, MARK, PUNCTUATION, SPACE, class_table, decode, lower_table
 
@@ -27,6 +27,19 @@ NORMALIZATIONS = {
 _SEED = np.uint64(0x243F6A8885A308D3)  # digits of pi, as are the multipliers below, made odd
 _FIRST = np.uint64(0x13198A2E03707345)
 _SECOND = np.uint64(0xA4093822299F31D1)
+
+
+@helper
+def search_sorted(hashes: npt.NDArray[np.uint64], wanted: np.uint64) -> int:
+    """The place of the first hash that is not less; numpy's own in a kernel takes half a second to compile."""
+    low, high = 0, len(hashes)
+    while low < high:
+        middle = (low + high) // 2
+        if hashes[middle] < wanted:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @functools.cache

@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import inlined, kernel
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, UPPER, decode
+from datapipe.text.hashes import search_sorted
 from datapipe.text.scripts import HAN_WEIGHT
 
 # Words that begin a line of code; most are words of prose too, so that one alone says little.
@@ -362,6 +363,15 @@ def _kind(line: _Line, signs: int) -> int:
     return _UNDECIDED if item or signs & (_STRUCTURE | _KEYWORD | _STATEMENT | _QUOTED) else _PROSE
 
 
+@helper
+def _copy(data: npt.NDArray[np.uint8], begin: int, end: int, out: npt.NDArray[np.uint8], to: int) -> int:
+    """Copy a span; returns where what follows it goes."""
+    for at in range(begin, end):
+        out[to] = data[at]
+        to += 1
+    return to
+
+
 @kernel
 def measure_code(
     data: npt.NDArray[np.uint8],
@@ -421,7 +431,7 @@ def measure_code(
                 continue
             begin = at
             line, at = _read_line(data, at, end, classes)
-            index = np.searchsorted(keywords, line.word)
+            index = search_sorted(keywords, line.word)
             keyword = bool(index < len(keywords) and keywords[index] == line.word)
             keep, was = True, inside
             if quotes and line.fence >= 3 and (inside == _FENCE or inside == 0):
@@ -464,8 +474,7 @@ def measure_code(
             if inside and not was:
                 opened, opened_to = begin, to
             if keep:
-                out[to : to + at - begin] = data[begin:at]
-                to += at - begin
+                to = _copy(data, begin, at, out, to)
                 kept += line.others
         if comments >= 2 and prose[text] == 0:
             code[text] += pending
@@ -480,8 +489,7 @@ def measure_code(
             lines += comments + 1 + (most > _SIGNS_OF_CODE)
         if kept == 0:
             to = out_bounds[text]
-            out[to : to + end - bounds[text]] = data[bounds[text] : end]
-            to += end - bounds[text]
+            to = _copy(data, bounds[text], end, out, to)
         lines_for_code[text] = lines
         out_bounds[text + 1] = to
     return code, prose, lines_for_code, out[:to], out_bounds

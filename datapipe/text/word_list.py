@@ -10,6 +10,7 @@ import pyarrow as pa
 from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import GOLDEN, multiply_fold
 from datapipe.text.characters import HAN, LETTER, MARK, SPACE, class_table, decode, lower_table, text_buffers
+from datapipe.text.hashes import search_sorted
 from datapipe.text.normalization import fold
 
 
@@ -52,7 +53,7 @@ def make_word_list(words: Sequence[str]) -> WordList:
     )
 
 
-NO_WORDS = make_word_list([])
+NO_WORDS = WordList(np.empty(0, np.uint64), np.empty(0, np.int32), 0)
 
 
 def find_words(
@@ -122,7 +123,7 @@ def _find_words(
                 else:
                     after_blank = False
                 key = _extend(key, symbol)
-                index = np.searchsorted(listed.beginnings, key)
+                index = search_sorted(listed.beginnings, key)
                 if index == len(listed.beginnings) or listed.beginnings[index] != key:
                     break
                 passed += flags & (LETTER | MARK) > 0

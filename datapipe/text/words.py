@@ -86,7 +86,9 @@ _STOP_WORDS = {
     "id": "yang dan di untuk dengan ini dari pada dalam tidak itu adalah",
     "it": "di che e la il un a per in non una del",
     "ja": "の に は を た が で て と し れ も",
-    "ko": "이 그 수 및 등 것 한 더 또는 있는 있다 대한 위해 할 하는 것이다 것으로 했다 고 또 통해 지난 따르면",
+    "ko": "이 그 수 및 등 것 한 더 또는 있는 있다 대한 위해 할 하는 것이다 것으로 했다 고 또 통해 지난 따르면 때 "
+    "경우 모든 다른 다음 다음과 같은 같이 위한 하여 하고 있으며 있습니다 합니다 됩니다 입니다 않는 없는 따라 "
+    "때문에 그리고 하지만 된 될 되는 있을 이러한 함께 가장 예를 여러 각",
     "nl": "de van het een en in is dat op te zijn met",
     "no": "og i er det på for en til av med ikke som",
     "pl": "w i na z się do nie że to jest o jak",

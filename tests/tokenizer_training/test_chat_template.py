@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
 from datapipe.mix.chat_tokens import NO_LOSS, encode_pieces, load_piece_encoder
-from datapipe.text.chat_forms import FORMS, FormName, LossName, cut_pieces, render, turns_of
+from datapipe.text.chat_forms import FORMS, cut_pieces, render, turns_of
+from datapipe.text.chat_names import FormName, LossName
 from datapipe.text.dialogues import Dialogue, Message
 from tests.tokenizer_training.samples import trained, with_special_tokens
 from tokenizer_training.algorithms import AlgorithmName

@@ -55,6 +55,8 @@ ALL: tuple[Entity, ...] = ("email", "ip", "chinese_id", "phone", "bank_card", "i
         ("GB82WEST12345698765432", "[IBAN]", "iban"),
         ("key AKIAIOSFODNN7EXAMPLE", "key [SECRET]", "secret"),
         ("ghp_" + "a1B2" * 9, "[SECRET]", "secret"),
+        (f'aws_secret_access_key = "{"aB3/" * 10}"', 'aws_secret_access_key = "[SECRET]"', "secret"),
+        (f'{{"SecretAccessKey": "{"aB3+" * 10}"}}', '{"SecretAccessKey": "[SECRET]"}', "secret"),
         (
             "-----BEGIN RSA PRIVATE KEY-----\nMIIBOgIBAAJBAKj34GkxFhD9\n-----END RSA PRIVATE KEY-----\n",
             "[SECRET]\n",

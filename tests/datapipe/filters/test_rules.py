@@ -108,10 +108,21 @@ def test_an_unsure_language_is_not_judged_by_its_stop_words() -> None:
     assert ["gopher_min_word_length" in names for names in failed.to_pylist()] == [False, True, False]
 
 
+def test_a_mixture_is_not_judged_by_the_words_of_one_language() -> None:
+    batch = pa.record_batch({"text": ["Xy ab " * 60] * 2, "language": ["en"] * 2})
+    measured = MeasureText().process(batch)
+    columns = {name: measured.column(name) for name in measured.schema.names}
+    columns |= {"language": batch.column("language"), "language_mixed": pa.array([False, True])}
+    failed = ApplyRules().process(pa.record_batch(columns)).column("rules_failed").to_pylist()
+    assert [{"gopher_stop_words", "gopher_min_word_length"} <= set(names) for names in failed] == [True, False]
+
+
 @pytest.mark.parametrize("language", ["th", "lo", "bo", "dz"])
 def test_no_full_stop_is_asked_for_where_the_script_has_none(language: str) -> None:
     assert "unspaced_terminal_punctuation" in judge("ក" * 60, "km")[1]
     assert "unspaced_terminal_punctuation" not in judge("ກ" * 60, language)[1]
+    assert "unspaced_min_run_length" in judge("ກ " * 60, language)[1]
+    assert "unspaced_min_run_length" not in judge("ក " * 60, "km")[1]
 
 
 def test_one_good_paragraph_is_enough() -> None:

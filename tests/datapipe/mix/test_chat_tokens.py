@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from datapipe.mix.chat_tokens import NO_LOSS, EncodeDialogues, EncodedRows, encode_pieces, load_piece_encoder
-from datapipe.text.chat_forms import FORMS, FormName, cut_pieces, render, turns_of
+from datapipe.text.chat_forms import FORMS, cut_pieces, render, turns_of
+from datapipe.text.chat_names import FormName
 from datapipe.text.dialogues import Dialogue, Message
 from tests.tokenizer_training.samples import BASES, with_special_tokens
 from tokenizer_training.algorithms import TokenizerJson

@@ -29,7 +29,7 @@ from datapipe.mix.evaluation_questions import (
 )
 from datapipe.stage import read_notes
 from datapipe.store.corpus import Corpus
-from tests.helpers import random_words, write_lines
+from tests.helpers import random_words, read_lines, write_lines
 
 Gram = tuple[str, ...]
 
@@ -238,3 +238,14 @@ def test_a_record_without_a_question_is_an_error(tmp_path: pathlib.Path) -> None
     path = rows(tmp_path / "a.jsonl", {"frage": "Wo?"})
     with pytest.raises(ValueError, match=r"a\.jsonl at 0: no text in a field question or problem"):
         marked(FindEvaluationQuestions([path]), ["x"], tmp_path)
+
+
+def test_real_questions_are_found_with_their_answers_and_web_pages_hold_none(
+    shared_data: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
+    path = shared_data / "evaluation" / "gsm8k-test.jsonl.zst"
+    asked = [f"{record['question']}\n{record['answer']}" for record in read_lines(path)]
+    pages = [record["text"] for record in read_lines(shared_data / "corpora" / "en-c4-300.jsonl.zst")]
+    found = marked(FindEvaluationQuestions([str(path)]), asked + pages, tmp_path)["evaluation_questions_leaks"]
+    assert [leaks[0]["record"] for leaks in found[: len(asked)]] == [f"{path.name}#{n}" for n in range(len(asked))]
+    assert found[len(asked) :] == [None] * len(pages)

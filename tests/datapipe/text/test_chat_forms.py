@@ -9,12 +9,11 @@ from datapipe.text.chat_forms import (
     FORMS,
     QWEN_TOOLS_HEAD,
     QWEN_TOOLS_TAIL,
-    FormName,
-    LossName,
     cut_pieces,
     render,
     turns_of,
 )
+from datapipe.text.chat_names import FormName, LossName
 from datapipe.text.dialogues import Dialogue, Message
 
 ASKED = Message("user", "q1")

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
-from datapipe.text.hashes import NORMALIZATIONS, hash_spans, normalization_table
+from datapipe.text.hashes import NORMALIZATIONS, hash_spans, normalization_table, search_sorted
 
 TEXTS = st.lists(st.one_of(st.text(max_size=20), st.text("aA é中12\n\t.,!?。　'́", max_size=12)), min_size=1, max_size=6)
 
@@ -56,3 +56,9 @@ def test_pieces_lie_anywhere_in_the_data() -> None:
     starts = bounds[0] + np.array([0, 7, 15])
     found, _ = hash_spans(data, starts, bounds[0] + np.array([6, 14, 21]), normalization_table("none"))
     assert found[0].tolist() == found[2].tolist() != found[1].tolist()
+
+
+@given(st.lists(st.integers(0, 20)), st.integers(0, 20))
+def test_search_sorted(hashes: list[int], wanted: int) -> None:
+    in_order = np.array(sorted(hashes), np.uint64)
+    assert search_sorted(in_order, np.uint64(wanted)) == np.searchsorted(in_order, np.uint64(wanted))

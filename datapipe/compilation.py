@@ -1,0 +1,116 @@
+"""Has numba take half as long to compile what datapipe calls: the same code comes out.
+
+numba is made for one function at a time, and ours are hundreds of small ones that call each other. Three of its steps
+are then done again and again, and are done once here. `IdentifyLanguage` and `MeasureText` on one text, which compile
+190 functions, took 23 s of CPU as numba has it, and 16 so.
+
+This reaches into numba (as of 0.68), for all its functions in this process, so it lies apart from the kernels.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from llvmlite import binding
+from numba.core import codegen, types
+from numba.core.targetconfig import TargetConfig
+from numba.core.typing import BaseContext, Signature
+
+_SCALARS = (types.Number, types.Boolean, types.IntegerLiteral, types.BooleanLiteral, type(types.none))
+
+
+def speed_up() -> None:
+    """Have numba do so from now on."""
+    codegen.JITCPUCodegen._library_class = _Library
+    codegen.JITCPUCodegen.set_env = _set_env
+    TargetConfig.__eq__ = _same_options
+    TargetConfig.__hash__ = lambda self: hash(type(self))
+    BaseContext.resolve_function_type = _resolve_call
+
+
+class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
+    """The code of one function, with that of all that it calls once it is asked for as a function of Python.
+
+    numba optimizes each function with all that it calls, and makes machine code of it. Of one that others alone call,
+    nobody sees that: it is linked into each caller, and optimized there again.
+    """
+
+    _linkable: Any = None
+
+    def get_pointer_to_function(self, name: str) -> int:
+        """Where the machine code of a function is; 0 if it is in no library of its own."""
+        if not self._finalized:
+            try:
+                self._final_module.get_function(name)
+            except NameError:
+                return 0
+        return int(super().get_pointer_to_function(name))
+
+    def add_linking_library(self, library: Any) -> None:
+        """Have the code of a function that this one calls linked, when it is time."""
+        self._linking_libraries.append(library)
+
+    def finalize(self) -> None:
+        """Link all that is called, optimize it together, and make machine code."""
+        self._linking_libraries = list(dict.fromkeys(_reach(self, set())))
+        super().finalize()
+
+    def _get_module_for_linking(self) -> Any:
+        if self._finalized:
+            return super()._get_module_for_linking()
+        if self._linkable is None:
+            self._linkable = self._final_module.clone()
+            for function in self._linkable.functions:
+                if not function.is_declaration and function.linkage == binding.Linkage.external:
+                    function.linkage = "linkonce_odr"  # as numba has it: several callers bring it along
+        return self._linkable
+
+
+def _reach(library: Any, seen: set[Any]) -> Iterator[Any]:
+    """The libraries that one calls, and those that they call; what is finalized has its own in itself."""
+    for called in library._linking_libraries:
+        if called not in seen:
+            seen.add(called)
+            yield called
+            if not called._finalized:
+                yield from _reach(called, seen)
+
+
+_numba_set_env = codegen.JITCPUCodegen.set_env
+
+
+def _set_env(self: Any, name: str, env: Any) -> None:
+    # What is not machine code has no place for it, as a function that comes with a kernel from the cache.
+    if self._engine.is_symbol_defined(name):
+        _numba_set_env(self, name, env)
+
+
+def _same_options(self: TargetConfig, other: object) -> bool:
+    """What numba's own says, which reads thirty options of both: at each look for what has been compiled."""
+    if not isinstance(other, TargetConfig):
+        return NotImplemented
+    return self is other or self._values == other._values or self.values() == other.values()
+
+
+_numba_resolve = BaseContext.resolve_function_type
+_known_calls: dict[Any, Signature] = {}
+
+
+def _resolve_call(self: Any, function: Any, arguments: Any, keywords: Any) -> Signature | None:
+    """What a call of these types means: found once for numbers, and items of arrays of them.
+
+    numba tries all that `+` or `[]` can mean, from strings to sets, at each place where one stands. What else an
+    argument can be is left to it: references to memory are counted by one function and not by another.
+    """
+    if keywords or not all(map(_plain, arguments)):
+        return _numba_resolve(self, function, arguments, keywords)
+    key = self, function, tuple(arguments)
+    if key not in _known_calls:
+        found = _numba_resolve(self, function, arguments, keywords)
+        if found is None or type(found) is not Signature or not isinstance(found.return_type, _SCALARS):
+            return found
+        _known_calls[key] = found
+    return _known_calls[key]
+
+
+def _plain(kind: Any) -> bool:
+    return isinstance(kind, _SCALARS) or (isinstance(kind, types.Array) and isinstance(kind.dtype, _SCALARS))

@@ -1,0 +1,72 @@
+"""What numba compiles is the same; it only does less for it."""
+
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from datapipe import kernels
+
+kernels.place()  # from here on numba compiles so
+
+
+def test_what_other_functions_call_is_no_machine_code_of_its_own_until_python_calls_it() -> None:
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def inner(x: int) -> int:
+        return x * x
+
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def middle(x: int) -> int:
+        return inner(x) + inner(x + 1)
+
+    @numba.njit
+    def outer(x: int) -> int:
+        return middle(x) - inner(x)
+
+    assert outer(3) == 16
+    libraries = [function.overloads[(numba.int64,)].library for function in (inner, middle, outer)]
+    assert [library._finalized for library in libraries] == [False, False, True]
+
+    @numba.njit
+    def another(x: int) -> int:
+        return middle(x)
+
+    assert (another(3), outer(4)) == (25, 25)
+
+
+def test_a_function_that_python_and_others_call() -> None:
+    @numba.njit
+    def inner(x: int) -> int:
+        return x + 1
+
+    @numba.njit
+    def outer(x: int) -> int:
+        return inner(x) * 2
+
+    assert (outer(1), inner(1)) == (4, 2)
+
+
+@pytest.mark.parametrize(
+    ("left", "right"), [(1, 2), (1, 2.5), (True, 3), ("a", "b"), ((1, 2), (3,)), (np.arange(3), 2)]
+)
+def test_a_call_means_what_it_means_for_its_types(left: Any, right: Any) -> None:
+    @numba.njit
+    def twice(a: Any, b: Any) -> Any:
+        return a + b, a + b
+
+    assert all(np.array_equal(found, left + right) for found in twice(left, right))
+
+
+def test_an_array_that_a_call_returns_outlives_it() -> None:
+    @numba.njit(_nrt=False, no_cpython_wrapper=True)
+    def first(items: Any) -> Any:
+        return items[0]
+
+    @numba.njit
+    def rows(size: int) -> Any:
+        made = np.full((2, size), first(np.array([7, 8])))
+        return made[1]
+
+    row = rows(1000)
+    assert row.tolist() == [7] * 1000
