@@ -42,7 +42,12 @@ def dialogues_of(folder: str, limit: int) -> list[list[Message]]:
     for path in [file.path for file in files.find(folder)]:
         for row in read(Source(path, path), format_of(path) or "jsonl"):
             parsed = None if isinstance(row, Reject) else parse_dialogue(row.columns)
-            if parsed and not isinstance(parsed, Unreadable):
+            # What spells a control token differs on purpose.
+            if (
+                parsed
+                and not isinstance(parsed, Unreadable)
+                and not any(token in m.content for m in parsed.messages for token in FORMS["chatml"].control_tokens)
+            ):
                 found.append(parsed.messages)
     return found[:limit]
 
@@ -69,7 +74,7 @@ def main() -> None:
         export_transformers(read_tokenizer(arguments.tokenizer), folder, template)
         theirs = AutoTokenizer.from_pretrained(folder)
         path = str(pathlib.Path(folder) / "tokenizer.json")
-        chat, encode = RenderDialogues(spelt="keep"), EncodeDialogues(path)
+        chat, encode = RenderDialogues(), EncodeDialogues(path)
 
         def ours() -> list[pa.RecordBatch]:
             return [encode.process(chat.process(batch)) for batch in batches]

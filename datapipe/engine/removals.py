@@ -17,6 +17,7 @@ MOST_REMOVED = 0.5  # of a source or language: more than this share is worth a l
 FEWEST_DOCUMENTS = 20  # of fewer, a share says little
 LINES = 20  # the greatest losses; how many more there are is said in one
 GROUPS = ("source", "language")
+SAMPLED_OUT = ("mixture", "sampled_out")  # a stage and its reason: a mixture takes as much as it is told
 
 
 class Loss(NamedTuple):
@@ -49,7 +50,7 @@ class Loss(NamedTuple):
 def find_losses(corpus: Corpus) -> list[Loss]:
     """The sources and languages that have lost more than `MOST_REMOVED` of their documents, the greatest loss first.
 
-    Languages that the recipe does not want do not count.
+    Languages that the recipe does not want do not count, nor what its mixture does not take.
 
     Args:
         corpus: of a finished run. Memory grows with its sources and reasons, not with its documents.
@@ -60,7 +61,7 @@ def find_losses(corpus: Corpus) -> list[Loss]:
             counts[group, name][stage, reason] += count
     losses = []
     for (group, name), by_reason in counts.items():
-        kept = by_reason.pop(("", ""), 0)
+        kept = by_reason.pop(("", ""), 0) + by_reason.pop(SAMPLED_OUT, 0)
         documents = kept + by_reason.total()
         (stage, reason), of_reason = max(by_reason.items(), key=lambda item: (item[1], item[0]), default=(("", ""), 0))
         meant = group == "language" and reason == NOT_WANTED

@@ -356,7 +356,7 @@ class MaskPersonalData(DocumentStage):
     mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_ENTITIES))
 
     name: ClassVar[str] = "personal_data"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),

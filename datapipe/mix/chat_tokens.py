@@ -104,8 +104,8 @@ def encode_pieces(texts: pa.Array, pieces: pa.Array, tokenizer: PieceEncoder) ->
     ]
     runs = [text for text, is_token in zip(said, unit_control.tolist(), strict=True) if not is_token]
     encoded, run_offsets = tokenizer.encoder.encode_flat(runs)
-    ids = encoded.astype(np.int64)
-    if (tokenizer.token_bytes[ids] < 0).any():
+    lengths_in_bytes = tokenizer.token_bytes[encoded]
+    if len(encoded) and lengths_in_bytes.min() < 0:
         raise ValueError("chat_tokens: the tokenizer reads some text as a special token")
 
     sizes = np.ones(len(said), np.int64)
@@ -113,13 +113,19 @@ def encode_pieces(texts: pa.Array, pieces: pa.Array, tokenizer: PieceEncoder) ->
     unit_offsets = np.concatenate([[0], np.cumsum(sizes)])
     in_run = ~np.repeat(unit_control, sizes)
     out = np.empty(len(in_run), np.int32)
-    out[in_run] = ids
+    out[in_run] = encoded
     tokens = (text for text, is_token in zip(said, unit_control.tolist(), strict=True) if is_token)
     out[~in_run] = _control_ids(tokens, tokenizer)
 
     learnt = np.zeros(len(out), bool)
     learnt[~in_run] = bears_loss[is_control]
-    learnt[in_run] = _run_loss(runs, ids, run_offsets, unit_begins[~unit_control], tokenizer, begins, bears_loss)
+    text_loss = np.flatnonzero(bears_loss & ~is_control)
+    run_of = (np.cumsum(~unit_control) - 1)[np.searchsorted(firsts, text_loss, side="right") - 1]
+    run_spans = np.stack([unit_begins, unit_ends])[:, ~unit_control]
+    spans = np.stack([begins, ends])[:, text_loss] - run_spans[0, run_of]
+    learnt[in_run] = _run_loss(
+        runs, run_spans[1] - run_spans[0], lengths_in_bytes, run_offsets, run_of, spans, tokenizer
+    )
     targets = np.where(learnt, out, np.int32(NO_LOSS))
     if labels.null_count < len(labels):
         named = labels.is_valid().to_numpy(zero_copy_only=False)[is_control]
@@ -141,42 +147,43 @@ def _control_ids(tokens: Iterable[str], tokenizer: PieceEncoder) -> npt.NDArray[
 
 def _run_loss(
     runs: list[str],
-    ids: npt.NDArray[np.int64],
+    run_bytes: npt.NDArray[np.int64],
+    lengths: npt.NDArray[np.int64],
     offsets: npt.NDArray[np.int64],
-    run_begins: npt.NDArray[np.int64],
+    run_of: npt.NDArray[np.int64],
+    spans: npt.NDArray[np.int64],
     tokenizer: PieceEncoder,
-    piece_begins: npt.NDArray[np.int64],
-    bears_loss: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.bool_]:
-    """For each token of the runs, whether a piece that it has a byte of bears loss, shape (tokens,).
+    """For each token of the runs, whether it has a byte of a piece that bears loss, shape (tokens,).
 
     Args:
         runs: their texts.
-        ids, offsets: their tokens; run i has `ids[offsets[i]:offsets[i + 1]]`.
-        run_begins: the place of each run in the bytes of all rows.
-        tokenizer: which knows how long tokens are.
-        piece_begins, bears_loss: of all pieces.
+        run_bytes: how long each is.
+        lengths, offsets: of their tokens, the bytes of text; run i has `lengths[offsets[i]:offsets[i + 1]]`.
+        run_of: the run of each piece that bears loss.
+        spans: where in it that begins and ends, shape (2, pieces).
+        tokenizer: which says itself where its tokens come from, where it changes its text.
     """
-    lengths = tokenizer.token_bytes[ids]
     ends = np.cumsum(lengths)
     before = np.concatenate([[0], ends])[offsets]  # bytes of tokens before each run, and after all
-    counts = np.diff(offsets)
-    run_bytes = np.array([len(run.encode()) for run in runs], np.int64)
     surplus = np.diff(before) - run_bytes
     shift = np.where(surplus == 1, 1, 0) if tokenizer.prefixed else np.zeros(len(runs), np.int64)
-    place = np.repeat(run_begins - before[:-1] - shift, counts)
-    token_begins = np.maximum(ends - lengths + place, np.repeat(run_begins, counts))
-    token_ends = ends + place
-    # A tokenizer that changes its text: it says itself where its tokens come from.
-    for run in np.flatnonzero(surplus != shift).tolist():
-        spans = np.array(tokenizer.encoder.tokenizer.encode(runs[run], add_special_tokens=False).offsets).reshape(-1, 2)
+    place = (before[:-1] + shift)[run_of]
+    first = np.searchsorted(ends, place + spans[0], side="right")
+    stop = np.searchsorted(ends - lengths, place + spans[1], side="left")
+    first = np.clip(first, offsets[run_of], offsets[run_of + 1])
+    stop = np.clip(stop, first, offsets[run_of + 1])
+    for piece in np.flatnonzero((surplus != shift)[run_of]).tolist():
+        run = int(run_of[piece])
+        encoding = tokenizer.encoder.tokenizer.encode(runs[run], add_special_tokens=False)
         places = np.concatenate([[0], np.cumsum([len(character.encode()) for character in runs[run]])])
-        token_begins[offsets[run] : offsets[run + 1]] = run_begins[run] + places[spans[:, 0]]
-        token_ends[offsets[run] : offsets[run + 1]] = run_begins[run] + places[spans[:, 1]]
-    first = np.searchsorted(piece_begins, token_begins, side="right") - 1
-    last = np.searchsorted(piece_begins, np.maximum(token_ends, token_begins + 1) - 1, side="right") - 1
-    so_far = np.concatenate([[0], np.cumsum(bears_loss)])
-    return so_far[last + 1] > so_far[first]
+        begin, end = places[np.array(encoding.offsets).reshape(-1, 2).T]
+        held = np.flatnonzero((begin < spans[1, piece]) & (np.maximum(end, begin + 1) > spans[0, piece]))
+        first[piece], stop[piece] = (held[[0, -1]] + [0, 1] if len(held) else np.zeros(2, int)) + offsets[run]
+    changes = np.zeros(len(lengths) + 1, np.int32)
+    np.add.at(changes, first, 1)
+    np.add.at(changes, stop, -1)
+    return np.cumsum(changes[:-1]) > 0
 
 
 @dataclasses.dataclass(eq=False)

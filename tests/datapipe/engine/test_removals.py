@@ -41,6 +41,13 @@ def test_unwanted_languages_are_no_loss(corpus_of: CorpusOf, tmp_path: pathlib.P
     assert [loss.group for loss in find_losses(corpus(corpus_of, tmp_path, rows))] == ["source"]
 
 
+def test_what_a_mixture_does_not_take_is_no_loss(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of([""] * 100, source=["a"] * 100)
+    toy, mixture = pa.array(["bad"] * 10 + [None] * 90), pa.array([None] * 10 + ["sampled_out"] * 80 + [None] * 10)
+    part = add_columns(part, tmp_path / "toy", toy_reason=toy)
+    assert find_losses(Corpus("").with_parts([add_columns(part, tmp_path / "mixture", mixture_reason=mixture)])) == []
+
+
 def test_lines() -> None:
     losses = [Loss("source", f"site {n}", 4000, 3000, "rules", "gopher_stop_words", 2500) for n in range(LINES + 2)]
     lines = describe_losses(losses)
