@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import psutil
 import pyarrow as pa
@@ -78,7 +78,7 @@ def made_up(generator: random.Random, words: int) -> str:
     return "\n".join(" ".join(drawn[at : at + 15]).capitalize() + "." for at in range(0, words, 15))
 
 
-def _write_lines(path: pathlib.Path, records: Iterator[dict[str, object]]) -> None:
+def _write_lines(path: pathlib.Path, records: Iterator[Mapping[str, object]]) -> None:
     with path.open("w", encoding="utf-8") as sink:
         for record in records:
             sink.write(json.dumps(record, ensure_ascii=False) + "\n")

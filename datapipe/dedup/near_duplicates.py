@@ -412,7 +412,8 @@ def _spill(block: bytes, total: int, gather_edges: int, folder: str) -> Iterator
 
 def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str], scratch: str | None) -> Iterator[pa.RecordBatch]:
     yield clusters(np.concatenate([np.zeros(0, VERIFIED_PAIR), *(np.frombuffer(b, VERIFIED_PAIR) for b in edges)]))
-    for folder in {scratch, *(FileSystems.split(path)[0] for path in paths.values())} - {None}:
+    folders = {FileSystems.split(path)[0] for path in paths.values()}
+    for folder in folders if scratch is None else {scratch, *folders}:
         files.remove(folder)
 
 
