@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from datapipe.commands.verify import verify
 from datapipe.engine.output import RunError
@@ -154,6 +154,19 @@ class Resume(RuleBasedStateMachine):
             dying(monkeypatch, at)
             with contextlib.suppress(Exception, Dead):
                 self.run_into("out")
+
+    @initialize()
+    def begin(self) -> None:
+        self.resume()
+
+    @rule()
+    def resume_more_often(self) -> None:
+        """So that a change is often alone between two runs."""
+        self.resume()
+
+    @rule()
+    def resume_still_more_often(self) -> None:
+        self.resume()
 
     @rule()
     def resume(self) -> None:
