@@ -140,8 +140,9 @@ def _duplicates(planted: Planted) -> None:
 
 def _bad_by_rule(planted: Planted) -> None:
     """Documents that a rule filter must see. The reason is the first failed rule."""
+    # But for this one: half of it is whole sentences, and what they say tells.
+    planted.one("boilerplate cookies", "quality_filter", "low_quality", _written("cookies"))
     for name, reason, text in (
-        ("boilerplate cookies", "fineweb_terminal_punctuation", _written("cookies")),
         ("boilerplate menu zh", "zh_terminal_punctuation", _written("menu")),
         ("boilerplate lorem ipsum", "c4_lorem_ipsum", _written("placeholder")),
         ("repeated line en", "gopher_duplicate_lines", "The door of the house is open and it is cold.\n" * 50),

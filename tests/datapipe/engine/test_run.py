@@ -552,7 +552,7 @@ def computed(outcome: Outcome) -> dict[str, int]:
 
 
 def test_a_loosened_filter_computes_the_rows_that_come_back_and_no_others(tmp_path: pathlib.Path, inputs: str) -> None:
-    few = do(tmp_path, [inputs], min_score=0.95, text=FILTERED)
+    few = do(tmp_path, [inputs], min_score=0.89, text=FILTERED)
     removed = few.funnel.steps[0].removed["language_uncertain"].documents
     assert 0 < removed < 240
     assert computed(few)["measurements"] == 240 - removed
@@ -563,9 +563,9 @@ def test_a_loosened_filter_computes_the_rows_that_come_back_and_no_others(tmp_pa
     do(tmp_path, [inputs], "fresh", min_score=0.1, text=FILTERED)
     assert digests(tmp_path / "out") == digests(tmp_path / "fresh")
     # And back: nothing is measured, and what was measured is as if it had never been.
-    back = do(tmp_path, [inputs], min_score=0.95, text=FILTERED)
+    back = do(tmp_path, [inputs], min_score=0.89, text=FILTERED)
     assert computed(back) == {"language": 240, "language_filter": 240, "measurements": 0, "rules": 0, "signatures": 0}
-    do(tmp_path, [inputs], "few", min_score=0.95, text=FILTERED)
+    do(tmp_path, [inputs], "few", min_score=0.89, text=FILTERED)
     assert digests(tmp_path / "out") == digests(tmp_path / "few")
 
 

@@ -184,7 +184,7 @@ def kind_of(line: str) -> tuple[str, int]:
         return "prose", signs
     if size_of(bare) > 150 and symbols * 20 < symbols + size_of(bare):
         return "prose", signs
-    item = regex.match(r"[-*]\s", line.lstrip()) and not (key or marked)
+    item = regex.match(r"[-*][^\S\n]", line.lstrip()) and not (key or marked)
     letters = [c for c in bare if class_table()[ord(c)] & (LETTER | DIGIT) and ord(c) >= 128]
     plain = [all(class_table()[ord(c)] & (LETTER | UPPER) == LETTER for c in word) for word in line.split()]
     words = max((len(list(run)) for is_plain, run in itertools.groupby(plain) if is_plain), default=0)
@@ -309,7 +309,7 @@ PIECES = [
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), max_size=4))
 @settings(deadline=None, max_examples=500)
-@example(["if x:\n\treturn", "else :\nelse:", "#menu {\n# note", "\"Yes,\"\n'no'", "- item;\n[a](b);\n`x`;"])
+@example(["if x:\n\treturn", "else :\nelse:", "#menu {\n# note", "\"Yes,\"\n'no'", "- item;\n[a](b);\n`x`;", "-\n"])
 def test_equals_regular_expressions(texts: list[str]) -> None:
     assert measured("x", *texts)[1:] == [reference(text) for text in texts]
     assert measured(*texts, named=True) == [reference(text, named=True) for text in texts]
