@@ -212,7 +212,8 @@ def append_columns(batch: pa.RecordBatch, stage: DocumentStage) -> pa.RecordBatc
 
 def write_notes(folder: str, notes: Sequence[str]) -> None:
     """Leave lines for the user in a stage's folder; the driver prints them, and the report shows them."""
-    files.write_json(files.join(folder, NOTES_FILE), list(notes))
+    # What a stage writes beside its columns, while it runs, is taken up with them: so it has a sum, too.
+    files.write_json(files.join(folder, NOTES_FILE), list(notes), files.summed_file)
 
 
 def read_notes(folder: str) -> tuple[str, ...]:

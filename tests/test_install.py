@@ -160,7 +160,7 @@ def test_stages_are_listed(install: Install) -> None:
 
 
 def test_a_tokenizer_is_trained_and_exported(install: Install, output: pathlib.Path) -> None:
-    sizes = ("--vocabulary", "1000", "--chinese", "100")
+    sizes = ("--algorithm", "byte_fallback", "--vocabulary", "1000", "--chinese", "100")
     trained = install.datapipe("tokenizer", "train", "--input", str(output), "--output", "trained", *sizes)
     assert trained.returncode == 0, trained.stderr
     for form in ("json", "transformers", "sentencepiece"):

@@ -20,8 +20,7 @@ class TrainingOptions:
 
     Attributes:
         vocabulary: how many entries to learn on the whole corpus, special tokens and bytes included.
-        chinese: how many more entries to learn for Chinese on top; they leave text without Han exactly as it was. One
-            vocabulary of the sum compresses better, so this is for those who must keep the rest as it is.
+        chinese: how many more entries to learn for Chinese on top; they leave text without Han exactly as it was.
         algorithm: "byte_level" (bytes: Qwen) or "byte_fallback" (characters, and bytes for rare ones: LLaMA, Baichuan),
             which SentencePiece can read.
         digits: how many digits may stand in one token, from the left: 1 (LLaMA, Qwen, Baichuan) or, for byte_level, 3

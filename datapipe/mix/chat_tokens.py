@@ -169,7 +169,8 @@ def _run_loss(
     surplus = np.diff(before) - run_bytes
     shift = np.where(surplus == 1, 1, 0) if tokenizer.prefixed else np.zeros(len(runs), np.int64)
     place = (before[:-1] + shift)[run_of]
-    first = np.searchsorted(ends, place + spans[0], side="right")
+    # To what a run begins with belongs the space that the tokenizer puts before it, which may be a token of its own.
+    first = np.searchsorted(ends, place + spans[0] - np.where(spans[0] == 0, shift[run_of], 0), side="right")
     stop = np.searchsorted(ends - lengths, place + spans[1], side="left")
     first = np.clip(first, offsets[run_of], offsets[run_of + 1])
     stop = np.clip(stop, first, offsets[run_of + 1])

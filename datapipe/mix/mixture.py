@@ -169,7 +169,9 @@ class MixSources(CorpusStage):
         if self.folder:
             write_notes(self.folder, describe(planned, known, found, self.unit))
             listed = [dataclasses.asdict(taken) for taken in found.taken]
-            files.write_json(files.join(self.folder, SHARES_FILE), {"unit": self.unit, "taken": listed})
+            files.write_json(
+                files.join(self.folder, SHARES_FILE), {"unit": self.unit, "taken": listed}, files.summed_file
+            )
         return found
 
     def _verdicts(self, part: Part, found: Ends) -> Iterator[pa.RecordBatch]:

@@ -249,7 +249,9 @@ class FindTopics(CorpusStage):
         ]
         if self.folder:
             rows.sort(key=lambda row: (-row["documents"], row[TOPIC]))
-            files.write_table(files.join(self.folder, TABLE), pa.Table.from_pylist(rows, TABLE_SCHEMA))
+            files.write_table(
+                files.join(self.folder, TABLE), pa.Table.from_pylist(rows, TABLE_SCHEMA), files.summed_file
+            )
         return len(rows)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:

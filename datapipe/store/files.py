@@ -410,7 +410,9 @@ def read_json(path: str) -> Any:
         return json.loads(source.read())
 
 
-def write_table(path: str, table: pa.Table) -> None:
-    """Write a small table as one Parquet file."""
-    with whole_file(path) as sink:
+def write_table(
+    path: str, table: pa.Table, opened: Callable[[str], AbstractContextManager[pa.NativeFile]] = whole_file
+) -> None:
+    """Write a small table as one Parquet file, in one of the three ways to open a file."""
+    with opened(path) as sink:
         pq.write_table(table, sink, compression="zstd", compression_level=COLUMN_COMPRESSION_LEVEL)

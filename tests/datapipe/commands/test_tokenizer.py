@@ -114,7 +114,7 @@ stages:
   - documents
   - tokenizer: {vocabulary: 300}
   - tokens: {tokenizer: "{output}/tokenizer/tokenizer.json"}
-  - mixture: {by: source, shares: {b: 0.9}}
+  - mixture: {by: [source], shares: {b: 0.9}}
   - shards
 """
     lines = [{"text": text, "source": name} for name, text in (("a", "abcabc abcabc"), ("b", "xyzxyz xyzxyz"))]
@@ -156,7 +156,8 @@ def test_extend_a_model_and_its_weights(
     assert rows[340:].sum(1).tolist() == pytest.approx([1, 1, 1])
     both = [read_tokenizer(str(tmp_path / "e" / name)) for name in ("tokenizer.model", "tokenizer.json")]
     assert both[0]["model"]["vocab"] == both[1]["model"]["vocab"]
-    run("export", tmp_path / "e" / "tokenizer.model", "--to", "gguf", "--output", tmp_path / "e.gguf")
+    export = ("export", tmp_path / "e" / "tokenizer.model", "--to", "gguf", "--output", tmp_path / "e.gguf")
+    run(*export, "--chat-form", "llama2")
     fields = GGUFReader(tmp_path / "e.gguf").fields
     assert fields["tokenizer.ggml.add_space_prefix"].contents() is True
     assert fields["tokenizer.ggml.bos_token_id"].contents() == 1

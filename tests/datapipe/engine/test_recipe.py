@@ -160,7 +160,7 @@ def test_hostile_recipes_get_one_line(content: bytes, message: str, tmp_path: pa
 
 
 def test_what_recipes_share_may_be_said_once(tmp_path: pathlib.Path) -> None:
-    text = "\ufeffstages:\n - documents: &a {part_bytes: 7}\n - instructions: {<<: *a, system: null}\n"
+    text = "\ufeffstages:\n - documents: &a {part_bytes: 7}\n - instructions: {<<: *a, paths: [x]}\n"
     assert [stage.part_bytes for stage in load(tmp_path, text).stages] == [7, 7]
 
 

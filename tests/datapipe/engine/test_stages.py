@@ -17,4 +17,4 @@ def test_names_are_distinct_and_so_are_columns() -> None:
     assert len(BY_NAME) == len(STAGES)
     again = [c for stage in STAGES for c in stage.writes.names if WRITERS[c] != stage.name]
     # Written again: by what masks, cuts or drops; and by instructions, a second source of the same columns.
-    assert {*again} <= {"text", "bytes", "source", "path", "position"}
+    assert {*again} <= {"text", "messages", "bytes", "source", "path", "position"}

@@ -32,7 +32,7 @@ def test_parts_hold_every_record_within_their_size(write: Write, tmp_path: pathl
     texts = [text for manifest in documents for text in pq.read_table(manifest.path).column("text").to_pylist()]
     assert texts == [line["text"] for line in lines if isinstance(line, dict)]
     assert pq.read_schema(rejects.path).remove_metadata() == REJECT_SCHEMA
-    assert sorted(path.name for path in (tmp_path / "out").iterdir())[0] == "rejects"
+    assert (tmp_path / "out" / "rejects").is_dir()
     assert documents[0].path.endswith("out/task-00000-0000.parquet")
 
 
