@@ -91,7 +91,7 @@ def encode_pieces(texts: pa.Array, pieces: pa.Array, tokenizer: PieceEncoder) ->
     ends = bases[rows] + stops.to_numpy()
     is_control = control.to_numpy(zero_copy_only=False)
     bears_loss = loss.to_numpy(zero_copy_only=False)
-    data = memoryview(texts.buffers()[2] or b"")
+    data = (texts.buffers()[2] or pa.py_buffer(b"")).to_pybytes()
 
     # What is encoded at once: a control token, or a run of text pieces of one row.
     opens = np.ones(len(rows) + 1, bool)
@@ -99,9 +99,7 @@ def encode_pieces(texts: pa.Array, pieces: pa.Array, tokenizer: PieceEncoder) ->
     firsts = np.flatnonzero(opens)
     unit_control = is_control[firsts[:-1]]
     unit_begins, unit_ends = begins[firsts[:-1]], ends[firsts[1:] - 1]
-    said = [
-        bytes(data[begin:end]).decode() for begin, end in zip(unit_begins.tolist(), unit_ends.tolist(), strict=True)
-    ]
+    said = [data[begin:end].decode() for begin, end in zip(unit_begins.tolist(), unit_ends.tolist(), strict=True)]
     runs = [text for text, is_token in zip(said, unit_control.tolist(), strict=True) if not is_token]
     encoded, run_offsets = tokenizer.encoder.encode_flat(runs)
     lengths_in_bytes = tokenizer.token_bytes[encoded]

@@ -8,6 +8,7 @@ A form is data: `tokenizer_training.chat_template` makes a transformers template
 """
 
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -327,6 +328,34 @@ class Pieces(NamedTuple):
     starts: list[int]
 
 
+class _Written(NamedTuple):
+    """What a form writes for a turn of one kind: templates of text, which of them vary, and what their pieces are."""
+
+    texts: list[str]
+    varying: list[int]
+    control: list[bool]
+    loss: list[bool]
+    labels: list[str | None]
+
+
+def _written(form: Form, policy: LossName, turn: Turn, *, last: bool, follows_trained: bool) -> _Written:
+    """What `form` writes for a turn; of the turn itself the role counts, and whether it is learnt. See `bears_loss`."""
+    found = _Written([], [], [], [], [])
+    parts = getattr(form, turn.role) + (form.after if last else ())
+    if form.between and turn.role == "assistant" and not last:
+        parts = (*parts, Part("tail", form.between, False))
+    for place, text, control in parts:
+        loss = bears_loss(policy, place, turn, last=last, follows_trained=follows_trained)
+        relabelled = policy == "baichuan2" and loss and control and turn.role == "user"
+        if not control and "{" in text:
+            found.varying.append(len(found.texts))
+        found.texts.append(text)
+        found.control.append(control)
+        found.loss.append(loss)
+        found.labels.append(form.eos if relabelled else None)
+    return found
+
+
 def cut_pieces(rows: Sequence[Sequence[Turn]], form: Form, policy: LossName) -> Pieces:
     """The pieces of dialogues.
 
@@ -336,42 +365,50 @@ def cut_pieces(rows: Sequence[Sequence[Turn]], form: Form, policy: LossName) -> 
         policy: what bears loss.
     """
     out = Pieces([], [], [], [], [0])
-    parts = {role: getattr(form, role) for role in ("system", "user", "assistant", "tool")}
-    label = form.eos if policy == "baichuan2" else None
+    kinds: dict[tuple[str, bool, bool, bool], _Written] = {}
+    before = [part.text for part in form.before]
     for turns in rows:
         if turns:
-            for part in form.before:
-                _add(out, part.text, True, False, None)
+            _extend(out, before, [True] * len(before), [False] * len(before), [None] * len(before))
         follows_trained, rounds = False, 0
-        for number, turn in enumerate(turns):
-            last = number == len(turns) - 1
-            written = parts[turn.role] + form.after if last else parts[turn.role]
+        for number, turn in enumerate(turns, 1):
+            last = number == len(turns)
+            kind = (turn.role, turn.trained, last, follows_trained)
+            written = kinds.get(kind)
+            if written is None:
+                written = kinds[kind] = _written(form, policy, turn, last=last, follows_trained=follows_trained)
             rounds += turn.role == "user"
-            for place, text, control in written:
-                loss = bears_loss(policy, place, turn, last=last, follows_trained=follows_trained)
-                if not control and "{" in text:
-                    text = (
-                        turn.content
-                        if text == "{content}"
-                        else text.replace("{round}", str(rounds))
-                        .replace("{metadata}", turn.metadata)
-                        .replace("{content}", turn.content)
-                    )
-                if text:
-                    _add(out, text, control, loss, label if loss and control and turn.role == "user" else None)
-            if form.between and turn.role == "assistant" and not last:
-                tail = bears_loss(policy, "tail", turn, last=False, follows_trained=follows_trained)
-                _add(out, form.between, False, tail, None)
+            texts = written.texts.copy()
+            for at in written.varying:
+                texts[at] = (
+                    turn.content
+                    if texts[at] == "{content}"
+                    else texts[at]
+                    .replace("{round}", str(rounds))
+                    .replace("{metadata}", turn.metadata)
+                    .replace("{content}", turn.content)
+                )
+            if all(texts):
+                _extend(out, texts, written.control, written.loss, written.labels)
+            else:
+                there = [bool(text) for text in texts]
+                _extend(
+                    out,
+                    list(itertools.compress(texts, there)),
+                    list(itertools.compress(written.control, there)),
+                    list(itertools.compress(written.loss, there)),
+                    list(itertools.compress(written.labels, there)),
+                )
             follows_trained = turn.trained and turn.role in ("assistant", "tool")
         out.starts.append(len(out.texts))
     return out
 
 
-def _add(out: Pieces, text: str, control: bool, loss: bool, label: str | None) -> None:
-    out.texts.append(text)
-    out.control.append(control)
-    out.loss.append(loss)
-    out.labels.append(label)
+def _extend(out: Pieces, texts: list[str], control: list[bool], loss: list[bool], labels: Sequence[str | None]) -> None:
+    out.texts.extend(texts)
+    out.control.extend(control)
+    out.loss.extend(loss)
+    out.labels.extend(labels)
 
 
 PIECES = pa.list_(
