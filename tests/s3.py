@@ -1,6 +1,7 @@
 """An S3 server of the tests' own on loopback, which speaks the real protocol."""
 
 import contextlib
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,8 @@ def served() -> Iterator[Any]:
     )
     options = FileSystems._pipeline_options  # type: ignore[attr-defined]
     FileSystems.set_options(PipelineOptions(s3_flags(client)))
+    # All such servers of a process hold the same buckets.
+    urllib.request.urlopen(urllib.request.Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()
     client.create_bucket(Bucket="bucket")
     try:
         yield client

@@ -221,10 +221,12 @@ def test_users_columns_come_out_exactly_whatever_they_are_called(tmp_path: pathl
         others = json.loads(found["input_other"] or "{}")
         for name, value in rows[found["key"]].items():
             ours = column_name(name, reserved)
-            if name in ("text", "key") or name in others:
-                assert name in ("text", "key") or repr(others[name]) == repr(value)
+            if name in others or ours in others:  # of too many fields in a task; of too many columns in the shards
+                assert repr(others.get(name, others.get(ours))) == repr(value)
+            elif name in ("text", "key"):
+                continue
             else:
-                assert as_column(found[ours], value), (name, found[ours], value)
+                assert as_column(found.get(ours), value), (name, found.get(ours), value)
 
 
 def as_column(found: Any, value: Any) -> bool:

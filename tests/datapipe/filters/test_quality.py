@@ -75,7 +75,7 @@ def test_text_is_not_truncated(trained: ScoreQuality) -> None:
 def test_prepare_writes_model_and_result(trained: ScoreQuality) -> None:
     folder = pathlib.Path(trained.trained).parent
     assert json.loads((folder / "quality.json").read_text())["en"]["held_out_auc"] > 0.95
-    assert sorted(path.suffix for path in folder.iterdir()) == [".bin", ".json", ".json"]
+    assert sorted(path.suffix for path in folder.glob("[!.]*")) == [".bin", ".json", ".json"]
 
 
 def test_a_given_model_sees_the_text_as_it_is(tmp_path: pathlib.Path) -> None:
