@@ -151,8 +151,8 @@ class WriteShards(ProductStage):
     A shard holds the columns text, source, language, tokens and id (`part-row`), the columns that the user's input had,
     and those of `columns`. Parts that lack one have nulls there. Of more than 256 of the user's those that fewest rows
     have are one JSON object, `input_other`, each by the name of its column. Each phase of a mixture has its own shards,
-    those of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options and
-    the seed alone. No shard is without rows, but the one that an empty corpus gives.
+    those of the first before those of the second; the manifest says which. The bytes depend on the corpus, the options
+    and the seed alone. No shard is without rows, but the one that an empty corpus gives.
 
     Attributes:
         columns: further columns of the corpus to write, such as a quality score.

@@ -61,7 +61,8 @@ class UserColumns:
     def flat(self, fields: Mapping[str, Any]) -> dict[str, Value]:
         """A record's columns by our names: what is no boolean, number or string as JSON.
 
-        Columns are the names that come first, up to MAX_COLUMNS - 1; all other fields are one JSON object.
+        Columns are the names that come first, up to MAX_COLUMNS - 1; all other fields are one JSON object,
+        each by the name that its column would have.
         """
         columns: dict[str, Value] = {}
         others: list[str] = []
@@ -70,7 +71,7 @@ class UserColumns:
             if ours is None:
                 ours = column_name(name, self._reserved)
                 if len(self._names) == MAX_COLUMNS - 1 or len(ours) > MAX_NAME_BYTES:
-                    others.append(f"{json_text(name)}:{json_text(value)}")
+                    others.append(f"{json_text(ours)}:{json_text(value)}")
                     continue
                 self._names[name] = ours
             columns[ours] = value if value is None or isinstance(value, bool | int | float | str) else _json(value)

@@ -143,7 +143,7 @@ def test_what_has_no_room_is_as_exact() -> None:
     }
     columns = user_columns([row], frozenset())
     assert columns["input_other"].to_pylist() == [
-        '{"input_other":"mine","\\ud800":1180591620717411303424,"nested":["\\ud800",0.1,null]}'
+        r'{"input_input_other":"mine","\\ud800":1180591620717411303424,"nested":["\ud800",0.1,null]}'
     ]
 
 
