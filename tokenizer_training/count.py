@@ -383,7 +383,7 @@ def _sum(spilled: tuple[int, Iterable[str]], groups: Sequence[Group], folder: st
     for path in sorted(spills):
         with files.open_input(path) as source:
             tables.append(pq.ParquetFile(source).read_row_group(partition))
-    totals = _summed(pa.concat_tables(tables), ["word", "group"])
+    totals = summed(pa.concat_tables(tables), ["word", "group"])
     if pc.count_distinct(totals.column("word")).as_py() * PARTITIONS > EXACT_WORDS:
         totals = sample_rare(totals, sample_threshold)
     files.make_folder(files.join(folder, "counts"))
@@ -392,7 +392,8 @@ def _sum(spilled: tuple[int, Iterable[str]], groups: Sequence[Group], folder: st
     return path
 
 
-def _summed(counts: pa.Table, keys: list[str]) -> pa.Table:
+def summed(counts: pa.Table, keys: list[str]) -> pa.Table:
+    """The counts of rows that have the same keys added up, in the order in which each first occurs."""
     # One thread: then the rows come in an order of their own.
     totals = counts.group_by(keys, use_threads=False).aggregate([("count", "sum")])
     return totals.rename_columns({"count_sum": "count"}).select([*keys, "count"])
@@ -453,7 +454,7 @@ def weighted(counts: pa.Table, weights: Weights) -> tuple[pa.Table, int]:
     unit = 1 if (of_group == np.rint(of_group)).all() else UNIT
     factors = np.rint(of_group * unit).astype(np.int64)[place]
     scaled = counts.select(["word"]).append_column("count", pa.array(counts.column("count").to_numpy() * factors))
-    return _summed(scaled.filter(pa.array(factors > 0)), ["word"]).cast(SCHEMA), unit
+    return summed(scaled.filter(pa.array(factors > 0)), ["word"]).cast(SCHEMA), unit
 
 
 def split_digits(counts: pa.Table, digits: int) -> pa.Table:
@@ -479,4 +480,4 @@ def split_digits(counts: pa.Table, digits: int) -> pa.Table:
         for at in range(0, len(word), digits)
     ]
     split = pa.table([[piece for piece, _ in pieces], [count for _, count in pieces]], schema=SCHEMA)
-    return _summed(pa.concat_tables([counts.filter(pc.invert(is_long)), split]), ["word"]).cast(SCHEMA)
+    return summed(pa.concat_tables([counts.filter(pc.invert(is_long)), split]), ["word"]).cast(SCHEMA)

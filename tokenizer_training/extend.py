@@ -26,7 +26,7 @@ from tokenizer_training.algorithms import (
     split_by,
 )
 from tokenizer_training.cells import NONE, Int32, Int64, words_in_cells
-from tokenizer_training.count import SCHEMA, count_pretokens
+from tokenizer_training.count import SCHEMA, count_pretokens, summed
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import is_byte_level, token_bytes
 from tokenizer_training.learn import Allowed, Learner, Progress
@@ -148,8 +148,7 @@ def count_runs(counts: pa.Table, encoder: Encoder, mergeable: npt.NDArray[np.boo
 
 
 def _sum_runs(tables: list[pa.Table]) -> pa.Table:
-    summed = pa.concat_tables(tables).group_by("run", use_threads=False).aggregate([("count", "sum")])
-    return summed.rename_columns({"count_sum": "count"}).select(RUNS.names).cast(RUNS)
+    return summed(pa.concat_tables(tables), ["run"]).cast(RUNS)
 
 
 class _Runs(NamedTuple):
