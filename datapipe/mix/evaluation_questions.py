@@ -29,13 +29,14 @@ import pyarrow.parquet as pq
 from annotated_types import MinLen
 
 from datapipe.checks import Count, FilesOption, PositiveShare
-from datapipe.kernels import helper, kernel
+from datapipe.kernels import kernel
 from datapipe.mix.decontamination import folded_samples
 from datapipe.read.examples import read_records, skip_reason_of
 from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
 from datapipe.store.corpus import Corpus, PartKind
+from datapipe.text.hashes import search_sorted
 from datapipe.text.normalization import fold
 from datapipe.text.token_grams import QUARTERS, SHOWN, Grams, ngrams
 
@@ -247,20 +248,6 @@ def _part(row: dict[str, Any]) -> _Part:
     return _Part(row["tokens"], row["n"], np.array(row["hashes"], np.uint64), weights, float(weights.sum()))
 
 
-@helper
-def _find(hashes: npt.NDArray[np.uint64], first: int, end: int, wanted: np.uint64) -> int:
-    """Where a hash lies in a sorted stretch of hashes; -1: nowhere."""
-    while first < end:
-        middle = (first + end) // 2
-        if hashes[middle] < wanted:
-            first = middle + 1
-        elif hashes[middle] > wanted:
-            end = middle
-        else:
-            return middle
-    return -1
-
-
 @kernel
 def _find_clusters(
     grams: npt.NDArray[np.uint64],
@@ -293,8 +280,8 @@ def _find_clusters(
                 at = place
                 missed = 0
                 while 0 <= at < len(grams) and documents[at] == documents[place] and missed < MAX_GAP:
-                    gram = _find(hashes, firsts[record], firsts[record + 1], grams[at])
-                    if gram < 0:
+                    gram = firsts[record] + search_sorted(hashes[firsts[record] : firsts[record + 1]], grams[at])
+                    if gram == firsts[record + 1] or hashes[gram] != grams[at]:
                         missed += 1
                     else:
                         missed = 0
