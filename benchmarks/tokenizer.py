@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,22 +47,35 @@ MIN_FREQUENCY = 2
 NO_LIMIT = 1 << 20
 
 
+def split_corpora(
+    data: pathlib.Path, share: float = 1.0
+) -> Iterator[tuple[str, list[dict[str, Any]], list[dict[str, Any]]]]:
+    """Each corpus of `MIX`: its name, the records to train on, up to that share of its limit, and those held out."""
+    for name, limit in MIX.items():
+        to_train: list[dict[str, Any]] = []
+        held_out: list[dict[str, Any]] = []
+        taken = 0
+        for number, record in enumerate(records(data / f"corpora/{name}.jsonl.zst")):
+            if number % 50 == 0:
+                held_out.append(record)
+                continue
+            taken += len(record["text"].encode())
+            if taken > limit * share:
+                break
+            to_train.append(record)
+        yield name, to_train, held_out
+
+
 def write_mix(data: pathlib.Path, folder: pathlib.Path) -> dict[str, list[str]]:
     """Write the training text as Parquet and as plain text; return the held-out documents by language."""
     held: dict[str, list[str]] = {language: [] for language in HELD_OUT}
     texts: list[str] = []
-    for name, limit in MIX.items():
-        taken = 0
-        for number, record in enumerate(records(data / f"corpora/{name}.jsonl.zst")):
-            if number % 50 == 0:
-                for language, names in HELD_OUT.items():
-                    if name in names and record.get("lang", "en") in ("en", "en-US"):
-                        held[language].append(record["text"])
-                continue
-            taken += len(record["text"].encode())
-            if taken > limit:
-                break
-            texts.append(record["text"])
+    for name, to_train, held_out in split_corpora(data):
+        texts += [record["text"] for record in to_train]
+        for language, names in HELD_OUT.items():
+            if name in names:
+                kept = (record for record in held_out if record.get("lang", "en") in ("en", "en-US"))
+                held[language] += [record["text"] for record in kept]
     # Row groups of a size that any corpus part has, so that no trainer gets all text at once.
     pq.write_table(pa.table({"text": pa.array(texts, pa.large_string())}), folder / "mix.parquet", row_group_size=2048)
     (folder / "mix.txt").write_text("\n".join(texts), newline="")

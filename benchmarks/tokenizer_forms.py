@@ -15,8 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.dedup_quality import records
-from benchmarks.tokenizer import MIX
+from benchmarks.tokenizer import MIX, split_corpora
 from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
 from tokenizer_training.count import count_by_group, count_pretokens, counting, named, once, weighted
 from tokenizer_training.encode import encoder_of
@@ -45,17 +44,9 @@ def read(data: pathlib.Path, megabytes: int) -> tuple[list[pa.RecordBatch], dict
     """Batches to train on, with their source, and the held-out texts of each corpus."""
     batches: list[pa.RecordBatch] = []
     held: dict[str, list[str]] = {}
-    for name, limit in MIX.items():
-        texts: list[str] = []
-        taken = 0
-        for number, record in enumerate(records(data / f"corpora/{name}.jsonl.zst")):
-            if number % 50 == 0:
-                held.setdefault(name, []).append(record["text"])
-                continue
-            taken += len(record["text"].encode())
-            if taken > limit * megabytes / sum(MIX.values()) * 1e6:
-                break
-            texts.append(record["text"])
+    for name, to_train, held_out in split_corpora(data, megabytes * 1e6 / sum(MIX.values())):
+        held[name] = [record["text"] for record in held_out]
+        texts = [record["text"] for record in to_train]
         for start in range(0, len(texts), BATCH):
             some = texts[start : start + BATCH]
             batches.append(pa.record_batch({"text": pa.array(some, pa.large_string()), "source": [name] * len(some)}))
