@@ -24,7 +24,7 @@ from tokenizer_training.algorithms import (
 )
 from tokenizer_training.chat_template import chat_template as chat_template_of
 from tokenizer_training.extend import pattern_of
-from tokenizer_training.formats import is_byte_level, token_bytes
+from tokenizer_training.formats import DUMMY_PREFIX, MARKED_SPACES, is_byte_level, token_bytes
 from tokenizer_training.roles import CONFIGURATION, configuration_of, roles_of
 
 END_OF_TURN = CHATML[2]
@@ -138,9 +138,7 @@ def _dummy_prefix(tokenizer: TokenizerJson) -> bool:
         # Of a SentencePiece model, as `from_sentencepiece` gives it.
         steps = tokenizer["normalizer"].get("normalizers", [tokenizer["normalizer"]])
         *others, last = steps
-        prefix = [{"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}]
-        space = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
-        if last != space or others not in ([], prefix):
+        if last != MARKED_SPACES or others not in ([], [DUMMY_PREFIX]):
             raise ValueError("SentencePiece needs a tokenizer whose normalizer does no more than SentencePiece's own")
         return bool(others)
     if not all(is_piece(token) for token in token_bytes(tokenizer).values()):

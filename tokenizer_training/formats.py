@@ -27,6 +27,9 @@ from tokenizer_training.algorithms import (
     tokenizer_json,
 )
 
+# The steps of a normalizer that does what SentencePiece does with the identity normalizer.
+DUMMY_PREFIX = {"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}
+MARKED_SPACES = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
 _CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
 _UPPER, _LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 O200K_PATTERN = (
@@ -245,8 +248,7 @@ def from_sentencepiece(content: bytes) -> TokenizerJson:
         for number, piece in enumerate(model.pieces)
         if piece.type in (sentencepiece_model.CONTROL, sentencepiece_model.UNKNOWN, user_defined)
     ]
-    space = {"type": "Replace", "pattern": {"String": " "}, "content": SENTENCEPIECE_SPACE}
-    prefix = [{"type": "Prepend", "prepend": SENTENCEPIECE_SPACE}] if normalizer.add_dummy_prefix else []
+    prefix = [DUMMY_PREFIX] if normalizer.add_dummy_prefix else []
     decoders: list[dict[str, Any]] = [
         {"type": "Replace", "pattern": {"String": SENTENCEPIECE_SPACE}, "content": " "},
         {"type": "ByteFallback"},
@@ -259,7 +261,7 @@ def from_sentencepiece(content: bytes) -> TokenizerJson:
         added,
         None,
         {"type": "Sequence", "decoders": decoders},
-        {"type": "Sequence", "normalizers": [*prefix, space]},
+        {"type": "Sequence", "normalizers": [*prefix, MARKED_SPACES]},
     )
 
 

@@ -21,7 +21,6 @@ from datapipe.text.characters import text_buffers
 from datapipe.text.hashes import hash_spans, normalization_table
 
 ID_RECORD = np.dtype([("hash", "<u8"), ("hash_2", "<u8"), ("id", "<u8")])
-ACTIONS = ("flag", "remove")
 
 
 def id_records(batch: pa.RecordBatch, column: str) -> np.ndarray:

@@ -7,7 +7,6 @@ from datapipe.text.normalization import Normalization
 GROUP_ROWS = 2048
 # What the text is called in most data sets, and in Common Crawl's of RedPajama.
 TEXT_FIELDS = ("text", "content", "body", "raw_content")
-TEXT_UNITS = ("file", "line")
 
 
 @dataclasses.dataclass(frozen=True)
