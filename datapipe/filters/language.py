@@ -365,7 +365,7 @@ class IdentifyLanguage(DocumentStage):
     parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

@@ -81,8 +81,8 @@ def test_mixed_languages_are_flagged_with_their_shares() -> None:
     assert row["language_share"] == pytest.approx(2 / 3, abs=0.1)
     assert row["language_second_share"] == pytest.approx(1 / 3, abs=0.1)
     assert not identify(pa.array([text]), max_characters=0, mixed_share=0.5).to_pylist()[0]["language_mixed"]
-    # A window that covers all sees one language only.
-    line = pa.array([text.replace("\n", " ")])
+    # A window that covers one sentence sees one language only.
+    line = pa.array([text.replace("\n", " ").replace(".", "")])
     assert not identify(line, window=2000, max_characters=0).to_pylist()[0]["language_mixed"]
 
 
@@ -105,6 +105,15 @@ def test_alternating_lines_in_one_script_are_mixed() -> None:
     for start in range(4):
         text = "\n".join(lines[start:] + lines * 8)
         assert identify(pa.array([text])).to_pylist()[0]["language_mixed"], text
+
+
+@pytest.mark.parametrize(
+    "other", [FRENCH, CHINESE, "Комитет опубликовал доклад на прошлой неделе, его может прочесть любой. "]
+)
+def test_alternating_sentences_of_one_line_are_mixed(other: str) -> None:
+    text = f"{ENGLISH} {other} ".replace("  ", " ") * 12
+    assert identify(pa.array([text])).to_pylist()[0]["language_mixed"]
+    assert not identify(pa.array([f"{other} " * 12])).to_pylist()[0]["language_mixed"]
 
 
 def test_marks_weigh_as_much_as_letters() -> None:
