@@ -116,6 +116,21 @@ def test_alternating_sentences_of_one_line_are_mixed(other: str) -> None:
     assert not identify(pa.array([f"{other} " * 12])).to_pylist()[0]["language_mixed"]
 
 
+@pytest.mark.parametrize("gap", [" ", "\n"])
+def test_a_long_text_is_mixed_by_its_share_of_another_language(gap: str) -> None:
+    """Windows that meet a second language by chance are looked at again, closer; where all is judged, there is none."""
+    french = [f"{FRENCH.strip()} Voilà la page {number}, que tout le monde peut lire." for number in range(60)]
+    texts = []
+    for every in (11, 2):
+        for start in range(every):
+            lines = [ENGLISH.strip() if (at + start) % every == 0 else line for at, line in enumerate(french)]
+            texts.append(gap.join(lines))
+    found = identify(pa.array(texts)).column("language_mixed").to_pylist()
+    assert found == identify(pa.array(texts), max_characters=0).column("language_mixed").to_pylist()
+    assert not any(found[:11])
+    assert all(found[11:])
+
+
 def test_marks_weigh_as_much_as_letters() -> None:
     """Half of Hindi's characters are marks: an eighth of English is no fifth of the text."""
     hindi = "समिति ने पिछले सप्ताह अपनी रिपोर्ट प्रकाशित की और लोग इसे पुस्तकालय में पढ़ सकते हैं। "
