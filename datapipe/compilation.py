@@ -7,6 +7,7 @@ are then done again and again, and are done once here. `IdentifyLanguage` and `M
 This reaches into numba (as of 0.68), for all its functions in this process, so it lies apart from the kernels.
 """
 
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from llvmlite import binding
 from numba.core import codegen, types
 from numba.core.targetconfig import TargetConfig
 from numba.core.typing import BaseContext, Signature
+from numba.np import linalg
 
 _SCALARS = (types.Number, types.Boolean, types.IntegerLiteral, types.BooleanLiteral, type(types.none))
 
@@ -25,6 +27,21 @@ def speed_up() -> None:
     TargetConfig.__eq__ = _same_options
     TargetConfig.__hash__ = lambda self: hash(type(self))
     BaseContext.resolve_function_type = _resolve_call
+    _import_without_scipy()
+
+
+def _import_without_scipy() -> None:
+    """Have numba find out whether there is scipy without importing it, which takes as long as all of numba.
+
+    No kernel of ours multiplies matrices; where one of the user's does, numba imports it then.
+    """
+    if importlib.util.find_spec("scipy") is None:
+        return
+    ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ensure_blas
 
 
 class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]

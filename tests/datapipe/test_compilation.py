@@ -1,5 +1,7 @@
 """What numba compiles is the same; it only does less for it."""
 
+import subprocess
+import sys
 from typing import Any
 
 import numba
@@ -70,3 +72,16 @@ def test_an_array_that_a_call_returns_outlives_it() -> None:
 
     row = rows(1000)
     assert row.tolist() == [7] * 1000
+
+
+def test_scipy_is_imported_only_where_matrices_are_multiplied() -> None:
+    program = """
+import sys, numpy as np
+from datapipe.text.hashes import *
+from datapipe import kernels
+numba = kernels._load_numba()
+assert numba.njit(lambda x: x.sum())(np.ones(2)) == 2
+assert "scipy.linalg" not in sys.modules
+assert numba.njit(lambda x: np.dot(x, x))(np.ones(2)) == 2
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
