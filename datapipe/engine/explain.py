@@ -8,11 +8,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.marks import Spans, find_marks, merged, shared_passages
 from datapipe.engine.verdicts import RULES, Failure, Verdict, document_id, failures, partner, verdict
 from datapipe.store import files
-from datapipe.store.corpus import LEAKS, ROW_BITS, Corpus, Part
+from datapipe.store.corpus import LEAKS, REASON, REJECTS, ROW_BITS, Corpus, Part
 
 Place = tuple[Part, int]  # a document: its part and its row in it
 
@@ -66,7 +65,6 @@ class Explanation:
         shards: those that hold it; None where there are too many to look.
         text: all of it.
         spans: of the text, what speaks against it.
-        columns: all of them as plain values, long ones cut.
     """
 
     document: str
@@ -79,7 +77,6 @@ class Explanation:
     shards: tuple[str, ...] | None
     text: str
     spans: Spans
-    columns: Mapping[str, Any]
 
 
 def find(corpus: Corpus, name: str) -> list[Place]:
@@ -98,7 +95,9 @@ def find(corpus: Corpus, name: str) -> list[Place]:
     path, colon, place = name.rpartition(":")
     if not found and colon and place.isdecimal():
         of_file = [*_of_path(corpus, path)]
-        at = [(part, row) for part, row in of_file if read_row(part, row, ["position"])["position"].as_py() == int(place)]
+        at = [
+            (part, row) for part, row in of_file if read_row(part, row, ["position"])["position"].as_py() == int(place)
+        ]
         found = at or of_file[int(place) : int(place) + 1]
     if not found and len(name) >= _SHORTEST_SNIPPET:
         found = [*_holding(corpus, name)]
@@ -108,6 +107,10 @@ def find(corpus: Corpus, name: str) -> list[Place]:
             "a file with a place in it (a.jsonl:120), or a piece of the text"
         )
     return found
+
+
+def _position(part: Part, row: int) -> Any:
+    return read_row(part, row, ["position"])["position"].as_py()
 
 
 def _equal(corpus: Corpus, column: str, value: str) -> Iterator[Place]:
@@ -154,12 +157,14 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
         if file.endswith(".parquet"):
             with files.open_input(file) as source:
                 table = pq.read_table(source, columns=["file", "position", "reason", "detail"])
-            for row in table.to_pylist():
+            found += [
+                row
+                for row in table.to_pylist()
                 if any(
                     (row["file"] == path or row["file"].endswith("/" + path)) and place in (None, row["position"])
                     for path, place in wanted
-                ):
-                    found.append(row)
+                )
+            ]
     return found
 
 
@@ -181,6 +186,20 @@ def read_row(part: Part, row: int, names: list[str] | None = None) -> dict[str, 
     return {name: values[name] for name in (part.columns if names is None else names)}
 
 
+def look_up(corpus: Corpus, place: Place | str) -> dict[str, Any]:
+    """Every column of one document as a plain value, long ones cut and ids of partners written as `part-row`.
+
+    Raises:
+        UnknownDocumentError: if a name is that of none.
+    """
+    part, row = find(corpus, place)[0] if isinstance(place, str) else place
+    scalars = read_row(part, row)
+    decided = next((name for name in part.decisions if scalars[name].is_valid), None)
+    said = f"removed by {decided.removesuffix(REASON)}: {scalars[decided]}" if decided else "kept"
+    document = document_id(part.number << ROW_BITS | row)
+    return {"document": document, "part_kind": part.kind, "verdict": said, **dict(_columns(part, scalars))}
+
+
 def explain(corpus: Corpus, options: Mapping[str, Mapping[str, Any]], place: Place) -> Explanation:
     """What is known of a document.
 
@@ -190,25 +209,24 @@ def explain(corpus: Corpus, options: Mapping[str, Mapping[str, Any]], place: Pla
         place: of the document.
     """
     part, row = place
-    scalars = read_row(part, row)
-    plain = {name: scalar.as_py() for name, scalar in scalars.items()}
+    document = document_id(part.number << ROW_BITS | row)
+    plain = {name: scalar.as_py() for name, scalar in read_row(part, row).items()}
     decided = verdict(plain, part.decisions, options)
     failed = tuple(failures(plain, options.get(RULES, {})))
     text = plain["text"] or ""
     of = _partner(corpus, options, decided, plain, text)
-    members, size = _cluster(corpus, options, document_id(part.number << ROW_BITS | row), plain)
+    members, size = _cluster(corpus, document, plain)
     return Explanation(
-        document=document_id(part.number << ROW_BITS | row),
+        document=document,
         part_kind=part.kind,
         verdict=decided,
         failed=failed,
         partner=of,
         members=members,
         cluster_size=size,
-        shards=() if not decided.kept else _shards(corpus, document_id(part.number << ROW_BITS | row)),
+        shards=_shards(corpus, document) if decided.kept else (),
         text=text,
         spans=_spans(decided, failed, plain, text, of, corpus),
-        columns=dict(_columns(part, scalars)),
     )
 
 
@@ -237,9 +255,7 @@ def _partner(
     )
 
 
-def _cluster(
-    corpus: Corpus, options: Mapping[str, Mapping[str, Any]], document: str, plain: Mapping[str, Any]
-) -> tuple[dict[str, str], int | None]:
+def _cluster(corpus: Corpus, document: str, plain: Mapping[str, Any]) -> tuple[dict[str, str], int | None]:
     """A few others of the document's cluster of duplicates, with what became of them, and how many it has."""
     column = next(
         (
@@ -265,9 +281,8 @@ def _cluster(
         for row in pc.indices_nonzero(same).to_pylist()[:_MEMBERS_SHOWN]:
             name = document_id(part.number << ROW_BITS | row)
             if name != document:
-                wanted_columns = [*part.decisions, *(n for n in ("mixture_copies",) if n in part.columns)]
-                values = {key: scalar.as_py() for key, scalar in read_row(part, row, wanted_columns).items()}
-                decided = next((key for key in part.decisions if values[key] is not None), None)
+                values = read_row(part, row, [*part.decisions])
+                decided = next((key for key in part.decisions if values[key].is_valid), None)
                 members[name] = f"removed: {values[decided]}" if decided else "kept"
     return members, max(sizes, default=len(members) + 1)
 

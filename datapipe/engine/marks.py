@@ -1,9 +1,8 @@
 """Where in a text a rule finds what it counts: the spans that `datapipe explain` marks.
 
-The numbers that decide are measured by kernels (`datapipe.text.measuring`); here, in plain Python, the places are found
-for one text that somebody looks at. What a kernel takes for a word is here a run of letters and digits, or one character
-of a script without spaces, so that marks of repeated n-grams of words are near the ones counted, and not the same to
-the character.
+The numbers that decide are measured by kernels (`datapipe.text.measuring`); here, in plain Python, the places are
+found for one text that somebody looks at. What a kernel takes for a word is here a run of letters and digits, or one
+character of a script without spaces: what is marked as repeated is near what was counted, not the same to the letter.
 """
 
 import re
@@ -73,7 +72,9 @@ def excerpt(text: str, spans: Spans, characters: int) -> tuple[str, Spans]:
     begin = 0 if first < characters // 2 else text.rfind("\n", 0, first - characters // 8) + 1
     begin = begin if first - begin < characters // 2 else first - characters // 8
     end = min(len(text), begin + characters)
-    inside = [(max(start, begin) - begin, min(stop, end) - begin) for start, stop in spans if stop > begin and start < end]
+    inside = [
+        (max(start, begin) - begin, min(stop, end) - begin) for start, stop in spans if stop > begin and start < end
+    ]
     return text[begin:end], inside
 
 
@@ -149,7 +150,7 @@ def _ends_no_sentence(line: str) -> bool:
     """Whether a line holds no sentence: nothing that ends one stands before a space, a closer or its end."""
     terminal = set(map(chr, terminal_points()))
     return not any(
-        character in terminal and (at + 1 == len(line) or line[at + 1].isspace() or line[at + 1] in CLOSERS)
+        (character in terminal and (at + 1 == len(line) or line[at + 1].isspace() or line[at + 1] in CLOSERS))
         or character in "。！？"
         for at, character in enumerate(line)
     )
@@ -203,5 +204,5 @@ _FINDERS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
     "digit_share": _found(r"\d+"),
     "notice_share": _stems(NOTICES),
     "advert_share": _stems(ADVERTS),
-    "exclamation_share": _found(r"[^.!?。！？\n]*[!！]+"),
+    "exclamation_share": _found(r"[^\s.!?。！？][^.!?。！？\n]*[!！]+"),
 }

@@ -43,9 +43,9 @@ class Failure:
     source: str
 
     def __str__(self) -> str:
-        sign = ">=" if self.side == MIN else "<="
-        published = "" if self.published is None else f", where it has {number(self.published)}"
-        return f"{readable(self.measurement)} {number(self.value)}, needs {sign} {number(self.threshold)} ({self.source}{published})"
+        needs = f"needs {'>=' if self.side == MIN else '<='} {number(self.threshold)}"
+        source = self.source if self.published is None else f"{self.source} has {number(self.published)}"
+        return f"{readable(self.measurement)} {number(self.value)}, {needs} ({source})"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +75,9 @@ class Verdict:
         if self.stage:
             said = self.because if self.stage == RULES else ": ".join(filter(None, (self.reason, self.because)))
             return f"removed by {self.stage}: {said or self.reason}"
-        times = {None: "", 0: ", taken by no phase of the mixture", 1: ", once"}.get(self.copies, f", {self.copies} times")
-        return f"kept{times}"
+        if self.copies is None:
+            return "kept"
+        return f"kept, {'once' if self.copies == 1 else f'{self.copies} times'} in the mixture"
 
 
 def verdict(row: Row, decisions: tuple[str, ...], options: Options) -> Verdict:
@@ -92,7 +93,8 @@ def verdict(row: Row, decisions: tuple[str, ...], options: Options) -> Verdict:
         reason = row[column]
         if reason is not None:
             stage = column.removesuffix(REASON)
-            return Verdict(stage, reason, because(stage, reason, row, options.get(stage, {})), partner(stage, row), copies)
+            why = because(stage, reason, row, options.get(stage, {}))
+            return Verdict(stage, reason, why, partner(stage, row), copies)
     return Verdict("", "", "", None, copies)
 
 
@@ -206,7 +208,7 @@ def number(value: Any) -> str:
     """
     if value is None:
         return "not measured"
-    return f"{value:,}" if isinstance(value, int) or float(value).is_integer() and abs(value) >= 1000 else f"{value:.3g}"
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def shown(text: str, characters: int = _SHOWN_CHARACTERS) -> str:

@@ -1,8 +1,8 @@
 """Judge documents by the rules of the field: a named threshold on a measurement, by language.
 
 `measurements.py` measures, `rule_sets.py` lists the rules, `judging.py` compares; this is the stage that decides, on a
-few numbers a document, so that another threshold costs no second pass over the text. A document is judged by its own language's rules: no English rule ever
-removes a Chinese page.
+few numbers a document, so that another threshold costs no second pass over the text. A document is judged by its own
+language's rules: no English rule ever removes a Chinese page.
 """
 
 import dataclasses
@@ -16,7 +16,6 @@ from datapipe.filters.measurements import MeasureText
 from datapipe.filters.rule_sets import DOCUMENT_RULES, Rule, RuleSets, Thresholds
 from datapipe.stage import DocumentStage, Parts
 from datapipe.store.corpus import PartKind
-
 
 
 @dataclasses.dataclass(eq=False)
@@ -75,4 +74,3 @@ class ApplyRules(DocumentStage):
         failures = judge(batch, self.rule_sets, self.thresholds, self.min_language_score)
         removed = [failed[0] if failed else None for failed in failures]
         return pa.RecordBatch.from_pydict({"rules_reason": removed, "rules_failed": failures}, schema=self.writes)
-

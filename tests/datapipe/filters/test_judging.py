@@ -1,7 +1,6 @@
 """Judging measured documents: the stage's own tests are in `test_rules.py`."""
 
 import pyarrow as pa
-import pytest
 
 from datapipe.filters.judging import fails, judge
 from datapipe.filters.measurements import MeasureText
@@ -20,10 +19,10 @@ def test_a_threshold_itself_passes() -> None:
 
 
 def test_another_threshold_judges_as_the_stage_would() -> None:
-    columns = {name: pa.nulls(2, kind) for name, kind in zip(MeasureText.writes.names, MeasureText.writes.types, strict=True)}
-    batch = pa.RecordBatch.from_pydict(
-        columns | {"words": pa.array([30, 60], pa.int32()), "language": ["en", "en"]}
-    )
+    columns = {
+        name: pa.nulls(2, kind) for name, kind in zip(MeasureText.writes.names, MeasureText.writes.types, strict=True)
+    }
+    batch = pa.RecordBatch.from_pydict(columns | {"words": pa.array([30, 60], pa.int32()), "language": ["en", "en"]})
     for threshold in (50.0, 20.0):
         stage = ApplyRules(thresholds={"en": {"gopher_min_words": threshold}})
         assert judge(batch, {}, stage.thresholds, 0.65) == stage.process(batch).column("rules_failed").to_pylist()
