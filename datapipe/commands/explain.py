@@ -137,7 +137,7 @@ def _say_leaks(leaks: Sequence[dict[str, Any]], as_json: bool) -> None:
     say((f"leaked into {len(leaks):,} documents", f"{STRONG} {BAD}"))
     for leak in leaks:
         score = f"  score {number(leak['score'])}" if leak["score"] is not None else ""
-        say(f"  {leak['document']}  found by {leak['stage']}{score}  {plain(shown(leak['text'] or ''))}")
+        say(f"  {leak['document']}  found by {leak['stage']}{score}  {plain(shown(leak['text'] or '', 400))}")
 
 
 def _say_rejects(rejects: Sequence[dict[str, Any]], as_json: bool) -> None:
