@@ -325,3 +325,6 @@ LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() |
     **dict.fromkeys(("th", "lo", "bo", "dz"), _NO_FULL_STOP),
     **dict.fromkeys(("ja", "km", "my"), _FULL_STOP),
 }
+
+# How the stage `rules` chooses among them.
+DOCUMENT_RULES = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)

@@ -14,22 +14,12 @@ import pyarrow as pa
 
 from datapipe.checks import Share
 from datapipe.filters.measurements import MeasureText
-from datapipe.filters.rule_sets import (
-    LANGUAGE_SETS,
-    LANGUAGE_THRESHOLDS,
-    MIN,
-    RULE_SETS,
-    Rule,
-    RulesByLanguage,
-    RuleSets,
-    Thresholds,
-)
+from datapipe.filters.rule_sets import DOCUMENT_RULES, MIN, Rule, RuleSets, Thresholds
 from datapipe.stage import DocumentStage, Parts
 from datapipe.store.corpus import PartKind
 from datapipe.text import words
 
 _OF_A_LANGUAGE = ("stop_words", "mean_word_length", "median_word_length")
-_BY_LANGUAGE = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 
 
 @dataclasses.dataclass(eq=False)
@@ -65,7 +55,7 @@ class ApplyRules(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
+        DOCUMENT_RULES.check(self.rule_sets, self.thresholds)
 
     def part_kinds(self) -> tuple[PartKind, ...]:
         """Those that the options name."""
@@ -81,7 +71,7 @@ class ApplyRules(DocumentStage):
 
     def rules_of(self, language: str) -> dict[str, Rule]:
         """The rules that judge a language, by name, in order."""
-        return _BY_LANGUAGE.rules_of(language, self.rule_sets, self.thresholds)
+        return DOCUMENT_RULES.rules_of(language, self.rule_sets, self.thresholds)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge a batch that has the columns of `requires`; returns those of `writes`."""
