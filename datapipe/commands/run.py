@@ -15,7 +15,6 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from datapipe.commands.recipes import recipe_path
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
-from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.output import ERROR_LOG, RunError
 from datapipe.engine.recipe import load_recipe
 from datapipe.engine.run import run as run_stages
@@ -24,6 +23,7 @@ from datapipe.extras import MissingExtraError
 from datapipe.read.documents import TooManyRejectsError
 from datapipe.read.reject_summary import summarize_rejects
 from datapipe.store import files
+from datapipe.store.corpus import REJECTS
 from datapipe.store.locks import LockedError
 from datapipe.store.record import Done, RunRecord, SourceResult
 

@@ -22,7 +22,6 @@ import apache_beam as beam
 from datapipe.engine import kept_files, work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
-from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.leaks import write_leaks
 from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
 from datapipe.engine.progress import FOLDER as PROGRESS
@@ -35,7 +34,7 @@ from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import REASON, Corpus, Part, part_path
+from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, part_path
 from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
 TASKS = "tasks"
