@@ -35,7 +35,7 @@ def speed_up() -> None:
 class KernelCache(FunctionCache):  # type: ignore[misc]
     """Where a kernel is kept, and loaded from without all that numba must know to compile one.
 
-    numba would first import all that it can do with arrays, strings, sets and dates: .2 s, for what is compiled already.
+    numba would first import all it can do with arrays, strings, sets and dates: .2 s, for what is compiled already.
     What has to be compiled after all has numba do so then.
     """
 
