@@ -57,10 +57,14 @@ class Kernel:
         """numba's dispatcher."""
         with _lock:
             numba = _load_numba()
+            from datapipe import compilation
+
             others = numba.config.CACHE_DIR  # the user's setting, and that of kernels that are not ours
             numba.config.CACHE_DIR = others or folder()
             try:
-                return numba.njit(cache=True, nogil=True, no_cfunc_wrapper=True, no_rewrites=True)(self._function)
+                made = numba.njit(nogil=True, no_cfunc_wrapper=True, no_rewrites=True)(self._function)
+                made._cache = compilation.KernelCache(self._function)
+                return made
             finally:
                 numba.config.CACHE_DIR = others
 
