@@ -40,6 +40,10 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure and judge documents that are removed already, too: for studies",
     )
+    loud = run.add_mutually_exclusive_group()
+    loud.add_argument("--quiet", action="store_true", help="print warnings and errors alone")
+    loud.add_argument("-v", "--verbose", action="store_true", help="end with the whole funnel, reason by reason")
+    run.add_argument("--strict", action="store_true", help="exit with 1 where there are warnings")
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
 
     explain = commands.add_parser("explain", help="why a document is in or out")
