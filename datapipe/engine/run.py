@@ -90,7 +90,8 @@ def run(
         funnel = count_funnel(driver.corpus, driver.record.stages)
         check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
-        driver.record.warnings = describe_losses(find_losses(driver.corpus))
+        losses = find_losses(driver.corpus, recipe.warn_removed)
+        driver.record.warnings = describe_losses(losses, recipe.warn_removed)
         driver.clear()
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
@@ -142,6 +143,7 @@ class _Driver:
                 "name": recipe.name,
                 "description": recipe.description,
                 "every_row": recipe.every_row,
+                "warn_removed": recipe.warn_removed,
                 "stages": [{stage.name: stage.options()} for stage in recipe.stages],
             },
             inputs=self.inputs,

@@ -206,7 +206,7 @@ def _judge(
     model: str,
     cantonese: bool,
 ) -> tuple[list[str], list[list[tuple[int, float, float]]], list[str | None]]:
-    """Names of languages, which of them each text is in (see `_rank`), and its script; arguments as of `cut_windows`."""
+    """Names of languages, which of them each text is in (see `_rank`), and its script; see `cut_windows`."""
     lines, piece_bounds, starts, letters = cut_windows(
         data,
         bounds,

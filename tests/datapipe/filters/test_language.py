@@ -119,16 +119,21 @@ def test_alternating_sentences_of_one_line_are_mixed(other: str) -> None:
 @pytest.mark.parametrize("gap", [" ", "\n"])
 def test_a_long_text_is_mixed_by_its_share_of_another_language(gap: str) -> None:
     """Windows that meet a second language by chance are looked at again, closer; where all is judged, there is none."""
-    french = [f"{FRENCH.strip()} Voilà la page {number}, que tout le monde peut lire." for number in range(60)]
-    texts = []
-    for every in (11, 2):
-        for start in range(every):
-            lines = [ENGLISH.strip() if (at + start) % every == 0 else line for at, line in enumerate(french)]
-            texts.append(gap.join(lines))
-    found = identify(pa.array(texts)).column("language_mixed").to_pylist()
-    assert found == identify(pa.array(texts), max_characters=0).column("language_mixed").to_pylist()
-    assert not any(found[:11])
-    assert all(found[11:])
+
+    def texts(sentences: int, together: int, every: int) -> list[str]:
+        """French in which, of so many sentences at a time, each such time is English; from the first, second ... on."""
+        french = [f"{FRENCH.strip()} Voilà la page {at}, que tout le monde peut lire." for at in range(sentences)]
+        starts = range(every * together)
+        lines = (
+            [ENGLISH.strip() if (at + start) // together % every == 0 else line for at, line in enumerate(french)]
+            for start in starts
+        )
+        return [gap.join(chosen) for chosen in lines]
+
+    elevenths, halves = texts(60, 2, 11), texts(100, 3, 2)
+    found = identify(pa.array(elevenths + halves)).column("language_mixed").to_pylist()
+    assert not any(found[: len(elevenths)])
+    assert all(found[len(elevenths) :])
 
 
 def test_marks_weigh_as_much_as_letters() -> None:
