@@ -9,7 +9,7 @@ from datapipe.engine.explain import UnknownDocumentError, explain
 from datapipe.engine.funnel import count_funnel, render_funnel
 from datapipe.engine.leaks import leaks_of
 from datapipe.engine.output import RunError, open_corpus
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 

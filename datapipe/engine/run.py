@@ -29,7 +29,7 @@ from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import Progress
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces

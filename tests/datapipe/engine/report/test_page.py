@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datapipe.engine.funnel import count_funnel
-from datapipe.engine.report import TOPICS, TOPICS_TABLE, write_report
+from datapipe.engine.report.page import TOPICS, TOPICS_TABLE, write_report
 from datapipe.mix.topics import TABLE, TABLE_SCHEMA, FindTopics
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import Done, RunRecord, Skipped
