@@ -34,7 +34,7 @@
     };
   };
   const draw = (place, spec) => vegaEmbed(place, { autosize: { type: "fit-x", contains: "padding" }, ...coloured(spec, named()) },
-    { ast: true, actions: false, renderer: "svg", config: config() }).then((view) => { place.dataset.drawn = "yes"; return view; });
+    { ast: true, actions: false, renderer: "svg", logLevel: vega.Error, config: config() }).then((view) => { place.dataset.drawn = "yes"; return view; });
 
   const thresholds = document.getElementById("thresholds-language");
   const drawThresholds = () => {
