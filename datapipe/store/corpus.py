@@ -23,6 +23,7 @@ from datapipe.store import files
 ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
 LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
+REJECTS = "rejects"  # the folder of input records that are no documents
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 

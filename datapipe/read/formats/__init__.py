@@ -6,9 +6,11 @@ Each reader is a pure generator in bounded memory. Which records are documents i
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from datapipe.read.formats.epub import read_epub
 from datapipe.read.formats.page import read_html
 from datapipe.read.formats.separated import read_csv, read_tsv
 from datapipe.read.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
+from datapipe.read.formats.stackexchange import read_stackexchange
 from datapipe.read.formats.tables import read_arrow, read_parquet
 from datapipe.read.formats.text import read_as_it_is, read_json, read_json_lines, read_text
 from datapipe.read.formats.warc import read_warc
@@ -69,6 +71,8 @@ FORMATS: dict[str, Format] = {
     "markdown": Format(read_as_it_is, (".md", ".markdown"), has_fields=False, one_document=True),
     "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
     "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
+    "epub": Format(read_epub, (".epub",), has_fields=False, one_document=True, text_share=2),
+    "stackexchange": Format(read_stackexchange, ("posts.xml",), has_fields=False),
     "code": Format(
         read_as_it_is, tuple(f".{extension}" for extension in _CODE.split()), has_fields=False, one_document=True
     ),

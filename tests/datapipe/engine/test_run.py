@@ -635,7 +635,9 @@ def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypa
 
     def report(line: str) -> None:
         page = tmp_path / "out" / "report.html"
-        seen.setdefault(line.split()[0], page.exists() and "exact_duplicate" in page.read_text(encoding="utf-8"))
+        seen.setdefault(
+            line.split()[0], page.exists() and "exact_duplicates: exact_duplicate" in page.read_text(encoding="utf-8")
+        )
 
     recipe = "stages: [documents, language, exact_duplicates, embeddings, shards]"
     run_recipe(recipe, tmp_path, [str(tmp_path / "a.jsonl")], report=report)
