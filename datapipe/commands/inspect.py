@@ -42,7 +42,7 @@ def inspect(inputs: Sequence[str], *, as_json: bool = False) -> None:
             {
                 "formats": {name: dataclasses.asdict(of) for name, of in seen.formats.items()},
                 "passed_over": seen.passed_over,
-                "columns": {name: dataclasses.asdict(of) for name, of in seen.columns.items()},
+                "columns": {name: vars(of) for name, of in seen.columns.items()},
                 "languages": languages,
                 "rejects": [{"extension": e, "reason": r, "records": n} for (e, r), n in seen.rejects.items()],
                 "options": options,
