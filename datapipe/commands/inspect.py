@@ -97,7 +97,7 @@ def _say_formats(inputs: Sequence[str], seen: Look) -> None:
     if seen.passed_over:
         said = ", ".join(f"{count:,} {what}" for what, count in sorted(seen.passed_over.items()))
         say((f"passed over: {said}", QUIET))
-    rows = [("format", "files", "MB", "looked at", "documents", "rejects")]
+    rows: list[tuple[str, ...]] = [("format", "files", "MB", "looked at", "documents", "rejects")]
     for name, of in sorted(seen.formats.items(), key=lambda item: -item[1].bytes):
         counts = (of.documents + of.rejects, of.documents, of.rejects)
         rows.append((name, f"{of.files:,}", f"{of.bytes / 1e6:,.1f}", *(f"{count:,}" for count in counts)))
