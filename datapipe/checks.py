@@ -47,6 +47,13 @@ def is_language(name: str) -> bool:
 def _language(name: str) -> str:
     if not is_language(name):
         raise ValueError("a language code of ISO 639, 'code' or 'und'")
+    if name not in OTHER_LANGUAGES:
+        tag = langcodes.Language.get(name, normalize=False)
+        code = langcodes.standardize_tag(tag.language or "")
+        # Documents bear the two letters where there are any, and no country or script.
+        plain = code if len(code) == 2 else tag.language
+        if name != plain:
+            raise ValueError(f"{plain!r}, which is what documents in that language bear")
     return name
 
 
