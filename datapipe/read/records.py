@@ -1,5 +1,6 @@
 """From the records of a task to documents and rejects: every record becomes one of them, never neither."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
         rows = formats.read(source, format_)
         if format_ == "json" and compose is None:
             rows = _unwrapped(rows, source, text_fields)
-        for row in rows:
+        for row in itertools.islice(rows, piece.records):
             composed = row if isinstance(row, Reject) or compose is None else compose(row, source)
             if isinstance(composed, Reject):
                 yield composed
