@@ -135,11 +135,12 @@ def _say_plan(recipe: Recipe, inputs: Sequence[str], output: str, reuse: Sequenc
     say_table(rows, left=(0, 1, 2), styles=[STRONG if stage.what == "runs" else QUIET for stage in planned])
     running = [stage for stage in planned if stage.what == "runs"]
     known = [stage.seconds for stage in running if stage.seconds is not None]
-    size = sum(stage.bytes for stage in running)
+    to_read = sum(stage.bytes for stage in running)
     if known:
         took = f"; {len(known)} of them took {sum(known):,.0f} s before"
     else:
-        took = f"; about {1 + SECONDS_PER_MB * size / 1e6:,.0f} s, as the default recipe takes" if size else ""
+        about = 1 + SECONDS_PER_MB * to_read / 1e6
+        took = f"; about {about:,.0f} s, as the default recipe takes" if to_read else ""
     say(f"{len(running)} of {len(planned)} stages would run{took}")
 
 

@@ -10,7 +10,7 @@ import yaml
 from datapipe.checks import suggest
 
 SHOWN = "--set"
-_MAP, _STRING = "tag:yaml.org,2002:map", "tag:yaml.org,2002:str"
+_MAP, _STRING, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("map", "str", "null"))
 _Place = tuple[list[yaml.Node], int]  # a list of stages, and the number of an entry in it
 
 
@@ -35,7 +35,7 @@ def apply_settings(root: yaml.Node, settings: Sequence[str]) -> None:
             known = suggest(stage, [_name(place) for place in places])
             raise ValueError(f"{SHOWN} {setting}: the recipe has no stage {stage!r}{known}")
         try:
-            node = yaml.compose(value or "null", Loader=yaml.SafeLoader)
+            node = yaml.compose(value, Loader=yaml.SafeLoader) or yaml.ScalarNode(_NULL, "")
         except yaml.YAMLError as error:
             raise ValueError(f"{SHOWN} {setting}: the value is no YAML") from error
         _put(_options(place), keys, _marked(node, setting))
@@ -95,7 +95,7 @@ def _put(options: yaml.MappingNode, keys: Sequence[str], value: yaml.Node) -> No
 
 def _marked(node: yaml.Node, setting: str) -> yaml.Node:
     """The node, and those in it, with a mark that names the setting: where an error of it is."""
-    mark = yaml.Mark(f"{SHOWN} {setting}", 0, 0, 0, None, None)
+    mark = yaml.Mark(f"{SHOWN} {setting}", 0, 0, 0, None, 0)
     node.start_mark = node.end_mark = mark
     children = node.value if isinstance(node, yaml.SequenceNode | yaml.MappingNode) else ()
     for child in children:
