@@ -3,7 +3,7 @@
 import faiss
 import numpy as np
 
-from datapipe.dedup.clusters import VECTOR, LearnCentres, learn_centres, nearest, single_threaded, read_rows
+from datapipe.dedup.clusters import VECTOR, LearnCentres, learn_centres, nearest, read_rows, single_threaded
 from datapipe.dedup.embeddings import vector_column
 from tests.helpers import CorpusOf, unit_vectors
 
