@@ -46,6 +46,14 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("--strict", action="store_true", help="exit with 1 where there are warnings")
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
 
+    inspect = commands.add_parser("inspect", help="what files hold: formats, columns, languages, and what is not read")
+    inspect.add_argument("inputs", nargs="+", metavar="PATH", help="files, folders or globs of documents")
+    _add_json(inspect)
+
+    init = commands.add_parser("init", help="write a recipe to begin with, for the data there are")
+    init.add_argument("inputs", nargs="*", metavar="DATA", help="files, folders or globs of documents")
+    init.add_argument("--output", default="recipe.yaml", help="the file to write (default: recipe.yaml)")
+
     explain = commands.add_parser("explain", help="why a document is in or out")
     explain.add_argument("output", help="the output folder of a run")
     explain.add_argument(
@@ -232,6 +240,14 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     match command:
         case "run":
             _import_run()(**values, flags=flags)
+        case "inspect":
+            from datapipe.commands.inspect import inspect
+
+            inspect(**values)
+        case "init":
+            from datapipe.commands.init import init
+
+            init(**values)
         case "explain":
             from datapipe.commands.explain import explain_document
 

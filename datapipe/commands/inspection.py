@@ -5,7 +5,7 @@ The first only reads small columns: it starts without Beam and numba, which take
 
 from datapipe.engine.funnel import count_funnel, render_funnel
 from datapipe.engine.output import RunError, open_corpus
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 

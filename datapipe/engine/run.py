@@ -28,7 +28,7 @@ from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import News, Progress, Watcher
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces
@@ -38,6 +38,8 @@ from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, part_path
 from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
 TASKS = "tasks"
+# A pass that took so long is followed by a report of what there is so far.
+REPORT_AFTER_SECONDS = 10.0
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
@@ -90,7 +92,8 @@ def run(
         funnel = count_funnel(driver.corpus, driver.record.stages)
         check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
-        driver.record.warnings = describe_losses(find_losses(driver.corpus))
+        losses = find_losses(driver.corpus, recipe.warn_removed)
+        driver.record.warnings = describe_losses(losses, recipe.warn_removed)
         driver.clear()
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
@@ -142,6 +145,7 @@ class _Driver:
                 "name": recipe.name,
                 "description": recipe.description,
                 "every_row": recipe.every_row,
+                "warn_removed": recipe.warn_removed,
                 "stages": [{stage.name: stage.options()} for stage in recipe.stages],
             },
             inputs=self.inputs,
@@ -377,6 +381,7 @@ class _Driver:
         if not stages:
             return
         names = tuple(stage.name for stage in stages)
+        started = time.monotonic()
         with Progress(self.corpus.root, names, self.watcher) as progress, _named(stages):
             if isinstance(stages[0], Source):
                 self._read([stage for stage in stages if isinstance(stage, Source)], progress)
@@ -384,6 +389,8 @@ class _Driver:
                 self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
             else:
                 self._judge(stages, progress)
+        if time.monotonic() - started > REPORT_AFTER_SECONDS:
+            write_report(self.corpus, count_funnel(self.corpus, self.record.stages), self.record)
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
         """Read inputs into new parts, each source's numbered after those there are."""

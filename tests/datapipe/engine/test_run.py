@@ -626,3 +626,19 @@ def test_corpus_stages_in_a_row_are_one_pipeline_and_what_one_has_ended_stays(
     assert done
     assert done.seconds == 1.5
     assert digests(tmp_path / "out") == whole
+
+
+def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.engine.run.REPORT_AFTER_SECONDS", 0.0)
+    write_lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}, {"text": "two"}])
+    seen: dict[str, bool] = {}
+
+    def report(line: str) -> None:
+        page = tmp_path / "out" / "report.html"
+        seen.setdefault(
+            line.split()[0], page.exists() and "exact_duplicates: exact_duplicate" in page.read_text(encoding="utf-8")
+        )
+
+    recipe = "stages: [documents, language, exact_duplicates, embeddings, shards]"
+    run_recipe(recipe, tmp_path, [str(tmp_path / "a.jsonl")], report=report)
+    assert (seen["language"], seen["shards"]) == (False, True)
