@@ -11,7 +11,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import ftfy
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,6 +19,7 @@ from datapipe.read.dialogues import Unreadable, fault, parse_dialogue
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.formats import Reject, Row, Source
 from datapipe.read.formats.arrow_values import shown
+from datapipe.read.formats.encodings import repair
 from datapipe.read.inputs import Task, plan, sample
 from datapipe.read.options import ReadOptions
 from datapipe.read.records import Compose
@@ -118,7 +118,7 @@ def _normalized(message: Message, options: ReadOptions) -> Message:
 
     def clean(text: str) -> str:
         if options.repair_encoding:
-            text = ftfy.fix_encoding(text).encode(errors="replace").decode()
+            text = repair(text)
         return normalize_one(text, options.normalization)
 
     return message._replace(

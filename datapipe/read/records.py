@@ -4,11 +4,10 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-import ftfy
-
 from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.read.formats.arrow_values import shown
+from datapipe.read.formats.encodings import repair
 from datapipe.read.formats.sniff import sniff_format
 from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
@@ -123,7 +122,7 @@ def _admit(
         if not isinstance(text, str):
             return lacks_text("text_not_string", f"{field} is of type {type(text).__name__}")
         if options.repair_encoding:
-            text = ftfy.fix_encoding(text).encode(errors="replace").decode()
+            text = repair(text)
         encoded = text.encode()
     except UnicodeDecodeError as error:
         return reject("invalid_utf8", str(error))
