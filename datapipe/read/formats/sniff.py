@@ -10,6 +10,7 @@ import re
 import orjson
 
 from datapipe.read.formats import epub
+from datapipe.read.formats.mediawiki import is_mediawiki
 from datapipe.read.formats.source import Damage, Source
 from datapipe.read.formats.stackexchange import table_of
 
@@ -51,6 +52,8 @@ def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
     start = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if _PAGE.match(start):
         return "html"
+    if is_mediawiki(start):
+        return "mediawiki"
     if table_of(start):
         return "stackexchange"
     first, ended, _ = start.partition(b"\n")
