@@ -13,7 +13,6 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any
 
-import langcodes
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -41,6 +40,8 @@ OTHER_LANGUAGES = ("code", "und", "eml")
 
 def is_language(name: str) -> bool:
     """Whether documents can bear this language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
+    import langcodes  # here: its table of all languages takes longer than to check all else
+
     return name in OTHER_LANGUAGES or langcodes.tag_is_valid(name)
 
 

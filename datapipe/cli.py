@@ -40,6 +40,26 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure and judge documents that are removed already, too: for studies",
     )
+    run.add_argument(
+        "--set",
+        dest="settings",
+        metavar="STAGE.OPTION=VALUE",
+        action="append",
+        default=[],
+        help="an option in place of the recipe's, such as rules.thresholds.en.gopher_min_words=30",
+    )
+    run.add_argument(
+        "--sample", type=int, metavar="N", help="read about N records alone, some of each file: to try a recipe"
+    )
+    run.add_argument("--plan", action="store_true", help="print what would run and what is there already; run nothing")
+    run.add_argument("--until", metavar="STAGE", help="stop after a stage; a run without it goes on from there")
+    run.add_argument(
+        "--reuse",
+        metavar="OUTPUT",
+        action="append",
+        default=[],
+        help="take stages that would make the same from the output of another run",
+    )
     loud = run.add_mutually_exclusive_group()
     loud.add_argument("--quiet", action="store_true", help="print warnings and errors alone")
     loud.add_argument("-v", "--verbose", action="store_true", help="end with the whole funnel, reason by reason")
