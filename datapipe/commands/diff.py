@@ -41,7 +41,7 @@ def diff(before: str, after: str, *, as_json: bool = False) -> None:
         say(("every document met the same fate", GOOD))
         return
     say((f"{sum(row['documents'] for row in counts):,} documents changed their fate", STRONG))
-    rows = [(f"in {before}", f"in {after}", "documents", "bytes", "tokens", "such as")]
+    rows: list[tuple[str, ...]] = [(f"in {before}", f"in {after}", "documents", "bytes", "tokens", "such as")]
     styles = []
     for row in counts[:LISTED]:
         tokens = "-" if row["tokens"] is None else f"{row['tokens']:+,}"
@@ -87,7 +87,7 @@ def _other_options(old: Options, new: Options) -> list[str]:
 
 
 def _examples(changed: pa.Table, row: dict[str, Any]) -> str:
-    found = []
+    found: list[str] = []
     for before, after, old, new in zip(
         *(changed.column(name).to_pylist() for name in ("before", "after", "before_id", "after_id")), strict=True
     ):

@@ -74,11 +74,10 @@ def count_rules_by_language(corpus: Corpus, options: _Options) -> list[RuleOf]:
                 counts["first"][code, failed[0]] += 1
                 counts["only"][code, failed[0]] += len(failed) == 1
     return [
-        dataclasses.replace(
-            rule, judged=judged[code], **{name: counts[name][code, rule.rule] for name in ("fails", "first", "only")}
-        )
+        dataclasses.replace(rule, judged=judged[code], fails=fails, first=first, only=only)
         for code, _ in judged.most_common()
         for rule in rules_of(code, options)
+        for fails, first, only in [[counts[name][code, rule.rule] for name in ("fails", "first", "only")]]
     ]
 
 
