@@ -41,7 +41,7 @@ from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped,
 
 TASKS = "tasks"
 # A pass that took so long is followed by a report of what there is so far.
-REPORT_AFTER_SECONDS = 10.0
+REPORT_AFTER_SECONDS = 60.0
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import regex
 
+from datapipe.flow.shuffle import group_starts
 from datapipe.kernels import kept_table
 from datapipe.text.characters import text_buffers
 from datapipe.text.segmentation import word_ends
@@ -204,60 +205,77 @@ class WordCounts:
 
 def top_terms(counts: WordCounts, terms: int) -> dict[int, list[str]]:
     """The words of greatest weight of each topic, see the module; of equal weight in order of the alphabet."""
-    table = counts.summed()
     spoken: dict[int, dict[str, int]] = {}
     everywhere: collections.Counter[str] = collections.Counter()
-    for (topic, language), number in counts.documents.items():
+    for (topic, language), number in sorted(counts.documents.items()):
         spoken.setdefault(topic, {})[language] = number
         everywhere[language] += number
     # What is known of each topic: the language of most of its documents, and how many of others may have a word of it.
-    languages = {topic: min(of, key=lambda name: (-of[name], name)) for topic, of in spoken.items()}
-    most = []
-    for topic, language in languages.items():
-        others = everywhere[language] - spoken[topic][language]
-        most.append(FUNCTION_WORD * others if others >= FEWEST_DOCUMENTS else math.inf)
-    of_topic = pa.table(
-        {
-            "topic": pa.array(languages, pa.int64()),
-            "main": pa.array(languages.values(), pa.string()),
-            "most": pa.array(most, pa.float64()),
-        }
-    )
-    having = table.group_by(["language", "word"], use_threads=False).aggregate([("documents", "sum")])
-    here = table.select([*_GROUP, "documents"]).rename_columns(["topic", "main", "word", "here"])
-    there = having.rename_columns(["main", "word", "everywhere"])
-    words = table.group_by(["topic", "word"], use_threads=False).aggregate([("occurrences", "sum")])
-    words = words.join(of_topic, "topic", use_threads=False)
-    words = words.join(here, ["topic", "main", "word"], use_threads=False)
-    words = words.join(there, ["main", "word"], use_threads=False)
-    others = pc.subtract(words["everywhere"].fill_null(0), words["here"].fill_null(0))
-    words = words.filter(pc.less_equal(others.cast(pa.float64()), words["most"]))
-    words = words.append_column("weight", class_tf_idf(words, len(languages)))
-    words = words.sort_by([("topic", "ascending"), ("weight", "descending"), ("word", "ascending")])
-    found: dict[int, list[str]] = {topic: [] for topic in languages}
-    bounds = np.searchsorted(words["topic"].to_numpy(), list(found), "left")
-    ends = np.searchsorted(words["topic"].to_numpy(), list(found), "right")
-    for topic, begin, end in zip(found, bounds, ends, strict=True):
-        found[topic] = words["word"].slice(begin, min(terms, end - begin)).to_pylist()
+    languages = list(everywhere)
+    main, most = np.zeros(len(spoken), np.int64), np.zeros(len(spoken))
+    for number, of in enumerate(spoken.values()):
+        language = min(of, key=lambda name: (-of[name], name))
+        others = everywhere[language] - of[language]
+        main[number] = languages.index(language)
+        most[number] = FUNCTION_WORD * others if others >= FEWEST_DOCUMENTS else math.inf
+    table = counts.summed().combine_chunks()
+    encoded = table["word"].combine_chunks().dictionary_encode()
+    words, word = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
+    topic_of = np.searchsorted(np.array(list(spoken), np.int64), table["topic"].to_numpy())
+    language_of = pc.index_in(table["language"], pa.array(languages, pa.string())).to_numpy()
+    documents, is_main = table["documents"].to_numpy(), language_of == main[topic_of]
+    # Each pair is one number, such as topic * len(words) + word.
+    in_topic, occurrences = _sums(topic_of * len(words) + word, table["occurrences"].to_numpy())
+    having = _sums(language_of * len(words) + word, documents)
+    here = _sums(topic_of[is_main] * len(words) + word[is_main], documents[is_main])
+    topic_of, word = np.divmod(in_topic, max(len(words), 1))
+    elsewhere = _look_up(having, main[topic_of] * len(words) + word) - _look_up(here, in_topic)
+    kept = elsewhere <= most[topic_of]
+    topic_of, word = topic_of[kept], word[kept]
+    weights = class_tf_idf(topic_of, word, occurrences[kept], len(spoken))
+    found = {}
+    for number, topic in enumerate(spoken):
+        begin, end = np.searchsorted(topic_of, [number, number + 1])
+        best = weights[begin:end]
+        if len(best) > terms:
+            best = np.partition(best, -terms)[-terms:]
+        chosen = begin + np.flatnonzero(weights[begin:end] >= best.min(initial=np.inf))
+        named = zip((-weights[chosen]).tolist(), words.take(pa.array(word[chosen])).to_pylist(), strict=True)
+        found[topic] = [name for _, name in sorted(named)[:terms]]
     return found
 
 
-def class_tf_idf(table: pa.Table, topics: int) -> pa.Array:
-    """The weight of each word in each topic, shape (rows,).
+_Sums = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def _sums(keys: npt.NDArray[np.int64], values: npt.NDArray[np.int64]) -> _Sums:
+    """Each key once, ascending, and the sum of its values."""
+    order = np.argsort(keys)
+    starts = group_starts(keys[order])
+    return keys[order[starts]], np.add.reduceat(values[order], starts) if len(starts) else values[:0]
+
+
+def _look_up(sums: _Sums, keys: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The sum of each key; 0 where there is none."""
+    if not len(sums[0]):
+        return np.zeros(len(keys), np.int64)
+    place = np.minimum(np.searchsorted(sums[0], keys), len(sums[0]) - 1)
+    return np.where(sums[0][place] == keys, sums[1][place], 0)
+
+
+def class_tf_idf(
+    topic: npt.NDArray[np.int64], word: npt.NDArray[np.int64], occurrences: npt.NDArray[np.int64], topics: int
+) -> npt.NDArray[np.float64]:
+    """The weight of each word in each topic, shape (n,).
 
     Args:
-        table: a row for each topic and word, with `occurrences_sum`.
+        topic, word: numbers of a topic and a word, each pair once, shape (n,).
+        occurrences: how often the word occurs there.
         topics: how many there are, with words or without.
     """
-    occurrences = table["occurrences_sum"].to_numpy()
-
-    def sums(name: str) -> npt.NDArray[np.int64]:
-        """How often all words occur that have the same value in a column, shape (rows,)."""
-        codes = table[name].combine_chunks().dictionary_encode().indices.to_numpy()
-        return np.bincount(codes, occurrences).astype(np.int64)[codes]
-
+    every = np.bincount(word, occurrences)[word]
     average = occurrences.sum() / max(topics, 1)
-    every, place = np.unique(sums("word"), return_inverse=True)
+    distinct, place = np.unique(every, return_inverse=True)
     # numpy's log1p may differ in the last bit from one processor to the next, and near-ties depend on it.
-    logarithms = np.array([math.log1p(average / number) for number in every.tolist()])
-    return pa.array(occurrences / sums("topic") * logarithms[place], pa.float64())
+    logarithms = np.array([math.log1p(average / number) for number in distinct.tolist()])
+    return occurrences / np.bincount(topic, occurrences)[topic] * logarithms[place]

@@ -69,9 +69,8 @@ def test_words_are_those_of_regular_expressions(documents: list[tuple[str | None
 
 
 def test_the_formula() -> None:
-    rows = [(0, "sea", 3), (0, "net", 1), (1, "sea", 1), (1, "oven", 5)]
-    topics, words, occurrences = zip(*rows, strict=True)
-    weights = class_tf_idf(pa.table({"topic": topics, "word": words, "occurrences_sum": occurrences}), 2).to_pylist()
+    sea, net, oven = range(3)
+    weights = class_tf_idf(np.array([0, 0, 1, 1]), np.array([sea, net, sea, oven]), np.array([3, 1, 1, 5]), 2)
     # 10 words in 2 topics: 5 on average; "sea" occurs 4 times in all.
     assert weights[0] == pytest.approx(3 / 4 * math.log(1 + 5 / 4))
     assert weights[3] == pytest.approx(5 / 6 * math.log(1 + 5 / 5))
