@@ -24,14 +24,15 @@ from datapipe.commands.ending import headline
 from datapipe.commands.recipes import recipe_path
 from datapipe.engine.explain import Explanation, find
 from datapipe.engine.explain import explain as explain_place
-from datapipe.engine.fates import PLACE, all_fates, compare_fates
+from datapipe.engine.fates import KEPT, PLACE, all_fates, compare_fates
 from datapipe.engine.funnel import Funnel, count_funnel
 from datapipe.engine.output import open_corpus
+from datapipe.engine.sampling import pick
+from datapipe.engine.verdicts import document_id
 from datapipe.extras import load_extra
 from datapipe.store import files
 from datapipe.store.corpus import ROW_BITS, Corpus, Part
 from datapipe.store.record import RunRecord
-from datapipe.text.bit_mixing import uniform_draw
 
 if TYPE_CHECKING:
     import datasets
@@ -218,43 +219,39 @@ class Run:
         """All documents as a lazy frame; see `Documents.lazy`."""
         return self.documents.lazy()
 
-    def sample(self, count: int = 10, *, reason: str | None = None, seed: int = 0) -> pa.Table:
-        """Documents drawn at random, with what became of them and the beginning of their texts.
+    def sample(self, count: int = 10, *, reason: str = KEPT, borderline: bool = False, seed: int = 0) -> pa.Table:
+        """Documents of one fate, with the beginnings of their texts.
 
         Args:
-            count: how many.
-            reason: of those removed for it, or by the stage of this name, or "kept"; none: of all.
-            seed: another one draws others.
+            count: how many at most.
+            reason: "kept", a stage, a reason, or both as "stage: reason".
+            borderline: those nearest to the threshold that decided, rather than any.
+            seed: another choice of any.
 
         Raises:
             ValueError: if no document met that fate.
         """
-        fates = pa.concat_tables(table.select(["id", "stage", "reason"]) for table in all_fates(self._corpus))
-        if reason is not None:
-            wanted = pc.or_kleene(pc.equal(fates.column("stage"), reason), pc.equal(fates.column("reason"), reason))
-            met = sorted(
-                {*pc.unique(fates.column("stage")).to_pylist(), *pc.unique(fates.column("reason")).to_pylist()} - {None}
-            )
-            fates = fates.filter(wanted.fill_null(False))
-            if not len(fates):
-                raise ValueError(f"reason must be one of {', '.join(met)}, got {reason!r}")
-        draws = uniform_draw(fates.column("id").to_numpy(), seed)
-        fates = fates.take(pa.array(draws.argsort()[:count])).sort_by("id")
+        picked = pick(self._corpus, self._record.options, reason, count, borderline=borderline, seed=seed)
         rows: dict[int, list[int]] = {}
-        for id_ in fates.column("id").to_pylist():
-            rows.setdefault(id_ >> ROW_BITS, []).append(id_ & (1 << ROW_BITS) - 1)
-        shown = [
+        for each in picked:
+            rows.setdefault(each.id >> ROW_BITS, []).append(each.id & (1 << ROW_BITS) - 1)
+        batches = [
             pa.Table.from_batches([batch])
             for part in self._corpus.parts
             if part.number in rows
             for batch in part.pick(["text"], rows[part.number], optional=_SHOWN)
         ]
-        texts = pa.concat_tables(shown, promote_options="permissive")
-        table = fates.join(texts, "id").sort_by("id")
-        names = [f"{id_ >> ROW_BITS}-{id_ & (1 << ROW_BITS) - 1}" for id_ in table.column("id").to_pylist()]
-        beginnings = pc.utf8_slice_codeunits(table.column("text"), 0, _SAMPLE_CHARACTERS)
-        table = table.set_column(table.column_names.index("id"), "id", pa.array(names))
-        return table.set_column(table.column_names.index("text"), "text", beginnings)
+        columns = {
+            "id": pa.array([each.id for each in picked], pa.uint64()),
+            "document": pa.array([document_id(each.id) for each in picked], pa.string()),
+            "fate": pa.array([each.fate for each in picked], pa.string()),
+            "margin": pa.array([each.margin for each in picked], pa.float64()),
+            "place": pa.array(range(len(picked))),
+        }
+        read = pa.concat_tables(batches, promote_options="permissive") if batches else pa.table({"id": columns["id"]})
+        table = pa.table(columns).join(read, "id").sort_by("place").drop_columns(["id", "place"])
+        at = table.column_names.index("text")
+        return table.set_column(at, "text", pc.utf8_slice_codeunits(table.column("text"), 0, _SAMPLE_CHARACTERS))
 
     def explain(self, document: str) -> Explanation:
         """Why a document is in, or out: the first one that a name fits.
@@ -265,8 +262,7 @@ class Run:
         Raises:
             UnknownDocumentError: if there is none.
         """
-        options = {name: values for stage in self._record.recipe["stages"] for name, values in stage.items()}
-        return explain_place(self._corpus, options, find(self._corpus, document)[0])
+        return explain_place(self._corpus, self._record.options, find(self._corpus, document)[0])
 
     def diff(self, other: "Run") -> pa.Table:
         """The documents that met another fate in another run over the same files, with both, and where they are."""

@@ -61,10 +61,13 @@ def test_a_lazy_frame_reads_the_columns_that_a_query_needs(made: datapipe.Run) -
 
 def test_a_sample_is_of_what_was_asked(made: datapipe.Run) -> None:
     (spam,) = made.sample(reason="rules").to_pylist()
-    assert (spam["id"], spam["stage"], spam["text"][:8]) == ("0-9", "rules", "buy now ")
-    assert len(made.sample(3, reason="kept")) == 3
-    assert made.sample(3, reason="kept").equals(made.sample(3, reason="kept"))
-    with pytest.raises(ValueError, match="reason must be one of exact_duplicate"):
+    assert (spam["document"], spam["fate"].split(":")[0], spam["text"][:8]) == ("0-9", "rules", "buy now ")
+    assert len(made.sample(3)) == 3
+    assert made.sample(3).equals(made.sample(3))
+    assert not made.sample(3, seed=1).equals(made.sample(3))
+    nearest = made.sample(9, borderline=True).column("margin").to_pylist()
+    assert nearest == sorted(nearest)
+    with pytest.raises(ValueError, match="no document was 'nothing'"):
         made.sample(reason="nothing")
 
 
