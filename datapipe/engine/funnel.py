@@ -133,7 +133,8 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
                 masked[entity] = masked.get(entity, 0) + times
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
-            for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
+            failed = part.column(RULES_FAILED).filter(pa.array(reached)).drop_null()  # null: `only` others were judged
+            for name, counts in count_rules(failed).items():
                 rules[name] = rules.get(name, RuleCount()) + counts
     steps: list[Step] = []
     left = kept  # from the end: the tokens of what is removed early are never counted
