@@ -28,6 +28,7 @@ from annotated_types import MinLen
 
 from datapipe.checks import adapter, check_value, option_types, suggest
 from datapipe.dedup.held_out import HoldOut
+from datapipe.engine.provenance import NOT_PUBLIC, values_of
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
@@ -62,12 +63,14 @@ class Recipe:
         description: for `datapipe recipes` and the report.
         stages: the stages, in order, ready to run.
         every_row: whether document stages see the documents that an earlier stage has removed, too.
+        stand_ins: the values that a comment calls not public, with what it says; see `datapipe.engine.provenance`.
     """
 
     name: str
     description: str
     stages: tuple[Stage, ...]
     every_row: bool = False
+    stand_ins: tuple[str, ...] = ()
 
 
 def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
@@ -80,7 +83,7 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     Raises:
         RecipeError: on anything that could go wrong later, with file and line.
     """
-    root = _read(path)
+    root, text = _read(path)
     fields = _mapping(path, root, "a recipe")
     for key, (key_node, _) in fields.items():
         if key not in _KEYS:
@@ -100,11 +103,16 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     if not isinstance(every_row, bool):
         raise _error(path, fields["every_row"][1], f"every_row must be true or false, got {every_row!r}")
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
-    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row)
+    stand_ins = tuple(
+        f"{value.stage}{f': {value.option}: {value.value}' if value.option else ''}: {value.comment}"
+        for value in values_of(text)
+        if value.kind == NOT_PUBLIC
+    )
+    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row, stand_ins)
 
 
-def _read(path: str) -> yaml.Node | None:
-    """The nodes of a YAML file, which are a tree of a bounded size, of names and values that JSON has, too."""
+def _read(path: str) -> tuple[yaml.Node | None, str]:
+    """The nodes of a YAML file, a tree of a bounded size, of names and values that JSON has, too; and its text."""
     if not files.exists(path):
         raise RecipeError(f"{path}: no such recipe; `datapipe recipes` lists those that come with datapipe")
     if files.is_local(path) and not os.path.isfile(path):  # noqa: PTH113 - as text, like remote ones
@@ -114,7 +122,8 @@ def _read(path: str) -> yaml.Node | None:
     if len(content) > MAX_BYTES:
         raise RecipeError(f"{path}: a recipe must be no larger than {MAX_BYTES} bytes")
     try:
-        root = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+        text = content.decode()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8: {error}") from error
     except yaml.YAMLError as error:
@@ -123,7 +132,7 @@ def _read(path: str) -> yaml.Node | None:
         raise RecipeError(f"{path}: nested too deep") from error
     if root is not None:
         _measure(path, root, {}, ())
-    return root
+    return root, text
 
 
 def _in_one_line(error: yaml.YAMLError) -> str:

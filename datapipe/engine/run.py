@@ -138,6 +138,7 @@ class _Driver:
                 "name": recipe.name,
                 "description": recipe.description,
                 "every_row": recipe.every_row,
+                "stand_ins": list(recipe.stand_ins),
                 "stages": [{stage.name: stage.options() | _plain(stage.view)} for stage in recipe.stages],
             },
             inputs=self.inputs,

@@ -61,9 +61,7 @@ class CapGroups(DocumentStage):
         """Find the draw that a group's first document beyond its cap has."""
         edges: dict[str, float] = {}
         for cap in sorted({self.max_documents, *self.groups.values()}):
-            found = order_statistics(
-                functools.partial(self._read, corpus, cap), lambda count, cap=cap: [cap] if count > cap else []
-            )
+            found = order_statistics(functools.partial(self._read, corpus, cap), functools.partial(_beyond, cap))
             edges |= {group: float(draws[0]) for group, draws in sorted(found.items()) if len(draws)}
         return self.ready(edges=edges)
 
@@ -87,3 +85,8 @@ class CapGroups(DocumentStage):
         return pa.record_batch(
             [pa.array(np.full(len(batch), "beyond_cap"), pa.string(), mask=~beyond)], schema=self.writes
         )
+
+
+def _beyond(cap: int, count: int) -> list[int]:
+    """The place of the first document beyond the cap, of so many."""
+    return [cap] if count > cap else []

@@ -35,7 +35,7 @@ from datapipe.mix.blank_infilling import (
 )
 from datapipe.mix.chat_tokens import NO_LOSS, PieceEncoder, load_piece_encoder
 from datapipe.mix.shards import COPIES, MANIFEST, row_ids, shuffle_copies
-from datapipe.stage import ProductStage
+from datapipe.stage import Parts, ProductStage
 from datapipe.store import files
 from datapipe.store.corpus import Part, PartKind
 from datapipe.text.bit_mixing import GOLDEN, fractions, golden_multiple, uniform_draw
@@ -138,6 +138,7 @@ class WriteGLMSamples(ProductStage):
         sub_rows: how many samples a row of "token", "sentence" and instructions has, each of so much of the length.
         positions: "2d": those of part B are where its blanks stand, with a second one within the blank (GLM); "1d":
             running on (GLM-130B).
+        parts: what it writes: "document", "instruction".
         control_tokens: names of your own for the control tokens, by what they are for: "token", "sentence", "document",
             "start", "end", "end_of_text" (after each document), "pad".
         seed: of the shuffle and of all draws.
@@ -153,6 +154,7 @@ class WriteGLMSamples(ProductStage):
     length: Annotated[int, Ge(64)] = 2048
     sub_rows: Count = 4
     positions: Literal["1d", "2d"] = "1d"
+    parts: Parts = dataclasses.field(default_factory=lambda: ["document", "instruction"])
     control_tokens: dict[str, str] = dataclasses.field(default_factory=dict)
     seed: Seed = 0
     folder: str = dataclasses.field(default="", init=False)
@@ -172,8 +174,8 @@ class WriteGLMSamples(ProductStage):
             check_known("glm_samples: control_tokens: no control token is for", role, CONTROL)
 
     def part_kinds(self) -> tuple[PartKind, ...]:
-        """Documents and instruction data."""
-        return ("document", "instruction")
+        """As `parts` says."""
+        return tuple(self.parts)
 
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
@@ -201,7 +203,7 @@ class WriteGLMSamples(ProductStage):
         """The ids of the control tokens, by what they are for."""
         found = {}
         for role, name in (CONTROL | self.control_tokens).items():
-            if role in ("token", "sentence", "document") and not self.objectives.get(role, 0) and role != "token":
+            if role in ("sentence", "document") and role not in self.objectives:
                 continue
             if name not in encoder.control:
                 raise ValueError(
@@ -223,7 +225,7 @@ class WriteGLMSamples(ProductStage):
         ends = np.zeros(len(order), np.int64)
         total = 0
         for number, text in enumerate(texts.fill_null("").to_pylist()):
-            flat, _ = encoder.encoder.encode_flat([text])
+            flat = encoder.encoder.encode_flat([text])[0].astype(np.int32)
             if self.objectives.get("sentence"):
                 starts.append(total + _sentence_starts(text, flat, encoder))
             pieces += [flat, np.array([end_of_text], np.int32)]
@@ -313,7 +315,8 @@ class WriteGLMSamples(ProductStage):
             if last < 0:
                 continue
             question, target = spoken_text(messages[:last]), messages[last].content
-            flat, bounds = encoder.encoder.encode_flat([question, target])
+            ids_of, bounds = encoder.encoder.encode_flat([question, target])
+            flat = ids_of.astype(np.int32)
             sample = answer(flat[: bounds[1]], flat[bounds[1] :], mask, self.sub_length)
             waiting += [(sample, names[place])] if sample else []
             if len(waiting) == self.sub_rows:

@@ -23,6 +23,7 @@ from datapipe.store import files
 ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
 LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
+CUT = "_cut_bytes"  # ends the name of the column in which a stage says how much of a text that stays it cut out
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 

@@ -652,7 +652,7 @@ def test_branches_see_the_same_documents_and_what_all_keep_goes_on(tmp_path: pat
     texts = [prose(number) + end for number in range(20) for end in ("", " And this is the end of it.")]
     records = [{"text": text, "mark": len(texts) - number} for number, text in enumerate(texts)]
     write_lines(tmp_path / "in" / "a.jsonl", records)
-    found = []
+    found: list[dict[str, dict[str, Any]]] = []
     for order in (list(JUDGES.values()), list(JUDGES.values())[::-1]):
         text = BRANCHED.replace("FIRST", order[0]).replace("SECOND", order[1])
         outcome = run_recipe(text, tmp_path, [str(tmp_path / "in")], f"out{len(found)}")
