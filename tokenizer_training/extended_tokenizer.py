@@ -7,6 +7,7 @@ import dataclasses
 from typing import Annotated, Any, ClassVar, Literal
 
 import apache_beam as beam
+import pyarrow as pa
 from annotated_types import Ge, MinLen
 
 from datapipe.checks import ColumnOption, Count, FilesOption, PositiveShare
@@ -74,7 +75,7 @@ class ExtendTokenizer(ProductStage):
         words: a list of words and frequencies to learn from instead of the corpus; see `datapipe tokenizer extend`.
         min_frequency: a pair that occurs less often is not merged.
         coverage: the share of characters in what is learnt from that get an entry before the merges, with byte
-            fallback.
+            fallback and where `characters` asks for none.
         special_tokens: entries that no text is encoded to, after all others.
         weight_column: the column that says how often a document counts, such as `mixture_copies`; "" for once.
     """
@@ -106,12 +107,13 @@ class ExtendTokenizer(ProductStage):
         absent = [path for path in (self.base, self.words) if path and not files.exists(path)]
         return f"no such file: {absent[0]}" if absent else None
 
-    def _algorithm(self, base: TokenizerJson) -> AlgorithmName:
+    @staticmethod
+    def algorithm(base: TokenizerJson) -> AlgorithmName:
         """By whose pattern pre-tokens are counted: of one that splits like neither, only runs of Han are whole."""
         return "byte_level" if extension.pattern_of(base) in (QWEN_PATTERN, CL100K_PATTERN) else "byte_fallback"
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:
-        options = TrainingOptions(algorithm=self._algorithm(read_tokenizer(self.base)))
+        options = TrainingOptions(algorithm=self.algorithm(read_tokenizer(self.base)))
         return (
             parts
             | "CountPretokens" >> CountPretokens(options, self.folder, self.weight_column)
@@ -119,14 +121,17 @@ class ExtendTokenizer(ProductStage):
             | "Extend" >> beam.Map(self._extend).with_output_types(dict[str, Any])
         )
 
-    def _extend(self, paths: list[str]) -> dict[str, Any]:
-        counts, _ = weighted(read_counts(paths), once)
-        files.remove(files.join(self.folder, "spill"))
-        tokenizer = read_tokenizer(self.base)
+    def grown(self, tokenizer: TokenizerJson, counts: pa.Table) -> tuple[TokenizerJson, dict[str, int]]:
+        """The base with what the options add, and how many entries of each kind.
+
+        Args:
+            tokenizer: the base.
+            counts: a table of `count.SCHEMA`, pre-tokens of the algorithm that `expand` counts by.
+        """
         had = len(tokenizer["model"]["vocab"])
         if self.single_digits:
             tokenizer = extension.with_single_digits(tokenizer)
-        dropped = had - len(tokenizer["model"]["vocab"])
+        before = len(tokenizer["model"]["vocab"])
 
         def learn(tokenizer: TokenizerJson, size: int, allowed: Allowed, coverage: float) -> TokenizerJson:
             runs = extension.count_runs(counts, encoder_of(tokenizer), extension.mergeable(tokenizer, allowed))
@@ -134,7 +139,6 @@ class ExtendTokenizer(ProductStage):
                 tokenizer, runs, size, allowed=allowed, min_frequency=self.min_frequency, coverage=coverage
             )
 
-        before = len(tokenizer["model"]["vocab"])
         if self.characters:
             tokenizer = learn(tokenizer, self.characters, is_character, 1.0)
         characters = len(tokenizer["model"]["vocab"]) - before
@@ -145,19 +149,24 @@ class ExtendTokenizer(ProductStage):
                 tokenizer, runs, self.size, allowed=extension.is_whole, min_frequency=self.min_frequency
             )
         elif self.size:
-            tokenizer = learn(tokenizer, self.size, RULES[self.rule], self.coverage)
+            tokenizer = learn(tokenizer, self.size, RULES[self.rule], 0.0 if self.characters else self.coverage)
         words = len(tokenizer["model"]["vocab"]) - before - characters
         tokenizer = append_special(tokenizer, self.special_tokens)
-        write_with_roles(self.folder, tokenizer, read_roles(self.base))
         ids = [*tokenizer["model"]["vocab"].values(), *(token["id"] for token in tokenizer["added_tokens"])]
-        summary = {
+        return tokenizer, {
             "base": had,
-            "dropped": dropped,
+            "dropped": had - before,
             "characters": characters,
             "tokens": words,
             "special_tokens": len(self.special_tokens),
             "vocabulary": max(ids) + 1,
         }
+
+    def _extend(self, paths: list[str]) -> dict[str, Any]:
+        counts, _ = weighted(read_counts(paths), once)
+        files.remove(files.join(self.folder, "spill"))
+        tokenizer, summary = self.grown(read_tokenizer(self.base), counts)
+        write_with_roles(self.folder, tokenizer, read_roles(self.base))
         files.write_json(files.join(self.folder, SUMMARY_FILE), summary)
         note = (
             "{base:,} entries, less {dropped:,} of several digits, and {characters:,} characters, {tokens:,} tokens "

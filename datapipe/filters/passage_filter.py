@@ -50,14 +50,15 @@ class CutSentences(DocumentStage):
         documents, starts, ends = split(data, bounds, SENTENCE)
         low = scores.filter(pa.array(touched)).flatten().to_numpy(zero_copy_only=False) < np.float32(self.min_score)
         left: list[list[bytes]] = [[] for _ in range(int(touched.sum()))]
+        end_cut = np.zeros(len(left), bool)  # then the white space before it need not stay
         for document, start, end, bad in zip(*map(np.ndarray.tolist, (documents, starts, ends, low)), strict=True):
             sentence = data[start:end].tobytes()
-            if not bad or len(sentence.decode().strip()) < self.min_characters:
+            end_cut[document] = bad and len(sentence.decode().strip()) >= self.min_characters
+            if not end_cut[document]:
                 left[document].append(sentence)
         whole = np.diff(bounds)
         kept = [b"".join(sentences) for sentences in left]
-        # What ended a text may be gone, the white space before it need not stay.
-        kept = [text if len(text) == size else text.rstrip() for text, size in zip(kept, whole.tolist(), strict=True)]
+        kept = [text.rstrip() if cut else text for text, cut in zip(kept, end_cut.tolist(), strict=True)]
         sizes = np.array([len(text) for text in kept], np.int64)
         gone = sizes < self.min_kept_share * whole
         changed = np.zeros(len(batch), bool)

@@ -6,7 +6,7 @@ of whole groups are the business of `mixture.py`.
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import ClassVar, Self
 
 import numpy as np
@@ -59,17 +59,23 @@ class CapGroups(DocumentStage):
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - nothing is told
         """Find the draw that a group's first document beyond its cap has."""
+        sizes: dict[str, int] = {}
+        for group, draws in self._read(corpus):
+            sizes[group] = sizes.get(group, 0) + len(draws)
         edges: dict[str, float] = {}
         for cap in sorted({self.max_documents, *self.groups.values()}):
-            found = order_statistics(functools.partial(self._read, corpus, cap), functools.partial(_beyond, cap))
-            edges |= {group: float(draws[0]) for group, draws in sorted(found.items()) if len(draws)}
+            full = {group for group, size in sizes.items() if size > cap == self._cap(group)}
+            found = order_statistics(functools.partial(self._read, corpus, full), functools.partial(_beyond, cap))
+            edges |= {group: float(draws[0]) for group, draws in sorted(found.items())}
         return self.ready(edges=edges)
 
-    def _read(self, corpus: Corpus, cap: int) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-        """The draws of the groups that have this cap."""
+    def _read(
+        self, corpus: Corpus, wanted: Collection[str] | None = None
+    ) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
+        """The draws of some groups, or of all."""
         for batch in corpus.read([], named=[self.by], kinds=self.part_kinds()):
             for group, draws in by_group(batch.column(self.by).cast(pa.string()), self._draws(batch)):
-                if group is not None and self._cap(group) == cap:
+                if group is not None and (wanted is None or group in wanted):
                     yield group, draws
 
     def _cap(self, group: str) -> int:
@@ -87,6 +93,6 @@ class CapGroups(DocumentStage):
         )
 
 
-def _beyond(cap: int, count: int) -> list[int]:
-    """The place of the first document beyond the cap, of so many."""
-    return [cap] if count > cap else []
+def _beyond(cap: int, _: int) -> list[int]:
+    """The place of the first document beyond the cap, of however many."""
+    return [cap]

@@ -38,7 +38,7 @@ from datapipe.mix.shards import COPIES, MANIFEST, row_ids, shuffle_copies
 from datapipe.stage import Parts, ProductStage
 from datapipe.store import files
 from datapipe.store.corpus import Part, PartKind
-from datapipe.text.bit_mixing import GOLDEN, fractions, golden_multiple, uniform_draw
+from datapipe.text.bit_mixing import fractions, golden_multiple, uniform_draw
 from datapipe.text.dialogues import read_dialogues, spoken_text
 from datapipe.text.passages import SENTENCE, split
 
@@ -258,7 +258,7 @@ class WriteGLMSamples(ProductStage):
             if len(stream.ids) - at < _FEWEST:
                 return
             # Multiples of the golden ratio fall into all shares as evenly as can be, however few rows there are.
-            place = (start + float(fractions(np.uint64(number) * GOLDEN))) % 1  # type: ignore[arg-type]
+            place = (start + float(fractions(np.array([golden_multiple(number)]))[0])) % 1
             objective = names[min(int(np.searchsorted(bounds, place, "right")), len(names) - 1)]
             begin = at
             if objective == "document":
@@ -350,7 +350,7 @@ class WriteGLMSamples(ProductStage):
             }
             | {
                 "sub_rows": pa.array(subs, pa.list_(SUB_ROW)),
-                "objective": pa.array([row.objective for row in rows]),
+                "objective": pa.array([row.objective for row in rows], pa.string()),
                 "ids": pa.array([list(row.names) for row in rows], pa.list_(pa.string())),
             }
         )

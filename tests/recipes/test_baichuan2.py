@@ -10,7 +10,7 @@ import tokenizers
 
 from datapipe.engine.run import Outcome
 from tests.helpers import write_lines
-from tests.recipes.toy import chinese, columns, english, plain, run_named, sample_quality
+from tests.recipes.toy import chinese, code, columns, english, plain, run_named, sample_quality
 
 FIGURE_2 = {
     "exact_duplicates": ("exact_duplicates",),
@@ -20,7 +20,7 @@ FIGURE_2 = {
     "near_duplicates": ("near_duplicates",),
 }
 SPAM = "Click here now to buy cheap boats and win a big prize, free shipping on every order today!"
-REPEATED = "Every reader of this page should know that the market opens early when the river is calm in winter."
+REPEATED = english(999, 1)
 
 
 @pytest.fixture(scope="module")
@@ -33,13 +33,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
         for kind, path in sample_quality().items()
     }
     for kind, examples in lines.items():
-        write_lines(base / "quality" / f"{kind}.jsonl", examples[:: 1 + len(examples) // 400])
+        own = [{"text": text} for seed in range(60) for text in (english(10_000 + seed), chinese(10_000 + seed))]
+        chosen = examples[:: 1 + len(examples) // 300]
+        write_lines(base / "quality" / f"{kind}.jsonl", [*chosen, *(own if kind == "positive" else [])])
     good = [row["text"] for row in lines["positive"][1 :: 1 + len(lines["positive"]) // 400]][:60]
     texts = [*good, *(english(seed) for seed in range(30)), *(chinese(seed) for seed in range(30))]
     texts += texts[:10]  # exact duplicates
     texts += [text + " And so on." for text in texts[60:70]]  # near duplicates
     texts += [english(100 + seed) + " " + REPEATED for seed in range(5)]
     texts += [english(200 + seed) + "\n\n" + SPAM for seed in range(5)]
+    texts += [code(seed) for seed in range(20)]
     texts.append("buy buy buy " * 40)
     write_lines(base / "documents" / "a.jsonl", ({"text": text} for text in texts))
     write_lines(base / "instructions" / "i.jsonl", ({"instruction": f"Q{n}?", "output": f"A{n}."} for n in range(20)))
@@ -75,16 +78,14 @@ def test_repeated_and_bad_sentences_are_cut_and_the_rest_stays(run: tuple[pathli
 
 def test_the_rate_rises_with_the_score_and_the_copies_with_the_rate(run: tuple[pathlib.Path, Outcome]) -> None:
     _, outcome = run
-    rows = columns(outcome, "quality_filter_score", "upsampling_weight", "topics_topic", "mixture_copies", "bytes",
+    rows = columns(outcome, "quality_filter_score", "upsampling_weight", "topic", "mixture_copies", "bytes",
                    "language", "quality_score", "passages_sentence", "passages_paragraph")  # fmt: skip
     scored = [row for row in rows if row["quality_filter_score"] is not None and row["upsampling_weight"] is not None]
     assert len(scored) > 80
-    topics = {row["topics_topic"] for row in scored}
+    topics = {row["topic"] for row in scored}
     assert len(topics) == 3
     for topic in topics:  # of one topic, one rate of frequency
-        own = sorted(
-            (row["quality_filter_score"], row["upsampling_weight"]) for row in scored if row["topics_topic"] == topic
-        )
+        own = sorted((row["quality_filter_score"], row["upsampling_weight"]) for row in scored if row["topic"] == topic)
         assert all(np.diff([weight for _, weight in own]) >= -1e-6)
     low, high = ([row for row in scored if (row["quality_filter_score"] > 0.5) == is_high] for is_high in (False, True))
     mean = [float(np.mean([row["mixture_copies"] or 0 for row in of])) for of in (low, high)]

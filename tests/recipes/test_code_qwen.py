@@ -5,7 +5,8 @@ import pathlib
 
 import pytest
 
-from tests.helpers import write_lines
+from datapipe.commands.recipes import RECIPES
+from tests.helpers import run_recipe, write_lines
 from tests.recipes.toy import chinese, code, english, run_named, shards
 
 
@@ -24,9 +25,6 @@ def test_code_has_the_share_that_is_asked_for(share: float, tmp_path: pathlib.Pa
 
 
 def test_the_report_says_that_the_ratio_is_not_public(tmp_path: pathlib.Path) -> None:
-    from tests.helpers import run_recipe
-    from tests.recipes.toy import RECIPES
-
     (tmp_path / "documents").mkdir()
     write_lines(tmp_path / "documents" / "a.jsonl", ({"text": english(seed)} for seed in range(10)))
     text = (RECIPES / "code_qwen.yaml").read_text(encoding="utf-8").replace("151851", "600")

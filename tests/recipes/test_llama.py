@@ -44,8 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     # Without a budget first: what is there tells how large the corpus must be for the published epochs.
     per_document = {"cc": 110, "github": 110}
     for name, (share, epochs) in TABLE.items():
-        tokens = 260_000 * share / epochs
-        count = round(tokens / per_document.get(name, 46) / (0.6 if name == "cc" else 1))
+        size = 260_000 * share / epochs
+        count = round(size / per_document.get(name, 46) / (0.6 if name == "cc" else 1))
         records = [{"text": text, "license": "MIT"} for text in _texts(name, count)]
         if name == "github":
             records += [{"text": code(10**6), "license": "gpl-3.0"}, {"text": code(10**6 + 1)}, records[0]]
@@ -73,7 +73,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
             path = base / "documents" / f"{name}.jsonl"
             lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
             wanted = budget * share / epochs / (tokens[name] / len(lines))
-            assert wanted <= 1.6 * len(lines)
             texts = [{"text": text, "license": "MIT"} for text in _texts(name, round(wanted))]
             tail = lines[-3:] if name == "github" else []
             write_lines(path, [*texts, *map(json.loads, tail)])
@@ -104,7 +103,7 @@ def test_a_line_that_differs_in_case_digits_and_punctuation_is_the_same(run: tup
 def test_buckets_end_at_the_percentiles_and_the_tail_is_gone(run: tuple[pathlib.Path, Outcome]) -> None:
     base, outcome = run
     rows = columns(outcome, "source", "perplexity", "perplexity_bucket", "rules_reason", "text")
-    scores = np.sort(np.float32([row["perplexity"] for row in rows if row["perplexity"] is not None]))
+    scores = np.sort(np.array([row["perplexity"] for row in rows if row["perplexity"] is not None], np.float32))
     cutoffs = json.loads((base / "out" / "perplexity_filter" / "cutoffs.json").read_text())
     assert list(cutoffs) == ["en"]
     assert cutoffs["en"] == pytest.approx([float(scores[int((len(scores) - 1) * part)]) for part in (0.3, 0.6)])

@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     web += [chinese(seed, 12) for seed in range(60)]
     web += [web[0].upper(), web[1].replace(" ", "  ")]  # exact after normalization
     web += [web[2] + " And the end.", web[3] + " And the end."]  # near
-    web += ["The villain said badword again. " + english(900), english(901) + " " + " ".join(QUESTION)]
+    web += ["有人说了badword，又说了villain。" + chinese(900, 12), english(901, 12) + " " + " ".join(QUESTION)]
     write_lines(base / "documents" / "web.jsonl", ({"text": text} for text in web))
     write_lines(base / "documents" / "wikipedia.jsonl", ({"text": english(500 + seed, 12)} for seed in range(20)))
     (base / "safety" / "words.txt").write_text("badword\nvillain\n", encoding="utf-8")
@@ -150,7 +150,7 @@ def test_both_policies_of_loss(policy: str, run: tuple[pathlib.Path, Outcome], t
     assert row["text"] == golden
     learnt = [golden.encode()[piece["start"] : piece["stop"]].decode() for piece in row["pieces"] if piece["loss"]]
     masks = {
-        "qwen_paper": ["At the quay.", "<|im_end|>"],
+        "qwen_paper": ["<|im_start|>assistant\n", "At the quay.", "<|im_end|>\n"],  # system and user are masked
         "qwen_script": ["<|im_start|>", "<|im_end|>", "\n"] * 2 + ["<|im_start|>", "At the quay.", "<|im_end|>", "\n"],
     }
     assert "".join(learnt) == "".join(masks[policy])

@@ -15,7 +15,7 @@ from tests.recipes.toy import chinese, code, columns, english, plain, run_named,
 
 BLOCK = "This block stands on every page of the site, and says that readers may write to the keeper of the boats."
 PHASES = next(stage["mixture"]["phases"] for stage in plain("skywork")["stages"] if "mixture" in stage)
-BUDGETS = [60_000, 10_000, 10_000, 10_000, 10_000]
+BUDGETS = [80_000, 20_000, 20_000, 20_000, 20_000]
 
 
 @pytest.fixture(scope="module")
@@ -29,11 +29,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
         if name.startswith("github"):
             texts = [code(first + seed) for seed in range(60)]
         elif name.startswith("zh"):
-            texts = [chinese(first + seed, 3) for seed in range(150 if name == "zh_web" else 40)]
+            texts = [chinese(first + seed, 1) for seed in range(500 if name == "zh_web" else 90)]
         elif name == "en_web":
-            texts = [english(first + seed, 8) for seed in range(200)]
+            texts = [english(first + seed, 8) for seed in range(300)]
         else:
-            texts = [sentence(source, 40) for _ in range(120)]
+            texts = [sentence(source, 40) for _ in range(85 if name == "stem" else 120)]
         if name == "en_web":
             texts = [text + (f"\n\n{BLOCK}" if place < 30 else "") for place, text in enumerate(texts)]
             texts += [texts[100]] * 9  # ten copies, of which five stay
@@ -49,6 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     toy: dict[str, Any] = {
         "tokenizer.vocabulary": 600,
         "tokenizer.coverage": 0.9,
+        "tokenizer.alphabet": "0123456789",
         "extended_tokenizer.characters": 10,
         "extended_tokenizer.size": 30,
         "quality_filter.min_score": 0.0,
@@ -100,7 +101,7 @@ def test_the_tokenizer_grows_by_characters_words_and_reserved(run: tuple[pathlib
         tokenizers.Tokenizer.from_file(str(base / "out" / name / "tokenizer.json"))
         for name in ("tokenizer", "extended_tokenizer")
     )
-    new = [extended.id_to_token(number) for number in range(summary["base"], summary["vocabulary"])]
+    new = [str(extended.id_to_token(number)) for number in range(summary["base"], summary["vocabulary"])]
     assert all(len(token) == 1 for token in new[:10])
     assert all("\u4e00" <= character <= "\u9fff" for token in new[10:40] for character in token)
     assert new[40:43] == ["[USER]", "[SEP]", "[BOT]"]

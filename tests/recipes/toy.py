@@ -1,6 +1,5 @@
 """What the tests of recipes share: toy corpora of many kinds, and a recipe that comes along run at toy size."""
 
-import itertools
 import pathlib
 import random
 from collections.abc import Iterator, Sequence
@@ -47,13 +46,13 @@ def chinese(seed: int, sentences: int = 8) -> str:
 def code(seed: int) -> str:
     """A text that is source code, another one for each seed."""
     source = random.Random(seed)
-    kinds = ["count", "size", "total", "value", "index", "offset"]
-    names = [f"{source.choice(kinds)}_{source.randrange(999)}" for _ in range(6)]
-    body = "\n".join(
-        f"    if {name} > {source.randrange(1000)}:\n        {name} = {other} * {source.randrange(9)}"
-        for name, other in itertools.pairwise(names)
-    )
-    return f"import os\n\n\ndef run_{seed}({', '.join(names)}):\n{body}\n    return [{', '.join(names)}]\n"
+    words = PROSE_WORDS.split()
+
+    def name() -> str:
+        return "_".join(source.choices(words, k=3))
+
+    body = "\n".join(f"    {name()} = measure_{name()}({name()}, {name()})" for _ in range(6))
+    return f"import os\n\n\ndef collect_{name()}({name()}, {name()}):\n{body}\n    return {name()}\n"
 
 
 def sample_quality() -> dict[str, str]:

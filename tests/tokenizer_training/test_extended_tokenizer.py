@@ -30,7 +30,7 @@ def base(corpus_of: CorpusOf, folder: pathlib.Path, **options: Any) -> str:
 
 
 def names(tokenizer: Tokenizer, first: int, last: int) -> list[str]:
-    return [tokenizer.id_to_token(number) for number in range(first, last)]
+    return [str(tokenizer.id_to_token(number)) for number in range(first, last)]
 
 
 def test_characters_then_words_then_special_tokens(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:

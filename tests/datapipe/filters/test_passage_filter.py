@@ -22,7 +22,7 @@ def cut(texts: list[str | None], scores: list[list[float] | None], **options: An
 
 def test_low_sentences_are_cut_and_counted() -> None:
     whole = ONE + TWO + THREE
-    rows = cut([whole, whole, None, ""], [[0.9, 0.05, 0.8], [0.9, 0.2, None], None, []])
+    rows = cut([whole, whole, None, ""], [[0.9, 0.05, 0.8], [0.9, 0.2, 0.8], None, []])
     assert rows[0] == {"text": ONE + THREE, "passage_filter_cut_bytes": len(TWO), "passage_filter_reason": None}
     assert rows[1] == {"text": whole, "passage_filter_cut_bytes": 0, "passage_filter_reason": None}
     assert [row["text"] for row in rows[2:]] == [None, ""]
@@ -42,4 +42,4 @@ def test_short_sentences_stay() -> None:
 def test_a_document_of_which_too_little_is_left_goes_and_keeps_its_text() -> None:
     (row,) = cut([ONE + TWO], [[0.05, 0.9]])
     assert row == {"text": ONE + TWO, "passage_filter_cut_bytes": 0, "passage_filter_reason": "too_little_left"}
-    assert cut([ONE + TWO], [[0.05, 0.9]], min_kept_share=0.3)[0]["text"] == TWO.rstrip()
+    assert cut([ONE + TWO], [[0.05, 0.9]], min_kept_share=0.3)[0]["text"] == TWO

@@ -20,9 +20,10 @@ from datapipe.mix.blank_infilling import (
     token_spans,
     truncated_poisson,
 )
+from tests.helpers import NIGHTLY
 
 TOKENS = Tokens(1, 2, 3)
-ROWS = 10_000
+ROWS = 10_000 if NIGHTLY else 1_500
 
 
 def draws(seed: int):  # type: ignore[no-untyped-def]
@@ -50,7 +51,7 @@ def rebuilt(sample, text_length: int) -> list[int]:  # type: ignore[no-untyped-d
     return text
 
 
-def test_ten_thousand_rows_of_token_blanks() -> None:
+def test_rows_of_token_blanks() -> None:
     draw = draws(0)
     lengths = collections.Counter[int]()
     source = np.random.default_rng(1)
@@ -101,7 +102,7 @@ def test_whole_sentences_are_hidden_until_their_share() -> None:
         begins, sizes = found
         assert set(begins.tolist()) <= set(starts.tolist())
         assert sizes.sum() >= 15
-        assert sizes.sum() - sizes.min() < 15 or len(sizes) == 1
+        assert sizes.sum() - sizes.max() < 15
     assert sentence_spans(np.array([0]), 100, 0.15, draw) is None
 
 

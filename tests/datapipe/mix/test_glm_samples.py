@@ -39,7 +39,7 @@ def write(stage: WriteGLMSamples, parts: list[Any], folder: pathlib.Path) -> lis
     return [row for path in sorted(folder.glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
 
 
-def rebuilt(row: dict[str, Any], control: dict[int, str]) -> list[int]:
+def rebuilt(row: dict[str, Any], control: dict[int | None, str]) -> list[int]:
     """The text of a row, from its samples; blanks and what fills them come in the same order of positions."""
     text: list[int] = []
     for sub in row["sub_rows"]:
@@ -61,7 +61,7 @@ def test_rows_are_the_text_in_another_form(
     objectives: dict[str, float], tokenizer: str, corpus_of: CorpusOf, tmp_path: pathlib.Path
 ) -> None:
     texts = [prose(seed) for seed in range(60)] + ["Short.", "", None]
-    stage = WriteGLMSamples(tokenizer, objectives=objectives, positions="2d", length=512)  # type: ignore[arg-type]
+    stage = WriteGLMSamples(tokenizer, objectives=objectives, positions="2d", length=512)
     rows = write(stage, corpus_of(texts), tmp_path / "out")
     loaded = tokenizers.Tokenizer.from_file(tokenizer)
     control = {loaded.token_to_id(name): role for role, name in CONTROL.items()}
@@ -120,7 +120,7 @@ def test_options_that_cannot_be_are_refused(tokenizer: str, tmp_path: pathlib.Pa
         ({"control_tokens": {"begin": "<b>"}}, "no control token is for 'begin'"),
     ):
         with pytest.raises(ValueError, match=message):
-            WriteGLMSamples(tokenizer, **options)  # type: ignore[arg-type]
+            WriteGLMSamples(tokenizer, **options)
     stage = WriteGLMSamples(tokenizer, control_tokens={"end": "<end>"})
     from datapipe.mix.chat_tokens import load_piece_encoder
 
