@@ -28,8 +28,8 @@ class CapGroups(DocumentStage):
     A document without a value in the column is in no group, and stays.
 
     Attributes:
-        by: the column whose values are the groups.
         max_documents: of each group.
+        by: the column whose values are the groups.
         groups: other caps, by group.
         seed: of the lot.
         parts: what it works on: "document", "instruction".

@@ -59,7 +59,8 @@ def test_duplicates_and_what_scorers_dislike_are_gone(run: tuple[pathlib.Path, O
              "quality_score", "perplexity", "text")  # fmt: skip
     rows = columns(run[1], *names)
     assert [sum(row[name] is not None for row in rows) for name in names[:3]] == [2, 2, 1]
-    both = [row for row in rows if row["quality_score"] is not None and row["perplexity"] is not None]
+    left = [row for row in rows if row["safety_filter_reason"] is None]
+    both = [row for row in left if row["quality_score"] is not None and row["perplexity"] is not None]
     assert len(both) > 50
     assert all(row["quality_filter_score"] is not None for row in both)
 

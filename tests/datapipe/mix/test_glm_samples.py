@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import tokenizers
 
-from datapipe.mix.glm_samples import CONTROL, WriteGLMSamples
+from datapipe.mix.glm_samples import CONTROL, Objective, WriteGLMSamples
 from datapipe.store.corpus import Corpus
 from datapipe.text.dialogues import Message, message_columns
 from tests.helpers import CorpusOf, prose
@@ -58,7 +58,7 @@ def rebuilt(row: dict[str, Any], control: dict[int | None, str]) -> list[int]:
     "objectives", [{"token": 1.0}, {"sentence": 1.0}, {"document": 1.0}, {"token": 0.3, "document": 0.7}]
 )
 def test_rows_are_the_text_in_another_form(
-    objectives: dict[str, float], tokenizer: str, corpus_of: CorpusOf, tmp_path: pathlib.Path
+    objectives: dict[Objective, float], tokenizer: str, corpus_of: CorpusOf, tmp_path: pathlib.Path
 ) -> None:
     texts = [prose(seed) for seed in range(60)] + ["Short.", "", None]
     stage = WriteGLMSamples(tokenizer, objectives=objectives, positions="2d", length=512)
