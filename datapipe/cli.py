@@ -40,11 +40,28 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure and judge documents that are removed already, too: for studies",
     )
+    loud = run.add_mutually_exclusive_group()
+    loud.add_argument("--quiet", action="store_true", help="print warnings and errors alone")
+    loud.add_argument("-v", "--verbose", action="store_true", help="end with the whole funnel, reason by reason")
+    run.add_argument("--strict", action="store_true", help="exit with 1 where there are warnings")
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
+
+    inspect = commands.add_parser("inspect", help="what files hold: formats, columns, languages, and what is not read")
+    inspect.add_argument("inputs", nargs="+", metavar="PATH", help="files, folders or globs of documents")
+    _add_json(inspect)
+
+    init = commands.add_parser("init", help="write a recipe to begin with, for the data there are")
+    init.add_argument("inputs", nargs="*", metavar="DATA", help="files, folders or globs of documents")
+    init.add_argument("--output", default="recipe.yaml", help="the file to write (default: recipe.yaml)")
 
     explain = commands.add_parser("explain", help="why a document is in or out")
     explain.add_argument("output", help="the output folder of a run")
-    explain.add_argument("document", metavar="id", help="part-row, such as 0-17, or the document's own id")
+    explain.add_argument(
+        "document",
+        help="part-row (0-17), the document's own id, a file, a place in it (a.jsonl:120), or a piece of text",
+    )
+    explain.add_argument("--all", dest="all_columns", action="store_true", help="the whole text and every column, too")
+    _add_json(explain)
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
@@ -151,6 +168,10 @@ def _add_tokenizer_commands(actions: Any) -> None:
         export.add_argument(f"--{role}", default="", help=f"the special token that is the {role} (default: the base's)")
 
 
+def _add_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", dest="as_json", action="store_true", help="for programs: everything, as JSON")
+
+
 def _add_base(command: argparse.ArgumentParser) -> None:
     command.add_argument("base", help="tokenizer.json, .tiktoken or SentencePiece .model")
     command.add_argument("--pattern", help="the regular expression of a .tiktoken file of unknown name")
@@ -187,7 +208,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(line_buffering=True)  # a line of news is there when it is written, in a pipe too
+        # A line of news is there when it is written, in a pipe too; and what no encoding holds ends no command.
+        sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
@@ -221,8 +243,16 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     match command:
         case "run":
             _import_run()(**values, flags=flags)
+        case "inspect":
+            from datapipe.commands.inspect import inspect
+
+            inspect(**values)
+        case "init":
+            from datapipe.commands.init import init
+
+            init(**values)
         case "explain":
-            from datapipe.commands.inspection import explain_document
+            from datapipe.commands.explain import explain_document
 
             explain_document(**values)
         case "report":

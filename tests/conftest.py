@@ -12,7 +12,7 @@ import pytest
 from datapipe.store.corpus import Corpus, Part, PartKind, part_path, write_columns
 from tests import gcs as gcs_server
 from tests import s3 as s3_server
-from tests.helpers import ROOT, CorpusOf
+from tests.helpers import PROSE_WORDS, ROOT, CorpusOf, prose, run_recipe, save_word_tokenizer, write_lines
 from tests.shelf import Shelf
 
 
@@ -50,6 +50,48 @@ def corpus_of(tmp_path: pathlib.Path) -> CorpusOf:
 def corpus_on_disk(tmp_path: pathlib.Path, corpus_of: CorpusOf) -> Callable[..., Corpus]:
     """As `corpus_of`, but a `Corpus` with a root, for stages that `prepare`."""
     return lambda *texts, **columns: Corpus(str(tmp_path / "corpus"), tuple(corpus_of(*texts, **columns)))
+
+
+FINISHED = """
+stages:
+  - documents: {fields: {text: [text]}}
+  - language
+  - language_filter: {min_score: 0}
+  - measurements
+  - rules
+  - exact_duplicates
+  - near_duplicates
+  - tokens: {tokenizer: "{input_parent}/tokenizer.json"}
+  - mixture
+  - shards
+"""
+
+
+@pytest.fixture(scope="session")
+def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The output of a small run that nobody changes: 24 documents kept, and one or two removed by each of its stages.
+
+    `input_id`: `good-0` to `good-23`; `short`, `hashes`, `repeats` fail rules; `copy` is `good-0`, `near` nearly so.
+    Two lines of `more.jsonl` are rejects. Beside it lie the inputs, in `documents/`.
+    """
+    base = tmp_path_factory.mktemp("finished")
+    (base / "documents").mkdir()
+    good = [prose(seed) for seed in range(24)]
+    records = [{"id": f"good-{number}", "text": text} for number, text in enumerate(good)]
+    lines = [line.split() for line in good[1].splitlines()]
+    others = {
+        "short": "A short text with too few words in it.",
+        "hashes": "\n".join(" ".join(f"#{word}" for word in line) for line in lines),
+        "repeats": "\n".join([*good[2].splitlines()[:3] * 4, *good[2].splitlines()[3:6]]),
+        "copy": good[0],
+        "near": good[0].replace("number", "figure", 1),
+    }
+    write_lines(base / "documents" / "good.jsonl", records)
+    more = [{"id": name, "text": text} for name, text in others.items()]
+    write_lines(base / "documents" / "more.jsonl", [*more, {"story": "of no field"}, {"text": ""}])
+    save_word_tokenizer(base / "tokenizer.json", PROSE_WORDS.split())
+    run_recipe(FINISHED, base, [str(base / "documents")])
+    return base / "out"
 
 
 @pytest.fixture

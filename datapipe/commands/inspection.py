@@ -1,15 +1,11 @@
-"""`datapipe explain | report | thresholds`: what can be learnt from a finished run.
+"""`datapipe report | thresholds`: what can be learnt from a finished run.
 
-The first two only read small columns: they start without Beam and numba, which take a second to import.
+The first only reads small columns: it starts without Beam and numba, which take a second to import.
 """
 
-import json
-
-from datapipe.engine.explain import UnknownDocumentError, explain
 from datapipe.engine.funnel import count_funnel, render_funnel
-from datapipe.engine.leaks import leaks_of
 from datapipe.engine.output import RunError, open_corpus
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 
@@ -24,30 +20,6 @@ def open_run(output: str) -> tuple[Corpus, RunRecord]:
         return open_corpus(output)
     except RunError as error:
         raise ValueError(str(error)) from error
-
-
-def explain_document(output: str, document: str) -> None:
-    """Print everything that the stages of a run wrote down about a document, or where an evaluation record leaked.
-
-    Args:
-        output: the folder of the run.
-        document: part-row, such as 0-17, or the document's own id; or `file#number` of an evaluation record.
-
-    Raises:
-        ValueError: if there is no such run or document.
-    """
-    corpus, _ = open_run(output)
-    leaks = leaks_of(corpus, document)
-    for leak in leaks:
-        print(json.dumps(leak, ensure_ascii=False))
-    if leaks:
-        return
-    try:
-        columns = explain(corpus, document)
-    except UnknownDocumentError as error:
-        raise ValueError(str(error)) from error
-    for name, value in columns.items():
-        print(f"{name:32} {json.dumps(value, ensure_ascii=False)}")
 
 
 def report(output: str) -> None:

@@ -7,33 +7,41 @@ import pathlib
 import re
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from datapipe.commands.console import GOOD, QUIET, STRONG, WARNING, plain, say, say_table
+from datapipe.commands.ending import Block, headline, products, steps_table, warnings_of
 from datapipe.commands.recipes import recipe_path
+from datapipe.commands.watching import watching
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
-from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.output import ERROR_LOG, RunError
 from datapipe.engine.recipe import load_recipe
 from datapipe.engine.run import run as run_stages
 from datapipe.engine.runner import Runner, cause, give_memory_back
 from datapipe.extras import MissingExtraError
 from datapipe.read.documents import TooManyRejectsError
-from datapipe.read.reject_summary import summarize_rejects
 from datapipe.store import files
 from datapipe.store.locks import LockedError
-from datapipe.store.record import Done, RunRecord, SourceResult
-
-PRODUCTS = ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html")
+from datapipe.store.record import RunRecord
 
 
 def run(
-    recipe: str, inputs: Sequence[str], output: str, *, workers: int, flags: Sequence[str], every_row: bool
+    recipe: str,
+    inputs: Sequence[str],
+    output: str,
+    *,
+    workers: int,
+    flags: Sequence[str],
+    every_row: bool,
+    quiet: bool = False,
+    verbose: bool = False,
+    strict: bool = False,
 ) -> None:
-    """Run a recipe, and print its progress, its funnel and where its products are.
+    """Run a recipe, and print its progress, what is left, where its products are, and last what to look at first.
 
     Args:
         recipe: a YAML file, or the name of a recipe that comes along.
@@ -42,11 +50,14 @@ def run(
         workers: local workers.
         flags: for Beam.
         every_row: whether removed documents are measured and judged, too; see `Recipe`.
+        quiet: print warnings alone.
+        verbose: print the whole funnel.
+        strict: fail where there are warnings.
 
     Raises:
         ValueError: if the recipe, an option or the output folder cannot be used.
         RuntimeError: if the run fails, and then the traceback is in `error.log`, which the second line names; or if it
-            keeps nothing.
+            keeps nothing, or has warnings and is to be strict.
     """
     check_flags(flags)
     if output != output.encode(errors="replace").decode():
@@ -59,7 +70,8 @@ def run(
         checked = dataclasses.replace(checked, every_row=True)
     runner = Runner(workers, tuple(flags))
     try:
-        outcome = run_stages(checked, inputs, output, runner, print)
+        with watching(quiet=quiet) as screen:
+            outcome = run_stages(checked, inputs, output, runner, screen.report, screen)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
     except LockedError:
@@ -71,38 +83,39 @@ def run(
             sink.write("".join(traceback.format_exception(error)).encode())
             said += f"\nfull traceback: {log}"
         rejecting = {error.stage: error.result} if isinstance(error, TooManyRejectsError) else {}
-        _warn_of_rejects(RunRecord.read(output), output, rejecting)
+        _warn(warnings_of(RunRecord.read(output), output, rejecting))
         raise RuntimeError(said) from error
-    print(f"\n{render_funnel(outcome.funnel)}\n")
-    for product in PRODUCTS:
-        path = files.join(output, product)
-        if files.exists(path):
-            print(path)
-    print(f"done in {time.monotonic() - started:.0f} s")
-    _warn_of_rejects(outcome.record, output, {})
-    for line in outcome.record.warnings:
-        print(f"warning: {line}")
+    if not quiet:
+        _end(outcome.funnel, output, time.monotonic() - started, verbose=verbose)
+    blocks = warnings_of(outcome.record, output, {}, outcome.funnel)
+    _warn(blocks)
     nothing = why_nothing_is_left(outcome.funnel)
     if nothing:
         raise RuntimeError(nothing)
+    if strict and blocks:
+        raise RuntimeError(f"--strict: the run ended with {len(blocks)} warning{'s' * (len(blocks) > 1)}")
 
 
-def _warn_of_rejects(record: RunRecord | None, output: str, rejecting: Mapping[str, SourceResult]) -> None:
-    """Print what is to be said of each source that has rejected much.
+def _end(funnel: Funnel, output: str, seconds: float, *, verbose: bool) -> None:
+    """Print what is left and where the products are; if verbose the whole funnel, too."""
+    if verbose:
+        print(f"\n{render_funnel(funnel)}")
+    say((f"\n{headline(funnel)}", STRONG))
+    table = steps_table(funnel)
+    if table:
+        say_table(table, left=(0, 3))
+    say((f"why a document is in or out: datapipe explain {output} ID", QUIET))
+    for path in products(output):
+        print(path)
+    say((f"done in {seconds:.0f} s", GOOD))
 
-    Args:
-        record: of the run, if it came to have one.
-        output: its folder.
-        rejecting: sources that failed for it, and so stand in no record.
-    """
-    if record is None:
-        return
-    options = {name: values for stage in record.recipe.get("stages", ()) for name, values in stage.items()}
-    done = {name: stage.source for name, stage in record.stages.items() if isinstance(stage, Done) and stage.source}
-    for name, source in {**done, **rejecting}.items():
-        folder = files.join(output, REJECTS)
-        for line in summarize_rejects(folder, name, source.records, source.rejects, options.get(name, {})):
-            print(line)
+
+def _warn(blocks: Sequence[Block]) -> None:
+    """Print warnings, each after a blank line: what is to be done stands in its last lines."""
+    for block in blocks:
+        say((f"\n{plain(block[0])}", f"{STRONG} {WARNING}"))
+        for line in block[1:]:
+            print(plain(line))
 
 
 def why_nothing_is_left(funnel: Funnel) -> str:

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 from datapipe.engine.conservation import ConservationError
 from datapipe.store import files
+from datapipe.store.corpus import REJECTS
 from datapipe.store.files import File
 from datapipe.store.record import Done, Kept
-
-REJECTS = "rejects"
 
 
 class Difference(NamedTuple):

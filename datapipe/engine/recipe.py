@@ -37,7 +37,7 @@ from datapipe.stage import CorpusStage, DocumentStage, Source, Stage
 from datapipe.store import files
 from datapipe.store.corpus import ALL_ROWS, View
 
-_KEYS = ["description", "every_row", "stages"]
+_KEYS = ["description", "every_row", "stages", "warn_removed"]
 ONLY = "only"
 BRANCHES = "branches"
 # No recipe comes near these; what does is made to fill the memory.
@@ -63,6 +63,8 @@ class Recipe:
         description: for `datapipe recipes` and the report.
         stages: the stages, in order, ready to run.
         every_row: whether document stages see the documents that an earlier stage has removed, too.
+        warn_removed: a source or language that loses more than this share of its documents is named when the run is
+            done, in the report and in `run.json`; 1: none is.
         stand_ins: the values that a comment calls not public, with what it says; see `datapipe.engine.provenance`.
     """
 
@@ -70,6 +72,7 @@ class Recipe:
     description: str
     stages: tuple[Stage, ...]
     every_row: bool = False
+    warn_removed: float = 0.5
     stand_ins: tuple[str, ...] = ()
 
 
@@ -102,13 +105,18 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     every_row = _plain(path, fields["every_row"][1]) if "every_row" in fields else False
     if not isinstance(every_row, bool):
         raise _error(path, fields["every_row"][1], f"every_row must be true or false, got {every_row!r}")
+    warn_removed = _plain(path, fields["warn_removed"][1]) if "warn_removed" in fields else Recipe.warn_removed
+    if isinstance(warn_removed, bool) or not isinstance(warn_removed, int | float) or not 0 <= warn_removed <= 1:
+        raise _error(path, fields["warn_removed"][1], f"warn_removed must be from 0 to 1, got {warn_removed!r}")
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
     stand_ins = tuple(
         f"{value.stage}{f': {value.option}: {value.value}' if value.option else ''}: {value.comment}"
         for value in values_of(text)
         if value.kind == NOT_PUBLIC
     )
-    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row, stand_ins)
+    return Recipe(
+        name, str(description).strip(), tuple(stage for _, stage in stages), every_row, warn_removed, stand_ins
+    )
 
 
 def _read(path: str) -> tuple[yaml.Node | None, str]:
@@ -436,6 +444,7 @@ def recipe_schema() -> dict[str, Any]:
         "properties": {
             "description": {"type": "string"},
             "every_row": {"type": "boolean", "default": False},
+            "warn_removed": {"type": "number", "minimum": 0, "maximum": 1, "default": Recipe.warn_removed},
             "stages": {"type": "array", "minItems": 1, "items": {"oneOf": [*stages, branches]}},
         },
         "required": ["stages"],

@@ -22,23 +22,24 @@ import apache_beam as beam
 from datapipe.engine import kept_files, work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
-from datapipe.engine.kept_files import REJECTS
 from datapipe.engine.leaks import write_leaks
 from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
 from datapipe.engine.progress import FOLDER as PROGRESS
-from datapipe.engine.progress import Progress
+from datapipe.engine.progress import News, Progress, Watcher
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import REASON, Corpus, Part, View, part_path
+from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
 from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
 TASKS = "tasks"
+# A pass that took so long is followed by a report of what there is so far.
+REPORT_AFTER_SECONDS = 10.0
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
@@ -61,7 +62,8 @@ def run(
     inputs: Sequence[str],
     output: str,
     runner: Runner,
-    report: Callable[[str], None],
+    report: Callable[[News], None],
+    watcher: Watcher | None = None,
 ) -> Outcome:
     """Run a recipe over the inputs into an output folder.
 
@@ -70,7 +72,8 @@ def run(
         inputs: files, folders and globs of documents.
         output: a new folder, or one that holds an earlier run of this recipe: what still holds is kept.
         runner: how pipelines are run.
-        report: takes a line of news.
+        report: takes a line of news, a string.
+        watcher: is told how far each pass has come.
 
     Raises:
         RunError: if the output folder cannot be used.
@@ -78,8 +81,8 @@ def run(
         ConservationError: if a stage loses or invents a document.
     """
     check_disjoint(inputs, output)
-    with lock_output(output, report) as check_lock:
-        driver = _Driver(recipe, inputs, output, runner, report, check_lock)
+    with lock_output(output, lambda line: report(News("note", "", line))) as check_lock:
+        driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock)
         try:
             for stage in recipe.stages:
                 driver.take(stage)
@@ -89,7 +92,8 @@ def run(
         funnel = count_funnel(driver.corpus, driver.record.stages)
         check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
-        driver.record.warnings = describe_losses(find_losses(driver.corpus))
+        losses = find_losses(driver.corpus, recipe.warn_removed)
+        driver.record.warnings = describe_losses(losses, recipe.warn_removed)
         driver.clear()
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
@@ -106,12 +110,14 @@ class _Driver:
         inputs: Sequence[str],
         output: str,
         runner: Runner,
-        report: Callable[[str], None],
+        report: Callable[[News], None],
+        watcher: Watcher | None,
         check_lock: Callable[[], None],
     ) -> None:
         self.inputs = list(inputs)
         self.runner = runner
         self.report = report
+        self.watcher = watcher
         self.check_lock = check_lock
         self.every_row = recipe.every_row
         self.order = [stage.name for stage in recipe.stages]
@@ -132,12 +138,14 @@ class _Driver:
         self.earlier = dict(earlier.stages) if earlier else {}
         self.running = earlier.running if earlier else {}
         if self.running:
-            self.report(f"the run before this one ended in {', '.join(self.running)}: resuming there")
+            ended = f"the run before this one ended in {', '.join(self.running)}: resuming there"
+            self.report(News("resumed", "", ended))
         self.record = RunRecord(
             recipe={
                 "name": recipe.name,
                 "description": recipe.description,
                 "every_row": recipe.every_row,
+                "warn_removed": recipe.warn_removed,
                 "stand_ins": list(recipe.stand_ins),
                 "stages": [{stage.name: stage.options() | _plain(stage.view)} for stage in recipe.stages],
             },
@@ -183,7 +191,7 @@ class _Driver:
         if reason:
             self.record.stages[stage.name] = Skipped(reason)
             self.skipped_columns.update(stage.writes.names)
-            self.report(f"{stage.name:20}  skipped: {reason}")
+            self.report(News("skipped", stage.name, f"skipped: {reason}"))
             return
         key, rows_key = self._key(stage), self._rows_key(stage)
         self.keys[stage.name], self.rows_keys[stage.name] = key, rows_key
@@ -196,8 +204,8 @@ class _Driver:
             self.run_pass()
             self.corpus = with_stage(self.corpus, stage.name, done)
             self.record.stages[stage.name] = done
-            self.report(f"{stage.name:20}  as before")
-            self._report_notes(done)
+            self.report(News("kept", stage.name, "as before"))
+            self._report_notes(stage, done)
             if done.source:
                 self._take_source(stage, done.source)
         else:
@@ -228,9 +236,9 @@ class _Driver:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in source.rejects_by_reason.items())
             raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
 
-    def _report_notes(self, done: Done) -> None:
+    def _report_notes(self, stage: Stage, done: Done) -> None:
         for note in done.notes:
-            self.report(f"{'':20}  {note}")
+            self.report(News("note", stage.name, note))
 
     def _skip_reason(self, stage: Stage) -> str | None:
         """Why a stage has nothing to work on, in one line."""
@@ -315,7 +323,7 @@ class _Driver:
         differences, kept, others = kept_files.compare(self.corpus.root, stage.name, done)
         kept_files.remove_sums(self.corpus.root, others)
         for line in kept_files.say(differences):
-            self.report(f"{stage.name:20}  runs again: {line}")
+            self.report(News("again", stage.name, f"runs again: {line}"))
         return None if differences else dataclasses.replace(done, files=kept)
 
     def _begin(self, stage: Stage) -> bool:
@@ -372,8 +380,9 @@ class _Driver:
         rows = f"{sum(part.rows for part in self.corpus.of_kind(stage.part_kinds())):,} rows"
         if done.computed is not None:
             rows = f"{done.computed:,} of {rows}"
-        self.report(f"{stage.name:20}  {rows:>24}  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB")
-        self._report_notes(done)
+        spent = f"{rows:>24}  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB"
+        self.report(News("done", stage.name, spent))
+        self._report_notes(stage, done)
         if done.source:
             self._take_source(stage, done.source)
 
@@ -382,14 +391,17 @@ class _Driver:
         stages, self.pending = self.pending, []
         if not stages:
             return
-        names = ", ".join(stage.name for stage in stages)
-        with Progress(self.corpus.root, names) as progress, _named(stages):
+        names = tuple(stage.name for stage in stages)
+        started = time.monotonic()
+        with Progress(self.corpus.root, names, self.watcher) as progress, _named(stages):
             if isinstance(stages[0], Source):
                 self._read([stage for stage in stages if isinstance(stage, Source)], progress)
             elif isinstance(stages[0], DocumentStage):
                 self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
             else:
                 self._judge(stages, progress)
+        if time.monotonic() - started > REPORT_AFTER_SECONDS:
+            write_report(self.corpus, count_funnel(self.corpus, self.record.stages), self.record)
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
         """Read inputs into new parts, each source's numbered after those there are."""

@@ -96,6 +96,11 @@ class RulesByLanguage(Generic[RuleT]):
                 rules[name] = rule.at(threshold)
         return rules
 
+    def sets_of(self, language: str, rule_sets: RuleSets) -> dict[str, str]:
+        """The set of each rule that may judge a language under a recipe: that whose threshold is the published one."""
+        chosen = (self.language_sets | rule_sets)[self._group(language, rule_sets)]
+        return {name: set_name for set_name in chosen for name in self.sets[set_name]}
+
     def _group(self, language: str, rule_sets: RuleSets) -> str:
         return language if language in self.language_sets or language in rule_sets else DEFAULT
 
@@ -277,6 +282,25 @@ RULE_SETS: dict[str, dict[str, Rule]] = {
     },
 }
 
+# Who published the rules of each set, in a word.
+SOURCES: dict[str, str] = {
+    "gopher_quality": "Gopher",
+    "gopher_quality_dclm": "DCLM",
+    "gopher_quality_dolma": "dolma",
+    "gopher_repetition": "Gopher",
+    "c4": "C4",
+    "c4_paper": "C4",
+    "mc4": "mC4",
+    "fineweb": "FineWeb",
+    "ccnet": "CCNet",
+    "no_text": "datapipe",
+    "unspaced": "datapipe",
+    "fineweb2_zh": "FineWeb-2",
+    "map_neo_zh": "MAP-NEO",
+    "chinese_web_text": "ChineseWebText",
+    "code": "RedPajama",
+}
+
 LANGUAGE_SETS: dict[str, list[str]] = {
     DEFAULT: ["gopher_quality", "gopher_repetition", "c4", "fineweb", "no_text"],
     "zh": ["fineweb2_zh", "map_neo_zh", "no_text"],
@@ -325,3 +349,4 @@ LANGUAGE_THRESHOLDS: dict[str, dict[str, float | None]] = _scaled_thresholds() |
     **dict.fromkeys(("th", "lo", "bo", "dz"), _NO_FULL_STOP),
     **dict.fromkeys(("ja", "km", "my"), _FULL_STOP),
 }
+DOCUMENT_RULES = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)

@@ -1,35 +1,21 @@
 """Judge documents by the rules of the field: a named threshold on a measurement, by language.
 
-`measurements.py` measures, `rule_sets.py` lists the rules; this decides, on a few numbers a document, so that another
-threshold costs no second pass over the text. A document is judged by its own language's rules: no English rule ever
-removes a Chinese page.
+`measurements.py` measures, `rule_sets.py` lists the rules, `judging.py` compares; this is the stage that decides, on a
+few numbers a document, so that another threshold costs no second pass over the text. A document is judged by its own
+language's rules: no English rule ever removes a Chinese page.
 """
 
 import dataclasses
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import Share
+from datapipe.filters.judging import judge
 from datapipe.filters.measurements import MeasureText
-from datapipe.filters.rule_sets import (
-    LANGUAGE_SETS,
-    LANGUAGE_THRESHOLDS,
-    MIN,
-    RULE_SETS,
-    Rule,
-    RulesByLanguage,
-    RuleSets,
-    Thresholds,
-)
+from datapipe.filters.rule_sets import DOCUMENT_RULES, Rule, RuleSets, Thresholds
 from datapipe.stage import DocumentStage, Parts
 from datapipe.store.corpus import PartKind
-from datapipe.text import words
-
-_OF_A_LANGUAGE = ("stop_words", "mean_word_length", "median_word_length")
-_BY_LANGUAGE = RulesByLanguage("rules", RULE_SETS, LANGUAGE_SETS, LANGUAGE_THRESHOLDS)
 
 
 @dataclasses.dataclass(eq=False)
@@ -65,7 +51,7 @@ class ApplyRules(DocumentStage):
 
     def check(self) -> None:
         """Check how the options go together."""
-        _BY_LANGUAGE.check(self.rule_sets, self.thresholds)
+        DOCUMENT_RULES.check(self.rule_sets, self.thresholds)
 
     def part_kinds(self) -> tuple[PartKind, ...]:
         """Those that the options name."""
@@ -81,33 +67,10 @@ class ApplyRules(DocumentStage):
 
     def rules_of(self, language: str) -> dict[str, Rule]:
         """The rules that judge a language, by name, in order."""
-        return _BY_LANGUAGE.rules_of(language, self.rule_sets, self.thresholds)
+        return DOCUMENT_RULES.rules_of(language, self.rule_sets, self.thresholds)
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge a batch that has the columns of `requires`; returns those of `writes`."""
-        codes = np.array([words.primary(language) for language in batch.column("language").to_pylist()], object)
-        sure = np.ones(len(codes), bool)
-        if "language_score" in batch.schema.names:
-            scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
-            settled = np.array([code in words.UNSEGMENTED for code in codes], bool)  # by a script of their own
-            sure = settled | (scores >= np.float32(self.min_language_score))
-        if "language_mixed" in batch.schema.names:
-            sure &= ~batch.column("language_mixed").fill_null(False).to_numpy(zero_copy_only=False)
-        failures: list[list[str]] = [[] for _ in codes]
-        for code in sorted(set(codes)):
-            rows = np.flatnonzero(codes == code)
-            for name, rule in self.rules_of(code).items():
-                judged = rows[sure[rows]] if rule.measurement in _OF_A_LANGUAGE else rows
-                for row in judged[_fails(rule, batch.column(rule.measurement))[judged]]:
-                    failures[row].append(name)
+        failures = judge(batch, self.rule_sets, self.thresholds, self.min_language_score)
         removed = [failed[0] if failed else None for failed in failures]
         return pa.RecordBatch.from_pydict({"rules_reason": removed, "rules_failed": failures}, schema=self.writes)
-
-
-def _fails(rule: Rule, measured: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which rows fail a rule, shape (rows,)."""
-    values = measured.cast(pa.float64()).to_numpy(zero_copy_only=False)  # null becomes NaN, which compares false
-    # Most measurements have 32 bits: a share of exactly 0.3 must equal the threshold 0.3.
-    threshold = float(np.float32(rule.threshold)) if pa.types.is_floating(measured.type) else rule.threshold
-    failed: npt.NDArray[np.bool_] = values < threshold if rule.side == MIN else values > threshold
-    return failed

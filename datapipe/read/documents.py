@@ -15,6 +15,7 @@ from annotated_types import Gt
 
 from datapipe.checks import Count, Share, check_known
 from datapipe.read.formats import FORMATS
+from datapipe.read.formats.source import WikiOptions
 from datapipe.read.inputs import Task, passed_over_note, plan
 from datapipe.read.options import GROUP_ROWS, TEXT_FIELDS, ReadOptions
 from datapipe.read.parts import is_rejects, number_parts, read_groups, write_parts
@@ -48,6 +49,10 @@ class ReadDocuments(Source[Task]):
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
+        wiki: of dumps of wikis, the fields of `WikiOptions` that differ from its defaults: `language`, `variant` (of
+            Chinese, such as zh-cn), `namespaces`.
+        post_comments: in Stack Exchange dumps, under each post the comments on it, from the `Comments.xml` beside.
+        gutenberg_notices: keep the licence and the other notices of Project Gutenberg around its books.
         normalization: the fields of `Normalization` that differ from its defaults.
         encodings: for records that are no UTF-8, such as gb18030 or big5: of several the one that makes most sense.
         repair_encoding: mend mis-decoded text ("schÃ¶n") by ftfy, and replace a few invalid bytes or lone surrogates.
@@ -62,6 +67,9 @@ class ReadDocuments(Source[Task]):
     format: str = ""
     text_unit: Literal["file", "line"] = "file"
     main_content: bool = True
+    wiki: dict[str, str | list[int]] = dataclasses.field(default_factory=dict)
+    post_comments: bool = False
+    gutenberg_notices: bool = False
     normalization: dict[str, bool | str] = dataclasses.field(default_factory=dict)
     encodings: list[str] = dataclasses.field(default_factory=list)
     repair_encoding: bool = False
@@ -73,7 +81,7 @@ class ReadDocuments(Source[Task]):
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
     part_kind: ClassVar[PartKind] = "document"
 
@@ -92,6 +100,11 @@ class ReadDocuments(Source[Task]):
         known = {field.name for field in dataclasses.fields(Normalization)}
         for key in self.normalization:
             check_known(f"{self.name}: normalization has no option", key, known)
+        fields = {field.name: type(field.default) for field in dataclasses.fields(WikiOptions)}
+        for key, value in self.wiki.items():
+            check_known(f"{self.name}: wiki has no option", key, fields)
+            if isinstance(value, str) != (fields[key] is str):
+                raise ValueError(f"{self.name}: wiki: {key} is {value!r}, not {fields[key].__name__}")
         self.read_options()
 
     def read_options(self) -> ReadOptions:
@@ -105,6 +118,9 @@ class ReadDocuments(Source[Task]):
             format=self.format,
             text_unit=self.text_unit,
             main_content=self.main_content,
+            wiki=WikiOptions(**{k: v if isinstance(v, str) else tuple(v) for k, v in self.wiki.items()}),  # type: ignore[arg-type]
+            post_comments=self.post_comments,
+            gutenberg_notices=self.gutenberg_notices,
             normalization=Normalization(**self.normalization),  # type: ignore[arg-type]
             encodings=tuple(self.encodings),
             repair_encoding=self.repair_encoding,

@@ -168,6 +168,8 @@ def _expected_text(whole: Slice) -> float:
 
 
 def _splittable(whole: Slice, options: ReadOptions) -> bool:
-    if not whole.format or whole.path.lower().endswith(formats.COMPRESSIONS):
+    if not whole.format:
         return False
+    if whole.path.lower().endswith(formats.COMPRESSIONS):
+        return FORMATS[whole.format].splits_bz2 and whole.path.lower().endswith(".bz2")
     return FORMATS[whole.format].splittable or (whole.format == "text" and options.text_unit == "line")

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from datapipe.read.formats.source import WikiOptions
 from datapipe.text.normalization import Normalization
 
 GROUP_ROWS = 2048
@@ -17,8 +18,8 @@ class ReadOptions:
         text_fields: the user's names for the text, of which the first that has a value is taken.
         renamed_fields: our name for a column, and the user's names for it.
         reserved: names that stages write, and that columns of the user's must leave to them.
-        format, text_unit, main_content, normalization, encodings, repair_encoding, max_document_bytes, max_expansion,
-            part_bytes, rows_per_group: as there.
+        format, text_unit, main_content, wiki, post_comments, gutenberg_notices, normalization, encodings,
+            repair_encoding, max_document_bytes, max_expansion, part_bytes, rows_per_group: as there.
     """
 
     text_fields: tuple[str, ...] = TEXT_FIELDS
@@ -27,6 +28,9 @@ class ReadOptions:
     format: str = ""
     text_unit: str = "file"
     main_content: bool = True
+    wiki: WikiOptions = dataclasses.field(default_factory=WikiOptions)
+    post_comments: bool = False
+    gutenberg_notices: bool = False
     normalization: Normalization = dataclasses.field(default_factory=Normalization)
     encodings: tuple[str, ...] = ()
     repair_encoding: bool = False

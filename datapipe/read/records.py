@@ -50,6 +50,9 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
             repair=options.repair_encoding,
             text_unit=options.text_unit,
             main_content=options.main_content,
+            wiki=options.wiki,
+            post_comments=options.post_comments,
+            gutenberg_notices=options.gutenberg_notices,
         )
         if piece.fault:
             yield source.reject(0, piece.fault, FAULTS[piece.fault])

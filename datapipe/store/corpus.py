@@ -24,6 +24,7 @@ ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
 LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
 CUT = "_cut_bytes"  # ends the name of the column in which a stage says how much of a text that stays it cut out
+REJECTS = "rejects"  # the folder of input records that are no documents
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 
@@ -93,14 +94,19 @@ class Part:
 
     def cut(self, pieces: int) -> "tuple[Part, ...]":
         """The part as at most so many pieces of like size, each of whole row groups of its text."""
-        with _reading(self.columns["text"], ["text"]), files.open_input(self.columns["text"]) as source:
-            metadata = pq.ParquetFile(source).metadata
-            groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
-        ends = [0, *itertools.accumulate(groups)]
-        cuts = {ends[len(groups) * piece // pieces] for piece in range(1, pieces)} - {0, self.rows}
+        ends = self._group_ends("text")
+        groups = len(ends) - 1
+        cuts = {ends[groups * piece // pieces] for piece in range(1, pieces)} - {0, self.rows}
         if not cuts:
             return (self,)
         return tuple(dataclasses.replace(self, span=span) for span in itertools.pairwise((0, *sorted(cuts), self.rows)))
+
+    def _group_ends(self, column: str) -> list[int]:
+        """Where the row groups of a column's file end, after a 0."""
+        with _reading(self.columns[column], [column]), files.open_input(self.columns[column]) as source:
+            metadata = pq.ParquetFile(source).metadata
+            groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        return [0, *itertools.accumulate(groups)]
 
     def with_stage(self, columns: Sequence[str], path: str) -> "Part":
         """The part after a stage wrote some columns into the file `path`."""
@@ -186,6 +192,27 @@ class Part:
                 start += len(group)
                 if len(batch) or kept is None:
                     yield as_batch(batch)
+
+    def pick(
+        self, columns: Sequence[str], rows: Iterable[int], *, optional: Sequence[str] = ()
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches of some rows, kept or not, in order; only the row groups that hold one are read.
+
+        Args:
+            columns: that a stage has written, the heavy one first.
+            rows: their numbers in the part.
+            optional: columns that come along where the part has them.
+
+        Returns:
+            Batches with `id`, `columns` and the optional ones.
+        """
+        ends, wanted = self._group_ends(columns[0]), np.unique(np.fromiter(rows, np.int64))
+        for start, stop in itertools.pairwise(ends):
+            here = wanted[(start <= wanted) & (wanted < stop)] - start
+            if len(here):
+                piece = dataclasses.replace(self, span=(start, stop))
+                for batch in piece.read(columns, optional=optional, kept_only=False):
+                    yield batch.take(pa.array(here))
 
 
 def as_batch(table: pa.Table) -> pa.RecordBatch:

@@ -138,6 +138,11 @@ class RunRecord:
         entry = self.stages.get(stage)
         return entry if isinstance(entry, Done) else None
 
+    @property
+    def options(self) -> dict[str, dict[str, Any]]:
+        """The options of each stage of the recipe, by its name."""
+        return {name: options for stage in self.recipe.get("stages", ()) for name, options in stage.items()}
+
     def write(self, output: str) -> None:
         """Write the record into an output folder, so that it survives whatever ends the run."""
         content = dataclasses.asdict(self)

@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from datapipe.cli import main
-from datapipe.engine.explain import explain
+from datapipe.engine.explain import look_up
 from datapipe.engine.output import open_corpus
 from tests.helpers import jaccard, random_words, write_lines
 
@@ -72,7 +72,7 @@ def run(tmp_path: pathlib.Path, name: str, stages: str, texts: dict[str, str]) -
 def test_levels_work_in_any_order(order: tuple[str, ...], verdicts: dict[str, str], tmp_path: pathlib.Path) -> None:
     output = run(tmp_path, "out", "\n  ".join(LEVELS[level] for level in order), TEXTS)
     corpus, _ = open_corpus(output)
-    found = {name: explain(corpus, name) for name in NAMES}
+    found = {name: look_up(corpus, name) for name in NAMES}
     assert {name: record["verdict"] for name, record in found.items() if record["verdict"] != "kept"} == verdicts
     # The paragraph goes where it comes again, whatever went before.
     cut = found["later with the paragraph"]
@@ -108,7 +108,7 @@ def test_a_corpus_grows_by_what_is_new_though_the_earlier_text_is_gone(
     stages = f"- signatures: {{scheme: datasketch}}\n  {against}\n  - near_duplicates"
     output = run(tmp_path, "second", stages, TEXTS | {"alone again": page([*random_words(5), "end"])})
     corpus, _ = open_corpus(output)
-    found = {name: explain(corpus, name) for name in [*NAMES, "alone again"]}
+    found = {name: look_up(corpus, name) for name in [*NAMES, "alone again"]}
     seen = {
         name: record["cross_run_duplicates_of"] for name, record in found.items() if "seen_earlier" in record["verdict"]
     }

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from datapipe.cli import main
-from datapipe.engine.explain import explain
+from datapipe.engine.explain import look_up
 from datapipe.engine.output import open_corpus
 from datapipe.engine.runner import Runner, Usage
 from datapipe.engine.stages import BY_NAME, STAGES
@@ -156,8 +156,8 @@ def test_a_removed_copy_names_its_partner(corpus: Corpus) -> None:
         for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates"):
             reasons = part.column(f"{stage}_reason")
             for row in reasons.is_valid().to_numpy(zero_copy_only=False).nonzero()[0].tolist():
-                record = explain(corpus, f"{part.number}-{row}")
-                partner = explain(corpus, record[f"{stage}_of"])
+                record = look_up(corpus, f"{part.number}-{row}")
+                partner = look_up(corpus, record[f"{stage}_of"])
                 assert partner["part_kind"] == "document"
                 assert record["verdict"].startswith("removed by ")
                 seen[stage] += 1

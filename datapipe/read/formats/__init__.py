@@ -3,12 +3,16 @@
 Each reader is a pure generator in bounded memory. Which records are documents is decided in `datapipe.read.documents`.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from datapipe.read.formats.epub import read_epub
+from datapipe.read.formats.mediawiki import read_mediawiki
 from datapipe.read.formats.page import read_html
 from datapipe.read.formats.separated import read_csv, read_tsv
 from datapipe.read.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
+from datapipe.read.formats.stackexchange import read_stackexchange
 from datapipe.read.formats.tables import read_arrow, read_parquet
 from datapipe.read.formats.text import read_as_it_is, read_json, read_json_lines, read_text
 from datapipe.read.formats.warc import read_warc
@@ -36,6 +40,7 @@ class Format(NamedTuple):
         extensions: of the file names, lower case.
         has_fields: whether records bear names of the user's, so that the text must be looked for by name.
         splittable: whether a byte range of the file can be read by itself.
+        splits_bz2: whether so can a byte range of a bz2 file of several streams.
         one_document: whether a file is one document.
         text_share: bytes of text to expect from a byte of the file, for packing and splitting.
     """
@@ -44,6 +49,7 @@ class Format(NamedTuple):
     extensions: tuple[str, ...]
     has_fields: bool = True
     splittable: bool = False
+    splits_bz2: bool = False
     one_document: bool = False
     text_share: float = 1
 
@@ -69,15 +75,21 @@ FORMATS: dict[str, Format] = {
     "markdown": Format(read_as_it_is, (".md", ".markdown"), has_fields=False, one_document=True),
     "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
     "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
+    "epub": Format(read_epub, (".epub",), has_fields=False, one_document=True, text_share=2),
+    "mediawiki": Format(read_mediawiki, (), has_fields=False, splittable=True, splits_bz2=True),
+    "stackexchange": Format(read_stackexchange, ("posts.xml",), has_fields=False),
     "code": Format(
         read_as_it_is, tuple(f".{extension}" for extension in _CODE.split()), has_fields=False, one_document=True
     ),
 }
 
+# Dumps of Wikimedia's wikis: `enwiki-latest-pages-articles1.xml-p1p41242.bz2`. Others tell it by their first bytes.
+_WIKI_DUMP = re.compile(r"-pages-[a-z-]+\d*\.xml(?:-p\d+p\d+)?$")
+
 
 def read(source: Source, format_: str) -> Iterator[Row | Reject]:
     """The records of a file, or of a range of it, in a format of FORMATS."""
-    whole_or_range = source.splittable()
+    whole_or_range = source if FORMATS[format_].splits_bz2 else source.splittable()
     if whole_or_range is not None:
         yield from FORMATS[format_].read(whole_or_range)
 
@@ -89,6 +101,8 @@ def format_of(name: str) -> str | None:
     ('warc', None)
     """
     bare = _without_compression(name.lower())
+    if _WIKI_DUMP.search(bare):
+        return "mediawiki"
     return next((key for key, format_ in FORMATS.items() if bare.endswith(format_.extensions)), None)
 
 

@@ -62,12 +62,21 @@ def page_text(source: Source, page: bytes, charset: str = "") -> str:
         html = decode_page(page, charset)
     except UnicodeError as error:
         raise Damage("undecodable", str(error)) from None
+    return html_text(html, main_content=source.main_content)
+
+
+def html_text(html: str, *, main_content: bool) -> str:
+    """The text of an HTML page or of a piece of one, main content or all of it.
+
+    Raises:
+        Damage: `html_bomb` for a page made to exhaust the parser.
+    """
     _check(html)
     tree = HTMLTree.parse(html)
-    elements, blocks = read_blocks(tree, hidden=not source.main_content)
+    elements, blocks = read_blocks(tree, hidden=not main_content)
     if not blocks:
-        elements, blocks = read_blocks(tree, hidden=not source.main_content, noscript=True)
-    return render(blocks, choose(elements, blocks) if source.main_content else [True] * len(blocks))
+        elements, blocks = read_blocks(tree, hidden=not main_content, noscript=True)
+    return render(blocks, choose(elements, blocks) if main_content else [True] * len(blocks))
 
 
 def _check(html: str) -> None:

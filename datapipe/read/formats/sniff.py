@@ -9,7 +9,10 @@ import re
 
 import orjson
 
+from datapipe.read.formats import epub
+from datapipe.read.formats.mediawiki import is_mediawiki
 from datapipe.read.formats.source import Damage, Source
+from datapipe.read.formats.stackexchange import table_of
 
 LOOKED_AT = 1 << 16  # bytes
 # First bytes of formats that are read, and of documents for other programs that would pass for text.
@@ -39,6 +42,8 @@ def sniff_format(source: Source) -> tuple[str | None, bytes]:
 
 
 def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
+    if start.startswith(epub.MAGIC, epub.MAGIC_AT):
+        return "epub"
     for magic, format_ in _MAGIC.items():
         if start.startswith(magic):
             return format_
@@ -47,6 +52,10 @@ def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
     start = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if _PAGE.match(start):
         return "html"
+    if is_mediawiki(start):
+        return "mediawiki"
+    if table_of(start):
+        return "stackexchange"
     first, ended, _ = start.partition(b"\n")
     if _is_object(first) or (first.startswith(b'{"') and not (ended or whole)):
         return "jsonl"

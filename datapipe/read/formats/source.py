@@ -83,6 +83,22 @@ class Damage(Exception):  # noqa: N818 - a finding about the input, turned into 
 
 
 @dataclasses.dataclass(frozen=True)
+class WikiOptions:
+    """How the dump of a wiki is read.
+
+    Attributes:
+        language: of its pages; "" for what the file's name or, without a word there, the dump itself says.
+        variant: of Chinese, in which `-{zh-hans:…;zh-hant:…}-` is written: "zh-cn", "zh-tw", "zh-hk" and so on; ""
+            takes simplified forms where a page is mostly simplified, and traditional ones otherwise.
+        namespaces: numbers of those whose pages are documents; 0 is that of articles.
+    """
+
+    language: str = ""
+    variant: str = ""
+    namespaces: tuple[int, ...] = (0,)
+
+
+@dataclasses.dataclass(frozen=True)
 class Source:
     """A file, or a byte range of it, and the limits under which it is read.
 
@@ -97,6 +113,9 @@ class Source:
         repair: replace the invalid bytes of a record with U+FFFD when they are few.
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of an HTML page, leave out navigation, advertisements and the like.
+        wiki: how the dump of a wiki is read.
+        post_comments: under a post of a Stack Exchange dump, the comments on it.
+        gutenberg_notices: keep what Project Gutenberg writes before and after a book.
     """
 
     path: str
@@ -109,6 +128,9 @@ class Source:
     repair: bool = False
     text_unit: str = "file"
     main_content: bool = True
+    wiki: WikiOptions = dataclasses.field(default_factory=WikiOptions)
+    post_comments: bool = False
+    gutenberg_notices: bool = False
 
     def reject(self, position: int, reason: str, detail: str, raw: bytes = b"") -> Reject:
         """A reject of this file."""

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from datapipe.read.formats.gutenberg import book_of, declared_encoding
 from datapipe.read.formats.source import BLOCK_BYTES, RAW_BYTES, Damage, Reject, Row, Source
 
 # Of joined files the byte order marks, of arrays the commas, of JSON text sequences (RFC 7464) the separators.
@@ -251,8 +252,18 @@ def _depth(value: Any) -> int:
 
 
 def read_text(source: Source) -> Iterator[Row | Reject]:
-    """One record a file or a line, by `source.text_unit`. A line that is blank is no record."""
-    return _decoded(source, read_lines(source) if source.text_unit == "line" else read_whole(source))
+    """One record a file or a line, by `source.text_unit`. A line that is blank is no record.
+
+    A book of Project Gutenberg is read without its notices: see `gutenberg.py`.
+    """
+    if source.text_unit == "line":
+        yield from _decoded(source, read_lines(source))
+        return
+    for record in _decoded(source, read_whole(source)):
+        if isinstance(record, Row) and not source.gutenberg_notices and (book := book_of(record.columns["text"])):
+            yield record._replace(columns={"text": book.text, **book.columns})
+        else:
+            yield record
 
 
 def read_as_it_is(source: Source) -> Iterator[Row | Reject]:
@@ -267,7 +278,7 @@ def _decoded(source: Source, records: Iterator[tuple[int, bytes] | Reject]) -> I
             continue
         position, raw = record
         try:
-            yield Row(position, {"text": source.decode(raw)}, raw)
+            yield Row(position, {"text": source.decode(raw, declared_encoding(raw))}, raw)
         except UnicodeDecodeError as error:
             yield source.reject(position, "invalid_utf8", str(error), raw)
 

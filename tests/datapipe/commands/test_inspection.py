@@ -1,4 +1,4 @@
-"""A finished run can be asked why, how many, and what thresholds it suggests."""
+"""A finished run can be asked how many, and what thresholds it suggests."""
 
 import pathlib
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 import yaml
 
-from datapipe.commands.inspection import explain_document, open_run, report, thresholds
+from datapipe.commands.inspection import open_run, report, thresholds
 from tests.helpers import run_recipe, write_lines
 
 PROSE = "The harbour lies where the river meets the sea, and the boats come back to it with the tide of the evening."
@@ -19,14 +19,6 @@ def finished(tmp_path: pathlib.Path) -> str:
     write_lines(tmp_path / "a.jsonl", records)
     run_recipe("stages: [documents, language, measurements]", tmp_path, [str(tmp_path / "a.jsonl")])
     return str(tmp_path / "out")
-
-
-def test_a_document_is_explained(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
-    explain_document(finished, "n1")
-    said = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
-    assert (said["document"], said["verdict"], said["text"]) == ('"0-1"', '"kept"', f'"{PROSE} 1"')
-    with pytest.raises(ValueError, match="no document 'n999'"):
-        explain_document(finished, "n999")
 
 
 def test_a_report_is_written_again(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +45,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:
         open_run(str(tmp_path))
 
 
-@pytest.mark.parametrize("arguments", [["report"], ["explain", "0-1"]])
+@pytest.mark.parametrize("arguments", [["report"]])
 def test_they_start_without_beam_and_numba(arguments: list[str], finished: str) -> None:
     command, *rest = arguments
     code = (

@@ -5,7 +5,7 @@ import pathlib
 import pyarrow as pa
 import pytest
 
-from datapipe.engine.explain import UnknownDocumentError, explain
+from datapipe.engine.explain import UnknownDocumentError, look_up
 from datapipe.store.corpus import Corpus
 from tests.helpers import CorpusOf, add_columns
 
@@ -22,7 +22,7 @@ def two_parts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> Corpus:
 
 @pytest.mark.parametrize("name", ["1-0", "third", str(1 << 32)])
 def test_a_document_is_found_by_any_of_its_names(name: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    record = explain(two_parts(corpus_of, tmp_path), name)
+    record = look_up(two_parts(corpus_of, tmp_path), name)
     assert record["document"] == "1-0"
     assert record["verdict"] == "removed by toy: same"
     assert record["toy_of"] == "1-0"
@@ -30,14 +30,14 @@ def test_a_document_is_found_by_any_of_its_names(name: str, corpus_of: CorpusOf,
 
 
 def test_a_kept_document_says_so_and_long_text_is_cut(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
-    record = explain(two_parts(corpus_of, tmp_path), "first")
+    record = look_up(two_parts(corpus_of, tmp_path), "first")
     assert record["verdict"] == "kept"
     assert record["text"].endswith("… (1,000 characters)")
 
 
 def test_the_first_stage_that_removed_it_is_named(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["x" * 500], first_reason=["one"], second_reason=["two"])
-    record = explain(Corpus(str(tmp_path), (part,)), "0-0")
+    record = look_up(Corpus(str(tmp_path), (part,)), "0-0")
     assert record["verdict"] == "removed by first: one"
     assert record["text"] == "x" * 500
 
@@ -45,7 +45,7 @@ def test_the_first_stage_that_removed_it_is_named(corpus_of: CorpusOf, tmp_path:
 @pytest.mark.parametrize("name", ["7-0", "1-1", "nobody", "-", "12345"])
 def test_an_unknown_document_is_an_error(name: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     with pytest.raises(UnknownDocumentError, match=repr(name)):
-        explain(two_parts(corpus_of, tmp_path), name)
+        look_up(two_parts(corpus_of, tmp_path), name)
 
 
 def test_partners_in_spans_are_named_too(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
@@ -56,11 +56,11 @@ def test_partners_in_spans_are_named_too(corpus_of: CorpusOf, tmp_path: pathlib.
     )
     columns = {"toy_spans": pa.array([[span] * 30], kind), "toy_vector": pa.array([[0.5] * 30])}
     added = add_columns(part, tmp_path / "toy", **columns)
-    record = explain(Corpus(str(tmp_path), (added,)), "0-0")
+    record = look_up(Corpus(str(tmp_path), (added,)), "0-0")
     assert record["toy_spans"] == [*[span | {"of": "3-5"}] * 20, "… (30)"]
     assert record["toy_vector"] == "30 numbers"
 
 
 def test_numbers_of_the_user_are_no_ids(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     (part,) = corpus_of(["a"], downloads=pa.array([1 << 32], pa.uint64()), user_columns=["downloads"])
-    assert explain(Corpus(str(tmp_path), (part,)), "0-0")["downloads"] == 1 << 32
+    assert look_up(Corpus(str(tmp_path), (part,)), "0-0")["downloads"] == 1 << 32

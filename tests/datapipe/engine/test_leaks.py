@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datapipe.commands.inspection import explain_document
+from datapipe.commands.explain import explain_document
 from datapipe.engine.funnel import count_funnel, render_funnel
 from datapipe.engine.leaks import LeakCount, Levels, leaks_of, write_leaks
 from datapipe.mix import contaminated_tokens, decontamination
@@ -144,7 +144,7 @@ def test_a_run_says_what_leaked_where(tmp_path: pathlib.Path, capsys: pytest.Cap
     explain_document(str(tmp_path / "out"), "set.jsonl#1")
     said = capsys.readouterr().out
     assert f"{question}? {answer}" in said
-    assert '"document": "0-0"' in said
+    assert "  0-0  found by evaluation_questions" in said
     shown = [row[:3] for row in rows_of(tmp_path / "out" / "report.html")]
     assert ["evaluation_questions", "set.jsonl#1", "0-0"] in shown
     assert ["decontamination", "set.jsonl#0", "0-2"] in shown

@@ -681,3 +681,19 @@ def test_a_stage_works_on_some_documents_only(tmp_path: pathlib.Path) -> None:
         assert collections.Counter(sources) == kept
     with pytest.raises(RunError, match="rules: no stage wrote the column 'site'"):
         run_recipe(text.replace("source", "site").replace("WHICH", "web"), tmp_path, [str(tmp_path / "in")], "other")
+
+
+def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.engine.run.REPORT_AFTER_SECONDS", 0.0)
+    write_lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}, {"text": "two"}])
+    seen: dict[str, bool] = {}
+
+    def report(line: str) -> None:
+        page = tmp_path / "out" / "report.html"
+        seen.setdefault(
+            line.split()[0], page.exists() and "exact_duplicates: exact_duplicate" in page.read_text(encoding="utf-8")
+        )
+
+    recipe = "stages: [documents, language, exact_duplicates, embeddings, shards]"
+    run_recipe(recipe, tmp_path, [str(tmp_path / "a.jsonl")], report=report)
+    assert (seen["language"], seen["shards"]) == (False, True)

@@ -4,8 +4,7 @@ import pytest
 from apache_beam.testing.util import assert_that
 
 from datapipe.filters.measurements import MeasureText
-from datapipe.filters.rule_sets import Rule
-from datapipe.filters.rules import ApplyRules, _fails
+from datapipe.filters.rules import ApplyRules
 from tests.helpers import local_pipeline
 
 ENGLISH = (
@@ -132,13 +131,6 @@ def test_one_good_paragraph_is_enough() -> None:
 def test_a_missing_measurement_passes() -> None:
     assert "gopher_stop_words" in judge("Xyz " * 60, "en")[1]
     assert "gopher_stop_words" not in judge("Xyz " * 60, "tlh")[1]
-    assert not _fails(Rule("words", "min", 5), pa.array([None, 5, 6], pa.int32())).any()
-
-
-def test_a_threshold_itself_passes() -> None:
-    shares = pa.array([0.3, 0.30001], pa.float32())
-    assert _fails(Rule("duplicate_line_share", "max", 0.3), shares).tolist() == [False, True]
-    assert _fails(Rule("duplicate_line_share", "min", 0.3), shares).tolist() == [False, False]
 
 
 def test_built_in_thresholds_give_way() -> None:

@@ -15,6 +15,9 @@ def test_every_option_of_the_stage_arrives() -> None:
         "format": "csv",
         "text_unit": "line",
         "main_content": False,
+        "wiki": {"variant": "zh-tw", "namespaces": [0, 4]},
+        "post_comments": True,
+        "gutenberg_notices": True,
         "encodings": ["big5"],
         "repair_encoding": True,
         "max_document_bytes": 7,
@@ -28,4 +31,5 @@ def test_every_option_of_the_stage_arrives() -> None:
     unchanged = [name for name, value in dataclasses.asdict(ReadOptions()).items() if getattr(options, name) == value]
     assert unchanged == ["reserved"]
     assert (options.text_fields, options.renamed_fields) == (("body", "text"), (("source", ("site",)),))
+    assert (options.wiki.variant, options.wiki.namespaces) == ("zh-tw", (0, 4))
     assert options.normalization.form == "NFKC"
