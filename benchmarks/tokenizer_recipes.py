@@ -13,7 +13,6 @@ import pathlib
 import time
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from benchmarks.tokenizer import MIX
@@ -90,38 +89,38 @@ def main() -> None:
             counts[algorithm] = weighted(named(spilled, GROUPS), once)[0]
         return counts[algorithm]
 
-    made: dict[str, tuple[TokenizerJson, str]] = {}
+    texts = [text for own in held.values() for text in own]
+    characters = sum(map(len, texts))
+    first = 0
+    print(f"| tokenizer | entries | {' | '.join(held)} | tokens a character | ratio | what it keeps |")
+    print("|" + "---|" * (len(held) + 5))
+
+    def show(name: str, tokenizer: TokenizerJson, said: str) -> None:
+        nonlocal first
+        encoder = encoder_of(tokenizer)
+        rates, tokens = [], 0
+        for own in held.values():
+            ids, _ = encoder.encode_flat(own)
+            rates.append(f"{sum(len(text.encode()) for text in own) / len(ids):.2f}")
+            tokens += len(ids)
+        first = first or tokens
+        entries = len({*tokenizer["model"]["vocab"], *(token["content"] for token in tokenizer["added_tokens"])})
+        figures = f"{tokens / characters:.3f} | {first / tokens:.2f}"
+        print(f"| {name} | {entries:,} | {' | '.join(rates)} | {figures} | {said} |", flush=True)
+
     for path in references:
-        made[path.name.split(".")[0]] = read_tokenizer(str(path)), "as it is"
+        show(path.name.split(".")[0], read_tokenizer(str(path)), "as it is")
     for name in options.recipes:
         started = time.process_time()
         training, extending = stages(name)
         base = next((path for path in references if path.name.startswith(BASES.get(name, "/"))), None)
         tokenizer = read_tokenizer(str(base)) if base else train(counted(training.algorithm), training)
+        grown = ""
         if extending:
             tokenizer, summary = extending.grown(tokenizer, counted(extending.algorithm(tokenizer)))
-            print(name, summary)
+            grown = "; {base:,} - {dropped:,} + {characters:,} + {tokens:,} + {special_tokens:,}".format(**summary)
         said = check(tokenizer, encoder_of(tokenizer), None if extending else training.max_token_length)
-        made[name] = tokenizer, f"{said}; {time.process_time() - started:.0f} s"
-    first = next(iter(made))
-    print(f"\n| tokenizer | entries | {' | '.join(held)} | tokens a character, all | ratio to {first} |")
-    print("|" + "---|" * (len(held) + 4))
-    texts = [text for own in held.values() for text in own]
-    characters = sum(map(len, texts))
-    tokens_of: dict[str, int] = {}
-    for name, (tokenizer, _) in made.items():
-        encoder = encoder_of(tokenizer)
-        sizes = {}
-        for corpus, own in held.items():
-            ids, _ = encoder.encode_flat(own)
-            sizes[corpus] = (sum(len(text.encode()) for text in own), len(ids))
-        tokens_of[name] = int(np.sum([count for _, count in sizes.values()]))
-        entries = len(token_bytes(tokenizer)) + len(tokenizer["added_tokens"])
-        rates = " | ".join(f"{size / count:.2f}" for size, count in sizes.values())
-        ratio = f"{tokens_of[first] / tokens_of[name]:.2f}"
-        print(f"| {name} | {entries:,} | {rates} | {tokens_of[name] / characters:.3f} | {ratio} |", flush=True)
-    for name, (_, said) in made.items():
-        print(f"{name}: {said}")
+        show(name, tokenizer, f"{said}{grown}; {time.process_time() - started:.0f} s")
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
+from tokenizer_training.prune import prune
 from tokenizer_training.roles import read_roles, write_with_roles
 from tokenizer_training.train import SUMMARY_FILE
 
@@ -68,6 +69,7 @@ class ExtendTokenizer(ProductStage):
 
     Attributes:
         base: see `datapipe tokenizer extend`: a tokenizer.json, ranks of tiktoken's, or a SentencePiece model.
+        drop_special: whether the special tokens of the base go, as Qwen has its own, ids closing up.
         single_digits: whether to drop the tokens of several digits, ids closing up, as Qwen did to cl100k_base.
         characters: how many single characters to add that the base spells in bytes, the most frequent first.
         size: how many tokens to add then at most.
@@ -81,6 +83,7 @@ class ExtendTokenizer(ProductStage):
     """
 
     base: Annotated[FilesOption, MinLen(1)]
+    drop_special: bool = False
     single_digits: bool = False
     characters: Annotated[int, Ge(0)] = 0
     size: Annotated[int, Ge(0)] = 20_000
@@ -129,6 +132,8 @@ class ExtendTokenizer(ProductStage):
             counts: a table of `count.SCHEMA`, pre-tokens of the algorithm that `expand` counts by.
         """
         had = len(tokenizer["model"]["vocab"])
+        if self.drop_special:
+            tokenizer, _ = prune(tokenizer, [token["id"] for token in tokenizer["added_tokens"]])
         if self.single_digits:
             tokenizer = extension.with_single_digits(tokenizer)
         before = len(tokenizer["model"]["vocab"])

@@ -62,15 +62,20 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
 
 
 def test_dclm_keeps_the_best_tenth(scored: pathlib.Path) -> None:
-    write_lines(scored / "documents" / "web.jsonl", ({"text": english(seed, 14)} for seed in range(200)))
-    outcome = run_named(
-        "dclm", scored, {"tokenizer.vocabulary": 600, "rules.rule_sets": {"default": []}}, output="dclm"
+    write_lines(
+        scored / "documents" / "web.jsonl", ({"text": english(seed, 14), "mark": seed * 7 % 200} for seed in range(200))
     )
-    rows = columns(outcome, "quality_score", "quality_filter_reason", "near_duplicates_reason")
+    outcome = run_named(
+        "dclm",
+        scored,
+        {"tokenizer.vocabulary": 600, "rules.rule_sets": {"default": []}, "quality_filter.scores": {"mark": 1.0}},
+        output="dclm",
+    )
+    rows = columns(outcome, "mark", "quality_score", "quality_filter_reason", "near_duplicates_reason")
     judged = [row for row in rows if row["quality_score"] is not None and row["near_duplicates_reason"] is None]
-    kept = [row["quality_score"] for row in judged if row["quality_filter_reason"] is None]
+    kept = [row["mark"] for row in judged if row["quality_filter_reason"] is None]
     assert len(kept) / len(judged) == pytest.approx(0.1, abs=0.005)
-    assert min(kept) > max(row["quality_score"] for row in judged if row["quality_filter_reason"])
+    assert min(kept) > max(row["mark"] for row in judged if row["quality_filter_reason"])
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +83,20 @@ def olmo(scored: pathlib.Path) -> tuple[pathlib.Path, Outcome]:
     (scored / "olmo").mkdir()
     for number, name in enumerate(["web", "pdf", "math", "arxiv"]):
         first, count = 1000 * number, {"web": 300, "pdf": 150}.get(name, 60)
-        write_lines(scored / "olmo" / f"{name}.jsonl", ({"text": english(first + seed, 6)} for seed in range(count)))
-    write_lines(scored / "olmo" / "code.jsonl", ({"text": code(seed)} for seed in range(120)))
-    write_lines(scored / "olmo" / "wikipedia.jsonl", ({"text": english(9000 + seed, 1)} for seed in range(20)))
+        write_lines(
+            scored / "olmo" / f"{name}.jsonl",
+            ({"text": english(first + seed, 6), "mark": seed} for seed in range(count)),
+        )
+    write_lines(scored / "olmo" / "code.jsonl", ({"text": code(seed), "mark": seed} for seed in range(120)))
+    write_lines(
+        scored / "olmo" / "wikipedia.jsonl", ({"text": english(9000 + seed, 1), "mark": seed} for seed in range(20))
+    )
     toy = {
         "tokenizer.vocabulary": 600,
         "rules.rule_sets": {"default": []},
         "topics.count": 2,
+        "topics.quality": "mark",
+        "upsampling.quality": "mark",
         "mixture.budget": 60_000,
         "lines.rule_sets": {"default": []},
         "quality.min_language_score": 0.0,
@@ -94,10 +106,10 @@ def olmo(scored: pathlib.Path) -> tuple[pathlib.Path, Outcome]:
 
 def test_olmo_takes_nothing_of_the_worst_and_more_of_the_best(olmo: tuple[pathlib.Path, Outcome]) -> None:
     base, outcome = olmo
-    rows = columns(outcome, "quality_score", "upsampling_weight", "mixture_copies", "source")
+    rows = columns(outcome, "mark", "upsampling_weight", "mixture_copies", "source")
     judged = sorted(
-        (row for row in rows if row["quality_score"] is not None and row["upsampling_weight"] is not None),
-        key=lambda row: row["quality_score"],
+        (row for row in rows if row["upsampling_weight"] is not None),
+        key=lambda row: row["mark"],
     )
     assert len(judged) > 300
     worst = judged[: int(0.39 * len(judged))]

@@ -59,6 +59,14 @@ def test_digits_stand_alone_as_qwens(corpus_of: CorpusOf, tmp_path: pathlib.Path
     assert summary["vocabulary"] == summary["base"] - summary["dropped"]
 
 
+def test_special_tokens_of_the_base_go_where_there_are_others(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    path = base(corpus_of, tmp_path / "base", vocabulary=258, special_tokens=["<|a|>", "<|b|>"])
+    stage = ExtendTokenizer(path, drop_special=True, size=0, special_tokens=["<|b|>"])
+    tokenizer, _ = made(stage, corpus_of, tmp_path / "out")
+    assert tokenizer.token_to_id("<|a|>") is None
+    assert tokenizer.token_to_id("<|b|>") == tokenizer.get_vocab_size() - 1 == 256
+
+
 @pytest.mark.parametrize("rule", ["han", "any"])
 def test_the_rule_says_what_may_be_a_token(rule: str, corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     path = base(corpus_of, tmp_path / "base", vocabulary=256, special_tokens=[])
