@@ -31,7 +31,8 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[pathlib.Path, O
     write_lines(base / "documents" / "a.jsonl", marks)
     for kind, path in sample_quality().items():
         lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()
-        write_lines(base / "quality" / f"{kind}.jsonl", map(json.loads, lines[:: 1 + len(lines) // 300]))
+        own = [{"text": english(10_000 + seed, 4)} for seed in range(60)] if kind == "positive" else []
+        write_lines(base / "quality" / f"{kind}.jsonl", [*own, *map(json.loads, lines[:: 1 + len(lines) // 40])])
     found = []
     for name, turned in (("out", False), ("turned", True)):
         recipe = yaml.safe_load(changed("baichuan1", CHANGES | {"quality_filter.scores": {"mark": 1.0}}))
