@@ -26,12 +26,14 @@ from typing import Annotated, Any, cast
 import yaml
 from annotated_types import MinLen
 
-from datapipe.checks import adapter, check_value, option_types, suggest
+from datapipe.checks import adapter, check_value, option_types
 from datapipe.dedup.held_out import HoldOut
 from datapipe.engine.provenance import NOT_PUBLIC, values_of
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
+from datapipe.engine.settings import SHOWN, apply_settings
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
+from datapipe.near import suggest
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage
 from datapipe.store import files
@@ -76,17 +78,21 @@ class Recipe:
     stand_ins: tuple[str, ...] = ()
 
 
-def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
+def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
 
     Args:
         path: the YAML file.
         variables: what `{name}` stands for in option values.
+        settings: options in place of the recipe's: see `datapipe.engine.settings`.
 
     Raises:
         RecipeError: on anything that could go wrong later, with file and line.
     """
     root, text = _read(path)
+    if root is not None and settings:
+        apply_settings(root, settings)
+        _measure(path, root, {}, ())
     fields = _mapping(path, root, "a recipe")
     for key, (key_node, _) in fields.items():
         if key not in _KEYS:
@@ -188,7 +194,8 @@ def _measure(path: str, node: yaml.Node, sizes: dict[int, int], above: tuple[yam
 
 
 def _error(path: str, node: yaml.Node, message: str) -> RecipeError:
-    return RecipeError(f"{path}:{node.start_mark.line + 1}: {message}")
+    set_by_hand = node.start_mark.name.startswith(SHOWN)
+    return RecipeError(f"{node.start_mark.name if set_by_hand else f'{path}:{node.start_mark.line + 1}'}: {message}")
 
 
 def _mapping(path: str, node: yaml.Node | None, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
