@@ -1,6 +1,6 @@
-"""`datapipe report | thresholds`: what can be learnt from a finished run.
+"""`datapipe report`: the funnel of a finished run, and its report again.
 
-The first only reads small columns: it starts without Beam and numba, which take a second to import.
+It only reads small columns, and starts without Beam and numba, which take a second to import.
 """
 
 from datapipe.engine.funnel import count_funnel, render_funnel
@@ -34,30 +34,3 @@ def report(output: str) -> None:
     print(render_funnel(funnel))
     for line in record.warnings:
         print(f"warning: {line}")
-
-
-def thresholds(output: str, *, removed_share: float, min_documents: int, parallel_to: str | None = None) -> None:
-    """Print thresholds of the rules, fitted to the languages of a run over trusted documents.
-
-    Args:
-        output: the folder of a run with the stages `language` and `measurements`.
-        removed_share: of a language's documents, by each rule.
-        min_documents: a language with fewer is left out.
-        parallel_to: a language; the documents are the same in each, and thresholds on words are scaled from it.
-
-    Raises:
-        ValueError: if the run does not have what it takes.
-    """
-    # Imported here: the stages pull in Beam.
-    from datapipe.filters.measurements import MeasureText
-    from datapipe.filters.thresholds import fit_thresholds, scale_thresholds, thresholds_yaml
-
-    corpus, _ = open_run(output)
-    columns = [*MeasureText.writes.names, "language"]
-    # All documents are trusted: what the rules of that run removed counts too.
-    batches = (batch for part in corpus.of_kind(["document"]) for batch in part.read(columns, kept_only=False))
-    if parallel_to:
-        fitted = scale_thresholds(batches, parallel_to)
-    else:
-        fitted = fit_thresholds(batches, removed_share, min_documents=min_documents)
-    print(thresholds_yaml(fitted), end="")

@@ -19,16 +19,18 @@ from typing import Any, cast
 
 import yaml
 
-from datapipe.checks import adapter, check_value, option_types, suggest
+from datapipe.checks import adapter, check_value, option_types
 from datapipe.dedup.held_out import HoldOut
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
+from datapipe.engine.settings import SHOWN, apply_settings
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
+from datapipe.near import suggest
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import Source, Stage
 from datapipe.store import files
 
-_KEYS = ["description", "every_row", "stages"]
+_KEYS = ["description", "every_row", "stages", "warn_removed"]
 # No recipe comes near these; what does is made to fill the memory.
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
@@ -52,25 +54,32 @@ class Recipe:
         description: for `datapipe recipes` and the report.
         stages: the stages, in order, ready to run.
         every_row: whether document stages see the documents that an earlier stage has removed, too.
+        warn_removed: a source or language that loses more than this share of its documents is named when the run is
+            done, in the report and in `run.json`; 1: none is.
     """
 
     name: str
     description: str
     stages: tuple[Stage, ...]
     every_row: bool = False
+    warn_removed: float = 0.5
 
 
-def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
+def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str] = ()) -> Recipe:
     """Read and check a recipe.
 
     Args:
         path: the YAML file.
         variables: what `{name}` stands for in option values.
+        settings: options in place of the recipe's: see `datapipe.engine.settings`.
 
     Raises:
         RecipeError: on anything that could go wrong later, with file and line.
     """
     root = _read(path)
+    if root is not None and settings:
+        apply_settings(root, settings)
+        _measure(path, root, {}, ())
     fields = _mapping(path, root, "a recipe")
     for key, (key_node, _) in fields.items():
         if key not in _KEYS:
@@ -88,8 +97,11 @@ def load_recipe(path: str, variables: Mapping[str, str]) -> Recipe:
     every_row = _plain(path, fields["every_row"][1]) if "every_row" in fields else False
     if not isinstance(every_row, bool):
         raise _error(path, fields["every_row"][1], f"every_row must be true or false, got {every_row!r}")
+    warn_removed = _plain(path, fields["warn_removed"][1]) if "warn_removed" in fields else Recipe.warn_removed
+    if isinstance(warn_removed, bool) or not isinstance(warn_removed, int | float) or not 0 <= warn_removed <= 1:
+        raise _error(path, fields["warn_removed"][1], f"warn_removed must be from 0 to 1, got {warn_removed!r}")
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
-    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row)
+    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row, warn_removed)
 
 
 def _read(path: str) -> yaml.Node | None:
@@ -160,7 +172,8 @@ def _measure(path: str, node: yaml.Node, sizes: dict[int, int], above: tuple[yam
 
 
 def _error(path: str, node: yaml.Node, message: str) -> RecipeError:
-    return RecipeError(f"{path}:{node.start_mark.line + 1}: {message}")
+    set_by_hand = node.start_mark.name.startswith(SHOWN)
+    return RecipeError(f"{node.start_mark.name if set_by_hand else f'{path}:{node.start_mark.line + 1}'}: {message}")
 
 
 def _mapping(path: str, node: yaml.Node | None, what: str) -> dict[str, tuple[yaml.Node, yaml.Node]]:
@@ -335,6 +348,7 @@ def recipe_schema() -> dict[str, Any]:
         "properties": {
             "description": {"type": "string"},
             "every_row": {"type": "boolean", "default": False},
+            "warn_removed": {"type": "number", "minimum": 0, "maximum": 1, "default": Recipe.warn_removed},
             "stages": {"type": "array", "minItems": 1, "items": {"oneOf": stages}},
         },
         "required": ["stages"],

@@ -1,13 +1,12 @@
-"""A finished run can be asked how many, and what thresholds it suggests."""
+"""A finished run can be asked how many there are of what."""
 
 import pathlib
 import subprocess
 import sys
 
 import pytest
-import yaml
 
-from datapipe.commands.inspection import open_run, report, thresholds
+from datapipe.commands.inspection import open_run, report
 from tests.helpers import run_recipe, write_lines
 
 PROSE = "The harbour lies where the river meets the sea, and the boats come back to it with the tide of the evening."
@@ -28,16 +27,6 @@ def test_a_report_is_written_again(finished: str, capsys: pytest.CaptureFixture[
     report(finished)
     assert "120" in capsys.readouterr().out
     assert page.read_bytes() == before
-
-
-def test_thresholds_are_fitted_as_yaml(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
-    thresholds(finished, removed_share=0.01, min_documents=100)
-    fitted = yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]
-    assert 20 < fitted["gopher_min_words"] <= 23
-    with pytest.raises(ValueError, match="no language has 121 documents"):
-        thresholds(finished, removed_share=0.01, min_documents=121)
-    thresholds(finished, removed_share=0.01, min_documents=100, parallel_to="en")
-    assert yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]["gopher_min_words"] == 50
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:

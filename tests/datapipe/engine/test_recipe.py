@@ -144,6 +144,8 @@ LAUGHS = b"&a [x, x, x, x, x, x, x, x]\n" + b"".join(
         (b"stages:\n - documents: {part_bytes: " + b"9" * 5000 + b"}\n", "no int: Exceeds the limit"),
         (b"stages:\n - documents: {part_bytes: !!int x}\n", "no int: invalid literal"),
         (b"every_row: !!bool x\nstages: [documents]\n", "no bool: 'x'"),
+        (b"warn_removed: 50\nstages: [documents]\n", "warn_removed must be from 0 to 1, got 50"),
+        (b"warn_removed: yes\nstages: [documents]\n", "warn_removed must be from 0 to 1, got True"),
         (b"stages: !mine [documents]\n", "the tag '!mine' means nothing here"),
         (b"description: !!python/object/apply:os.system [ls]\nstages: [documents]\n", "means nothing here"),
         (b"description: [a]\nstages: [documents]\n", "`description` must be a string"),
