@@ -19,12 +19,13 @@ from typing import Any, cast
 
 import yaml
 
-from datapipe.checks import adapter, check_value, option_types, suggest
+from datapipe.checks import adapter, check_value, option_types
 from datapipe.dedup.held_out import HoldOut
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.settings import SHOWN, apply_settings
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
+from datapipe.near import suggest
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import Source, Stage
 from datapipe.store import files
