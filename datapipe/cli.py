@@ -118,10 +118,12 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+    _add_json(report)
 
     verify = commands.add_parser("verify", help="read every file of a run, and name those that are not what it wrote")
     verify.add_argument("output", help="the output folder of a run")
     verify.add_argument("--recompute", type=int, metavar="N", help="do N documents again, too, and compare")
+    _add_json(verify)
 
     rules = commands.add_parser("rules", help="the rules: what they measure, ask for, and did in a run")
     rules.add_argument("output", nargs="?", help="the output folder of a run (default: the rules as built in)")

@@ -155,6 +155,10 @@ class Task(Protocol):
     def size(self) -> int:
         """Bytes to read."""
 
+    @property
+    def text_bytes(self) -> int:
+        """How much text to expect of them, about."""
+
 
 TaskT = TypeVar("TaskT", bound=Task)
 

@@ -528,8 +528,7 @@ class _Driver:
             files.make_folder(files.join(folder, TASKS))
             tasks.append(stage.plan(self.inputs))
         todo = [(task, stage) for stage, of_stage in zip(ready, tasks, strict=True) for task in of_stage]
-        text_bytes = sum(task.size for task, _ in todo)
-        progress.expect(text_bytes, "bytes")
+        progress.expect(sum(task.size for task, _ in todo), "bytes")
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
@@ -539,7 +538,7 @@ class _Driver:
                 | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
             )
 
-        usage = self.runner.run(build, text_bytes, self._watch(progress))
+        usage = self.runner.run(build, sum(task.text_bytes for task, _ in todo), self._watch(progress))
         for stage, of_stage in zip(ready, tasks, strict=True):
             folder = self.corpus.folder(stage.name)
             result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
