@@ -188,7 +188,7 @@ def in_beam(parts: list[Any], stages: list[Any], root: str) -> float:
         shutil.rmtree(f"{root}/{stage.name}", ignore_errors=True)
         pathlib.Path(root, stage.name).mkdir()
     started = time.process_time()
-    with Progress(root, "stages") as progress:
+    with Progress(root, ("stages",), None) as progress:
         Runner(workers=1).run(build, 0, progress.show)
     return time.process_time() - started
 

@@ -7,13 +7,18 @@ are then done again and again, and are done once here. `IdentifyLanguage` and `M
 This reaches into numba (as of 0.68), for all its functions in this process, so it lies apart from the kernels.
 """
 
+import functools
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import binding
 from numba.core import codegen, types
+from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 from numba.core.targetconfig import TargetConfig
 from numba.core.typing import BaseContext, Signature
+from numba.np import linalg
 
 _SCALARS = (types.Number, types.Boolean, types.IntegerLiteral, types.BooleanLiteral, type(types.none))
 
@@ -25,6 +30,38 @@ def speed_up() -> None:
     TargetConfig.__eq__ = _same_options
     TargetConfig.__hash__ = lambda self: hash(type(self))
     BaseContext.resolve_function_type = _resolve_call
+
+
+class KernelCache(FunctionCache):  # type: ignore[misc]
+    """Where a kernel is kept, and loaded from without all that numba must know to compile one.
+
+    numba would first import all it can do with arrays, strings, sets and dates: .2 s, for what is compiled already.
+    What has to be compiled after all has numba do so then.
+    """
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The kernel for a signature, or None if it is not there."""
+        rtsys.initialize(target_context)  # counts references to arrays
+        with self._guard_against_spurious_io_errors():
+            found = self._load_overload(sig, target_context)
+        if found is None:
+            _import_without_scipy()
+        return found
+
+
+@functools.cache
+def _import_without_scipy() -> None:
+    """Have numba find out whether there is scipy without importing it, which takes as long as all of numba.
+
+    No kernel of ours multiplies matrices; where one of the user's does, numba imports it then.
+    """
+    if importlib.util.find_spec("scipy") is None:
+        return
+    ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        linalg.ensure_blas = ensure_blas
 
 
 class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]

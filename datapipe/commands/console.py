@@ -7,7 +7,7 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,12 +52,12 @@ def say_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2, default=str))
 
 
-def say_table(rows: Sequence[Sequence[str]], left: int = 1, styles: Sequence[str] = ()) -> None:
+def say_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,), styles: Sequence[str] = ()) -> None:
     """Print rows, the first of them the header, with their columns in line.
 
     Args:
         rows: of cells.
-        left: so many columns are texts and begin at the left; the others are numbers and end at the right.
+        left: the columns that are texts and begin at the left; the others are numbers and end at the right.
         styles: of each row after the header, if any.
     """
     from rich.cells import cell_len
@@ -67,6 +67,6 @@ def say_table(rows: Sequence[Sequence[str]], left: int = 1, styles: Sequence[str
         cells = []
         for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
             space = " " * (width - cell_len(cell))
-            cells.append(cell + space if at < left else space + cell)
+            cells.append(cell + space if at in left else space + cell)
         style = STRONG if not number else styles[number - 1] if styles else ""
         say(("  ".join(cells).rstrip(), style))

@@ -7,33 +7,51 @@ import pathlib
 import re
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from datapipe.checks import check_known
+from datapipe.commands.console import GOOD, QUIET, STRONG, WARNING, plain, say, say_table
+from datapipe.commands.ending import Block, headline, products, steps_table, warnings_of
 from datapipe.commands.recipes import recipe_path
+from datapipe.commands.watching import watching
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
 from datapipe.engine.output import ERROR_LOG, RunError
-from datapipe.engine.recipe import load_recipe
+from datapipe.engine.recipe import Recipe, load_recipe
+from datapipe.engine.run import plan as plan_stages
 from datapipe.engine.run import run as run_stages
 from datapipe.engine.runner import Runner, cause, give_memory_back
 from datapipe.extras import MissingExtraError
 from datapipe.read.documents import TooManyRejectsError
-from datapipe.read.reject_summary import summarize_rejects
 from datapipe.store import files
-from datapipe.store.corpus import REJECTS
 from datapipe.store.locks import LockedError
-from datapipe.store.record import Done, RunRecord, SourceResult
+from datapipe.store.record import RunRecord
 
-PRODUCTS = ("shards", "tokenizer/tokenizer.json", "rejects", "run.json", "report.html")
+# Of text, on a small machine, by `python -m benchmarks.whole_job workers`; compressed input has more of it.
+SECONDS_PER_MB = 0.3
 
 
 def run(
-    recipe: str, inputs: Sequence[str], output: str, *, workers: int, flags: Sequence[str], every_row: bool
+    recipe: str,
+    inputs: Sequence[str],
+    output: str,
+    *,
+    workers: int,
+    flags: Sequence[str],
+    every_row: bool,
+    settings: Sequence[str] = (),
+    sample: int | None = None,
+    until: str | None = None,
+    reuse: Sequence[str] = (),
+    plan: bool = False,
+    quiet: bool = False,
+    verbose: bool = False,
+    strict: bool = False,
 ) -> None:
-    """Run a recipe, and print its progress, its funnel and where its products are.
+    """Run a recipe, and print its progress, what is left, where its products are, and last what to look at first.
 
     Args:
         recipe: a YAML file, or the name of a recipe that comes along.
@@ -42,11 +60,19 @@ def run(
         workers: local workers.
         flags: for Beam.
         every_row: whether removed documents are measured and judged, too; see `Recipe`.
+        settings: options in place of the recipe's, `stage.option=value`.
+        sample: read about so many records alone.
+        until: the last stage to run.
+        reuse: output folders of other runs, whose stages are taken where they would make the same.
+        plan: print what would run, and run nothing.
+        quiet: print warnings alone.
+        verbose: print the whole funnel.
+        strict: fail where there are warnings.
 
     Raises:
         ValueError: if the recipe, an option or the output folder cannot be used.
         RuntimeError: if the run fails, and then the traceback is in `error.log`, which the second line names; or if it
-            keeps nothing.
+            keeps nothing, or has warnings and is to be strict.
     """
     check_flags(flags)
     if output != output.encode(errors="replace").decode():
@@ -54,12 +80,19 @@ def run(
     FileSystems.set_options(PipelineOptions(list(flags)))  # before the first look at a file
     give_memory_back()
     started = time.monotonic()
-    checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(inputs[0]), "output": output})
+    if sample is not None:
+        settings = [*settings, f"documents.sample={sample}"]
+    variables = {"input_parent": input_parent(inputs[0]), "output": output}
+    checked = load_recipe(recipe_path(recipe), variables, settings)
     if every_row:
         checked = dataclasses.replace(checked, every_row=True)
+    if plan:
+        _say_plan(checked, inputs, output, reuse, until)
+        return
     runner = Runner(workers, tuple(flags))
     try:
-        outcome = run_stages(checked, inputs, output, runner, print)
+        with watching(quiet=quiet) as screen:
+            outcome = run_stages(checked, inputs, output, runner, screen.report, screen, until=until, reuse=reuse)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
     except LockedError:
@@ -71,38 +104,66 @@ def run(
             sink.write("".join(traceback.format_exception(error)).encode())
             said += f"\nfull traceback: {log}"
         rejecting = {error.stage: error.result} if isinstance(error, TooManyRejectsError) else {}
-        _warn_of_rejects(RunRecord.read(output), output, rejecting)
+        _warn(warnings_of(RunRecord.read(output), output, rejecting))
         raise RuntimeError(said) from error
-    print(f"\n{render_funnel(outcome.funnel)}\n")
-    for product in PRODUCTS:
-        path = files.join(output, product)
-        if files.exists(path):
-            print(path)
-    print(f"done in {time.monotonic() - started:.0f} s")
-    _warn_of_rejects(outcome.record, output, {})
-    for line in outcome.record.warnings:
-        print(f"warning: {line}")
+    if not quiet:
+        _end(outcome.funnel, output, time.monotonic() - started, verbose=verbose)
+    blocks = warnings_of(outcome.record, output, {}, outcome.funnel)
+    _warn(blocks)
     nothing = why_nothing_is_left(outcome.funnel)
     if nothing:
         raise RuntimeError(nothing)
+    if strict and blocks:
+        raise RuntimeError(f"--strict: the run ended with {len(blocks)} warning{'s' * (len(blocks) > 1)}")
 
 
-def _warn_of_rejects(record: RunRecord | None, output: str, rejecting: Mapping[str, SourceResult]) -> None:
-    """Print what is to be said of each source that has rejected much.
+def _say_plan(recipe: Recipe, inputs: Sequence[str], output: str, reuse: Sequence[str], until: str | None) -> None:
+    """Print what a run would do with each stage, how much it would read, and how long that took before."""
+    try:
+        planned = plan_stages(recipe, inputs, output, reuse)
+    except RunError as error:
+        raise ValueError(str(error)) from error
+    names = [stage.stage for stage in planned]
+    if until is not None:
+        check_known("--until: the recipe has no stage", until, names)
+        planned = planned[: names.index(until) + 1]
+    rows = [("stage", "", "why", "seconds before")]
+    for stage in planned:
+        size = f", {stage.bytes / 1e6:,.1f} MB to read" if stage.bytes else ""
+        took = f"{stage.seconds:,.1f}" if stage.seconds and stage.what == "runs" else ""
+        rows.append((stage.stage, stage.what, f"{stage.why}{size}", took))
+    say_table(rows, left=(0, 1, 2), styles=[STRONG if stage.what == "runs" else QUIET for stage in planned])
+    running = [stage for stage in planned if stage.what == "runs"]
+    known = [stage.seconds for stage in running if stage.seconds is not None]
+    to_read = sum(stage.bytes for stage in running)
+    if known:
+        took = f"; {len(known)} of them took {sum(known):,.0f} s before"
+    else:
+        about = 1 + SECONDS_PER_MB * to_read / 1e6
+        took = f"; about {about:,.0f} s, as the default recipe takes" if to_read else ""
+    say(f"{len(running)} of {len(planned)} stages would run{took}")
 
-    Args:
-        record: of the run, if it came to have one.
-        output: its folder.
-        rejecting: sources that failed for it, and so stand in no record.
-    """
-    if record is None:
-        return
-    options = {name: values for stage in record.recipe.get("stages", ()) for name, values in stage.items()}
-    done = {name: stage.source for name, stage in record.stages.items() if isinstance(stage, Done) and stage.source}
-    for name, source in {**done, **rejecting}.items():
-        folder = files.join(output, REJECTS)
-        for line in summarize_rejects(folder, name, source.records, source.rejects, options.get(name, {})):
-            print(line)
+
+def _end(funnel: Funnel, output: str, seconds: float, *, verbose: bool) -> None:
+    """Print what is left and where the products are; if verbose the whole funnel, too."""
+    if verbose:
+        print(f"\n{render_funnel(funnel)}")
+    say((f"\n{headline(funnel)}", STRONG))
+    table = steps_table(funnel)
+    if table:
+        say_table(table, left=(0, 3))
+    say((f"why a document is in or out: datapipe explain {output} ID", QUIET))
+    for path in products(output):
+        print(path)
+    say((f"done in {seconds:.0f} s", GOOD))
+
+
+def _warn(blocks: Sequence[Block]) -> None:
+    """Print warnings, each after a blank line: what is to be done stands in its last lines."""
+    for block in blocks:
+        say((f"\n{plain(block[0])}", f"{STRONG} {WARNING}"))
+        for line in block[1:]:
+            print(plain(line))
 
 
 def why_nothing_is_left(funnel: Funnel) -> str:

@@ -26,7 +26,6 @@ from datapipe.dedup.shingle_sets import read_entries, similarities, write_sets
 from datapipe.dedup.signatures import check_scheme, compute_signatures
 from datapipe.dedup.survivors import check_quality, rank_keys
 from datapipe.flow.components import EDGE, LINK, read_records, spanning_forest, star_components
-from datapipe.flow.gather import Gather
 from datapipe.flow.shuffle import GroupRecords, group_starts, partition
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, Parts, RunPipeline
@@ -38,13 +37,14 @@ from datapipe.text.minhash import band_hashes
 # Of the members of a bucket some are no near duplicates of its first. On 7,780 versions of 1,935 web pages pairs with
 # the first alone tore 27 clusters (recall .981); with these distances too none is torn, for 1.6 times the pairs.
 REACH = (1, 2, 4, 8)
-PAIRS_AT_ONCE = 1 << 17  # verifying one takes half a kilobyte
+PAIRS_AT_ONCE = 1 << 15  # verifying one takes half a kilobyte
 # A group costs milliseconds whatever it holds: 3,000 documents in 64 groups took .6 s longer than in two.
 ROWS_PER_GROUP = 1024
 MEMBER = np.dtype([("bucket", "<u8"), ("id", "<u8")])
 PAIR = np.dtype([("block", "<u8"), ("parts", "<u8"), ("first", "<u8"), ("second", "<u8")])
 BLOCK_BITS = 15  # rows of a part whose pairs with another part are one block, as a power of 2
 ROW = np.dtype([("id", "<u8")])
+Block = bytes | str  # records, or the path of a file of them
 VERIFIED_PAIR = np.dtype(
     [
         *EDGE.descr,
@@ -146,14 +146,20 @@ def both_ends(edges: np.ndarray) -> np.ndarray:
     return nodes.ravel()
 
 
-def clusters(edges: np.ndarray) -> pa.RecordBatch:
+def clusters(blocks: Iterable[np.ndarray]) -> pa.RecordBatch:
     """The verdict on each document that has a near duplicate, by id.
 
     Args:
-        edges: `VERIFIED_PAIR` records, all.
+        blocks: all `VERIFIED_PAIR` records, in arrays of any length.
     """
-    forest, ids, roots = spanning_forest(edges)
-    del edges
+    forest, waiting, new = np.zeros(0, VERIFIED_PAIR), [], 0
+    for block in blocks:
+        waiting.append(block)
+        new += len(block)
+        if new > max(PAIRS_AT_ONCE, len(forest) // 2):  # of all at once there are several times as many
+            forest = spanning_forest(np.concatenate([forest, *waiting]))[0]
+            waiting, new = [], 0
+    forest, ids, roots = spanning_forest(np.concatenate([forest, *waiting]))
     # The ends of the strongest edges come first, so a document's first is that of its strongest edge.
     firsts = np.unique(np.column_stack([forest["first"], forest["second"]]), return_index=True)[1]
     nodes = np.empty(len(firsts), NODE)
@@ -242,8 +248,8 @@ class FindNearDuplicates(CorpusStage):
             document without it comes last. None: the longest survives.
         partitions: how many groups each shuffle makes, in a run at most; changes no result, only the memory a group
             takes.
-        gather_edges: up to so many pairs (60 bytes each) one worker joins to clusters; `datapipe run` finds those of
-            more in rounds of pipelines (see `star_components`); changes no result.
+        gather_edges: up to so many pairs one worker joins to clusters, in some 250 bytes a document; `datapipe run`
+            finds those of more in rounds of pipelines (see `star_components`); changes no result.
         scratch: for the shingle sets of candidates while it runs, 8 bytes a shingle; none: a new one beside the text.
         parts: what it works on: "document", "instruction"; of dialogues, before `chat`, what is said.
     """
@@ -305,10 +311,12 @@ class FindNearDuplicates(CorpusStage):
         """
         if self.edges is None or not files.exists(self.edges):
             return
-        pair_files = files.list_folder(self.edges)
-        stars = star_components(pair_files, VERIFIED_PAIR, f"{self.edges}-rounds", self.partitions, run)
-        yield _JudgeStars(pair_files, stars, self.partitions)
-        files.remove(f"{self.edges}-rounds")
+        found = files.files_below(self.edges)
+        if sum(file.size for file in found) > self.gather_edges * VERIFIED_PAIR.itemsize:
+            pair_files = [file.path for file in found]
+            stars = star_components(pair_files, VERIFIED_PAIR, f"{self.edges}-rounds", self.partitions, run)
+            yield _JudgeStars(pair_files, stars, self.partitions)
+            files.remove(f"{self.edges}-rounds")
         files.remove(self.edges)
 
     def _folder(self, name: str) -> str | None:
@@ -356,7 +364,7 @@ class FindNearDuplicates(CorpusStage):
             | "Pairs" >> GroupRecords(PAIR, "second", 4 * groups, self._folder("pairs"))
             | "Distinct" >> beam.Map(_distinct).with_output_types(np.ndarray)
             | "Pairs of parts" >> GroupRecords(PAIR, "block", groups, self._folder("parts"))
-            | "Blocks" >> beam.FlatMap(_blocks).with_output_types(bytes)
+            | "Blocks" >> beam.FlatMap(_blocks, self._folder("blocks")).with_output_types(Block)
         )
         rows = pairs | "Rows of parts" >> beam.FlatMap(_rows).with_output_types(tuple[int, bytes])
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
@@ -366,22 +374,16 @@ class FindNearDuplicates(CorpusStage):
             | "Write sets" >> beam.FlatMap(self._write_sets, scratch).with_output_types(tuple[int, str])
         )
         paths = beam.pvalue.AsDict(sets)
-        edges = pairs | "Verify" >> beam.FlatMap(_verify, paths, self.threshold).with_output_types(bytes)
-        if self.edges is not None:
-            total = (
-                edges
-                | "Lengths" >> beam.Map(lambda block: len(block) // VERIFIED_PAIR.itemsize).with_output_types(int)
-                | "Gather" >> Gather()
-                | "Total" >> beam.Map(sum).with_output_types(int)
-            )
-            edges = edges | "Spill" >> beam.FlatMap(
-                _spill, beam.pvalue.AsSingleton(total), self.gather_edges, self.edges
-            ).with_output_types(bytes)
+        edges = pairs | "Verify" >> beam.FlatMap(_verify, paths, self.threshold, self.edges).with_output_types(
+            tuple[Block, int]
+        )
         return (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)
             | "Cluster"
-            >> beam.FlatMap(_cluster, beam.pvalue.AsIter(edges), paths, self.scratch).with_output_types(pa.RecordBatch)
+            >> beam.FlatMap(
+                _cluster, beam.pvalue.AsIter(edges), paths, self.scratch, self.gather_edges
+            ).with_output_types(pa.RecordBatch)
         )
 
 
@@ -389,36 +391,52 @@ def _distinct(pairs: np.ndarray) -> np.ndarray:
     return pairs[np.r_[True, pairs[1:] != pairs[:-1]]]
 
 
-def _blocks(pairs: np.ndarray) -> Iterator[bytes]:
-    """Pairs in blocks that are verified at once."""
+def _block(records: np.ndarray, folder: str | None) -> Block:
+    """Records as bytes, or in a file: Beam's local runner holds what waits for a step in memory, and more than once.
+
+    The file is named after the first and last record, so that a step that is done again writes none besides.
+    """
+    if folder is None:
+        return records.tobytes()
+    files.make_folder(folder)
+    ends = [int(record[end]) for record in records[[0, -1]] for end in ("first", "second")]
+    path = files.join(folder, "-".join(f"{end:x}" for end in ends))
+    with files.whole_file(path) as sink:
+        sink.write(records.tobytes())
+    return path
+
+
+def _records(block: Block, dtype: np.dtype) -> np.ndarray:
+    return read_records(block, dtype) if isinstance(block, str) else np.frombuffer(block, dtype)
+
+
+def _blocks(pairs: np.ndarray, folder: str | None) -> Iterator[Block]:
+    """Pairs in blocks that are verified at once, all of which wait until all sets are written."""
     for start in range(0, len(pairs), PAIRS_AT_ONCE):
-        yield pairs[start : start + PAIRS_AT_ONCE].tobytes()
+        yield _block(pairs[start : start + PAIRS_AT_ONCE], folder)
 
 
-def _rows(pairs: bytes) -> Iterator[tuple[int, bytes]]:
-    records = np.frombuffer(pairs, PAIR)
+def _rows(block: Block) -> Iterator[tuple[int, bytes]]:
+    records = _records(block, PAIR)
     ids = np.unique(np.concatenate([records["first"], records["second"]]))
     return partition(ids.astype(ROW), (ids >> np.uint64(ROW_BITS)).astype(np.int64))
 
 
-def _verify(pairs: bytes, paths: dict[int, str], threshold: float) -> Iterator[bytes]:
-    found = verified_pairs(np.frombuffer(pairs, PAIR), paths, threshold)
-    return (block for _, block in partition(found, np.zeros(len(found), np.int64)))
+def _verify(block: Block, paths: dict[int, str], threshold: float, folder: str | None) -> Iterator[tuple[Block, int]]:
+    """What is verified of a block of pairs, in blocks, each with how many there are in it."""
+    found = verified_pairs(_records(block, PAIR), paths, threshold)
+    for start in range(0, len(found), PAIRS_AT_ONCE):
+        some = found[start : start + PAIRS_AT_ONCE]
+        yield _block(some, folder), len(some)
 
 
-def _spill(block: bytes, total: int, gather_edges: int, folder: str) -> Iterator[bytes]:
-    """The block, or a file of it where there are too many to gather."""
-    if total <= gather_edges:
-        yield block
-        return
-    files.make_folder(folder)
-    first, second = np.frombuffer(block, VERIFIED_PAIR)[0].tolist()[:2]  # no other block holds this pair
-    with files.whole_file(files.join(folder, f"{first:016x}-{second:016x}")) as sink:
-        sink.write(block)
-
-
-def _cluster(_: None, edges: Iterable[bytes], paths: dict[int, str], scratch: str | None) -> Iterator[pa.RecordBatch]:
-    yield clusters(np.concatenate([np.zeros(0, VERIFIED_PAIR), *(np.frombuffer(b, VERIFIED_PAIR) for b in edges)]))
+def _cluster(
+    _: None, edges: Iterable[tuple[Block, int]], paths: dict[int, str], scratch: str | None, gather_edges: int
+) -> Iterator[pa.RecordBatch]:
+    """The verdicts, unless there are more pairs than may be gathered, which `more_rounds` then finds in their files."""
+    blocks = list(edges)
+    if scratch is None or sum(count for _, count in blocks) <= gather_edges:
+        yield clusters(_records(block, VERIFIED_PAIR) for block, _ in blocks)
     folders = {FileSystems.split(path)[0] for path in paths.values()}
     for folder in folders if scratch is None else {scratch, *folders}:
         files.remove(folder)

@@ -20,8 +20,8 @@ from datapipe.text.shingles import shingle_hashes
 ENTRY = np.dtype(
     [("id", "<u8"), ("start", "<i8"), ("count", "<i8"), ("bytes", "<i8"), ("rank_key", "<f8"), ("copies", "<u4")]
 )
-# Members of all sets that are in memory at once: 128 MB for each side of a comparison.
-MEMBERS_AT_ONCE = 1 << 24
+# Members of all sets that are in memory at once: 16 MB, for both sides of a comparison together.
+MEMBERS_AT_ONCE = 1 << 21
 
 
 def sorted_sets(
@@ -96,12 +96,14 @@ def read_sets(path: str, entries: npt.NDArray[np.void]) -> tuple[npt.NDArray[np.
     """
     ends = entries["start"] + entries["count"]
     runs = np.flatnonzero(np.r_[True, entries["start"][1:] != ends[:-1]])
-    blocks = []
+    starts = np.cumsum(entries["count"]) - entries["count"]
+    members = np.empty(int(entries["count"].sum()), np.uint64)
     with files.open_input(path) as source:
         for first, last in zip(runs, np.r_[runs[1:], len(entries)] - 1, strict=True):
             source.seek(8 * int(entries["start"][first]))
-            blocks.append(np.frombuffer(source.read(8 * int(ends[last] - entries["start"][first])), np.uint64))
-    return np.concatenate(blocks), np.cumsum(entries["count"]) - entries["count"]
+            run = np.frombuffer(source.read(8 * int(ends[last] - entries["start"][first])), np.uint64)
+            members[starts[first] : starts[first] + len(run)] = run
+    return members, starts
 
 
 @kernel

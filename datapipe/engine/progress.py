@@ -1,16 +1,78 @@
-"""Progress of a running stage: workers write small counter files, the driver adds them up and draws a bar."""
+"""What a run says while it works: a line of news for each event, and how far the stage that works has come.
 
-import sys
+Workers write small counter files, and the driver adds them up. Who watches decides what becomes of it: `datapipe run`
+draws it on a terminal or writes a line now and then into a log (`datapipe/commands/watching.py`).
+"""
+
 import time
+from typing import Literal, NamedTuple, Protocol, Self
 
 import pyarrow as pa
-from tqdm import tqdm
 
 from datapipe.kernels import compiling
 from datapipe.store import files
 
 FOLDER = ".progress"
-_SECONDS_BETWEEN_READINGS = 0.5
+
+Event = Literal["resumed", "done", "kept", "reused", "skipped", "again", "note", "warning"]
+
+
+class News(str):
+    """A line of news.
+
+    Attributes:
+        event: what has happened; "kept" is a stage that need not run, "reused" one that another run has done, "again"
+            one whose files are not as it left them.
+        stage: of which stage; empty: of the run.
+        text: what is said of it.
+    """
+
+    event: Event
+    stage: str
+    text: str
+
+    def __new__(cls, event: Event, stage: str, text: str) -> Self:
+        """The line, as a string: the stage, unless it was named just before, and the text."""
+        made = super().__new__(cls, f"{'' if event == 'note' else stage:20}  {text}" if stage else text)
+        made.event, made.stage, made.text = event, stage, text
+        return made
+
+
+class Doing(NamedTuple):
+    """How far a pass has come.
+
+    Attributes:
+        stages: that work, in order.
+        done, total: of `unit`; a total of 0 is not known yet.
+        unit: bytes, rows or parts.
+        seconds: since it began.
+        notice: what a user should know who waits, such as that kernels are being compiled; or empty.
+    """
+
+    stages: tuple[str, ...]
+    done: int
+    total: int
+    unit: str
+    seconds: float
+    notice: str
+
+    @property
+    def seconds_left(self) -> float | None:
+        """As it has gone so far; None where nothing can be said."""
+        if not 0 < self.done <= self.total:
+            return None
+        return self.seconds * (self.total - self.done) / self.done
+
+
+class Watcher(Protocol):
+    """Who is told how far a pass has come."""
+
+    @property
+    def seconds(self) -> float:
+        """How long to leave between two tellings."""
+
+    def show(self, doing: Doing | None) -> None:
+        """Take how far it has come; None: the pass has ended."""
 
 
 def tick(root: str, name: str, done: int) -> None:
@@ -21,40 +83,46 @@ def tick(root: str, name: str, done: int) -> None:
 
 
 class Progress:
-    """The bar of one stage, on a terminal; silent elsewhere."""
+    """How far one pass has come, told to a watcher."""
 
-    def __init__(self, root: str, stage: str) -> None:
+    def __init__(self, root: str, stages: tuple[str, ...], watcher: Watcher | None) -> None:
         self._folder = files.join(root, FOLDER)
         self._local = files.is_local(root)
-        self._read = 0.0
-        self._bar = tqdm(desc=stage, disable=not sys.stderr.isatty(), leave=False, unit_scale=True)
+        self._watcher = watcher
+        self._began = self._told = time.monotonic()
+        self._doing = Doing(stages, 0, 0, "", 0, "")
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         if self._local:
             files.remove(self._folder)
             files.make_folder(self._folder)
+        if self._watcher:
+            self._watcher.show(self._doing)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        if self._watcher:
+            self._watcher.show(None)
         if self._local:
             files.remove(self._folder)
 
     def expect(self, total: int, unit: str) -> None:
         """Set how much there is to do."""
-        self._bar.unit = " " + unit
-        self._bar.reset(total=total)
+        self._doing = self._doing._replace(total=total, unit=unit)
 
     def show(self) -> None:
-        """Draw what the workers have done so far."""
-        if self._bar.disable or not self._local or time.monotonic() - self._read < _SECONDS_BETWEEN_READINGS:
+        """Tell what the workers have done so far, if it is time to."""
+        now = time.monotonic()
+        if self._watcher is None or now - self._told < self._watcher.seconds:
             return
-        self._read = time.monotonic()
+        self._told = now
+        seconds = now - self._began
+        self._watcher.show(self._doing._replace(done=self._count(), seconds=seconds, notice=compiling()))
+
+    def _count(self) -> int:
         done = 0
-        for path in files.list_folder(self._folder):
+        for path in files.list_folder(self._folder) if self._local else ():
             if not path.endswith(".tmp"):
                 with pa.OSFile(path) as source:
                     done += int(source.read())
-        self._bar.n = done
-        self._bar.set_postfix_str(compiling(), refresh=False)
-        self._bar.refresh()
+        return done

@@ -65,10 +65,10 @@ def spanning_forest(
     >>> dict(zip(nodes.tolist(), nodes[roots].tolist()))
     {1: 1, 2: 1, 3: 1, 7: 7, 8: 7}
     """
-    edges = edges[np.lexsort([edges["second"], edges["first"], -edges["weight"]])]
     nodes, ends = np.unique(np.concatenate([edges["first"], edges["second"]]), return_inverse=True)
-    joined, roots = _join(len(nodes), ends[: len(edges)], ends[len(edges) :])
-    return edges[joined], nodes, roots
+    order = np.lexsort([edges["second"], edges["first"], -edges["weight"]])
+    joined, roots = _join(len(nodes), ends[: len(edges)][order], ends[len(edges) :][order])
+    return edges[order[joined]], nodes, roots
 
 
 def read_records(path: str, dtype: np.dtype) -> np.ndarray:

@@ -1,5 +1,9 @@
 """What numba compiles is the same; it only does less for it."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -89,3 +93,27 @@ def test_an_array_that_a_call_returns_outlives_it() -> None:
 
     row = rows(1000)
     assert row.tolist() == [7] * 1000
+
+
+def test_a_kept_kernel_runs_without_what_numba_compiles_with_and_none_needs_scipy(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text("""
+import sys
+import numpy as np
+from datapipe.kernels import kernel
+
+@kernel
+def doubled(values):
+    return values * 2
+
+assert doubled(np.ones(2)).tolist() == [2, 2]
+print("numba.np.arraymath" in sys.modules, "scipy.linalg" in sys.modules)
+import numba
+assert numba.njit(lambda x: np.dot(x, x))(np.ones(2)) == 2
+""")
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    said = [
+        subprocess.run([sys.executable, program], check=True, env=environment, capture_output=True, text=True).stdout
+        for _ in range(2)
+    ]
+    assert said == ["True False\n", "False False\n"]

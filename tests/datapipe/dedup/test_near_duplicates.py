@@ -180,11 +180,11 @@ def test_partners_and_survivors_need_no_gathering(
     # Each part's own forest is all that is kept of it.
     forests = [both_ends(spanning_forest(part)[0]) for part in (edges[:cut], edges[cut:])]
     nodes = strongest(np.concatenate([*forests, stars[stars["id"] != stars["root"]]]))
-    assert judge(nodes).to_pylist() == clusters(edges).to_pylist()
+    assert judge(nodes).to_pylist() == clusters([edges[:cut], edges[cut:]]).to_pylist()
     sizes = {
         root: sum(rank[node] % 3 for node in ids[ids[roots] == root].tolist()) for root in set(ids[roots].tolist())
     }
-    for row in clusters(edges).to_pylist():
+    for row in clusters([edges]).to_pylist():
         assert row["near_duplicates_size"] == sizes[int(ids[roots][ids == row["id"]][0])]
         mine = [(-w, a + b - row["id"]) for a, b, w in found if row["id"] in (a, b)]
         assert row["near_duplicates_of"] == min(mine)[1]
@@ -204,6 +204,7 @@ def test_scratch_files_are_deleted(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     (tmp_path / "scratch" / "left_over").touch()
     stage = FindNearDuplicates().prepare(Corpus(str(tmp_path)), str(tmp_path))
     assert removed(parts, stage)
+    assert not list(stage.more_rounds(lambda _: None))
     assert sorted(tmp_path.rglob("*")) == before
 
 
