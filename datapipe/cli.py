@@ -118,10 +118,12 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+    _add_json(report)
 
     verify = commands.add_parser("verify", help="read every file of a run, and name those that are not what it wrote")
     verify.add_argument("output", help="the output folder of a run")
     verify.add_argument("--recompute", type=int, metavar="N", help="do N documents again, too, and compare")
+    _add_json(verify)
 
     rules = commands.add_parser("rules", help="the rules: what they measure, ask for, and did in a run")
     rules.add_argument("output", nargs="?", help="the output folder of a run (default: the rules as built in)")
@@ -202,7 +204,10 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
     warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
     warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
-    commands.add_parser("recipes", help="list the recipes that come with datapipe")
+    recipes = commands.add_parser("recipes", help="list the recipes that come with datapipe, or print one")
+    recipes.add_argument(
+        "name", nargs="?", help="a recipe, such as llama: print it, each value with where it comes from"
+    )
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
@@ -420,7 +425,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
         case "recipes":
             from datapipe.commands.recipes import list_recipes
 
-            list_recipes()
+            list_recipes(**values)
         case "stages":
             from datapipe.commands.stages import list_stages
 

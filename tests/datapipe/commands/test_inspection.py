@@ -1,5 +1,6 @@
 """A finished run can be asked how many there are of what."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -43,3 +44,15 @@ def test_they_start_without_beam_and_numba(arguments: list[str], finished: str) 
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "0 []"
+
+
+def test_the_funnel_is_there_as_json(finished_run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(str(finished_run), as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["read"]["documents"], found["kept"]["documents"]) == (29, 24)
+
+
+def test_runs_in_or_beside_a_folder_that_is_none_are_named(finished_run: pathlib.Path) -> None:
+    for folder in (finished_run.parent, finished_run.parent / "oot"):
+        with pytest.raises(ValueError, match=f"there are runs in {finished_run}"):
+            open_run(str(folder))
