@@ -5,7 +5,6 @@ One form of error everywhere: `<stage>: <option> must be …, got …`. A range 
 """
 
 import dataclasses
-import difflib
 import enum
 import functools
 import types
@@ -15,6 +14,8 @@ from typing import Annotated, Any
 
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt
+
+from datapipe.near import suggest
 
 
 class Role(enum.Enum):
@@ -215,9 +216,3 @@ def check_known(problem: str, name: Any, known: Collection[str]) -> None:
     """Raise a ValueError that states the problem and the nearest known name, if the name is none of them."""
     if name not in known:
         raise ValueError(f"{problem} {name!r}{suggest(str(name), known)}")
-
-
-def suggest(name: str, known: Collection[str]) -> str:
-    """The end of an error about an unknown name: the nearest known one, or else all of them."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 import yaml
 
-from datapipe.checks import suggest
+from datapipe.near import suggest
 
 SHOWN = "--set"
 _MAP, _STRING, _NULL = (f"tag:yaml.org,2002:{name}" for name in ("map", "str", "null"))

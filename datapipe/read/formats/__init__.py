@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from datapipe.read.formats.epub import read_epub
+from datapipe.read.formats.latex_sources import read_latex
 from datapipe.read.formats.mediawiki import read_mediawiki
 from datapipe.read.formats.page import read_html
 from datapipe.read.formats.separated import read_csv, read_tsv
@@ -60,7 +61,7 @@ _CODE = """
     cuh cxx d dart dockerfile el elm erb erl ex exs f f03 f08 f90 f95 fs fsx fth fx gd glsl go gql gradle graphql
     groovy h haml hbs hcl hh hlsl hpp hrl hs hxx idr ini ino ipynb jade java jinja jl js jsx kt kts lean less lisp lua
     m mk ml mli mm mjs mts nim nix nut p4 pas patch php pl pm pp properties proto ps1 psm1 pug purs py pyi pyx qml r
-    rake rb rkt rs s sass sas scala scm scss sh sml sol sql st stan styl sv svelte swift tcl tex tf thrift toml ts tsx
+    rake rb rkt rs s sass sas scala scm scss sh sml sol sql st stan styl sv svelte swift tcl tf thrift toml ts tsx
     v vb vba vert vhd vhdl vim vue wat xaml xsl xslt yaml yml zig zsh
 """
 
@@ -76,6 +77,7 @@ FORMATS: dict[str, Format] = {
     "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
     "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
     "epub": Format(read_epub, (".epub",), has_fields=False, one_document=True, text_share=2),
+    "latex": Format(read_latex, (".tex", ".latex", ".ltx", ".tar"), has_fields=False, one_document=True),
     "mediawiki": Format(read_mediawiki, (), has_fields=False, splittable=True, splits_bz2=True),
     "stackexchange": Format(read_stackexchange, ("posts.xml",), has_fields=False),
     "code": Format(

@@ -10,6 +10,7 @@ import re
 import orjson
 
 from datapipe.read.formats import epub
+from datapipe.read.formats.latex_sources import is_latex, is_tar
 from datapipe.read.formats.mediawiki import is_mediawiki
 from datapipe.read.formats.source import Damage, Source
 from datapipe.read.formats.stackexchange import table_of
@@ -42,6 +43,8 @@ def sniff_format(source: Source) -> tuple[str | None, bytes]:
 
 
 def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
+    if is_tar(start):
+        return "latex"
     if start.startswith(epub.MAGIC, epub.MAGIC_AT):
         return "epub"
     for magic, format_ in _MAGIC.items():
@@ -56,6 +59,8 @@ def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
         return "mediawiki"
     if table_of(start):
         return "stackexchange"
+    if is_latex(start):
+        return "latex"
     first, ended, _ = start.partition(b"\n")
     if _is_object(first) or (first.startswith(b'{"') and not (ended or whole)):
         return "jsonl"
