@@ -4,8 +4,9 @@ The first only reads small columns: it starts without Beam and numba, which take
 """
 
 from datapipe.engine.funnel import count_funnel, render_funnel
+from datapipe.engine.kept_files import record_closing
 from datapipe.engine.output import RunError, open_corpus
-from datapipe.engine.report import write_report
+from datapipe.engine.report import REPORT, write_report
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 
@@ -31,6 +32,8 @@ def report(output: str) -> None:
     corpus, record = open_run(output)
     funnel = count_funnel(corpus, record.stages)
     write_report(corpus, funnel, record)
+    record.closing[REPORT] = record_closing(output)[REPORT]
+    record.write(output)
     print(render_funnel(funnel))
     for line in record.warnings:
         print(f"warning: {line}")

@@ -8,7 +8,7 @@ from datapipe.engine import kept_files
 
 
 def verify(output: str) -> None:
-    """Read every file of a run's stages, and print the names of those that are not what the run wrote.
+    """Read every file of a run, and print the names of those that are not what the run wrote.
 
     Args:
         output: the folder of the run.
@@ -19,15 +19,17 @@ def verify(output: str) -> None:
     """
     _, record = open_run(output)
     files, wrong = 0, 0
-    for name, done in ((name, record.done(name)) for name in record.stages):
-        if done is None:
-            continue
-        differences, _, others = kept_files.compare(output, name, done, contents=True)
+    stages = {name: done for name in record.stages if (done := record.done(name))}
+    compared = [
+        *(kept_files.compare(output, name, done, contents=True) for name, done in stages.items()),
+        kept_files.compare_files(kept_files.closing_files(output), record.closing, contents=True),
+    ]
+    for differences, kept, others in compared:
         for difference in differences:
             print(f"{difference.name} {difference.what}")
         for other in others:
             print(f"{other} was not written by the run")
-        files += len(done.files)
+        files += len(kept) + len(differences)
         wrong += len(differences) + len(others)
     if wrong:
         raise RuntimeError(

@@ -16,6 +16,7 @@ from datapipe.store import files
 from datapipe.store.corpus import REASON, ROW_BITS, Corpus, first_reasons
 from datapipe.store.record import RunRecord
 
+REPORT = "report.html"
 # The table of the stage `topics`, by name: its module would bring Beam along.
 TOPICS, TOPICS_TABLE = "topics", "_topics.parquet"
 _TOPICS_SHOWN = 100
@@ -25,7 +26,7 @@ _LEAKS_SHOWN = 50
 
 
 def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
-    """Write `report.html` into the corpus's folder."""
+    """Write `REPORT` into the corpus's folder."""
     folder = pathlib.Path(__file__).parent
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
@@ -37,7 +38,7 @@ def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         topics=_topics(corpus, record),
         leaks=first_leaks(corpus, record.stages, _LEAKS_SHOWN),
     )
-    with files.whole_file(files.join(corpus.root, "report.html")) as sink:
+    with files.whole_file(files.join(corpus.root, REPORT)) as sink:
         sink.write(page.encode(errors="backslashreplace"))  # an input may have a name that is no UTF-8
 
 

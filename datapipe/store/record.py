@@ -12,7 +12,7 @@ from datapipe.store.corpus import Corpus, Part, PartKind, part_path
 
 RUN_FILE = "run.json"
 # Raised when the layout of the output folder changes: an older folder is then not taken up.
-FORMAT = 4
+FORMAT = 5
 
 
 class RecordError(ValueError):
@@ -120,6 +120,7 @@ class RunRecord:
         named: the files that options name and whose content the keys hold, by path.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
         warnings: the sources and languages that have lost most of their documents, a line each.
+        closing: the files that a run writes at its very end, beside those of its stages.
         format: `FORMAT` of the version that wrote it.
     """
 
@@ -131,6 +132,7 @@ class RunRecord:
     named: dict[str, Kept] = dataclasses.field(default_factory=dict)
     funnel: dict[str, Any] | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
+    closing: dict[str, Kept] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     def done(self, stage: str) -> Done | None:
@@ -154,6 +156,7 @@ class RunRecord:
             for name, (key, rows_key, kept) in self.running.items()
         }
         content["named"] = _as_lines(self.named)
+        content["closing"] = _as_lines(self.closing)
         files.write_json(files.join(output, RUN_FILE), content, files.durable_file)
 
     @classmethod
@@ -182,8 +185,8 @@ class RunRecord:
                 name: Begun(entry["key"], entry["rows_key"], _from_lines(entry["files"]))
                 for name, entry in content["running"].items()
             }
-            named = _from_lines(content["named"])
-            return cls(**(content | {"stages": stages, "running": running, "named": named}))
+            files_of = {name: _from_lines(content[name]) for name in ("named", "closing")}
+            return cls(**(content | {"stages": stages, "running": running} | files_of))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path} has been altered ({error!r}): delete {output} to begin anew") from error
 
