@@ -5,7 +5,6 @@ One form of error everywhere: `<stage>: <option> must be …, got …`. A range 
 """
 
 import dataclasses
-import difflib
 import enum
 import functools
 import types
@@ -13,9 +12,10 @@ import typing
 from collections.abc import Collection, Iterator
 from typing import Annotated, Any
 
-import langcodes
 import pydantic
 from annotated_types import Ge, Gt, Le, Lt
+
+from datapipe.near import suggest
 
 
 class Role(enum.Enum):
@@ -40,13 +40,24 @@ OTHER_LANGUAGES = ("code", "und", "eml")
 
 
 def is_language(name: str) -> bool:
-    """Whether documents can bear this language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
+    """Whether a name is a language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
+    import langcodes  # here: its table of all languages takes longer than to check all else
+
     return name in OTHER_LANGUAGES or langcodes.tag_is_valid(name)
 
 
 def _language(name: str) -> str:
     if not is_language(name):
         raise ValueError("a language code of ISO 639, 'code' or 'und'")
+    if name not in OTHER_LANGUAGES:
+        import langcodes
+
+        tag = langcodes.Language.get(name, normalize=False)
+        code = langcodes.standardize_tag(tag.language or "")
+        # Documents bear the two letters where there are any, and no country or script.
+        plain = code if len(code) == 2 else tag.language
+        if name != plain:
+            raise ValueError(f"{plain!r}, which is what documents in that language bear")
     return name
 
 
@@ -205,9 +216,3 @@ def check_known(problem: str, name: Any, known: Collection[str]) -> None:
     """Raise a ValueError that states the problem and the nearest known name, if the name is none of them."""
     if name not in known:
         raise ValueError(f"{problem} {name!r}{suggest(str(name), known)}")
-
-
-def suggest(name: str, known: Collection[str]) -> str:
-    """The end of an error about an unknown name: the nearest known one, or else all of them."""
-    near = difflib.get_close_matches(name, known, 1)
-    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"

@@ -8,9 +8,11 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import importlib.metadata
 import io
 import logging
 import os
+import re
 import signal
 import sys
 import typing
@@ -18,6 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
+from datapipe.extras import load_extra
+from datapipe.near import suggest
 from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training.options import TrainingOptions
 
@@ -25,9 +29,38 @@ DONE, FAILED, BAD_USE = 0, 1, 2
 STOPPED = 128 + signal.SIGINT  # what shells report of a command ended by Ctrl-C
 
 
+class _Parser(argparse.ArgumentParser):
+    """argparse's, but that an error names the nearest of the choices."""
+
+    def error(self, message: str) -> NoReturn:
+        """End with the message and, where something was chosen that is not there, with what was likely meant."""
+        wrong = re.search(r"invalid choice: '(.*)' \(choose from (.*)\)", message)
+        if wrong:
+            choices = re.findall("'([^']*)'", wrong[2])
+            message = f"{message.partition(' (choose')[0]}{suggest(wrong[1], choices)}"
+        super().error(message)
+
+
+class _Version(argparse.Action):
+    """Prints the versions and ends."""
+
+    def __call__(self, *_: Any) -> None:
+        packages = ("datapipe-llm", "apache-beam", "pyarrow", "numpy", "numba", "tokenizers")
+        print("\n".join(f"{package} {importlib.metadata.version(package)}" for package in packages))
+        raise SystemExit(DONE)
+
+
 def parser() -> argparse.ArgumentParser:
     """The arguments of every command."""
-    top = argparse.ArgumentParser(prog="datapipe", description=__doc__.split("\n")[0] if __doc__ else None)
+    top = _Parser(prog="datapipe", description=__doc__.split("\n")[0] if __doc__ else None)
+    top.add_argument(
+        "--version",
+        action=_Version,
+        nargs=0,
+        dest=argparse.SUPPRESS,
+        default=argparse.SUPPRESS,
+        help="print the version, and those results depend on",
+    )
     commands = top.add_subparsers(dest="command", required=True)
 
     run = commands.add_parser("run", help="run a recipe over documents", allow_abbrev=False)
@@ -40,11 +73,39 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="measure and judge documents that are removed already, too: for studies",
     )
+    run.add_argument(
+        "--set",
+        dest="settings",
+        metavar="STAGE.OPTION=VALUE",
+        action="append",
+        default=[],
+        help="an option in place of the recipe's, such as rules.thresholds.en.gopher_min_words=30",
+    )
+    run.add_argument(
+        "--sample", type=int, metavar="N", help="read about N records alone, some of each file: to try a recipe"
+    )
+    run.add_argument("--plan", action="store_true", help="print what would run and what is there already; run nothing")
+    run.add_argument("--until", metavar="STAGE", help="stop after a stage; a run without it goes on from there")
+    run.add_argument(
+        "--reuse",
+        metavar="OUTPUT",
+        action="append",
+        default=[],
+        help="take stages that would make the same from the output of another run",
+    )
     loud = run.add_mutually_exclusive_group()
     loud.add_argument("--quiet", action="store_true", help="print warnings and errors alone")
     loud.add_argument("-v", "--verbose", action="store_true", help="end with the whole funnel, reason by reason")
     run.add_argument("--strict", action="store_true", help="exit with 1 where there are warnings")
     run.epilog = "Unknown flags go to Beam: --runner=DataflowRunner --project=... "
+
+    inspect = commands.add_parser("inspect", help="what files hold: formats, columns, languages, and what is not read")
+    inspect.add_argument("inputs", nargs="+", metavar="PATH", help="files, folders or globs of documents")
+    _add_json(inspect)
+
+    init = commands.add_parser("init", help="write a recipe to begin with, for the data there are")
+    init.add_argument("inputs", nargs="*", metavar="DATA", help="files, folders or globs of documents")
+    init.add_argument("--output", default="recipe.yaml", help="the file to write (default: recipe.yaml)")
 
     explain = commands.add_parser("explain", help="why a document is in or out")
     explain.add_argument("output", help="the output folder of a run")
@@ -57,9 +118,55 @@ def parser() -> argparse.ArgumentParser:
 
     report = commands.add_parser("report", help="print the funnel of a run, and write its report.html again")
     report.add_argument("output", help="the output folder of a run")
+    _add_json(report)
 
     verify = commands.add_parser("verify", help="read every file of a run, and name those that are not what it wrote")
     verify.add_argument("output", help="the output folder of a run")
+    verify.add_argument("--recompute", type=int, metavar="N", help="do N documents again, too, and compare")
+    _add_json(verify)
+
+    rules = commands.add_parser("rules", help="the rules: what they measure, ask for, and did in a run")
+    rules.add_argument("output", nargs="?", help="the output folder of a run (default: the rules as built in)")
+    rules.add_argument("--language", help="of this language, such as zh")
+    _add_json(rules)
+
+    sample = commands.add_parser("sample", help="read a few documents that a reason removed, or that are kept")
+    sample.add_argument("output", help="the output folder of a run")
+    sample.add_argument("--reason", help="kept, a stage, or a reason (default: count them all)")
+    sample.add_argument("--count", type=int, default=5, help="how many (default: 5)")
+    sample.add_argument("--borderline", action="store_true", help="those nearest to the threshold that decided")
+    sample.add_argument(
+        "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only such, as source=web language=zh"
+    )
+    sample.add_argument("--seed", type=int, default=0, help="another choice (default: 0)")
+    _add_json(sample)
+
+    diff = commands.add_parser("diff", help="which documents met another fate in another run, and why")
+    diff.add_argument("before", help="the output folder of a run")
+    diff.add_argument("after", help="that of another one over the same data")
+    _add_json(diff)
+
+    stats = commands.add_parser("stats", help="documents, bytes and tokens by source, language or any column")
+    stats.add_argument("output", help="the output folder of a run")
+    stats.add_argument("--by", nargs="+", default=["source"], metavar="COLUMN", help="(default: source)")
+    stats.add_argument("--count", type=int, default=30, help="how many groups (default: 30)")
+    _add_json(stats)
+
+    rejects = commands.add_parser("rejects", help="records that were no documents, and what would read them")
+    rejects.add_argument("output", help="the output folder of a run")
+    rejects.add_argument("--reason", help="only for this reason")
+    rejects.add_argument("--count", type=int, default=3, help="how many examples (default: 3)")
+    _add_json(rejects)
+
+    clean = commands.add_parser("clean", help="what a run takes on the disk, and what of it can go")
+    clean.add_argument("output", help="the output folder of a run")
+    clean.add_argument("--stages", nargs="+", default=[], help="remove the columns of these (default: only say)")
+    _add_json(clean)
+
+    doctor = commands.add_parser("doctor", help="whether this machine has what runs need")
+    _add_json(doctor)
+    completion = commands.add_parser("completion", help="print what makes a shell complete datapipe's commands")
+    completion.add_argument("shell", choices=["bash", "zsh", "tcsh"])
 
     mix = commands.add_parser("mix", help="try another mixture of a run, in seconds")
     mix.add_argument("output", help="the output folder of a run")
@@ -82,6 +189,14 @@ def parser() -> argparse.ArgumentParser:
     thresholds.add_argument("--removed-share", type=float, default=0.01, help="of a language's documents, by each rule")
     thresholds.add_argument("--min-documents", type=int, default=100, help="a language with fewer is left out")
     thresholds.add_argument(
+        "--what-if",
+        nargs="+",
+        default=[],
+        metavar="LANGUAGE.RULE=VALUE",
+        help="what other thresholds would do, from what is measured: en.gopher_min_words=30; null: off",
+    )
+    _add_json(thresholds)
+    thresholds.add_argument(
         "--parallel-to", metavar="LANGUAGE", help="the documents say the same in each language: scale from this one"
     )
 
@@ -89,7 +204,10 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
     warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
     warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
-    commands.add_parser("recipes", help="list the recipes that come with datapipe")
+    recipes = commands.add_parser("recipes", help="list the recipes that come with datapipe, or print one")
+    recipes.add_argument(
+        "name", nargs="?", help="a recipe, such as llama: print it, each value with where it comes from"
+    )
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
@@ -202,7 +320,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
-        parser().error(f"unknown arguments: {' '.join(rest)}")
+        parser().error(f"unknown arguments: {' '.join(rest)}{_meant(arguments.command, rest[0])}")
     try:
         _call(**vars(arguments), flags=rest)
     except BrokenPipeError:
@@ -221,6 +339,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
+def _meant(command: str, flag: str) -> str:
+    """The flag of a command that was likely meant."""
+    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return suggest(flag, list(commands.choices[command]._option_string_actions))
+
+
 def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     """Run the command that was parsed.
 
@@ -232,6 +356,14 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     match command:
         case "run":
             _import_run()(**values, flags=flags)
+        case "inspect":
+            from datapipe.commands.inspect import inspect
+
+            inspect(**values)
+        case "init":
+            from datapipe.commands.init import init
+
+            init(**values)
         case "explain":
             from datapipe.commands.explain import explain_document
 
@@ -249,9 +381,39 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
             mix(**values)
         case "thresholds":
-            from datapipe.commands.inspection import thresholds
+            from datapipe.commands.thresholds import thresholds
 
             thresholds(**values)
+        case "rules":
+            from datapipe.commands.rules import list_rules
+
+            list_rules(**values)
+        case "sample":
+            from datapipe.commands.sample import sample
+
+            sample(**values)
+        case "diff":
+            from datapipe.commands.diff import diff
+
+            diff(**values)
+        case "stats":
+            from datapipe.commands.stats import stats
+
+            stats(**values)
+        case "rejects":
+            from datapipe.commands.rejects import rejects
+
+            rejects(**values)
+        case "clean":
+            from datapipe.commands.clean import clean
+
+            clean(**values)
+        case "doctor":
+            from datapipe.commands.doctor import doctor
+
+            doctor(**values)
+        case "completion":
+            print(load_extra("shtab", "completion", "datapipe completion").complete(parser(), **values))
         case "warmup":
             from datapipe.commands.warmup import warm_up
 
@@ -263,7 +425,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
         case "recipes":
             from datapipe.commands.recipes import list_recipes
 
-            list_recipes()
+            list_recipes(**values)
         case "stages":
             from datapipe.commands.stages import list_stages
 

@@ -8,6 +8,17 @@ import importlib
 import importlib.util
 from typing import Any
 
+# A module by which each extra is known to be installed.
+EXTRAS = {
+    "models": "sentence_transformers",
+    "export": "gguf",
+    "tiktoken": "tiktoken",
+    "datasketch": "datasketch",
+    "gcp": "apitools",
+    "aws": "boto3",
+    "completion": "shtab",
+}
+
 
 class MissingExtraError(ValueError):
     """A package that this install lacks, with the extra that brings it."""

@@ -1,9 +1,10 @@
-"""Kernels: functions that numba compiles, how they call each other, and where what is compiled is kept.
+"""Kernels: functions that numba compiles, how they call each other, and where they and their tables are kept.
 
 A kernel is compiled when it is first called, for the types of its arguments, and kept on disk for the next process. The
 folder is named by a hash of all sources, since numba does not see a change in a module that a kernel inlines from; of
-numba, llvmlite and Python; and of the processor. So nothing old is ever loaded, and a folder can be copied to a machine
-with the same processor where datapipe lies in the same place.
+numba, llvmlite and Python, and of what knows characters; and of the processor. So nothing old is ever loaded, and a
+folder can be copied to a machine with the same processor where datapipe lies in the same place. Tables of characters
+are kept there, too: to ask Python of each one took a fifteenth of a short run.
 
 A small function takes a tenth of a second to compile. So that there is little to compile, Python calls a `kernel`,
 which alone is kept and alone may allocate memory; kernels call `helper`s and what is `inlined`. Dear are arrays copied
@@ -27,7 +28,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 _SOURCES = ("datapipe", "tokenizer_training")
+_PACKAGES = ("numba", "llvmlite", "OpenCC", "regex")
 _UNUSED_SECONDS = 30 * 86400.0  # a folder with which no process has begun for so long is removed
 _MARK_SECONDS = 86400.0  # how exactly the last use is known
 
@@ -92,6 +97,36 @@ def inlined(function: Callable[..., Any]) -> Any:
     """Compile a helper that costs no call, whatever its size."""
     _helpers.append((function, True))
     return function
+
+
+def kept_table(make: Callable[[], npt.NDArray[Any]]) -> Callable[[], npt.NDArray[Any]]:
+    """Keep the table that a function makes, for this process and the next one; nobody can write to it."""
+
+    @functools.cache
+    @functools.wraps(make)
+    def table() -> npt.NDArray[Any]:
+        # Where the user has named the folder, it is not named by what the table is made of.
+        kept = (
+            pathlib.Path(os.environ.get("NUMBA_CACHE_DIR") or folder())
+            / f"{make.__module__}.{make.__name__}.{_key()}.npy"
+        )
+        if kept.is_file():
+            made = np.load(kept)
+        else:
+            made = make()
+            _write(kept, made)
+        made.flags.writeable = False
+        return made
+
+    return table
+
+
+def _write(path: pathlib.Path, table: npt.NDArray[Any]) -> None:
+    """Write a table whole or not at all, where another process may do so at the same time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as sink:
+        np.save(sink, table)
+    pathlib.Path(sink.name).replace(path)
 
 
 def _load_numba() -> Any:
@@ -179,6 +214,7 @@ def folder() -> str:
     return str(chosen)
 
 
+@functools.cache
 def _key() -> str:
     digest = hashlib.sha256()
     above = pathlib.Path(__file__).parent.parent
@@ -188,7 +224,7 @@ def _key() -> str:
     from llvmlite import binding
 
     machine = (platform.machine(), binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten())
-    versions = (platform.python_version(), *map(importlib.metadata.version, ("numba", "llvmlite")))
+    versions = (platform.python_version(), *map(importlib.metadata.version, _PACKAGES))
     digest.update("\0".join(machine + versions).encode())
     return digest.hexdigest()[:16]
 

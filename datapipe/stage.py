@@ -12,6 +12,7 @@ also works in a pipeline of the user's own and, by `batches | Stage()`, on a pla
 
 import abc
 import copy
+import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -19,9 +20,9 @@ import apache_beam as beam
 import pyarrow as pa
 from annotated_types import MinLen
 
-from datapipe import checks
+from datapipe import checks, on_lists
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, PartKind
+from datapipe.store.corpus import ALL_ROWS, Corpus, Part, PartKind, View, part_path, scatter, write_verdicts
 from datapipe.store.record import SourceResult
 
 NOTES_FILE = "_notes.json"  # readers of a folder pass over names that begin with "_"
@@ -40,6 +41,8 @@ class Stage(beam.PTransform, abc.ABC):
     """The columns that it adds, or writes again (`text`)."""
     offsets_into_text: ClassVar[tuple[str, ...]] = ()
     """Of the columns that it requires, those that hold places in `text`: worthless once another stage changed it."""
+    view: View = ALL_ROWS
+    """Which rows it works on, by the recipe: `only` some documents, in a branch."""
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -102,6 +105,31 @@ class Stage(beam.PTransform, abc.ABC):
         """
         return self
 
+    def __ror__(self, left: Any) -> Any:
+        """`documents | Stage()`: strings, dicts or a table, back with the stage's columns. All else is as in Beam.
+
+        Raises:
+            ValueError: if they lack a column that the stage needs.
+        """
+        table = on_lists.as_table(left)
+        if table is None:
+            return super().__ror__(left)
+        for column in (*self.requires(), *self.named_columns()):
+            if column not in table.column_names and column not in self.optional():
+                writers = " or ".join(on_lists.writers_of(column))
+                raise ValueError(
+                    f"{self.name} needs a column {column!r}" + (f": run {writers} first" if writers else "")
+                )
+        return on_lists.as_given(self.on_table(table), left)
+
+    def on_table(self, table: pa.Table) -> pa.Table:  # noqa: ARG002 - for those that give columns
+        """A table of documents with the stage's columns.
+
+        Raises:
+            ValueError: if the stage gives none.
+        """
+        raise ValueError(f"{self.name} makes files, not columns: run it in a recipe")
+
     def options(self) -> dict[str, Any]:
         """Its options as plain values."""
         return {option: getattr(self, option) for option in checks.option_types(type(self))}
@@ -126,6 +154,10 @@ class Task(Protocol):
     @property
     def size(self) -> int:
         """Bytes to read."""
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text to expect of them, about."""
 
 
 TaskT = TypeVar("TaskT", bound=Task)
@@ -172,6 +204,22 @@ class DocumentStage(Stage):
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The columns of `writes` for a batch with the columns that it requires and names, as many rows."""
 
+    def on_table(self, table: pa.Table) -> pa.Table:
+        """A table with the columns, computed of the rows that no reason among its columns has removed."""
+        columns = (*self.requires(), *self.named_columns(), *self.optional())
+        there = [name for name in dict.fromkeys(columns) if name in table.column_names]
+        with on_lists.corpus_of(table, columns, self.name) as corpus:
+            stage, (part,) = self.prepare(corpus, corpus.folder(self.name)), corpus.parts
+            batches = [stage.process(batch) for batch in part.read(there)]
+            computed = pa.Table.from_batches(batches, self.writes).combine_chunks()
+            new = scatter(
+                pa.record_batch(computed.columns, schema=self.writes)
+                if not len(computed)
+                else computed.to_batches()[0],
+                part.kept(),
+            )
+        return on_lists.with_columns(table, pa.Table.from_batches([new]))
+
     def expand(self, batches: beam.PCollection[pa.RecordBatch]) -> beam.PCollection[pa.RecordBatch]:
         """Append the columns to each batch."""
         return batches | beam.Map(append_columns, self).with_output_types(pa.RecordBatch)
@@ -182,6 +230,20 @@ class CorpusStage(Stage):
 
     A verdict is a row of `id` and the columns of `writes`; each document has at most one, and nulls without.
     """
+
+    def on_table(self, table: pa.Table) -> pa.Table:
+        """A table with the columns, null where there is no verdict."""
+        columns = (*self.requires(), *self.named_columns(), *self.optional())
+        with on_lists.corpus_of(table, columns, self.name) as corpus:
+            stage, (part,) = self.prepare(corpus, corpus.folder(self.name)), corpus.parts
+            verdicts = on_lists.through_pipeline([part], stage)
+            for judge in stage.more_rounds(on_lists.run_pipeline):
+                verdicts = on_lists.through_pipeline([part], judge)
+            path = part_path(corpus.folder(self.name), 0)
+            write_verdicts(part, path, self.writes, verdicts)
+            judged = dataclasses.replace(part, columns=dict.fromkeys(self.writes.names, path))
+            new = pa.Table.from_batches(list(judged.read(self.writes.names, kept_only=False))).drop_columns(["id"])
+        return on_lists.with_columns(table, new)
 
     may_need_rounds: ClassVar[bool] = False
     """Whether `more_rounds` may give any, so that no other stage can follow in its pipeline."""

@@ -12,7 +12,7 @@ import pytest
 from datapipe.store.corpus import Corpus, Part, PartKind, part_path, write_columns
 from tests import gcs as gcs_server
 from tests import s3 as s3_server
-from tests.helpers import PROSE_WORDS, ROOT, CorpusOf, prose, run_recipe, save_word_tokenizer, write_lines
+from tests.helpers import FINISHED, PROSE_WORDS, ROOT, CorpusOf, prose, run_recipe, save_word_tokenizer, write_lines
 from tests.shelf import Shelf
 
 
@@ -50,21 +50,6 @@ def corpus_of(tmp_path: pathlib.Path) -> CorpusOf:
 def corpus_on_disk(tmp_path: pathlib.Path, corpus_of: CorpusOf) -> Callable[..., Corpus]:
     """As `corpus_of`, but a `Corpus` with a root, for stages that `prepare`."""
     return lambda *texts, **columns: Corpus(str(tmp_path / "corpus"), tuple(corpus_of(*texts, **columns)))
-
-
-FINISHED = """
-stages:
-  - documents: {fields: {text: [text]}}
-  - language
-  - language_filter: {min_score: 0}
-  - measurements
-  - rules
-  - exact_duplicates
-  - near_duplicates
-  - tokens: {tokenizer: "{input_parent}/tokenizer.json"}
-  - mixture
-  - shards
-"""
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,20 @@ ONE_WORKER = Runner(workers=1)
 NIGHTLY = os.environ.get("NIGHTLY") == "1"  # `make test-all`: the long form of tests that draw lots
 
 VOCABULARY = [f"word{number}" for number in range(3000)]
+# The recipe of the fixture `finished_run`.
+FINISHED = """
+stages:
+  - documents: {fields: {text: [text]}}
+  - language
+  - language_filter: {min_score: 0}
+  - measurements
+  - rules
+  - exact_duplicates
+  - near_duplicates
+  - tokens: {tokenizer: "{input_parent}/tokenizer.json"}
+  - mixture
+  - shards
+"""
 PROSE_WORDS = "the river sea boat morning tide people town fish net quay market light catch noon hand that with have be"
 
 

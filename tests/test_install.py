@@ -122,7 +122,11 @@ def test_the_wheel_holds_every_module_and_recipe_and_nothing_else(install: Insta
     recipes = {f"datapipe/recipes/{path.name}" for path in (ROOT / "pipelines" / "recipes").glob("*.yaml")}
     typed = {"datapipe/py.typed", "tokenizer_training/py.typed"}
     data = {
-        "datapipe/engine/report.html.jinja",
+        "datapipe/engine/report/page.css",
+        "datapipe/engine/report/page.html.jinja",
+        "datapipe/engine/report/page.js",
+        "datapipe/engine/report/vega.LICENSE",
+        "datapipe/engine/report/vega.js.gz",
         "datapipe/filters/word_thresholds.tsv",
         "tokenizer_training/classes.json",
     }

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
+from datapipe.checks import check_known
 from datapipe.commands.console import GOOD, QUIET, STRONG, WARNING, plain, say, say_table
 from datapipe.commands.ending import Block, headline, products, steps_table, warnings_of
 from datapipe.commands.recipes import recipe_path
@@ -19,7 +20,8 @@ from datapipe.commands.watching import watching
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
 from datapipe.engine.output import ERROR_LOG, RunError
-from datapipe.engine.recipe import load_recipe
+from datapipe.engine.recipe import Recipe, load_recipe
+from datapipe.engine.run import plan as plan_stages
 from datapipe.engine.run import run as run_stages
 from datapipe.engine.runner import Runner, cause, give_memory_back
 from datapipe.extras import MissingExtraError
@@ -27,6 +29,9 @@ from datapipe.read.documents import TooManyRejectsError
 from datapipe.store import files
 from datapipe.store.locks import LockedError
 from datapipe.store.record import RunRecord
+
+# Of text, on a small machine, by `python -m benchmarks.whole_job workers`; compressed input has more of it.
+SECONDS_PER_MB = 0.3
 
 
 def run(
@@ -37,6 +42,11 @@ def run(
     workers: int,
     flags: Sequence[str],
     every_row: bool,
+    settings: Sequence[str] = (),
+    sample: int | None = None,
+    until: str | None = None,
+    reuse: Sequence[str] = (),
+    plan: bool = False,
     quiet: bool = False,
     verbose: bool = False,
     strict: bool = False,
@@ -50,6 +60,11 @@ def run(
         workers: local workers.
         flags: for Beam.
         every_row: whether removed documents are measured and judged, too; see `Recipe`.
+        settings: options in place of the recipe's, `stage.option=value`.
+        sample: read about so many records alone.
+        until: the last stage to run.
+        reuse: output folders of other runs, whose stages are taken where they would make the same.
+        plan: print what would run, and run nothing.
         quiet: print warnings alone.
         verbose: print the whole funnel.
         strict: fail where there are warnings.
@@ -65,13 +80,19 @@ def run(
     FileSystems.set_options(PipelineOptions(list(flags)))  # before the first look at a file
     give_memory_back()
     started = time.monotonic()
-    checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(inputs[0]), "output": output})
+    if sample is not None:
+        settings = [*settings, f"documents.sample={sample}"]
+    variables = {"input_parent": input_parent(inputs[0]), "output": output}
+    checked = load_recipe(recipe_path(recipe), variables, settings)
     if every_row:
         checked = dataclasses.replace(checked, every_row=True)
+    if plan:
+        _say_plan(checked, inputs, output, reuse, until)
+        return
     runner = Runner(workers, tuple(flags))
     try:
         with watching(quiet=quiet) as screen:
-            outcome = run_stages(checked, inputs, output, runner, screen.report, screen)
+            outcome = run_stages(checked, inputs, output, runner, screen.report, screen, until=until, reuse=reuse)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
     except LockedError:
@@ -94,6 +115,33 @@ def run(
         raise RuntimeError(nothing)
     if strict and blocks:
         raise RuntimeError(f"--strict: the run ended with {len(blocks)} warning{'s' * (len(blocks) > 1)}")
+
+
+def _say_plan(recipe: Recipe, inputs: Sequence[str], output: str, reuse: Sequence[str], until: str | None) -> None:
+    """Print what a run would do with each stage, how much it would read, and how long that took before."""
+    try:
+        planned = plan_stages(recipe, inputs, output, reuse)
+    except RunError as error:
+        raise ValueError(str(error)) from error
+    names = [stage.stage for stage in planned]
+    if until is not None:
+        check_known("--until: the recipe has no stage", until, names)
+        planned = planned[: names.index(until) + 1]
+    rows = [("stage", "", "why", "seconds before")]
+    for stage in planned:
+        size = f", {stage.bytes / 1e6:,.1f} MB to read" if stage.bytes else ""
+        took = f"{stage.seconds:,.1f}" if stage.seconds and stage.what == "runs" else ""
+        rows.append((stage.stage, stage.what, f"{stage.why}{size}", took))
+    say_table(rows, left=(0, 1, 2), styles=[STRONG if stage.what == "runs" else QUIET for stage in planned])
+    running = [stage for stage in planned if stage.what == "runs"]
+    known = [stage.seconds for stage in running if stage.seconds is not None]
+    to_read = sum(stage.bytes for stage in running)
+    if known:
+        took = f"; {len(known)} of them took {sum(known):,.0f} s before"
+    else:
+        about = 1 + SECONDS_PER_MB * to_read / 1e6
+        took = f"; about {about:,.0f} s, as the default recipe takes" if to_read else ""
+    say(f"{len(running)} of {len(planned)} stages would run{took}")
 
 
 def _end(funnel: Funnel, output: str, seconds: float, *, verbose: bool) -> None:

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from datapipe.checks import check_known
+from datapipe.commands.console import say_table
 from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
@@ -55,35 +56,53 @@ from tokenizer_training.weights import grow_rows, parts_of, slice_rows
 COPIES = "mixture_copies"
 MAX_WEIGHT = 1000
 SHOWN_GROUPS = 12
+SHOWN_REASONS = 5  # for which records were rejected
+COMPARED_BYTES = 1 << 20  # of the texts to learn from: how much of them tells what new tokens are worth
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 
 
 def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
     """The texts of documents, or of a run's kept documents, with source, language and another column if asked for.
 
+    At the end it says what was read, and what was rejected.
+
     Raises:
         ValueError: if there is no document, or some have no such column.
     """
-    empty = True
-    for source, batch in _batches(inputs, [column] if column else []):
-        empty = False
+    documents = size = 0
+    rejects: Counter[str] = Counter()
+    for source, batch in _batches(inputs, [column] if column else [], rejects):
+        documents += len(batch)
+        size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
         if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
             raise ValueError(f"documents of {source} have no column {column!r}")
         wanted = dict.fromkeys(["text", "source", "language", *([column] if column else [])])
         yield batch.select([name for name in wanted if name in batch.schema.names])
-    if empty:
-        raise ValueError(f"no documents in {' '.join(inputs)}")
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejects.most_common(SHOWN_REASONS))
+    if not documents:
+        raise ValueError(f"no documents in {' '.join(inputs)}{f'; rejected: {reasons}' if reasons else ''}")
+    said = f"; rejected {rejects.total():,} records: {reasons}" if reasons else ""
+    print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text{said}")
 
 
-def _batches(inputs: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Batches of documents with their text, and these columns if they have them, each after where it comes from."""
+def _batches(
+    inputs: Sequence[str], columns: Sequence[str], rejects: Counter[str]
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Batches of documents with their text, and these columns if they have them, each after where it comes from.
+
+    `rejects` counts by reason the records that are no documents.
+    """
     if len(inputs) == 1 and files.exists(files.join(inputs[0], RUN_FILE)):
         corpus, _ = open_run(inputs[0])
         yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=["source", "language", *columns]))
         return
     options = ReadOptions()
     for task in plan(inputs, options):
-        yield from ((task.slices[0].path, batch) for batch in read_groups(task, options) if not is_rejects(batch))
+        for batch in read_groups(task, options):
+            if is_rejects(batch):
+                rejects.update(batch.column("reason").to_pylist())
+            else:
+                yield task.slices[0].path, batch
 
 
 def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights: Sequence[str]) -> TokenizerJson:
@@ -142,17 +161,7 @@ def _counts_there(inputs: Sequence[str], options: TrainingOptions) -> pa.Table |
 
 def _count(inputs: Sequence[str], options: TrainingOptions) -> pa.Table:
     """Counts of documents by source and language, as a table of `count.GROUPED`."""
-    documents = size = 0
-
-    def seen(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        nonlocal documents, size
-        for batch in batches:
-            documents += len(batch)
-            size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
-            yield batch
-
-    spilled, groups = count_by_group(seen(read_texts(inputs)), counting(options))
-    print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text")
+    spilled, groups = count_by_group(read_texts(inputs), counting(options))
     if options.sample_threshold > 1 and pc.count_distinct(spilled.column("word")).as_py() > EXACT_WORDS:
         spilled = sample_rare(spilled, options.sample_threshold)
     return named(spilled, groups)
@@ -236,6 +245,7 @@ def extend(
     tokenizer = read_tokenizer(base, pattern)
     if single_digits:
         tokenizer = extension.with_single_digits(tokenizer)
+    compared: list[pa.Array] = []
     with _Bar("merges") as bar:
         if words:
             with files.open_input(words) as source:
@@ -244,13 +254,17 @@ def extend(
                 tokenizer, runs, size, allowed=extension.is_whole, min_frequency=min_frequency, progress=bar
             )
         else:
-            texts = (batch.column("text") for batch in read_texts(inputs))
+            texts = (_first_bytes(batch.column("text"), compared) for batch in read_texts(inputs))
             extended = extension.learn_from(
                 tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
             )
     write_with_roles(output, extended, read_roles(base))
     parts = parts_of(tokenizer, extended)
     print(f"added {len(parts):,} tokens of {size:,} asked for, to {len(tokenizer['model']['vocab']):,}")
+    if compared:
+        before, after = (_bytes_per_token(each, compared) for each in (tokenizer, extended))
+        print(f"of the texts learnt from: {before:.2f} bytes a token before, {after:.2f} now")
+    print(f"written to {files.join(output, 'tokenizer.json')}")
     if pathlib.PurePath(base).suffix == ".model":
         names = {number: name for name, number in extended["model"]["vocab"].items()}
         with files.open_input(base) as source:
@@ -293,11 +307,15 @@ def prune(
     elif not drop:
         raise ValueError("give ranges of ids to drop, or texts whose entries to keep")
     pruned, old = pruning.prune(tokenizer, drop)
+    entries, kept = len(tokenizer["model"]["vocab"]), len(pruned["model"]["vocab"])
+    print(f"dropped {entries - kept:,} of {entries:,} entries, {kept:,} are left")
     left = {token["content"] for token in pruned["added_tokens"]}
     write_with_roles(output, pruned, {role: token for role, token in read_roles(base).items() if token in left})
     pruning.write_id_map(files.join(output, "ids.parquet"), old)
     if weights:
         slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
+        print(f"rows of {pathlib.PurePath(weights).name} cut to them")
+    print(f"written to {files.join(output, 'tokenizer.json')}; ids.parquet has the old id of each entry")
     return pruned
 
 
@@ -355,7 +373,34 @@ def compare(
     ):
         with files.whole_file(files.join(output, name)) as sink:
             sink.write(content.encode())
+    _say_comparison(table)
+    print(f"written to {files.join(output, 'comparison.md')}, with a plot of each measure beside it")
     return table
+
+
+def _say_comparison(table: pa.Table) -> None:
+    """Bytes a token by language, a column for each tokenizer; which of them is best, by how much."""
+    figures: dict[str, dict[str, float | None]] = {}
+    for row in table.to_pylist():
+        figures.setdefault(row["language"], {})[row["tokenizer"]] = row["bytes_per_token"]
+    names = list(next(iter(figures.values()), {}))
+    rows = [["bytes a token", *names]]
+    for language, of_language in figures.items():
+        rows.append([language, *("-" if of_language[name] is None else f"{of_language[name]:.2f}" for name in names)])
+    say_table(rows)
+
+
+def _first_bytes(texts: pa.Array, compared: list[pa.Array]) -> pa.Array:
+    """The texts as they are; they are kept in `compared`, too, until these are `COMPARED_BYTES`."""
+    if sum(each.nbytes for each in compared) < COMPARED_BYTES:
+        compared.append(texts)
+    return texts
+
+
+def _bytes_per_token(tokenizer: TokenizerJson, texts: Sequence[pa.Array]) -> float:
+    encoder = encoder_of(tokenizer)
+    tokens = sum(int(encoder.count(each).sum()) for each in texts)
+    return sum(pc.sum(pc.binary_length(each)).as_py() or 0 for each in texts) / max(1, tokens)
 
 
 def _name(path: str) -> str:
@@ -423,6 +468,9 @@ def export(
         exports.export_gguf(tokenizer, output, template(), roles)
     else:
         raise ValueError(f"--to must name a program or json, got {to!r}")
+    print(f"{len(tokenizer['model']['vocab']):,} entries for {to} written to {output}")
+    if roles:
+        print(", ".join(f"{role} is {token}" for role, token in roles.items()))
 
 
 class _Bar:

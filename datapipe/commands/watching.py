@@ -19,6 +19,7 @@ _MARKS: dict[Event, tuple[str, str]] = {
     "resumed": ("↻", WARNING),
     "done": ("✓", GOOD),
     "kept": ("✓", QUIET),
+    "reused": ("✓", QUIET),
     "skipped": ("–", QUIET),
     "again": ("↻", WARNING),
     "note": (" ", QUIET),

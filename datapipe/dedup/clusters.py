@@ -8,9 +8,9 @@ bit from run to run, and workers share the cores between them anyway.
 import contextlib
 import dataclasses
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import apache_beam as beam
-import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -25,12 +25,14 @@ VECTOR = "embeddings_vector"
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Run faiss on a single thread in the block."""
+def single_threaded() -> Iterator[Any]:
+    """faiss, which runs on a single thread in the block."""
+    import faiss  # here: many a recipe does without it
+
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(1)
     try:
-        yield
+        yield faiss
     finally:
         faiss.omp_set_num_threads(before)
 
@@ -48,10 +50,10 @@ def learn_centres(vectors: npt.NDArray[np.float32], clusters: int, seed: int) ->
     clusters = min(clusters, len(vectors))
     if not clusters:
         return vectors
-    kmeans = faiss.Kmeans(
-        vectors.shape[1], clusters, niter=ROUNDS, spherical=True, seed=seed + 1, min_points_per_centroid=1
-    )
-    with one_thread():
+    with single_threaded() as faiss:
+        kmeans = faiss.Kmeans(
+            vectors.shape[1], clusters, niter=ROUNDS, spherical=True, seed=seed + 1, min_points_per_centroid=1
+        )
         kmeans.train(vectors)
     return np.asarray(kmeans.centroids, np.float32)
 
@@ -60,8 +62,9 @@ def nearest(
     vectors: npt.NDArray[np.float32], centres: npt.NDArray[np.float32], count: int
 ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     """The cosines and numbers of each vector's nearest centres, nearest first, each (n, min(count, centres))."""
-    with one_thread():
-        return faiss.knn(vectors, centres, min(count, len(centres)), metric=faiss.METRIC_INNER_PRODUCT)
+    with single_threaded() as faiss:
+        cosines, numbers = faiss.knn(vectors, centres, min(count, len(centres)), metric=faiss.METRIC_INNER_PRODUCT)
+    return cosines, numbers
 
 
 def sample_vectors(parts: Sequence[Part], count: int, seed: int) -> npt.NDArray[np.float32]:

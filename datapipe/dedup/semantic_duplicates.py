@@ -13,13 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import ClassVar, Literal, Self
 
 import apache_beam as beam
-import faiss
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import Count, PositiveShare, Seed
-from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest, one_thread, read_column, read_rows, sample_vectors
+from datapipe.dedup.clusters import (
+    VECTOR,
+    LearnCentres,
+    nearest,
+    read_column,
+    read_rows,
+    sample_vectors,
+    single_threaded,
+)
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.dedup.exchanged_words import WORDS, WORDS_COLUMN, are_exchanged
 from datapipe.flow.shuffle import group_starts, partition, rejoin
@@ -110,9 +117,9 @@ def likest_kept(
     cosine = np.zeros(len(vectors), np.float32)
     below = np.nextafter(np.float32(threshold), np.float32(-2))
     tries = 1 if words is None else TRIES
-    kept = faiss.IndexFlatIP(vectors.shape[1])
     kept_rows = np.zeros(0, np.int64)
-    with one_thread():
+    with single_threaded() as faiss:
+        kept = faiss.IndexFlatIP(vectors.shape[1])
         for start in range(0, len(vectors), BLOCK):
             block = vectors[start : start + BLOCK]
             near, index = kept.search(block, tries)  # -1 where fewer are kept

@@ -10,11 +10,12 @@ from typing import NamedTuple
 
 from datapipe.engine.conservation import ConservationError
 from datapipe.engine.leaks import FOLDER as LEAKS_FOLDER
-from datapipe.engine.report import REPORT
 from datapipe.store import files
 from datapipe.store.corpus import REJECTS
 from datapipe.store.files import File
 from datapipe.store.record import Done, Kept
+
+REPORT = "report.html"  # by name: the module that writes it brings templates along
 
 
 class Difference(NamedTuple):
@@ -40,15 +41,16 @@ def files_of(root: str, stage: str, *, rejects: bool) -> dict[str, File]:
     return {name: named[name] for name in sorted(named) if not files.is_temporary(name)}
 
 
-def closing_files(root: str) -> dict[str, File]:
+def closing_files(root: str, names: Iterable[str] = (LEAKS_FOLDER, REPORT)) -> dict[str, File]:
     """The files that a run writes at its very end: the tables of leaks, and the report."""
-    found = [*files.files_below(files.join(root, LEAKS_FOLDER)), *files.find(files.join(root, REPORT))]
+    found = [file for name in names for file in files.find(files.join(root, name))]
     return {file.path.removeprefix(root.rstrip("/") + "/"): file for file in found if not files.is_temporary(file.path)}
 
 
-def record_closing(root: str) -> dict[str, Kept]:
-    """What these files hold."""
-    return {name: Kept(*files.read_sum(file.path), file.stamp) for name, file in closing_files(root).items()}
+def record_closing(root: str, names: Iterable[str] = (LEAKS_FOLDER, REPORT)) -> dict[str, Kept]:
+    """What these files, or some of them, hold."""
+    found = closing_files(root, names)
+    return {name: Kept(*files.read_sum(file.path), file.stamp) for name, file in found.items()}
 
 
 def _own(name: str, stage: str) -> bool:

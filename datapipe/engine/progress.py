@@ -14,14 +14,15 @@ from datapipe.store import files
 
 FOLDER = ".progress"
 
-Event = Literal["resumed", "done", "kept", "skipped", "again", "note", "warning"]
+Event = Literal["resumed", "done", "kept", "reused", "skipped", "again", "note", "warning"]
 
 
 class News(str):
     """A line of news.
 
     Attributes:
-        event: what has happened; "kept" is a stage that need not run, "again" one whose files are not as it left them.
+        event: what has happened; "kept" is a stage that need not run, "reused" one that another run has done, "again"
+            one whose files are not as it left them.
         stage: of which stage; empty: of the run.
         text: what is said of it.
     """

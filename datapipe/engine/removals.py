@@ -13,7 +13,6 @@ import pyarrow as pa
 from datapipe.filters.language_filter import NOT_WANTED
 from datapipe.store.corpus import REASON, Corpus, Part, first_reasons
 
-MOST_REMOVED = 0.5  # of a source or language: more than this share is worth a line
 FEWEST_DOCUMENTS = 20  # of fewer, a share says little
 LINES = 20  # the greatest losses; how many more there are is said in one
 GROUPS = ("source", "language")
@@ -47,13 +46,14 @@ class Loss(NamedTuple):
         )
 
 
-def find_losses(corpus: Corpus) -> list[Loss]:
-    """The sources and languages that have lost more than `MOST_REMOVED` of their documents, the greatest loss first.
+def find_losses(corpus: Corpus, most: float) -> list[Loss]:
+    """The sources and languages that have lost more than a share of their documents, the greatest loss first.
 
     Languages that the recipe does not want do not count, nor what its mixture does not take.
 
     Args:
         corpus: of a finished run. Memory grows with its sources and reasons, not with its documents.
+        most: the share of its documents that a source or language may lose unsaid.
     """
     counts: dict[tuple[str, str], collections.Counter[tuple[str, str]]] = collections.defaultdict(collections.Counter)
     for part in corpus.of_kind(("document",)):
@@ -65,7 +65,7 @@ def find_losses(corpus: Corpus) -> list[Loss]:
         documents = kept + by_reason.total()
         (stage, reason), of_reason = max(by_reason.items(), key=lambda item: (item[1], item[0]), default=(("", ""), 0))
         meant = group == "language" and reason == NOT_WANTED
-        if documents >= FEWEST_DOCUMENTS and documents - kept > MOST_REMOVED * documents and not meant:
+        if documents >= FEWEST_DOCUMENTS and documents - kept > most * documents and not meant:
             losses.append(Loss(group, name, documents, documents - kept, stage, reason, of_reason))
     return sorted(losses, key=lambda loss: (-loss.removed, loss))
 
@@ -81,9 +81,9 @@ def _counts(part: Part) -> Iterator[tuple[str, str, str, str, int]]:
                 yield group, row["name"], names[row["stage"]], row["reason"] or "", row["count_all"]
 
 
-def describe_losses(losses: list[Loss]) -> list[str]:
+def describe_losses(losses: list[Loss], most: float) -> list[str]:
     """A line each, for the run, its report and its record; at most `LINES`, and one on the others."""
     lines = [str(loss) for loss in losses[:LINES]]
     if len(losses) > LINES:
-        lines.append(f"and {len(losses) - LINES:,} more sources and languages lost more than {MOST_REMOVED:.0%}")
+        lines.append(f"and {len(losses) - LINES:,} more sources and languages lost more than {most:.0%}")
     return lines

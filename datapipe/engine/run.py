@@ -15,29 +15,33 @@ import json
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 
+from datapipe.checks import check_known
 from datapipe.engine import kept_files, work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
 from datapipe.engine.leaks import write_leaks
+from datapipe.engine.other_run import OtherRun
 from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
 from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import News, Progress, Watcher
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
-from datapipe.engine.report import write_report
+from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, part_path
+from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
 from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
 TASKS = "tasks"
+# A pass that took so long is followed by a report of what there is so far.
+REPORT_AFTER_SECONDS = 60.0
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
@@ -62,6 +66,9 @@ def run(
     runner: Runner,
     report: Callable[[News], None],
     watcher: Watcher | None = None,
+    *,
+    until: str | None = None,
+    reuse: Sequence[str] = (),
 ) -> Outcome:
     """Run a recipe over the inputs into an output folder.
 
@@ -72,17 +79,25 @@ def run(
         runner: how pipelines are run.
         report: takes a line of news, a string.
         watcher: is told how far each pass has come.
+        until: the last stage to run. What an earlier run made by those after it stays for a later run to take up.
+        reuse: output folders of other runs, from which stages are taken that would make the same.
 
     Raises:
+        ValueError: if the recipe has no stage `until`, or a folder to reuse holds no run.
         RunError: if the output folder cannot be used.
         PipelineError: if a stage fails.
         ConservationError: if a stage loses or invents a document.
     """
     check_disjoint(inputs, output)
+    names = [stage.name for stage in recipe.stages]
+    if until is not None:
+        check_known("--until: the recipe has no stage", until, names)
+    others = [OtherRun.open(folder) for folder in reuse]
+    last = names.index(until) if until else len(names) - 1
     with lock_output(output, lambda line: report(News("note", "", line))) as check_lock:
-        driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock)
+        driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock, others)
         try:
-            for stage in recipe.stages:
+            for stage in recipe.stages[: last + 1]:
                 driver.take(stage)
             driver.run_pass()
         except ValueError as error:  # what a stage's options name is not there, or not what they say
@@ -90,14 +105,46 @@ def run(
         funnel = count_funnel(driver.corpus, driver.record.stages)
         check_funnel(driver.corpus, funnel, driver.record)
         driver.record.funnel = funnel.as_json()
-        driver.record.warnings = describe_losses(find_losses(driver.corpus))
-        driver.clear()
+        losses = find_losses(driver.corpus, recipe.warn_removed)
+        driver.record.warnings = describe_losses(losses, recipe.warn_removed)
+        driver.clear(later=names[last + 1 :])
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
         write_report(driver.corpus, funnel, driver.record)
         driver.record.closing = kept_files.record_closing(output)
         driver.save()
         return Outcome(driver.corpus, funnel, driver.record)
+
+
+class Planned(NamedTuple):
+    """What a run would do with a stage.
+
+    Attributes:
+        stage: its name.
+        what: "runs", "as before", "reused" or "skipped".
+        why: it runs or is skipped, in a few words; of what is reused, where from.
+        bytes: that a source would read.
+        seconds: that it took, in the run that is known: of as much input.
+    """
+
+    stage: str
+    what: str
+    why: str
+    bytes: int
+    seconds: float | None
+
+
+def plan(recipe: Recipe, inputs: Sequence[str], output: str, reuse: Sequence[str] = ()) -> list[Planned]:
+    """What a run would do with each stage; nothing is run or written.
+
+    Raises:
+        ValueError: as `run`.
+        RunError: as `run`.
+    """
+    check_disjoint(inputs, output)
+    others = [OtherRun.open(folder) for folder in reuse]
+    driver = _Driver(recipe, inputs, output, Runner(1), lambda _: None, None, None, others)
+    return [driver.foresee(stage) for stage in recipe.stages]
 
 
 class _Driver:
@@ -111,13 +158,15 @@ class _Driver:
         runner: Runner,
         report: Callable[[News], None],
         watcher: Watcher | None,
-        check_lock: Callable[[], None],
+        check_lock: Callable[[], None] | None,
+        others: Sequence[OtherRun],
     ) -> None:
         self.inputs = list(inputs)
         self.runner = runner
         self.report = report
         self.watcher = watcher
-        self.check_lock = check_lock
+        self.others = others
+        self.check_lock = check_lock or (lambda: None)
         self.every_row = recipe.every_row
         self.order = [stage.name for stage in recipe.stages]
         self.corpus = Corpus(output)
@@ -134,7 +183,7 @@ class _Driver:
         if earlier and earlier.recipe.get("name") != recipe.name and any(map(earlier.done, earlier.stages)):
             what = f"a run of the recipe {earlier.recipe.get('name')!r}"
             raise RunError(f"{output} holds {what}: choose another folder, or delete it")
-        self.earlier = dict(earlier.stages) if earlier else {}
+        self.earlier = {**earlier.stages, **earlier.later} if earlier else {}
         self.running = earlier.running if earlier else {}
         if self.running:
             ended = f"the run before this one ended in {', '.join(self.running)}: resuming there"
@@ -144,13 +193,17 @@ class _Driver:
                 "name": recipe.name,
                 "description": recipe.description,
                 "every_row": recipe.every_row,
-                "stages": [{stage.name: stage.options()} for stage in recipe.stages],
+                "warn_removed": recipe.warn_removed,
+                "stand_ins": list(recipe.stand_ins),
+                "stages": [{stage.name: stage.options() | _plain(stage.view)} for stage in recipe.stages],
             },
             inputs=self.inputs,
             versions={"python": platform.python_version()}
             | {package: importlib.metadata.version(package) for package in _PACKAGES},
         )
         self.seen = earlier.named if earlier else {}
+        if check_lock is None:  # only to plan
+            return
         if earlier is None:
             self.save()  # before anything else is written: from here on the folder is a run's
         for left_over in (ERROR_LOG, PROGRESS):
@@ -165,15 +218,21 @@ class _Driver:
         stages = self.earlier | self.record.stages
         dataclasses.replace(self.record, stages=stages, running=self.running).write(self.corpus.root)
 
-    def clear(self) -> None:
-        """Remove what earlier runs made by stages that this one skipped or does not name."""
-        for name in {**self.earlier, **self.running}:
+    def clear(self, later: Sequence[str]) -> None:
+        """Remove what earlier runs made by stages that this one skipped or does not name; what is for later stays."""
+        waiting = {name: self.earlier[name] for name in later if name in self.earlier and name not in self.running}
+        self.record.later = {name: done for name, done in waiting.items() if isinstance(done, Done)}
+        for name in {**self.earlier, **self.running}.keys() - self.record.later.keys():
             if self.record.done(name) is None:
-                files.remove(self.corpus.folder(name))
-                for path in files.list_folder(self.corpus.folder(REJECTS)):
-                    if path.rpartition("/")[2].startswith(f"{name}-"):
-                        files.remove(path)
+                self._remove_files(name)
         self.earlier, self.running = {}, {}
+
+    def _remove_files(self, name: str) -> None:
+        """Remove what a stage has written, and its rejects."""
+        files.remove(self.corpus.folder(name))
+        for path in files.list_folder(self.corpus.folder(REJECTS)):
+            if path.rpartition("/")[2].startswith(f"{name}-"):
+                files.remove(path)
 
     def take(self, stage: Stage) -> None:
         """Put a stage into the next pass, or find it done, or report why it has nothing to do.
@@ -193,6 +252,10 @@ class _Driver:
         key, rows_key = self._key(stage), self._rows_key(stage)
         self.keys[stage.name], self.rows_keys[stage.name] = key, rows_key
         done = self.earlier.get(stage.name)
+        news = News("kept", stage.name, "as before")
+        if not isinstance(done, Done) or done.key != key:
+            done = self._reused(stage, key)
+            news = News("reused", stage.name, "as in another run")
         if isinstance(done, Done) and (done.key, done.rows_key) == (key, rows_key):
             done = self._intact(stage, done)
         else:
@@ -201,7 +264,7 @@ class _Driver:
             self.run_pass()
             self.corpus = with_stage(self.corpus, stage.name, done)
             self.record.stages[stage.name] = done
-            self.report(News("kept", stage.name, "as before"))
+            self.report(news)
             self._report_notes(stage, done)
             if done.source:
                 self._take_source(stage, done.source)
@@ -212,11 +275,61 @@ class _Driver:
         if isinstance(stage, Source) or any(column.endswith(REASON) for column in stage.writes.names):
             self.deciders.append(stage.name)
 
+    def _reused(self, stage: Stage, key: str) -> Done | None:
+        """What another run has made by a stage with this key, its files now in this run's folder, too."""
+        begun = self.running.get(stage.name)
+        for other in () if begun is not None and begun.key == key else self.others:
+            done = other.record.done(stage.name)
+            if done is not None and done.key == key:
+                self._remove_files(stage.name)
+                other.hand_over(done, self.corpus.root)
+                self.earlier[stage.name] = done
+                return done
+        return None
+
+    def foresee(self, stage: Stage) -> Planned:
+        """What `take` would do; the stages before must have been foreseen."""
+        waits = {name for name in self.keys if name not in self.record.stages}  # for what is yet to be read or made
+        made = [_product(path, self.corpus.root) for path in stage.named_files()]
+        unread = any(issubclass(BY_NAME[name], Source) for name in waits)
+        # Which columns and parts there are is known once sources have run.
+        reason = stage.skip_reason() if unread else self._skip_reason(stage)
+        if reason and not waits.intersection(made):
+            self.skipped_columns.update(stage.writes.names)
+            return Planned(stage.name, "skipped", reason, 0, None)
+        known = self.earlier.get(stage.name)
+        seconds = known.seconds if isinstance(known, Done) else None
+        key, rows_key = self._key(stage), self._rows_key(stage)
+        self.keys[stage.name], self.rows_keys[stage.name] = key, rows_key
+        for column in stage.writes.names:
+            self.writers.setdefault(column, set()).add(stage.name)
+        if isinstance(stage, Source) or any(column.endswith(REASON) for column in stage.writes.names):
+            self.deciders.append(stage.name)
+        runs = [(self.corpus.root, known), *((other.root, other.record.done(stage.name)) for other in self.others)]
+        done = next(((root, run) for root, run in runs if isinstance(run, Done) and run.key == key), None)
+        if done and done[1].rows_key == rows_key and not waits.intersection(made):
+            root, run = done
+            self.record.stages[stage.name] = run
+            self.corpus = with_stage(self.corpus, stage.name, run)
+            if run.source:
+                self._take_source(stage, run.source)
+            return Planned(stage.name, "as before" if root == self.corpus.root else "reused", root, 0, 0.0)
+        if waits.intersection(made):
+            why = f"reads what {', '.join(waits.intersection(made))} makes"
+        elif done:
+            why = "sees other rows: those that are new to it"
+        else:
+            why = "it, or what it reads, is another" if isinstance(known, Done) else "not run yet"
+        size = sum(task.size for task in stage.plan(self.inputs)) if isinstance(stage, Source) else 0
+        return Planned(stage.name, "runs", why, size, seconds)
+
     def _joins(self, stage: Stage) -> bool:
         """Whether a stage can be in the pass that waits."""
         if not self.pending or stage.learns_from_corpus():
             return not self.pending
         last = self.pending[-1]
+        if stage.view != last.view:
+            return False
         if isinstance(stage, Source | DocumentStage):
             return isinstance(last, Source if isinstance(stage, Source) else DocumentStage)
         made = {column for waiting in self.pending for column in waiting.writes.names}
@@ -242,7 +355,7 @@ class _Driver:
             return reason
         absent = [column for column in stage.requires() if column not in self.writers]
         optional = stage.optional()
-        for column in stage.named_columns():
+        for column in (*stage.named_columns(), *stage.view.columns):
             if column not in self.writers and column not in optional:
                 if column not in self.skipped_columns:
                     known = ", ".join(sorted(self.writers))
@@ -259,33 +372,50 @@ class _Driver:
 
     def _key(self, stage: Stage) -> str:
         seen = set[str]()
-        for column in (*stage.requires(), *stage.named_columns(), *stage.optional()):
+        for column in (*stage.requires(), *stage.named_columns(), *stage.optional(), *stage.view.columns):
             seen |= self.writers.get(column, set())
         if isinstance(stage, Source):
             # The numbers of new parts follow on those there are.
             seen |= {name for name in self.keys if issubclass(BY_NAME[name], Source)}
         elif not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
             # All rows that are left make its result.
-            seen |= set(self.deciders)
+            seen |= self._deciders(stage)
         return _digest(
-            {
+            _plain(stage.view)
+            | {
                 "format": FORMAT,
                 "stage": stage.name,
                 "version": stage.version,
-                "options": stage.options(),
+                "options": self._placed(stage.options()),
                 "part_kinds": stage.part_kinds(),
                 "sees": {name: self.keys[name] for name in sorted(seen)},
                 "inputs": stage.fingerprint(self.inputs) if isinstance(stage, Source) else [],
-                "files": [self._content(path) for path in stage.named_files()],
+                "files": [self._placed(self._content(path)) for path in stage.named_files()],
             }
         )
+
+    def _placed(self, value: Any) -> Any:
+        """A value with this run's folder in its paths as {output}: the same work has the same key in any folder."""
+        if isinstance(value, dict):
+            return {key: self._placed(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._placed(item) for item in value]
+        own = f"{self.corpus.root.rstrip('/')}/"
+        return f"{{output}}/{value[len(own) :]}" if isinstance(value, str) and value.startswith(own) else value
 
     def _rows_key(self, stage: Stage) -> str:
         """What tells of which rows a document stage computes its columns."""
         if not isinstance(stage, DocumentStage):
             return ""
-        seen = () if self.every_row else self.deciders
-        return _digest({name: [self.keys[name], self.rows_keys[name]] for name in seen} | {"every": self.every_row})
+        seen = set() if self.every_row else self._deciders(stage)
+        for column in stage.view.columns:
+            seen |= self.writers.get(column, set())
+        every = {"every": self.every_row} | _plain(stage.view)
+        return _digest({name: [self.keys[name], self.rows_keys[name]] for name in seen} | every)
+
+    def _deciders(self, stage: Stage) -> set[str]:
+        """The stages whose work decides which rows a stage sees."""
+        return set(self.deciders) - set(stage.view.unseen)
 
     def _content(self, path: str) -> list[tuple[str, str]]:
         """What a file, folder or glob that an option names holds: the name and the SHA-256 of each file.
@@ -379,6 +509,7 @@ class _Driver:
         if not stages:
             return
         names = tuple(stage.name for stage in stages)
+        started = time.monotonic()
         with Progress(self.corpus.root, names, self.watcher) as progress, _named(stages):
             if isinstance(stages[0], Source):
                 self._read([stage for stage in stages if isinstance(stage, Source)], progress)
@@ -386,6 +517,8 @@ class _Driver:
                 self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
             else:
                 self._judge(stages, progress)
+        if time.monotonic() - started > REPORT_AFTER_SECONDS:
+            write_report(self.corpus, count_funnel(self.corpus, self.record.stages), self.record)
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
         """Read inputs into new parts, each source's numbered after those there are."""
@@ -397,8 +530,7 @@ class _Driver:
             files.make_folder(files.join(folder, TASKS))
             tasks.append(stage.plan(self.inputs))
         todo = [(task, stage) for stage, of_stage in zip(ready, tasks, strict=True) for task in of_stage]
-        text_bytes = sum(task.size for task, _ in todo)
-        progress.expect(text_bytes, "bytes")
+        progress.expect(sum(task.size for task, _ in todo), "bytes")
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
@@ -408,7 +540,7 @@ class _Driver:
                 | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
             )
 
-        usage = self.runner.run(build, text_bytes, self._watch(progress))
+        usage = self.runner.run(build, sum(task.text_bytes for task, _ in todo), self._watch(progress))
         for stage, of_stage in zip(ready, tasks, strict=True):
             folder = self.corpus.folder(stage.name)
             result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
@@ -419,17 +551,18 @@ class _Driver:
 
     def _pass_over(self, stages: Sequence[DocumentStage], progress: Progress) -> None:
         """Compute new columns row for row."""
+        corpus = self.corpus.seen_by(stages[0].view)
         as_they_are = [self._begin(stage) for stage in stages]
         prepared: dict[str, float] = {}
         ready = []
         for stage in stages:
             started = time.process_time()
-            ready.append(stage.prepare(self.corpus, self.corpus.folder(stage.name)))
+            ready.append(stage.prepare(corpus, corpus.folder(stage.name)))
             prepared[stage.name] = time.process_time() - started
         this = work.Pass(tuple(ready), self.corpus.root, self.every_row)
         todo = [
             part
-            for part in self.corpus.parts
+            for part in corpus.parts
             if this.of(part)
             and not (all(as_they_are) and all(files.exists(this.path(stage, part)) for stage in this.of(part)))
         ]
@@ -457,14 +590,15 @@ class _Driver:
 
     def _judge(self, stages: Sequence[Stage], progress: Progress) -> None:
         """Compute new columns from all rows together, stage by stage, and make a product at last."""
-        corpora, ready = [self.corpus], list[Stage]()
+        view = stages[0].view
+        corpora, ready = [self.corpus.seen_by(view)], list[Stage]()
         prepared: list[float] = []
         for stage in stages:
             self._begin(stage)
             folder = self.corpus.folder(stage.name)
             if not ready and self._has_ended(stage):  # in the interrupted run
                 self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
-                corpora = [self.corpus]
+                corpora = [self.corpus.seen_by(view)]
                 continue
             started = time.monotonic()
             ready.append(stage.prepare(corpora[-1], folder))
@@ -577,6 +711,18 @@ def _named(stages: Sequence[Stage]) -> Iterator[None]:
         names = [stage.name for stage in stages]
         name = error.step if error.step in names else ", ".join(names)
         raise type(error)(f"{name}: {error}") from error
+
+
+def _plain(view: View) -> dict[str, Any]:
+    """What a view says, as plain values; nothing where it is of all rows."""
+    only = {column: list(values) for column, values in view.only}
+    return {name: value for name, value in (("only", only), ("unseen", sorted(view.unseen))) if value}
+
+
+def _product(path: str, root: str) -> str:
+    """The stage whose folder in the output a path lies in; empty: in none."""
+    inside = path.removeprefix(f"{root.rstrip('/')}/")
+    return inside.partition("/")[0] if inside != path else ""
 
 
 def _digest(content: Any) -> str:

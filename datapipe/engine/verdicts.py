@@ -45,7 +45,10 @@ class Failure:
     def __str__(self) -> str:
         needs = f"needs {'>=' if self.side == MIN else '<='} {number(self.threshold)}"
         source = self.source if self.published is None else f"{self.source} has {number(self.published)}"
-        return f"{readable(self.measurement)} {number(self.value)}, {needs} ({source})"
+        value = number(self.value)
+        if self.value is not None and value == number(self.threshold):  # by so little that it would not show
+            value = f"{self.value:.6g}"
+        return f"{readable(self.measurement)} {value}, {needs} ({source})"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -24,7 +24,7 @@ from datapipe.checks import ColumnOption, Count, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.dedup.survivors import check_quality
-from datapipe.mix.terms import WordCounts, top_terms, words_of
+from datapipe.mix.terms import WordCounts, top_terms
 from datapipe.stage import CorpusStage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
@@ -202,9 +202,8 @@ class FindTopics(CorpusStage):
                 batch.column("language").to_pylist() if "language" in batch.schema.names else [None] * len(batch)
             )
             texts = pc.utf8_slice_codeunits(batch.column("text"), 0, CHARACTERS)
-            told = zip(topics[wanted].tolist(), languages, words_of(texts, languages), strict=True)
-            for topic, language, words in told:
-                counts.add_document(topic, language, words)
+            counts.add_documents(topics[wanted], languages, texts)
+        counts.summed()
         return counts
 
     def _describe(self, _: None, centres: np.ndarray, assigned: list[_Assigned], words: list[WordCounts]) -> int:

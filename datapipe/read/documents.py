@@ -16,7 +16,7 @@ from annotated_types import Gt
 from datapipe.checks import Count, Share, check_known
 from datapipe.read.formats import FORMATS
 from datapipe.read.formats.source import WikiOptions
-from datapipe.read.inputs import Task, passed_over_note, plan
+from datapipe.read.inputs import Task, passed_over_note, plan, sample
 from datapipe.read.options import GROUP_ROWS, TEXT_FIELDS, ReadOptions
 from datapipe.read.parts import is_rejects, number_parts, read_groups, write_parts
 from datapipe.read.records import Compose
@@ -59,6 +59,7 @@ class ReadDocuments(Source[Task]):
         max_document_bytes: a larger record is rejected, unread.
         max_expansion: decompressed bytes per compressed byte, above which reading a file ends.
         max_reject_share: of all records, above which the run fails.
+        sample: read about so many records alone, the first of each file: to try a recipe. None: all.
         part_bytes: text in one part at most, unless a single row group has more.
         rows_per_group: rows in one Parquet row group at most.
     """
@@ -76,6 +77,7 @@ class ReadDocuments(Source[Task]):
     max_document_bytes: Count = 50_000_000
     max_expansion: Annotated[float, Gt(0)] = 1000.0
     max_reject_share: Share = 1.0
+    sample: Count | None = None
     part_bytes: Count = 32 << 20
     rows_per_group: Count = GROUP_ROWS
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
@@ -140,7 +142,8 @@ class ReadDocuments(Source[Task]):
 
     def plan(self, inputs: Sequence[str]) -> list[Task]:
         """The tasks of the inputs: see `datapipe.read.inputs.plan`."""
-        return plan(inputs, self.read_options())
+        tasks = plan(inputs, self.read_options())
+        return sample(tasks, self.sample) if self.sample else tasks
 
     def fingerprint(self, inputs: Sequence[str]) -> list[Any]:
         """All that was planned, but for where the folder of the inputs lies: see `Slice`."""

@@ -9,7 +9,7 @@ import itertools
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from datapipe.read import formats
 from datapipe.read.formats import FORMATS
@@ -37,6 +37,7 @@ class Slice:
         start: first byte of the range.
         stop: the byte after the range; None for the end of the file.
         fault: a key of FAULTS if it cannot be read.
+        records: how many of its records are read, the first; None: all.
     """
 
     path: str
@@ -48,6 +49,7 @@ class Slice:
     start: int = 0
     stop: int | None = None
     fault: str = ""
+    records: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +69,12 @@ class Task:
     @property
     def size(self) -> int:
         """Bytes to read."""
-        return sum((piece.size if piece.stop is None else piece.stop) - piece.start for piece in self.slices)
+        return sum(map(_bytes_of, self.slices))
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text to expect of them, about."""
+        return int(sum(_expected_text(piece) for piece in self.slices))
 
 
 def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
@@ -110,6 +117,27 @@ def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
             slices[file] = min(new, slices.get(file, new), key=lambda slice_: slice_.fault)
     first, *others = _pack([slices[file] for file in sorted(slices)], options)
     return [dataclasses.replace(first, passed_over=tuple(sorted(passed_over.items()))), *others]
+
+
+def sample(tasks: Sequence[Task], records: int) -> list[Task]:
+    """Tasks that read about so many records in all: the first of each file, or of some files, spread over all by name.
+
+    Half of them are of all files alike, so that each is seen, and half as files are large.
+
+    >>> whole = [Slice(f"{name}.txt", name, "text", "", size, 0) for name, size in (("a", 1), ("b", 1), ("c", 8))]
+    >>> [(piece.name, piece.records) for piece in sample([Task(0, tuple(whole))], 20)[0].slices]
+    [('a', 5), ('b', 5), ('c', 12)]
+    >>> [(piece.name, piece.records) for piece in sample([Task(0, tuple(whole))], 2)[0].slices]
+    [('a', 1), ('b', 1)]
+    """
+    whole = [dataclasses.replace(piece, stop=None) for task in tasks for piece in task.slices if piece.start == 0]
+    if records < len(whole):
+        chosen = [(whole[at * len(whole) // records], 1) for at in range(records)]
+    else:
+        alike, size = records / 2 / len(whole), max(1, sum(piece.size for piece in whole))
+        chosen = [(piece, math.ceil(alike + records / 2 * piece.size / size)) for piece in whole]
+    slices = tuple(dataclasses.replace(piece, records=count) for piece, count in chosen)
+    return [Task(0, slices, tasks[0].passed_over)]
 
 
 def _counted(passed_over: Mapping[str, int]) -> str:
@@ -160,14 +188,20 @@ def _pack(slices: Iterable[Slice], options: ReadOptions) -> list[Task]:
     return [Task(number, tuple(pack)) for number, pack in enumerate(filter(None, packs))]
 
 
-def _expected_text(whole: Slice) -> float:
-    share = FORMATS[whole.format].text_share if whole.format else 1
-    if whole.path.lower().endswith(formats.COMPRESSIONS):
+def _bytes_of(piece: Slice) -> int:
+    return (piece.size if piece.stop is None else piece.stop) - piece.start
+
+
+def _expected_text(piece: Slice) -> float:
+    share = FORMATS[piece.format].text_share if piece.format else 1
+    if piece.path.lower().endswith(formats.COMPRESSIONS):
         share *= COMPRESSED_TEXT_SHARE
-    return max(MIN_FILE_WEIGHT, whole.size * share)
+    return max(MIN_FILE_WEIGHT, _bytes_of(piece) * share)
 
 
 def _splittable(whole: Slice, options: ReadOptions) -> bool:
-    if not whole.format or whole.path.lower().endswith(formats.COMPRESSIONS):
+    if not whole.format:
         return False
+    if whole.path.lower().endswith(formats.COMPRESSIONS):
+        return FORMATS[whole.format].splits_bz2 and whole.path.lower().endswith(".bz2")
     return FORMATS[whole.format].splittable or (whole.format == "text" and options.text_unit == "line")

@@ -11,7 +11,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
-import ftfy
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -20,7 +19,8 @@ from datapipe.read.dialogues import Unreadable, fault, parse_dialogue
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.formats import Reject, Row, Source
 from datapipe.read.formats.arrow_values import shown
-from datapipe.read.inputs import Task, plan
+from datapipe.read.formats.encodings import repair
+from datapipe.read.inputs import Task, plan, sample
 from datapipe.read.options import ReadOptions
 from datapipe.read.records import Compose
 from datapipe.stage import read_notes, write_notes
@@ -69,6 +69,7 @@ class ReadInstructions(ReadDocuments):
     def plan(self, inputs: Sequence[str]) -> list[Task]:  # noqa: ARG002 - a run's inputs are its documents
         """The tasks of the paths: see `datapipe.read.inputs.plan`."""
         tasks = plan(self.paths, self.read_options())
+        tasks = sample(tasks, self.sample) if self.sample else tasks
         return [
             dataclasses.replace(task, slices=tuple(dataclasses.replace(p, source=self.name) for p in task.slices))
             for task in tasks
@@ -117,7 +118,7 @@ def _normalized(message: Message, options: ReadOptions) -> Message:
 
     def clean(text: str) -> str:
         if options.repair_encoding:
-            text = ftfy.fix_encoding(text).encode(errors="replace").decode()
+            text = repair(text)
         return normalize_one(text, options.normalization)
 
     return message._replace(

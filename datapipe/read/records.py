@@ -1,13 +1,13 @@
 """From the records of a task to documents and rejects: every record becomes one of them, never neither."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
-
-import ftfy
 
 from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.read.formats.arrow_values import shown
+from datapipe.read.formats.encodings import repair
 from datapipe.read.formats.sniff import sniff_format
 from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
@@ -65,7 +65,7 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
         rows = formats.read(source, format_)
         if format_ == "json" and compose is None:
             rows = _unwrapped(rows, source, text_fields)
-        for row in rows:
+        for row in itertools.islice(rows, piece.records):
             composed = row if isinstance(row, Reject) or compose is None else compose(row, source)
             if isinstance(composed, Reject):
                 yield composed
@@ -122,7 +122,7 @@ def _admit(
         if not isinstance(text, str):
             return lacks_text("text_not_string", f"{field} is of type {type(text).__name__}")
         if options.repair_encoding:
-            text = ftfy.fix_encoding(text).encode(errors="replace").decode()
+            text = repair(text)
         encoded = text.encode()
     except UnicodeDecodeError as error:
         return reject("invalid_utf8", str(error))

@@ -25,7 +25,9 @@ MIN_SHARE = 0.05
 
 
 @dataclasses.dataclass
-class _Counts:
+class RejectCounts:
+    """What rejects have in common."""
+
     reasons: Counter[tuple[str, str]] = dataclasses.field(default_factory=Counter)  # extension and reason
     columns: Counter[tuple[str, ...]] = dataclasses.field(default_factory=Counter)
     longest: Counter[str] = dataclasses.field(default_factory=Counter)
@@ -50,7 +52,7 @@ def summarize_rejects(folder: str, stage: str, records: int, rejects: int, optio
     lines += _block("by extension", by_extension, len(counts.reasons))
     by_columns = [f"{', '.join(names)}: {count:,}" for names, count in _most(counts.columns)]
     lines += _block("without text, by columns seen", by_columns, len(counts.columns))
-    advice = _advice(counts, options)
+    advice = advise(counts, options)
     if advice:
         recipe = yaml.safe_dump([{stage: advice}], allow_unicode=True, sort_keys=False, default_flow_style=None)
         lines += ["  to read what seems to be text, paste into the recipe, under `stages:`", ""]
@@ -58,28 +60,30 @@ def summarize_rejects(folder: str, stage: str, records: int, rejects: int, optio
     return lines
 
 
-def _count(folder: str, stage: str) -> _Counts:
-    counts = _Counts()
+def _count(folder: str, stage: str) -> RejectCounts:
+    counts = RejectCounts()
     for path in files.list_folder(folder):
         if not path.rpartition("/")[2].startswith(f"{stage}-"):
             continue
         with files.open_input(path) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["file", "reason", "raw", "columns"]):
                 for row in batch.to_pylist():
-                    _add(counts, **row)
+                    count_reject(counts, **row)
     return counts
 
 
-def _add(counts: _Counts, file: str, reason: str, raw: bytes, columns: Sequence[str] | None) -> None:
+def count_reject(counts: RejectCounts, file: str, reason: str, raw: bytes, columns: Sequence[str] | None) -> None:
+    """Count one reject."""
     counts.reasons[formats.extension(file) or "no extension", reason] += 1
     if columns:
         counts.columns[tuple(sorted(columns))] += 1
-        counts.longest[columns[0]] += 1
+        if reason == "missing_text":  # not where the text is empty, or a list
+            counts.longest[columns[0]] += 1
     if reason in ("invalid_utf8", "unknown_format") and counts.encodings.total() < GUESSED_FROM:
         counts.encodings[likely_encoding(raw) or ""] += 1
 
 
-def _advice(counts: _Counts, options: Mapping[str, Any]) -> dict[str, Any]:
+def advise(counts: RejectCounts, options: Mapping[str, Any]) -> dict[str, Any]:
     """The options that would read more."""
     advice: dict[str, Any] = {}
     names = _frequent(counts.longest)

@@ -12,7 +12,7 @@ from datapipe.store.corpus import Corpus, Part, PartKind, part_path
 
 RUN_FILE = "run.json"
 # Raised when the layout of the output folder changes: an older folder is then not taken up.
-FORMAT = 5
+FORMAT = 4
 
 
 class RecordError(ValueError):
@@ -117,6 +117,8 @@ class RunRecord:
         versions: of Python and the packages that results depend on.
         stages: in the order in which they ran.
         running: stages that have begun and not ended, by name.
+        later: stages of an earlier run that come after the last one of this, which was told to stop there: a run that
+            goes on takes them up, as far as they still hold.
         named: the files that options name and whose content the keys hold, by path.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
         warnings: the sources and languages that have lost most of their documents, a line each.
@@ -132,6 +134,7 @@ class RunRecord:
     named: dict[str, Kept] = dataclasses.field(default_factory=dict)
     funnel: dict[str, Any] | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
+    later: dict[str, Done] = dataclasses.field(default_factory=dict)
     closing: dict[str, Kept] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
@@ -148,7 +151,7 @@ class RunRecord:
     def write(self, output: str) -> None:
         """Write the record into an output folder, so that it survives whatever ends the run."""
         content = dataclasses.asdict(self)
-        for entry in content["stages"].values():
+        for entry in (*content["stages"].values(), *content["later"].values()):
             if "files" in entry:
                 entry["files"] = _as_lines(entry["files"])
         content["running"] = {
@@ -185,8 +188,9 @@ class RunRecord:
                 name: Begun(entry["key"], entry["rows_key"], _from_lines(entry["files"]))
                 for name, entry in content["running"].items()
             }
-            files_of = {name: _from_lines(content[name]) for name in ("named", "closing")}
-            return cls(**(content | {"stages": stages, "running": running} | files_of))
+            files_of = {"named": _from_lines(content["named"]), "closing": _from_lines(content.get("closing", {}))}
+            later = {name: _entry(entry) for name, entry in content.get("later", {}).items()}
+            return cls(**(content | {"stages": stages, "running": running, "later": later} | files_of))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path} has been altered ({error!r}): delete {output} to begin anew") from error
 

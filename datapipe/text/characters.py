@@ -4,7 +4,6 @@ Every kernel that walks over UTF-8 text (rules, shingles, lines) takes these two
 the same thing everywhere. The tables come from Python's own `unicodedata`; they are made once in a process.
 """
 
-import functools
 import sys
 import unicodedata
 
@@ -12,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from datapipe.kernels import helper, inlined
+from datapipe.kernels import helper, inlined, kept_table
 
 LETTER = 1  # general category L*
 DIGIT = 2  # general category N*
@@ -44,7 +43,7 @@ _HAN_RANGES = (
 UNSPACED_RANGES = ((0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0xA9E0, 0xA9FF))
 
 
-@functools.cache
+@kept_table
 def class_table() -> npt.NDArray[np.uint8]:
     """The class flags of every code point, shape (0x110000,).
 
@@ -66,11 +65,10 @@ def class_table() -> npt.NDArray[np.uint8]:
         part[np.fromiter(map(str.isspace, characters), bool)] = SPACE
     for first, last in _HAN_RANGES:
         table[first : last + 1] |= HAN
-    table.flags.writeable = False
     return table
 
 
-@functools.cache
+@kept_table
 def lower_table() -> npt.NDArray[np.int32]:
     """The lower-case form of every code point, shape (0x110000,); itself where that is not one code point.
 
@@ -82,7 +80,6 @@ def lower_table() -> npt.NDArray[np.int32]:
     for character, lowered in zip(characters, map(str.lower, characters), strict=True):
         if lowered != character and len(lowered) == 1:
             table[ord(character)] = ord(lowered)
-    table.flags.writeable = False
     return table
 
 

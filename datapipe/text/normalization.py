@@ -18,7 +18,7 @@ import opencc
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.kernels import kernel
+from datapipe.kernels import kept_table, kernel
 from datapipe.text.characters import decode, text_buffers
 from datapipe.text.scripts import NO_LETTER, SCRIPTS, east_asian_languages, script_table
 
@@ -169,7 +169,7 @@ def simplified_characters() -> dict[int, str]:
     return {point: _converter("t2s").convert(chr(point)) for point in traditional_points().tolist()}
 
 
-@functools.cache
+@kept_table
 def traditional_points() -> npt.NDArray[np.int32]:
     """The code points of the Chinese characters that OpenCC's `t2s` changes one by one, ascending."""
     points = np.array([*range(0x3400, 0xA000), *range(0xF900, 0xFB00), *range(0x20000, 0x323B0)], np.int32)
@@ -213,7 +213,7 @@ def _needs(
     return needed
 
 
-@functools.cache
+@kept_table
 def need_table() -> npt.NDArray[np.uint8]:
     """What each code point could need, shape (0x110000,).
 
@@ -240,5 +240,4 @@ def need_table() -> npt.NDArray[np.uint8]:
         for code_point in (*range(0x100), *range(0x600, 0x620), *range(0x2000, 0x2070), 0xFEFF):
             if pattern.fullmatch(chr(code_point)):
                 table[code_point] |= need
-    table.flags.writeable = False
     return table

@@ -4,12 +4,10 @@ Scripts settle what a classifier errs on: kana means Japanese, hangul Korean, Ha
 3 % of Chinese sentences for Japanese. `characters.py` says which code points are letters at all.
 """
 
-import functools
-
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import helper
+from datapipe.kernels import helper, kept_table
 from datapipe.text.characters import LETTER, class_table
 
 # ISO 15924 code -> code point ranges of its letters. Any other letter counts as "Zyyy".
@@ -116,7 +114,7 @@ _FIRST_OF_SCRIPT = "Grek Hebr Armn Beng Guru Gujr Orya Taml Telu Knda Mlym Sinh 
 _POSSIBLE_SHARE = 0.2
 
 
-@functools.cache
+@kept_table
 def script_table() -> npt.NDArray[np.uint8]:
     """The script of every code point as its place in `SCRIPTS`, shape (0x110000,); NO_LETTER = none.
 
@@ -140,7 +138,6 @@ def script_table() -> npt.NDArray[np.uint8]:
         elif japanese and not simplified and not traditional:
             table[code_point] = _JPAN
     table[[ord(character) for character in _CANTONESE_CHARACTERS]] = _CANTONESE
-    table.flags.writeable = False
     return table
 
 

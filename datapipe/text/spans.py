@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import regex
 
-from datapipe.kernels import helper
+from datapipe.kernels import helper, kept_table
 from datapipe.text.characters import DIGIT, LETTER, SPACE, class_table, decode, lower_table
 from datapipe.text.repetition import PREFIX_BITS, PREFIX_STEP, extend
 
@@ -44,14 +44,13 @@ def terminal_points() -> tuple[int, ...]:
     return tuple(map(ord, regex.findall(r"\p{Sentence_Terminal}", every) + list("៖៙៚")))
 
 
-@functools.cache
+@kept_table
 def sentence_marks() -> npt.NDArray[np.uint8]:
     """Which code points end a sentence and which may follow what ends it, shape (0x110000,)."""
     marks = np.zeros(0x110000, np.uint8)
     marks[[*terminal_points(), ord("…")]] |= TERMINAL
     marks[[ord(c) for c in CLOSERS]] |= CLOSING
     marks[[ord(c) for c in WIDE_TERMINALS]] |= WIDE_TERMINAL
-    marks.flags.writeable = False
     return marks
 
 

@@ -17,7 +17,6 @@ says what a character is; this says how characters make words.
                  single characters.
 """
 
-import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import regex
 
-from datapipe.kernels import helper
+from datapipe.kernels import helper, kept_table
 from datapipe.text import segmentation as chinese_words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, SPACE, text_buffers
 from datapipe.text.spans import Text
@@ -219,7 +218,7 @@ def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, flags: 
     return point in (0x2C, 0x2E) and bool(previous & DIGIT) and bool(following & DIGIT)
 
 
-@functools.cache
+@kept_table
 def word_break_table() -> npt.NDArray[np.uint8]:
     """The Word_Break class of every code point, shape (0x110000,)."""
     every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
@@ -229,7 +228,6 @@ def word_break_table() -> npt.NDArray[np.uint8]:
             table[list(map(ord, regex.findall(rf"\p{{Word_Break={name}}}", every)))] = number
     for name in ("Extend", "Format", "ZWJ"):
         table[list(map(ord, regex.findall(rf"\p{{Word_Break={name}}}", every)))] = _EXTEND
-    table.flags.writeable = False
     return table
 
 

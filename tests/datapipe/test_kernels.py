@@ -132,3 +132,25 @@ def test_every_kernel_is_declared_here() -> None:
     for package in ("datapipe", "tokenizer_training"):
         for path in (ROOT / package).rglob("*.py"):
             assert path.name == "kernels.py" or "njit" not in path.read_text("utf-8"), path
+
+
+def test_a_table_is_kept_for_the_next_process_and_is_the_same(tmp_path: pathlib.Path) -> None:
+    program = """
+from datapipe.text import characters, normalization
+import hashlib, unicodedata
+unicodedata.category, unicodedata.combining = FUNCTIONS
+for table in (characters.class_table(), characters.lower_table(), normalization.need_table()):
+    print(table.dtype, table.flags.writeable, hashlib.sha256(table.tobytes()).hexdigest())
+"""
+    made, read = (
+        subprocess.run(
+            [sys.executable, "-c", program.replace("FUNCTIONS", functions)],
+            env=os.environ | {"PYTHONPATH": str(ROOT), "NUMBA_CACHE_DIR": str(tmp_path / "kept")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for functions in ("unicodedata.category, unicodedata.combining", "None, None")
+    )
+    assert made == read
+    assert "True" not in made

@@ -209,6 +209,13 @@ def likely_encoding(raw: bytes) -> str | None:
     return None if codec == "utf-8" else codec
 
 
+def repair(text: str) -> str:
+    """A text with what was decoded by the wrong encoding mended, and "?" for lone surrogates."""
+    import ftfy  # here: its tables take as long to import as a hundred documents to read
+
+    return ftfy.fix_encoding(text).encode(errors="replace").decode()
+
+
 def decode_as(codec: str, raw: bytes) -> str:
     """Text in one of the encodings of _NAMES, as browsers read it; U+FFFD for what is none."""
     if codec == "iso-2022-jp":

@@ -10,6 +10,8 @@ import re
 import orjson
 
 from datapipe.read.formats import epub
+from datapipe.read.formats.latex_sources import is_latex, is_tar
+from datapipe.read.formats.mediawiki import is_mediawiki
 from datapipe.read.formats.source import Damage, Source
 from datapipe.read.formats.stackexchange import table_of
 
@@ -41,6 +43,8 @@ def sniff_format(source: Source) -> tuple[str | None, bytes]:
 
 
 def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
+    if is_tar(start):
+        return "latex"
     if start.startswith(epub.MAGIC, epub.MAGIC_AT):
         return "epub"
     for magic, format_ in _MAGIC.items():
@@ -51,8 +55,12 @@ def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:
     start = start.removeprefix(codecs.BOM_UTF8).lstrip()
     if _PAGE.match(start):
         return "html"
+    if is_mediawiki(start):
+        return "mediawiki"
     if table_of(start):
         return "stackexchange"
+    if is_latex(start):
+        return "latex"
     first, ended, _ = start.partition(b"\n")
     if _is_object(first) or (first.startswith(b'{"') and not (ended or whole)):
         return "jsonl"

@@ -1,13 +1,13 @@
-"""A finished run can be asked how many, and what thresholds it suggests."""
+"""A finished run can be asked how many there are of what."""
 
+import json
 import pathlib
 import subprocess
 import sys
 
 import pytest
-import yaml
 
-from datapipe.commands.inspection import open_run, report, thresholds
+from datapipe.commands.inspection import open_run, report
 from tests.helpers import run_recipe, write_lines
 
 PROSE = "The harbour lies where the river meets the sea, and the boats come back to it with the tide of the evening."
@@ -30,16 +30,6 @@ def test_a_report_is_written_again(finished: str, capsys: pytest.CaptureFixture[
     assert page.read_bytes() == before
 
 
-def test_thresholds_are_fitted_as_yaml(finished: str, capsys: pytest.CaptureFixture[str]) -> None:
-    thresholds(finished, removed_share=0.01, min_documents=100)
-    fitted = yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]
-    assert 20 < fitted["gopher_min_words"] <= 23
-    with pytest.raises(ValueError, match="no language has 121 documents"):
-        thresholds(finished, removed_share=0.01, min_documents=121)
-    thresholds(finished, removed_share=0.01, min_documents=100, parallel_to="en")
-    assert yaml.safe_load(capsys.readouterr().out)["thresholds"]["en"]["gopher_min_words"] == 50
-
-
 def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:
     with pytest.raises(ValueError, match=r"no run\.json here"):
         open_run(str(tmp_path))
@@ -54,3 +44,15 @@ def test_they_start_without_beam_and_numba(arguments: list[str], finished: str) 
     )
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert said.splitlines()[-1] == "0 []"
+
+
+def test_the_funnel_is_there_as_json(finished_run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    report(str(finished_run), as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["read"]["documents"], found["kept"]["documents"]) == (29, 24)
+
+
+def test_runs_in_or_beside_a_folder_that_is_none_are_named(finished_run: pathlib.Path) -> None:
+    for folder in (finished_run.parent, finished_run.parent / "oot"):
+        with pytest.raises(ValueError, match=f"there are runs in {finished_run}"):
+            open_run(str(folder))

@@ -3,7 +3,7 @@
 import faiss
 import numpy as np
 
-from datapipe.dedup.clusters import VECTOR, LearnCentres, learn_centres, nearest, one_thread, read_rows
+from datapipe.dedup.clusters import VECTOR, LearnCentres, learn_centres, nearest, read_rows, single_threaded
 from datapipe.dedup.embeddings import vector_column
 from tests.helpers import CorpusOf, unit_vectors
 
@@ -37,7 +37,7 @@ def test_the_seed_chooses_the_sample(corpus_of: CorpusOf) -> None:
 
 def test_one_thread_gives_back_the_others() -> None:
     before = faiss.omp_get_max_threads()
-    with one_thread():
+    with single_threaded():
         assert faiss.omp_get_max_threads() == 1
     assert faiss.omp_get_max_threads() == before
 

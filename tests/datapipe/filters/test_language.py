@@ -81,8 +81,8 @@ def test_mixed_languages_are_flagged_with_their_shares() -> None:
     assert row["language_share"] == pytest.approx(2 / 3, abs=0.1)
     assert row["language_second_share"] == pytest.approx(1 / 3, abs=0.1)
     assert not identify(pa.array([text]), max_characters=0, mixed_share=0.5).to_pylist()[0]["language_mixed"]
-    # A window that covers all sees one language only.
-    line = pa.array([text.replace("\n", " ")])
+    # A window that covers one sentence sees one language only.
+    line = pa.array([text.replace("\n", " ").replace(".", "")])
     assert not identify(line, window=2000, max_characters=0).to_pylist()[0]["language_mixed"]
 
 
@@ -105,6 +105,35 @@ def test_alternating_lines_in_one_script_are_mixed() -> None:
     for start in range(4):
         text = "\n".join(lines[start:] + lines * 8)
         assert identify(pa.array([text])).to_pylist()[0]["language_mixed"], text
+
+
+@pytest.mark.parametrize(
+    "other", [FRENCH, CHINESE, "Комитет опубликовал доклад на прошлой неделе, его может прочесть любой. "]
+)
+def test_alternating_sentences_of_one_line_are_mixed(other: str) -> None:
+    text = f"{ENGLISH} {other} ".replace("  ", " ") * 12
+    assert identify(pa.array([text])).to_pylist()[0]["language_mixed"]
+    assert not identify(pa.array([f"{other} " * 12])).to_pylist()[0]["language_mixed"]
+
+
+@pytest.mark.parametrize("gap", [" ", "\n"])
+def test_a_long_text_is_mixed_by_its_share_of_another_language(gap: str) -> None:
+    """Windows that meet a second language by chance are looked at again, closer; where all is judged, there is none."""
+
+    def texts(sentences: int, together: int, every: int) -> list[str]:
+        """French in which, of so many sentences at a time, each such time is English; from the first, second ... on."""
+        french = [f"{FRENCH.strip()} Voilà la page {at}, que tout le monde peut lire." for at in range(sentences)]
+        starts = range(every * together)
+        lines = (
+            [ENGLISH.strip() if (at + start) // together % every == 0 else line for at, line in enumerate(french)]
+            for start in starts
+        )
+        return [gap.join(chosen) for chosen in lines]
+
+    elevenths, halves = texts(60, 2, 11), texts(100, 3, 2)
+    found = identify(pa.array(elevenths + halves)).column("language_mixed").to_pylist()
+    assert not any(found[: len(elevenths)])
+    assert all(found[len(elevenths) :])
 
 
 def test_marks_weigh_as_much_as_letters() -> None:

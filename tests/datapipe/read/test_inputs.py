@@ -4,13 +4,15 @@ import dataclasses
 import os
 import pathlib
 import re
+from collections import Counter
 
 import pytest
 
-from datapipe.read.inputs import passed_over_note, plan
+from datapipe.read.inputs import COMPRESSED_TEXT_SHARE, passed_over_note, plan, sample
 from datapipe.read.options import ReadOptions
-from datapipe.read.records import Document
+from datapipe.read.records import Document, read_task
 from tests.datapipe.read.helpers import Write, names, read, reasons
+from tests.helpers import write_lines
 
 
 def test_files_folders_and_globs_in_any_order_give_the_same_plan(write: Write) -> None:
@@ -123,3 +125,23 @@ def test_a_link_that_leads_nowhere_is_one_reject(write: Write) -> None:
 def test_no_range_is_empty(write: Write, part_bytes: int) -> None:
     root = write("a.jsonl", {"text": "a"}, {"text": "b"})
     assert [document.text for document in read(root, part_bytes=part_bytes)] == [b"a", b"b"]
+
+
+def test_a_sample_reads_some_of_each_file(tmp_path: pathlib.Path) -> None:
+    for name, count in (("a", 5), ("b", 400)):
+        write_lines(tmp_path / f"{name}.jsonl", [{"text": f"{name} {number}"} for number in range(count)])
+    whole = plan([str(tmp_path)], ReadOptions())
+    (task,) = sample(whole, 100)
+    documents = [record for record in read_task(task, ReadOptions()) if isinstance(record, Document)]
+    counts = Counter(document.path for document in documents)
+    assert counts["a.jsonl"] == 5
+    assert 70 <= counts["b.jsonl"] <= 100
+    assert documents[5].text == b"b 0"
+
+
+def test_how_much_text_to_expect_of_ranges_and_of_what_is_compressed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n" * 10_000)
+    (tmp_path / "b.jsonl.gz").write_bytes(b"-" * 10_000)
+    tasks = plan([str(tmp_path)], ReadOptions(part_bytes=16_000))
+    assert len(tasks) > 2
+    assert sum(task.text_bytes for task in tasks) == 30_000 + 10_000 * COMPRESSED_TEXT_SHARE

@@ -159,3 +159,20 @@ def test_an_error_names_the_file_and_the_column(corpus_of: CorpusOf) -> None:
     path.unlink()
     with pytest.raises(OSError, match=re.escape(str(path))):
         list(part.read(["text"]))
+
+
+@pytest.mark.parametrize("rows", [[], [0], [9, 2, 2], list(range(10))])
+def test_some_rows_are_picked_in_order_removed_or_not(
+    rows: list[int], corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    (part,) = corpus_of([f"document {i}" for i in range(10)])
+    path = str(tmp_path / "texts.parquet")
+    pq.write_table(pa.table({"text": [f"document {i}" for i in range(10)]}), path, row_group_size=4)
+    part = remove(part.with_stage(["text"], path), tmp_path, [None, "x", *[None] * 7, "x"])
+    batches = list(part.pick(["text"], rows, optional=["toy_reason", "absent"]))
+    assert [name for batch in batches for name in batch.column("text").to_pylist()] == [
+        f"document {i}" for i in sorted(set(rows))
+    ]
+    assert [id_ for batch in batches for id_ in batch.column("id").to_pylist()] == sorted(set(rows))
+    assert len(batches) == len({row // 4 for row in rows})
+    assert all(batch.schema.names == ["id", "text", "toy_reason"] for batch in batches)

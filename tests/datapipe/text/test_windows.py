@@ -3,14 +3,13 @@
 import itertools
 import re
 
-import numpy as np
 import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.text.characters import LETTER, UPPER, class_table, lower_table, text_buffers
-from datapipe.text.scripts import SCRIPTS, script_table
-from datapipe.text.windows import NO_SENTENCE_HAS, PIECE, cut_windows, fold_table
+from datapipe.text.characters import LETTER, MARK, UPPER, class_table, lower_table, text_buffers
+from datapipe.text.scripts import NO_LETTER, SCRIPTS, script_table
+from datapipe.text.windows import CLOSERS, HAN_STOP, NO_SENTENCE_HAS, PIECE, SENTENCE_ENDS, cut_windows, fold_table
 
 EAST_ASIAN_LETTER = re.compile("[\u3041-\u30fa\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3]")
 
@@ -51,6 +50,11 @@ def fold(text: str) -> str:
     return lowered
 
 
+def break_sentences(text: str) -> str:
+    ends, closers = (re.escape("".join(map(chr, signs))) for signs in (SENTENCE_ENDS, CLOSERS))
+    return re.sub(f"(?<=[{ends}])([{closers}]*) ", r"\1\n", text).replace(chr(HAN_STOP), chr(HAN_STOP) + "\n")
+
+
 def kind_of(line: str) -> int:
     east = len(EAST_ASIAN_LETTER.findall(line))
     latin = len(re.findall("[\x00-\u024f\u1e00-\u1eff\u2000-\u206f]", line))
@@ -74,12 +78,25 @@ def pieces_of(text: str) -> list[str]:
     return pieces
 
 
+def letters_by_script(piece: str) -> list[int]:
+    """A mark is of the script of the letter before it."""
+    table, script, counts = script_table(), NO_LETTER, [0] * len(SCRIPTS)
+    for code_point in map(ord, piece):
+        script = script if class_table()[code_point] & MARK else table[code_point]
+        if script != NO_LETTER:
+            counts[script] += 1
+    return counts
+
+
 @given(
     st.lists(
         st.text(max_size=200)
         | st.text("aé中の/ \n=.", max_size=200)
         | st.text("aBЖ中Ｑ\u00ad ȺA\n", max_size=300)
-        | st.lists(st.sampled_from(["a ", "B ", "  ", "中 ", "\n"]), max_size=60).map("".join),
+        | st.lists(st.sampled_from(["a ", "B ", "  ", "中 ", "\n"]), max_size=60).map("".join)
+        | st.lists(st.sampled_from(["An apple", "苹果", "सेब", ". ", ".) ", "? ", "।", " ", "。"]), max_size=60).map(
+            "".join
+        ),
         max_size=4,
     ),
     st.integers(1, 200),
@@ -87,12 +104,13 @@ def pieces_of(text: str) -> list[str]:
 )
 @settings(deadline=None)
 def test_windows_equal_plain_python(texts: list[str], window: int, most: int) -> None:
-    table = script_table()
     pieces = [
         [
             part
             for piece in windows(text, window, most)
-            for part in pieces_of(fold(re.sub(r"(?<![!-~])[!-~]*?[/\\_=<>{}|@#*`][!-~]*+", " ", piece)))
+            for part in pieces_of(
+                break_sentences(fold(re.sub(r"(?<![!-~])[!-~]*?[/\\_=<>{}|@#*`][!-~]*+", " ", piece)))
+            )
         ]
         for text in texts
     ]
@@ -106,13 +124,12 @@ def test_windows_equal_plain_python(texts: list[str], window: int, most: int) ->
         class_table(),
         lower_table(),
         fold_table(),
-        table,
+        script_table(),
         len(SCRIPTS),
     )
     assert [lines[a:b].tobytes().decode() for a, b in itertools.pairwise(bounds)] == [part + "\n" for part in flat]
     assert first.tolist() == list(itertools.accumulate(map(len, pieces), initial=0))
-    expected = [np.bincount(table[list(map(ord, part))], minlength=256)[: len(SCRIPTS)].tolist() for part in flat]
-    assert scripts.tolist() == expected
+    assert scripts.tolist() == [letters_by_script(part) for part in flat]
 
 
 def test_styles_are_folded() -> None:

@@ -1,0 +1,412 @@
+"""What the report draws, counted part by part: sums that add up, so that workers count and a driver only adds.
+
+All counts are rows of one long table, whose size depends on languages, sources, rules and bins, and not on documents.
+Beside them stand the ids of a few documents worth showing: of each reason the nearest to its threshold, of each score
+one a bin.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.filters.rule_sets import DOCUMENT_RULES, MIN, Rule, RuleSets, Thresholds
+from datapipe.store.corpus import REASON, Part, first_reasons
+from datapipe.text.bit_mixing import uniform_draw
+from datapipe.text.words import primary
+
+KEPT, REMOVED = "kept", "removed"
+BORDERLINE, ANY = "kept:borderline", "kept:any"
+PAIR = "pair"
+FAILS, PASSES = "fails", "passes"
+OTHERS = "(others)"
+RULES, FAILED = "rules", "rules_failed"  # a stage, and its column of all rules that a document fails
+GROUPS = ("language", "source", "language_script")
+SIZES = ("exact_duplicates_size", "near_duplicates_size")
+SIMILARITIES = ("near_duplicates_similarity", "semantic_duplicates_similarity")
+NAMES_KEPT = 1000  # of a group, in a part: those with most documents; the rest are counted together
+_KEYS = ("figure", "group", "name", "series", "bin")
+_AMOUNTS = ("documents", "bytes", "tokens")
+COUNTS = pa.schema(
+    [*((key, pa.string()) for key in _KEYS[:-1]), ("bin", pa.int32()), *((amount, pa.int64()) for amount in _AMOUNTS)]
+)
+PICKS = pa.schema([("why", pa.string()), ("rank", pa.float64()), ("id", pa.uint64()), ("note", pa.string())])
+
+_Rows = npt.NDArray[np.bool_]
+_Values = npt.NDArray[np.float64]
+
+
+class Bins(NamedTuple):
+    """Bins of equal width from 0 on, or, where the width is 0, half octaves on both sides of a middle.
+
+    The first and last one hold whatever lies beyond.
+    """
+
+    width: float
+    middle: float
+    number: int
+
+    def place(self, values: _Values) -> npt.NDArray[np.int32]:
+        """The bin of each value, shape (values,); of a value that is not there, 0.
+
+        >>> Bins(0.25, 0, 4).place(np.array([0, 0.3, 7])), Bins(0, 50, 24).place(np.array([0, 50, 100]))
+        (array([0, 1, 3], dtype=int32), array([ 0, 12, 14], dtype=int32))
+        """
+        if self.width:
+            places = np.floor(values / self.width)
+        else:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                places = np.floor(2 * np.log2(values / self.middle)) + self.number // 2
+        return np.clip(np.nan_to_num(places), 0, self.number - 1).astype(np.int32)
+
+    def edges(self, place: int) -> tuple[float, float]:
+        """Where a bin begins and ends."""
+        if self.width:
+            return place * self.width, (place + 1) * self.width
+        first = place - self.number // 2
+        return self.middle * 2 ** (first / 2), self.middle * 2 ** ((first + 1) / 2)
+
+
+SHARES = Bins(0.05, 0, 20)
+LENGTHS = Bins(0, 2**14, 56)  # 1 byte or token to 2^28
+CLUSTER_SIZES = Bins(0, 2**8, 32)
+# A score's bins; perplexities of a KenLM model of CCNet's lie about 300.
+SCORES = {"language_score": SHARES, "quality_score": SHARES, "safety_score": SHARES, "perplexity": Bins(0, 300, 28)}
+
+
+def rule_bins(rule: Rule) -> Bins:
+    """Bins of a rule's measurement, of which one begins at the threshold.
+
+    >>> rule_bins(Rule("hash_ratio", "max", 0.1)), rule_bins(Rule("words", "min", 50))
+    (Bins(width=0.025, middle=0, number=40), Bins(width=0, middle=50, number=24))
+    """
+    threshold = rule.threshold
+    if not threshold:
+        return Bins(1, 0, 8)
+    if threshold < 1:
+        nearest = min(threshold, 1 - threshold)
+        return Bins(nearest / max(1, int(40 * nearest)), 0, 40)
+    return Bins(0, threshold, 24)
+
+
+@dataclasses.dataclass(frozen=True)
+class Judged:
+    """The options by which a run has judged, as `run.json` has them.
+
+    Attributes:
+        rule_sets, thresholds: of the stage `rules`.
+        scored: a score column, and the least score that stays, where `quality_filter` has an absolute one.
+    """
+
+    rule_sets: RuleSets = dataclasses.field(default_factory=dict)
+    thresholds: Thresholds = dataclasses.field(default_factory=dict)
+    least_score: float | None = None
+
+    @classmethod
+    def of(cls, options: Mapping[str, Mapping[str, object]]) -> "Judged":
+        """What the options of the stages, by name, say."""
+        rules, scores = options.get(RULES, {}), options.get("quality_filter", {})
+        return cls(rules.get("rule_sets", {}), rules.get("thresholds", {}), scores.get("min_score"))  # type: ignore[arg-type]
+
+    def rules_of(self, language: str) -> dict[str, Rule]:
+        """The rules that judge a language."""
+        return DOCUMENT_RULES.rules_of(language, self.rule_sets, self.thresholds)
+
+
+@dataclasses.dataclass(frozen=True)
+class Figures:
+    """Counts and picks of some parts; the sum of two is that of all their parts.
+
+    Attributes:
+        counts: rows of `COUNTS`: documents, bytes and tokens by figure, and within it by group, name, series and bin.
+            Null are the tokens of documents that were removed before they were counted, and all but the documents of
+            the figure "thresholds".
+        picks: rows of `PICKS`: documents to show, and why; of each why those of least rank.
+    """
+
+    counts: pa.Table = dataclasses.field(default_factory=COUNTS.empty_table)
+    picks: pa.Table = dataclasses.field(default_factory=PICKS.empty_table)
+
+    def __add__(self, other: "Figures") -> "Figures":
+        counts = pa.concat_tables([self.counts, other.counts])
+        return Figures(_sums(counts), _least(pa.concat_tables([self.picks, other.picks])))
+
+    def of(self, figure: str) -> pa.Table:
+        """The counts of one figure, in order."""
+        rows = self.counts.filter(pc.equal(self.counts.column("figure"), figure))
+        return rows.sort_by([(key, "ascending") for key in _KEYS])
+
+
+def _quota(why: str) -> int:
+    """How many documents are shown for a reason."""
+    return {KEPT: 12, REMOVED: 4, PAIR: 6}.get(why.partition(":")[0], 1)
+
+
+def _least(picks: pa.Table) -> pa.Table:
+    """Of each why, as many as are shown, those of least rank."""
+    if not len(picks):
+        return picks
+    picks = picks.sort_by([("why", "ascending"), ("rank", "ascending"), ("id", "ascending")])
+    whys = picks.column("why").combine_chunks().dictionary_encode()
+    codes = whys.indices.to_numpy()
+    first = np.searchsorted(codes, np.arange(len(whys.dictionary)))
+    quotas = np.array([_quota(why) for why in whys.dictionary.to_pylist()])
+    return picks.filter(pa.array(np.arange(len(picks)) - first[codes] < quotas[codes]))
+
+
+def count_figures(part: Part, judged: Judged) -> Figures:
+    """Count one part of documents.
+
+    Args:
+        part: with the columns of the stages that have run.
+        judged: the options by which they have.
+    """
+    return _Counter(part, judged).figures()
+
+
+class _Counter:
+    """The columns of one part, and what is counted of them."""
+
+    def __init__(self, part: Part, judged: Judged) -> None:
+        self.part = part
+        self.judged = judged
+        self.stages, self.reasons = first_reasons(part)
+        self.alive: _Rows = self.stages < 0
+        self.fates = _named([REMOVED, KEPT], self.alive)
+        self.amounts = {
+            "documents": pa.array(np.ones(part.rows, np.int64)),
+            "bytes": part.column("bytes").cast(pa.int64()),
+            "tokens": (part.column("tokens") if "tokens" in part.columns else pa.nulls(part.rows)).cast(pa.int64()),
+        }
+        self.draws: _Values = uniform_draw(part.ids, 0)
+        # How near a document has come to a rule's threshold, as a share of it, to which rule's, and at what value.
+        self.nearest: _Values = np.full(part.rows, np.inf)
+        self.nearest_rule = np.full(part.rows, -1)
+        self.nearest_value: _Values = np.zeros(part.rows)
+        self.rules: list[tuple[str, Rule]] = []
+
+    def figures(self) -> Figures:
+        """All counts and picks."""
+        counts = [*self._composition(), *self._thresholds(), *self._scores(), *self._lengths(), *self._duplicates()]
+        return Figures(
+            pa.concat_tables([COUNTS.empty_table(), *counts]), pa.concat_tables([PICKS.empty_table(), *self._picks()])
+        )
+
+    def _floats(self, column: str) -> _Values:
+        """A column as floats, a null as NaN."""
+        return _as_floats(self.part.column(column))
+
+    def _removed_by(self, stage: str) -> _Rows:
+        return _mask(self.part.column(stage + REASON).is_valid())
+
+    def _count(
+        self,
+        figure: str,
+        group: str,
+        rows: _Rows,
+        *,
+        name: pa.Array | str = "",
+        series: pa.Array | str = "",
+        places: npt.NDArray[np.int32] | int = 0,
+    ) -> pa.Table:
+        """The amounts of some rows, by the name, series and bin of each, or of all."""
+        chosen, size = pa.array(rows), int(rows.sum())
+
+        def of_rows(values: pa.Array | str, type_: pa.DataType) -> pa.Array:
+            return values.filter(chosen) if isinstance(values, pa.Array) else pa.repeat(pa.scalar(values, type_), size)
+
+        keys = {
+            "figure": of_rows(figure, pa.string()),
+            "group": of_rows(group, pa.string()),
+            "name": of_rows(name, pa.string()),
+            "series": of_rows(series, pa.string()),
+            "bin": pa.array(places[rows] if isinstance(places, np.ndarray) else np.full(size, places, np.int32)),
+        }
+        table = pa.table(keys | {amount: values.filter(chosen) for amount, values in self.amounts.items()})
+        return _sums(table)
+
+    def _composition(self) -> Iterator[pa.Table]:
+        """Kept and removed, and what removed, by language, source and script."""
+        every = np.ones(self.part.rows, bool)
+        stages = _named([name.removesuffix(REASON) for name in self.part.decisions], self.stages)
+        what = pc.binary_join_element_wise(stages, self.reasons, ": ") if self.part.decisions else self.reasons
+        for group in (group for group in GROUPS if group in self.part.columns):
+            names = _most_frequent(self.part.column(group))
+            yield self._count("composition", group, every, name=names, series=self.fates)
+            yield self._count("reasons", group, ~self.alive, name=names, series=what)
+
+    def _thresholds(self) -> Iterator[pa.Table]:
+        """What each rule measures, of the documents that it has judged, by language; and how near each came to it."""
+        if FAILED not in self.part.columns:
+            return
+        codes = self.part.column("language").fill_null("und").dictionary_encode()  # null: gone before it was told
+        languages = np.array([primary(code) for code in codes.dictionary.to_pylist()], object)[codes.indices.to_numpy()]
+        failed = self.part.column(FAILED)
+        reached = _mask(failed.is_valid())
+        by_language = {language: self.judged.rules_of(language) for language in sorted(set(languages[reached]))}
+        wanted = {rule.measurement for rules in by_language.values() for rule in rules.values()}
+        measured = _columns(self.part, wanted)
+        names, owners = pc.list_flatten(failed), pc.list_parent_indices(failed).to_numpy()
+        failing = {name: owners[_mask(pc.equal(names, name))] for name in pc.unique(names).to_pylist()}
+        found: list[tuple[str, str, int, int, int]] = []
+        for language, rules in by_language.items():
+            here = reached & (languages == language)
+            for name, rule in rules.items():
+                if rule.measurement not in measured:
+                    continue
+                values = measured[rule.measurement]
+                rows = here & ~np.isnan(values)
+                fails = np.zeros(self.part.rows, bool)
+                fails[failing.get(name, [])] = True
+                bins = rule_bins(rule)
+                places = bins.place(values[rows]) + bins.number * fails[rows]
+                counted = np.bincount(places, minlength=2 * bins.number)
+                there = np.flatnonzero(counted)
+                found += [(name, language, int(place), bins.number, int(counted[place])) for place in there]
+                self._come_near(name, rule, values, rows, fails)
+        yield pa.table(
+            {
+                "figure": pa.repeat("thresholds", len(found)),
+                "group": pa.array([name for name, *_ in found], pa.string()),
+                "name": pa.array([language for _, language, *_ in found], pa.string()),
+                "series": pa.array([FAILS if place >= count else PASSES for *_, place, count, _ in found], pa.string()),
+                "bin": pa.array([place % count for *_, place, count, _ in found], pa.int32()),
+                "documents": pa.array([documents for *_, documents in found], pa.int64()),
+                "bytes": pa.nulls(len(found), pa.int64()),
+                "tokens": pa.nulls(len(found), pa.int64()),
+            }
+        )
+
+    def _come_near(self, name: str, rule: Rule, values: _Values, rows: _Rows, fails: _Rows) -> None:
+        """Note which rows are nearer to this rule than to those before; of those removed, if it has removed them."""
+        removed = fails & _mask(pc.equal(self.reasons, name).fill_null(False))
+        # A threshold of 0 is as near to a document that has none of a thing as to any other.
+        near = rows & (removed | (self.alive & ~fails & (rule.threshold != 0)))
+        margins = np.abs(values - rule.threshold) / (abs(rule.threshold) or 1)
+        nearer = near & (margins < self.nearest)
+        self.nearest[nearer], self.nearest_value[nearer] = margins[nearer], values[nearer]
+        self.nearest_rule[nearer] = len(self.rules)
+        self.rules.append((name, rule))
+
+    def _scores(self) -> Iterator[pa.Table]:
+        for column, bins in SCORES.items():
+            if column in self.part.columns:
+                values = self._floats(column)
+                yield self._count("scores", column, ~np.isnan(values), series=self.fates, places=bins.place(values))
+
+    def _lengths(self) -> Iterator[pa.Table]:
+        for amount in ("bytes", "tokens"):
+            values = _as_floats(self.amounts[amount])
+            yield self._count("lengths", amount, ~np.isnan(values), series=self.fates, places=LENGTHS.place(values))
+
+    def _duplicates(self) -> Iterator[pa.Table]:
+        """Documents by the size of their cluster, of each cluster the one that stays; and how like the others were."""
+        for column in SIZES:
+            if column in self.part.columns:
+                sizes = self._floats(column)
+                stays = (sizes > 1) & ~self._removed_by(column.removesuffix("_size"))
+                yield self._count("clusters", column, stays, places=CLUSTER_SIZES.place(sizes))
+        for column in SIMILARITIES:
+            if column in self.part.columns:
+                values = self._floats(column)
+                removed = self._removed_by(column.removesuffix("_similarity")) & ~np.isnan(values)
+                yield self._count("similarity", column, removed, places=SHARES.place(values))
+
+    def _picks(self) -> Iterator[pa.Table]:
+        """Documents to show: see `_quota`."""
+        one = np.zeros(self.part.rows, int)
+        yield self._pick([BORDERLINE], one, self.nearest, self.alive & np.isfinite(self.nearest))
+        yield self._pick([ANY], one, self.draws, self.alive)
+        reasons = self.reasons.fill_null("").dictionary_encode()
+        for place, decision in enumerate(self.part.decisions):
+            stage = decision.removesuffix(REASON)
+            whys = [f"{REMOVED}:{stage}:{reason}" for reason in reasons.dictionary.to_pylist()]
+            yield self._pick(whys, reasons.indices.to_numpy(), self._margins(stage), self.stages == place)
+        for column, bins in SCORES.items():
+            if column in self.part.columns:
+                values = self._floats(column)
+                whys = [f"score:{column}:{place:02d}" for place in range(bins.number)]
+                yield self._pick(whys, bins.place(values), self.draws, ~np.isnan(values))
+        if "near_duplicates_of" in self.part.columns:
+            sizes = np.nan_to_num(self._floats("near_duplicates_size"))
+            yield self._pick([f"{PAIR}:near_duplicates"], one, self.draws - sizes, self._removed_by("near_duplicates"))
+
+    def _margins(self, stage: str) -> _Values:
+        """How far each document removed by a stage is from staying, where that is known; else any order."""
+        if f"{stage}_similarity" in self.part.columns:
+            return np.nan_to_num(self._floats(f"{stage}_similarity"), nan=2)
+        if stage == "quality_filter" and self.judged.least_score is not None:
+            return np.nan_to_num(np.abs(self._floats("quality_filter_score") - self.judged.least_score), nan=2)
+        return np.where(np.isfinite(self.nearest), self.nearest, self.draws)
+
+    def _pick(self, whys: Sequence[str], codes: npt.NDArray[Any], ranks: _Values, rows: _Rows) -> pa.Table:
+        """Some of the rows, for the why of each, which a code names."""
+        chosen = np.flatnonzero(rows)
+        order = chosen[np.lexsort((ranks[chosen], codes[chosen]))]
+        first = np.searchsorted(codes[order], np.arange(len(whys)))
+        quotas = np.array(list(map(_quota, whys)), int)
+        order = order[np.arange(len(order)) - first[codes[order]] < quotas[codes[order]]]
+        columns = [
+            pa.array([whys[code] for code in codes[order]], pa.string()),
+            pa.array(ranks[order]),
+            pa.array(self.part.ids[order]),
+            pa.array(list(map(self._note, order)), pa.string()),
+        ]
+        return pa.table(columns, schema=PICKS)
+
+    def _note(self, row: int) -> str:
+        """By how much a document stayed or went, if a rule says."""
+        if self.nearest_rule[row] < 0:
+            return ""
+        name, rule = self.rules[self.nearest_rule[row]]
+        sign = "≥" if rule.side == MIN else "≤"
+        return f"{name}: {rule.measurement} {self.nearest_value[row]:,.5g}, needs {sign} {rule.threshold:,.5g}"
+
+
+def _sums(table: pa.Table) -> pa.Table:
+    """A row for each figure, group, name, series and bin; tokens that some document lacks are null."""
+    how = pc.ScalarAggregateOptions(skip_nulls=False)
+    sums = table.group_by(list(_KEYS)).aggregate([(amount, "sum", how) for amount in _AMOUNTS])
+    return sums.rename_columns([name.removesuffix("_sum") for name in sums.column_names]).select(COUNTS.names)
+
+
+def _named(names: Sequence[str], places: npt.NDArray[Any]) -> pa.Array:
+    """The name at each place; none before the first."""
+    indices = places.astype(np.int32)
+    return pa.DictionaryArray.from_arrays(pa.array(indices, mask=indices < 0), pa.array(names, pa.string())).cast(
+        pa.string()
+    )
+
+
+def _mask(values: pa.Array) -> _Rows:
+    mask: _Rows = values.to_numpy(zero_copy_only=False)
+    return mask
+
+
+def _as_floats(column: pa.Array) -> _Values:
+    values: _Values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return values
+
+
+def _columns(part: Part, names: set[str]) -> dict[str, _Values]:
+    """Those of some small columns that a part has, as floats, a null as NaN."""
+    there = sorted(names & part.columns.keys())
+    if not there:
+        return {}
+    table = pa.Table.from_batches(list(part.read(there, kept_only=False)))
+    return {name: _as_floats(table.column(name).combine_chunks()) for name in there}
+
+
+def _most_frequent(names: pa.Array) -> pa.Array:
+    """Names as they are, but that all rare ones beyond `NAMES_KEPT` are one."""
+    names = names.cast(pa.string()).fill_null("")
+    counted = pc.value_counts(names)
+    if len(counted) <= NAMES_KEPT:
+        return names
+    order = np.argsort(-counted.field("counts").to_numpy(), kind="stable")[:NAMES_KEPT]
+    kept = counted.field("values").take(pa.array(order))
+    return pc.if_else(pc.is_in(names, kept), names, OTHERS)

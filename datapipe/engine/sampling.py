@@ -1,0 +1,160 @@
+"""A few documents of a run to read: of those that a reason removed or that are kept, drawn by seed or nearest the edge.
+
+The nearest to a threshold tell whether it stands right: what it has just removed, and what it has just let pass.
+"""
+
+import dataclasses
+import heapq
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from datapipe.engine.fates import KEPT, all_fates, fates
+from datapipe.engine.verdicts import RULES, Options
+from datapipe.filters.rule_sets import DOCUMENT_RULES
+from datapipe.near import suggest
+from datapipe.store.corpus import Corpus, Part
+from datapipe.text import words
+from datapipe.text.bit_mixing import seeded_hash
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampled:
+    """A document that was picked.
+
+    Attributes:
+        id: of it.
+        fate: "kept", or the stage and the reason.
+        margin: how far what decided is from its threshold, as a share of that; None where no threshold decided.
+    """
+
+    id: int
+    fate: str
+    margin: float | None
+
+
+def count_fates(corpus: Corpus) -> Counter[str]:
+    """How many documents met each fate: "kept", the stage, and the stage with the reason, `rules: gopher_min_words`."""
+    counts: Counter[str] = Counter()
+    for table in all_fates(corpus):
+        counted = table.group_by(["stage", "reason"]).aggregate([([], "count_all")])
+        for row in counted.to_pylist():
+            counts[row["stage"]] += row["count_all"]
+            if row["reason"] is not None:
+                counts[f"{row['stage']}: {row['reason']}"] += row["count_all"]
+    return counts
+
+
+def pick(
+    corpus: Corpus,
+    options: Options,
+    reason: str,
+    count: int,
+    *,
+    borderline: bool = False,
+    where: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> list[Sampled]:
+    """Pick documents.
+
+    Args:
+        corpus: of a run.
+        options: of its stages, by name.
+        reason: "kept", a stage, a reason, or both as "stage: reason".
+        count: how many at most.
+        borderline: take those nearest to the threshold that decided, rather than any.
+        where: values of columns that they must have.
+        seed: another choice of any.
+
+    Raises:
+        ValueError: if no document met that fate.
+    """
+    best: list[tuple[float, int, Sampled]] = []
+    known: Counter[str] = Counter()
+    for part in corpus.parts:
+        table = fates(part, list(where or ()))
+        rows = _rows(table, reason, where or {})
+        known.update(filter(None, [*table.column("stage").to_pylist(), *table.column("reason").to_pylist()]))
+        if not len(rows):
+            continue
+        margins = margins_of(part, table, rows, options)
+        ids = part.ids[rows]
+        order = np.nan_to_num(margins, nan=np.inf) if borderline else seeded_hash(ids, seed).astype(np.float64)
+        for at in np.argsort(order, kind="stable")[:count].tolist():
+            said = table.slice(int(rows[at]), 1).to_pylist()[0]
+            fate = said["stage"] if said["reason"] is None else f"{said['stage']}: {said['reason']}"
+            margin = None if np.isnan(margins[at]) else float(margins[at])
+            best.append((float(order[at]), int(ids[at]), Sampled(int(ids[at]), fate, margin)))
+        best = heapq.nsmallest(count, best)
+    if not best and reason not in known:
+        raise ValueError(f"no document was {reason!r}{suggest(reason, sorted(known))}")
+    return [sampled for _, _, sampled in best]
+
+
+def _rows(table: pa.Table, reason: str, where: Mapping[str, str]) -> npt.NDArray[np.int64]:
+    stage, _, exact = reason.partition(": ")
+    wanted = pc.equal(table.column("stage"), stage)
+    if exact:
+        wanted = pc.and_(wanted, pc.equal(table.column("reason"), exact))
+    else:
+        wanted = pc.or_(wanted, pc.equal(table.column("reason"), reason).fill_null(False))
+    for name, value in where.items():
+        wanted = pc.and_(wanted, pc.equal(table.column(name).cast(pa.string()), value).fill_null(False))
+    return np.asarray(pc.indices_nonzero(wanted.fill_null(False)).to_numpy(), np.int64)
+
+
+def margins_of(part: Part, table: pa.Table, rows: npt.NDArray[np.int64], options: Options) -> npt.NDArray[np.float64]:
+    """How far each row is from what decided on it, as a share of the threshold, shape (rows,); NaN where nothing tells.
+
+    Args:
+        part: the part.
+        table: its fates.
+        rows: numbers of rows in it.
+        options: of the stages, by name.
+    """
+    margins = np.full(len(rows), np.nan)
+    stages = np.array(table.column("stage").to_pylist(), object)[rows]
+    reasons = np.array(table.column("reason").to_pylist(), object)[rows]
+    for stage, column, threshold in _scores(options):
+        here = np.flatnonzero((stages == stage) | (stages == KEPT))
+        if len(here) and column in part.columns and threshold:
+            values = part.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)[rows[here]]
+            margins[here] = np.fmin(margins[here], np.abs(values - threshold) / threshold)
+    for here, column, threshold in _rules(part, rows, stages, reasons, options.get(RULES, {})):
+        values = part.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)[rows[here]]
+        margins[here] = np.fmin(margins[here], np.abs(values - threshold) / max(abs(threshold), 1e-9))
+    return margins
+
+
+def _scores(options: Options) -> Iterator[tuple[str, str, float]]:
+    """The stages that compare one number with one threshold, the column of the number, and the threshold."""
+    quality = options.get("quality_filter", {})
+    if quality.get("keep_rate") is None and quality.get("pareto_alpha") is None:
+        yield "quality_filter", "quality_filter_score", float(quality.get("min_score") or 0)
+    for stage in ("near_duplicates", "semantic_duplicates"):
+        yield stage, f"{stage}_similarity", float(options.get(stage, {}).get("threshold") or 0)
+    yield "language_filter", "language_score", float(options.get("language_filter", {}).get("min_score") or 0)
+
+
+def _rules(
+    part: Part, rows: npt.NDArray[np.int64], stages: Any, reasons: Any, options: Mapping[str, Any]
+) -> Iterator[tuple[npt.NDArray[np.int64], str, float]]:
+    """Rows, by their number among `rows`, with the measurement and the threshold of a rule that speaks of them.
+
+    Of a document that a rule removed it is that rule; of one that is kept, any that judged it.
+    """
+    if "rules_reason" not in part.columns:
+        return
+    languages = np.array([words.primary(code) for code in part.column("language").to_pylist()], object)[rows]
+    for language in dict.fromkeys(languages.tolist()):
+        rules = DOCUMENT_RULES.rules_of(language, options.get("rule_sets", {}), options.get("thresholds", {}))
+        of_language = languages == language
+        for name, rule in rules.items():
+            here = np.flatnonzero(of_language & (((stages == RULES) & (reasons == name)) | (stages == KEPT)))
+            if len(here) and rule.threshold:
+                yield here, rule.measurement, rule.threshold

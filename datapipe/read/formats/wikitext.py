@@ -1,0 +1,319 @@
+"""Wikitext to the text that readers see: no template, table, file, category, reference, gallery or tag is left.
+
+mwparserfromhell parses wikitext, but what its `strip_code` leaves of 40 real pages has 358 `thumb|` and 407
+`Category:`, and it is slow (`benchmarks/sources.py`). Here mark-up is read in one pass over its brackets, innermost
+first: what stands between two is a link, a template, a table, a form of a word in variants of Chinese. A template is
+text only if it is known to be (`convert`, `lang`, `nowrap`, …); all others are apparatus, and go. Brackets without
+their partners lose themselves, never the page.
+"""
+
+import dataclasses
+import html
+import re
+
+from datapipe.read.formats import wiki_words as words
+from datapipe.read.formats.wiki_templates import template_text
+
+# Elements that are no running text.
+_DROPPED = (
+    "ref|references|gallery|timeline|imagemap|score|graph|templatestyles|templatedata|mapframe|maplink|hiero|inputbox|categorytree|"
+    "includeonly|indicator|charinsert|style|script|section|phonos|rss|dynamicpagelist"
+)
+_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_EMPTY = re.compile(rf"<(?:{_DROPPED})\b[^<>]*/\s*>", re.IGNORECASE)
+# One that is left open goes on to the end of its paragraph.
+_DROPPED_ELEMENT = re.compile(
+    rf"<({_DROPPED})\b[^<>]*(?<!/)>(?:.*?</\1\s*>|[^\n]*(?:\n(?!\n|=)[^\n]*)*)", re.IGNORECASE | re.DOTALL
+)
+_HIDDEN = re.compile(r"<(span|div)\b[^<>]*display\s*:\s*none[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+# In these nothing is mark-up.
+_VERBATIM = re.compile(
+    r"<(nowiki|pre|syntaxhighlight|source|math|chem)\b[^<>]*(?:/>|>(.*?)</\1\s*>)", re.IGNORECASE | re.DOTALL
+)
+_LINES_KEPT = ("pre", "syntaxhighlight", "source")
+_MARKUP = re.compile(r"[\[\]{}|'<>=*:_~!-]")
+_NO_INCLUDE = re.compile(r"</?(?:noinclude|onlyinclude|poem|big|small)\b[^<>]*>", re.IGNORECASE)
+
+_BRACKETS = re.compile(
+    r"\{\{\{?|\}\}\}?|\[\[|\]\]|-\{(?!\{)|\}-|(?m:^[ \t:*#;]*\{\|)(?!\})|(?m:^[ \t]*\|\})(?!\})"
+    r"|<table\b[^<>]*>|</table\s*>",
+    re.IGNORECASE,
+)
+_CLOSES = {"{{": "}}", "{{{": "}}}", "[[": "]]", "-{": "}-", "{|": "|}", "<table": "</table"}
+MAX_DEPTH = 100  # of brackets, beyond which opening ones are text
+
+_TAG = re.compile(r"</?[a-zA-Z][\w-]*(?:\s[^<>]*)?/?>")
+_BREAK = re.compile(
+    r"<(?:br|hr|/?p|/?div|/?blockquote|/?center|/?li|/?ul|/?ol|/?dl|/?d[dt]|/?h[1-6])\b[^<>]*>", re.IGNORECASE
+)
+_EXTERNAL = re.compile(
+    r"\[(?:(?:https?|ftps?|ircs?|news|gopher|sftp|git):)?(?://|mailto:|news:)[^\s\[\]<>|]*[ \t]*([^\[\]\n]*)\]",
+    re.IGNORECASE,
+)
+_QUOTES = re.compile(r"'{2,}")
+_SWITCH = re.compile(r"__[^\W\d_]+(?:_?[^\W\d_]+)*__")
+_SIGNATURE = re.compile(r"~{3,5}")
+_HEADING = re.compile(r"(={1,6})[ \t]*(.+?)[ \t]*\1[ \t]*\Z")
+_LIST = re.compile(r"([*#:;]+)[ \t]*")
+_RULE = re.compile(r"-{4,}")
+_CELL = re.compile(r"[ \t]*(?:\||!.*!!|!\s*(?:scope|style|colspan|rowspan|class|width)\b)")
+
+# What is left around something that went: brackets of nothing, blanks before a comma, two commas.
+_OPEN, _SHUT = "(（[［〔【「『《〈", ")）]］〕】」』》〉"
+_IN_BRACKETS = r",;:，；：、·/|–—\-" + " \t\u00a0"
+_HOLLOW = re.compile(
+    rf"([ \t\u00a0]*)(?:\([{_IN_BRACKETS}]*\)|（[{_IN_BRACKETS}]*）"
+    rf"|\[[{_IN_BRACKETS}]*\]|「」|『』|《》|〈〉|【】|〔〕)"
+)
+_AFTER_OPEN = re.compile(r"([(（])[ \t\u00a0]*(?:[,;:，；：、][ \t\u00a0]*)+")
+_BEFORE_SHUT = re.compile(r"[ \t\u00a0]*(?:[,;，；、][ \t\u00a0]*)+([)）])|[ \t\u00a0]+([)）])")
+_BEFORE_STOP = re.compile(r"[ \t\u00a0]+([,.;:!?，。；：、！？])(?=[\s\"”’)]|$)", re.MULTILINE)
+_TWICE = re.compile(r"([,，、])(?:[ \t]*\1)+")
+_BLANKS = re.compile(r"[ \t\u00a0]{2,}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Wiki:
+    """What a page's mark-up depends on.
+
+    Attributes:
+        files: words, in lower case, of the namespace of files.
+        categories: of that of categories.
+        variants: names of variants of Chinese in which a form is looked for, best first.
+    """
+
+    files: frozenset[str] = words.FILE_WORDS
+    categories: frozenset[str] = words.CATEGORY_WORDS
+    variants: tuple[str, ...] = words.VARIANTS["zh-hans"]
+
+
+def plain_text(wikitext: str, title: str = "", wiki: Wiki = Wiki()) -> str:
+    """The text of a page: paragraphs, headings and lists as lines.
+
+    Args:
+        wikitext: its source.
+        title: for where it says `{{PAGENAME}}`.
+        wiki: words and variants.
+
+    >>> plain_text("'''Berlin''' ({{IPA-de|x}}) is a [[capital city|capital]].<ref>A</ref>\\n[[Category:Berlin]]")
+    'Berlin is a capital.'
+    """
+    text = _without_elements(wikitext)
+    text = _without_brackets(text, title, wiki)
+    text = _BREAK.sub("\n", text)
+    text = _TAG.sub("", text)
+    text = _EXTERNAL.sub(r"\1", text)
+    text = _QUOTES.sub(_quotes, text)
+    text = _SIGNATURE.sub("", _SWITCH.sub("", text))
+    return html.unescape(_lines(text)).strip("\n")
+
+
+def _quotes(marks: re.Match[str]) -> str:
+    # Bold and italics of two, three and five; what is more is an apostrophe.
+    return "'" * {4: 1}.get(len(marks[0]), max(0, len(marks[0]) - 5))
+
+
+def _without_elements(text: str) -> str:
+    if "<" not in text:
+        return text
+    text = _COMMENT.sub("", text)
+    text = _VERBATIM.sub(_protected, text)
+    text = _EMPTY.sub("", text)
+    text = _DROPPED_ELEMENT.sub("", text)
+    return _HIDDEN.sub("", _NO_INCLUDE.sub("", text))
+
+
+def _protected(element: re.Match[str]) -> str:
+    """An element in which nothing is mark-up: as character references, which are undone at last."""
+    name, content = element[1].lower(), element[2] or ""
+    content = content.strip("\n") if name in _LINES_KEPT else " ".join(content.split()) if name == "math" else content
+    bare = _MARKUP.sub(lambda mark: f"&#{ord(mark[0])};", content)
+    if name in _LINES_KEPT:
+        # A line that begins with a blank is preformatted, and no list item, heading or cell.
+        return "\n" + "\n".join(f" {line}" for line in bare.split("\n")) + "\n"
+    return bare
+
+
+def _without_brackets(text: str, title: str, wiki: Wiki) -> str:
+    """Links as their labels, templates, tables and variants as what they show."""
+    kinds: list[str] = []
+    parts: list[list[str]] = [[]]
+    at = 0
+
+    def flatten() -> None:
+        # A bracket without its partner: what it holds is text, but a file or a category to the end of its line.
+        kind, content = kinds.pop(), "".join(parts.pop())
+        if kind == "[[" and _namespace(content) in wiki.files | wiki.categories:
+            content = content.partition("\n")[2]
+        elif kind in ("{|", "<table"):
+            content = re.sub(r"(?m)^[ \t]*[|!].*$", "", content.partition("\n")[2])
+        elif kind == "{{":
+            content = re.sub(r"(?m)^[ \t]*\|.*$", "", content.partition("\n")[2] if "\n" in content else content)
+        parts[-1].append(content)
+
+    for bracket in _BRACKETS.finditer(text):
+        mark, end = bracket[0], bracket.end()
+        if bracket.start() < at:
+            continue
+        parts[-1].append(text[at : bracket.start()])
+        at = end
+        bare = mark.lstrip(" \t:*#;").lower()
+        opening = "<table" if bare.startswith("<table") else bare
+        if opening in _CLOSES:
+            if len(kinds) < MAX_DEPTH:
+                kinds.append(opening)
+                parts.append([])
+            continue
+        closing = "</table" if bare.startswith("</table") else bare
+        if closing == "}}}" and (not kinds or kinds[-1] != "{{{"):
+            closing, at = "}}", end - 1
+        elif closing == "}}" and kinds and kinds[-1] == "{{{":
+            kinds[-1] = "{{"
+            parts[-1].insert(0, "{")
+        opener = next((kind for kind, close in _CLOSES.items() if close == closing), "")
+        if opener not in kinds or (closing == "}-" and kinds[-1] != "-{"):
+            if closing == "}-":
+                parts[-1].append(mark)
+            continue
+        if closing == "|}" and kinds[-1] != "{|" and "{{" in kinds[len(kinds) - kinds[::-1].index("{|") :]:
+            continue
+        if (
+            closing == "]]"
+            and kinds[-1] != "[["
+            and any(kind in ("{{", "{|") for kind in kinds[len(kinds) - kinds[::-1].index("[[") :])
+        ):
+            continue
+        while kinds[-1] != opener:
+            flatten()
+        kinds.pop()
+        parts[-2].append(_shown(opener, "".join(parts.pop()), title, wiki))
+    parts[-1].append(text[at:])
+    while kinds:
+        flatten()
+    return "".join(parts[0])
+
+
+def _shown(kind: str, content: str, title: str, wiki: Wiki) -> str:
+    if kind == "[[":
+        return _link(content, wiki)
+    if kind == "{{":
+        return template_text(content, title)
+    if kind == "-{":
+        return _variant(content, wiki.variants)
+    if kind == "{{{":
+        return content.partition("|")[2]
+    return "\n"
+
+
+def _namespace(target: str) -> str:
+    prefix, colon, _ = target.partition(":")
+    return " ".join(prefix.replace("_", " ").split()).lower().strip("\u200e\u200f") if colon else ""
+
+
+def _link(content: str, wiki: Wiki) -> str:
+    target, bar, label = content.partition("|")
+    namespace = _namespace(target)
+    if namespace in wiki.files or namespace in wiki.categories:
+        return ""
+    if namespace in words.LANGUAGES and not bar:
+        return ""
+    if bar and label.strip():
+        return label
+    shown = target.strip().removeprefix(":")
+    namespace = _namespace(shown)
+    if namespace and (
+        namespace in words.LANGUAGES or namespace in words.PROJECT_WORDS or namespace in wiki.files | wiki.categories
+    ):
+        shown = shown.partition(":")[2].strip().removeprefix(":")
+    if bar:  # the pipe trick: without what tells pages of one name apart
+        shown = re.sub(r"[ _]*[(（][^()（）]*[)）]$|,.*$", "", shown)
+    return shown.replace("_", " ").lstrip("#")
+
+
+def _variant(content: str, wanted: tuple[str, ...]) -> str:
+    """What `-{…}-` shows: the form of the variant that is wanted, or a text that is not to be converted."""
+    flags, bar, rules = content.partition("|")
+    if bar and re.fullmatch(r"[A-Z+-](?:;[A-Z+-])*|(?:zh(?:-\w+)?;?)+|[A-Z;+ -]*", flags.strip()):
+        shows = {flag.strip() for flag in flags.split(";")}
+        if shows & {"H", "T", "D", "-", "N"} and "A" not in shows:
+            return ""
+        content = rules
+    forms: dict[str, str] = {}
+    for rule in re.split(r";(?=\s*(?:[a-z]{2,3}(?:-\w+)?\s*:|$|[^;]*=>))", content):
+        name, colon, form = rule.partition("=>")[2].partition(":") if "=>" in rule else rule.partition(":")
+        if colon and re.fullmatch(r"\s*[a-z]{2,3}(?:-\w+)?\s*", name):
+            forms.setdefault(name.strip(), form.strip())
+    if not forms:
+        return content
+    return next((forms[name] for name in wanted if name in forms), next(iter(forms.values())))
+
+
+def _lines(text: str) -> str:
+    """Paragraphs, headings and lists as lines; headings of sections without text go."""
+    out: list[str] = []
+    headings: list[tuple[int, str]] = []  # of sections in which no text has come so far
+    counts: list[int] = []
+    for raw in text.split("\n"):
+        line = raw.rstrip()
+        if not line.strip():
+            if out and out[-1]:
+                out.append("")
+            counts = []
+            continue
+        heading = _HEADING.match(line.strip()) if line.lstrip()[:1] == "=" else None
+        if heading:
+            level = len(heading[1])
+            headings = [(above, words_) for above, words_ in headings if above < level]
+            shown = _tidy(heading[2]).strip()
+            if shown:
+                headings.append((level, shown))
+            counts = []
+            continue
+        if _CELL.match(line) or _RULE.match(line):
+            line = _RULE.sub("", line, count=1) if _RULE.match(line) else ""
+        marks = _LIST.match(line)
+        item = ""
+        if marks:
+            depth, kind = len(marks[1]), marks[1][-1]
+            body = _tidy(line[marks.end() :]).strip()
+            if kind == "#":
+                counts = [*counts[:depth], *[0] * (depth - len(counts))]
+                counts[depth - 1] += bool(body)
+                item = f"{'  ' * depth}{counts[depth - 1]}. "
+            elif kind == "*":
+                item = f"{'  ' * depth}• "
+            if kind != "#":
+                counts = []
+        else:
+            body = _tidy(line) if not line.startswith(" ") else _tidy(line, preformatted=True)
+            body = body.strip() if not line.startswith(" ") else body.rstrip()[1:]
+            counts = []
+        if not body.strip(" .,;:，。、；："):
+            continue
+        for _, shown in headings:
+            if out and out[-1]:
+                out.append("")
+            out += [shown, ""]
+        headings = []
+        out.append(item + body)
+    while out and not out[-1]:
+        out.pop()
+    return "\n".join(out)
+
+
+def _tidy(line: str, *, preformatted: bool = False) -> str:
+    """A line without what is hollow now."""
+    if "&" in line and "&nbsp;" in line:
+        line = line.replace("&nbsp;", " ")
+    if preformatted:
+        return line
+    for _ in range(3):
+        if not any(mark in line for mark in "(（[「『《〈【〔"):
+            break
+        before = line
+        line = _HOLLOW.sub("", _AFTER_OPEN.sub(r"\1", line))
+        line = _BEFORE_SHUT.sub(lambda match: match[1] or match[2], line)
+        if line == before:
+            break
+    line = _BEFORE_STOP.sub(r"\1", line)
+    return _TWICE.sub(r"\1", _BLANKS.sub(" ", line))
