@@ -204,7 +204,10 @@ def parser() -> argparse.ArgumentParser:
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
     warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
     warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
-    commands.add_parser("recipes", help="list the recipes that come with datapipe")
+    recipes = commands.add_parser("recipes", help="list the recipes that come with datapipe, or print one")
+    recipes.add_argument(
+        "name", nargs="?", help="a recipe, such as llama: print it, each value with where it comes from"
+    )
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
@@ -430,7 +433,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
         case "recipes":
             from datapipe.commands.recipes import list_recipes
 
-            list_recipes()
+            list_recipes(**values)
         case "stages":
             from datapipe.commands.stages import list_stages
 

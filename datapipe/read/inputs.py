@@ -69,7 +69,12 @@ class Task:
     @property
     def size(self) -> int:
         """Bytes to read."""
-        return sum((piece.size if piece.stop is None else piece.stop) - piece.start for piece in self.slices)
+        return sum(map(_bytes_of, self.slices))
+
+    @property
+    def text_bytes(self) -> int:
+        """How much text to expect of them, about."""
+        return int(sum(_expected_text(piece) for piece in self.slices))
 
 
 def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
@@ -195,11 +200,15 @@ def _pack(slices: Iterable[Slice], options: ReadOptions) -> list[Task]:
     return [Task(number, tuple(pack)) for number, pack in enumerate(filter(None, packs))]
 
 
-def _expected_text(whole: Slice) -> float:
-    share = FORMATS[whole.format].text_share if whole.format else 1
-    if whole.path.lower().endswith(formats.COMPRESSIONS):
+def _bytes_of(piece: Slice) -> int:
+    return (piece.size if piece.stop is None else piece.stop) - piece.start
+
+
+def _expected_text(piece: Slice) -> float:
+    share = FORMATS[piece.format].text_share if piece.format else 1
+    if piece.path.lower().endswith(formats.COMPRESSIONS):
         share *= COMPRESSED_TEXT_SHARE
-    return max(MIN_FILE_WEIGHT, whole.size * share)
+    return max(MIN_FILE_WEIGHT, _bytes_of(piece) * share)
 
 
 def _splittable(whole: Slice, options: ReadOptions) -> bool:
