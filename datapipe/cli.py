@@ -288,6 +288,14 @@ def _add_input(command: argparse.ArgumentParser, *, required: bool) -> None:
     command.add_argument(
         "--input", dest="inputs", nargs="+", default=[], required=required, help="documents, or the output of a run"
     )
+    command.add_argument(
+        "--text-field",
+        dest="text_fields",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="what the text of a record is called, beside text, content, body and raw_content",
+    )
 
 
 def _add_options(command: argparse.ArgumentParser, owner: type[Any]) -> None:
