@@ -202,6 +202,7 @@ def parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="check a recipe without running it")
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
+    _add_json(validate)
     warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
     warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
     recipes = commands.add_parser("recipes", help="list the recipes that come with datapipe, or print one")
@@ -211,6 +212,7 @@ def parser() -> argparse.ArgumentParser:
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
+    _add_json(stages)
     tokenizer = commands.add_parser("tokenizer", help="train, extend, prune, compare and export tokenizers")
     _add_tokenizer_commands(tokenizer.add_subparsers(dest="action", required=True))
     return top
@@ -287,6 +289,14 @@ def _add_base(command: argparse.ArgumentParser) -> None:
 def _add_input(command: argparse.ArgumentParser, *, required: bool) -> None:
     command.add_argument(
         "--input", dest="inputs", nargs="+", default=[], required=required, help="documents, or the output of a run"
+    )
+    command.add_argument(
+        "--text-field",
+        dest="text_fields",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="what the text of a record is called, beside text, content, body and raw_content",
     )
 
 
