@@ -9,6 +9,7 @@ import functools
 import hashlib
 import os
 import pathlib
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -54,6 +55,19 @@ def dying(monkeypatch: pytest.MonkeyPatch, at: int) -> None:
 
     for name in ("rename", "remove"):
         monkeypatch.setattr(files, name, functools.partial(wrapped, getattr(files, name)))
+
+
+def damage(path: pathlib.Path, place: float = 0.5) -> None:
+    """Turn a bit, and leave size and times as they are."""
+    content, status = bytearray(path.read_bytes()), path.stat()
+    if content:
+        content[int(place * (len(content) - 1))] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+def cut(path: pathlib.Path, share: float = 0.5) -> None:
+    os.truncate(path, int(share * path.stat().st_size))
 
 
 class Resume(RuleBasedStateMachine):
@@ -126,18 +140,12 @@ class Resume(RuleBasedStateMachine):
     @precondition(lambda self: self.outputs())
     @rule(data=st.data(), place=st.floats(0, 1))
     def damage_output(self, data: st.DataObject, place: float) -> None:
-        path = data.draw(st.sampled_from(self.outputs()))
-        content, status = bytearray(path.read_bytes()), path.stat()
-        if content:
-            content[int(place * (len(content) - 1))] ^= 1
-        path.write_bytes(content)
-        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+        damage(data.draw(st.sampled_from(self.outputs())), place)
 
     @precondition(lambda self: self.outputs())
     @rule(data=st.data(), share=st.floats(0, 0.99))
     def cut_output(self, data: st.DataObject, share: float) -> None:
-        path = data.draw(st.sampled_from(self.outputs()))
-        os.truncate(path, int(share * path.stat().st_size))
+        cut(data.draw(st.sampled_from(self.outputs())), share)
 
     @precondition(lambda self: (self.output / "run.json").exists())
     @rule(share=st.sampled_from([0.0, 0.5, 0.99]))
@@ -191,11 +199,46 @@ class Resume(RuleBasedStateMachine):
         return _fresh[key]
 
 
+def one_of_each_kind(paths: list[pathlib.Path]) -> list[pathlib.Path]:
+    """The first of those whose names differ by their numbers alone."""
+    kinds = {re.sub(r"\d+", "0", str(path)): path for path in reversed(paths)}
+    return sorted(kinds.values())
+
+
+def test_after_each_change_alone_a_run_gives_what_a_fresh_one_gives() -> None:
+    """One after the other into one folder: what a machine that draws lots comes to only in a night."""
+    machine = Resume()
+    try:
+        machine.resume()
+        for name, values in OPTIONS.items():
+            for which in reversed(range(len(values))):
+                machine.edit_option(name=name, which=which)
+                machine.resume()
+        for change in (
+            lambda: machine.edit_what_an_option_names(seed=25),
+            lambda: machine.add_or_edit_input(number=1, seed=40),
+            lambda: machine.add_or_edit_input(number=2, seed=20),
+            lambda: os.utime(machine.inputs()[0]),
+            lambda: machine.inputs()[0].replace(machine.inputs()[0].with_name("9.jsonl")),
+            lambda: machine.inputs()[0].unlink(),
+            *(functools.partial(machine.kill, at=at) for at in (1, 5, 15, 30, 45)),
+        ):
+            change()
+            machine.resume()
+        harms = (damage, cut, pathlib.Path.unlink)
+        for number, path in enumerate(one_of_each_kind(machine.outputs())):
+            for harm in harms if NIGHTLY else harms[number % 3 :][:1]:
+                harm(path)
+                machine.resume()
+    finally:
+        machine.teardown()
+
+
 def test_a_resumed_run_gives_what_a_fresh_one_gives() -> None:
     run_state_machine_as_test(
         Resume,
         settings=settings(
-            max_examples=300 if NIGHTLY else 4,
+            max_examples=300 if NIGHTLY else 1,
             stateful_step_count=30 if NIGHTLY else 12,
             deadline=None,
             derandomize=not NIGHTLY,
