@@ -15,9 +15,10 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from datapipe.checks import check_known
+from datapipe.commands.console import say_table
 from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
-from datapipe.read.options import ReadOptions
+from datapipe.read.options import TEXT_FIELDS, ReadOptions
 from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
 from datapipe.store.corpus import part_path
@@ -55,38 +56,68 @@ from tokenizer_training.weights import grow_rows, parts_of, slice_rows
 COPIES = "mixture_copies"
 MAX_WEIGHT = 1000
 SHOWN_GROUPS = 12
+SHOWN_REASONS = 5  # for which records were rejected
+COMPARED_BYTES = 1 << 20  # of the texts to learn from: how much of them tells what new tokens are worth
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 
 
-def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
+def read_texts(
+    inputs: Sequence[str], column: str | None = None, text_fields: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """The texts of documents, or of a run's kept documents, with source, language and another column if asked for.
+
+    At the end it says what was read, and what was rejected.
 
     Raises:
         ValueError: if there is no document, or some have no such column.
     """
-    empty = True
-    for source, batch in _batches(inputs, [column] if column else []):
-        empty = False
+    documents = size = 0
+    rejects: Counter[str] = Counter()
+    for source, batch in _batches(inputs, [column] if column else [], text_fields, rejects):
+        documents += len(batch)
+        size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
         if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
             raise ValueError(f"documents of {source} have no column {column!r}")
         wanted = dict.fromkeys(["text", "source", "language", *([column] if column else [])])
         yield batch.select([name for name in wanted if name in batch.schema.names])
-    if empty:
-        raise ValueError(f"no documents in {' '.join(inputs)}")
+    reasons = ", ".join(f"{count:,} {reason}" for reason, count in rejects.most_common(SHOWN_REASONS))
+    if not documents:
+        raise ValueError(f"no documents in {' '.join(inputs)}{f'; rejected: {reasons}' if reasons else ''}")
+    said = f"; rejected {rejects.total():,} records: {reasons}" if reasons else ""
+    print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text{said}")
+    if rejects["missing_text"]:
+        print(
+            f"where the text is called otherwise: --text-field NAME; `datapipe inspect {' '.join(inputs)}` says which"
+        )
 
 
-def _batches(inputs: Sequence[str], columns: Sequence[str]) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Batches of documents with their text, and these columns if they have them, each after where it comes from."""
+def _batches(
+    inputs: Sequence[str], columns: Sequence[str], text_fields: Sequence[str], rejects: Counter[str]
+) -> Iterator[tuple[str, pa.RecordBatch]]:
+    """Batches of documents with their text, and these columns if they have them, each after where it comes from.
+
+    `rejects` counts by reason the records that are no documents.
+    """
     if len(inputs) == 1 and files.exists(files.join(inputs[0], RUN_FILE)):
         corpus, _ = open_run(inputs[0])
         yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=["source", "language", *columns]))
         return
-    options = ReadOptions()
+    options = ReadOptions(text_fields=tuple(dict.fromkeys((*text_fields, *TEXT_FIELDS))))
     for task in plan(inputs, options):
-        yield from ((task.slices[0].path, batch) for batch in read_groups(task, options) if not is_rejects(batch))
+        for batch in read_groups(task, options):
+            if is_rejects(batch):
+                rejects.update(batch.column("reason").to_pylist())
+            else:
+                yield task.slices[0].path, batch
 
 
-def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights: Sequence[str]) -> TokenizerJson:
+def train(
+    inputs: Sequence[str],
+    output: str,
+    options: TrainingOptions,
+    weights: Sequence[str],
+    text_fields: Sequence[str] = (),
+) -> TokenizerJson:
     """Train a tokenizer, write `tokenizer.json` with the counts that it comes from, and say what it became.
 
     Of one folder that holds counts, a run's or an earlier training's, no text is read.
@@ -97,13 +128,14 @@ def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights:
         options: what to learn.
         weights: how often each source or language counts, as "name=factor"; where there are none, a run's counts as
             often as its mixture takes documents of their source and language.
+        text_fields: what the text of a record is called, beside the usual names.
 
     Raises:
         ValueError: if a weight names no source or language, or there are no documents.
     """
     counts = _counts_there(inputs, options)
     if counts is None:
-        counts = _count(inputs, options)
+        counts = _count(inputs, options, text_fields)
         files.make_folder(files.join(output, "counts"))
         files.write_table(part_path(files.join(output, "counts"), 0), counts)
     factors = _parse_weights(weights, counts) if weights else _mixture_weights(inputs)
@@ -140,19 +172,9 @@ def _counts_there(inputs: Sequence[str], options: TrainingOptions) -> pa.Table |
     return counts
 
 
-def _count(inputs: Sequence[str], options: TrainingOptions) -> pa.Table:
+def _count(inputs: Sequence[str], options: TrainingOptions, text_fields: Sequence[str]) -> pa.Table:
     """Counts of documents by source and language, as a table of `count.GROUPED`."""
-    documents = size = 0
-
-    def seen(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        nonlocal documents, size
-        for batch in batches:
-            documents += len(batch)
-            size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
-            yield batch
-
-    spilled, groups = count_by_group(seen(read_texts(inputs)), counting(options))
-    print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text")
+    spilled, groups = count_by_group(read_texts(inputs, text_fields=text_fields), counting(options))
     if options.sample_threshold > 1 and pc.count_distinct(spilled.column("word")).as_py() > EXACT_WORDS:
         spilled = sample_rare(spilled, options.sample_threshold)
     return named(spilled, groups)
@@ -203,6 +225,7 @@ def extend(
     size: int,
     *,
     inputs: Sequence[str],
+    text_fields: Sequence[str] = (),
     words: str | None,
     rule: str,
     single_digits: bool,
@@ -219,6 +242,7 @@ def extend(
         output: the folder to write to.
         size: how many tokens to add at most.
         inputs: texts to learn Chinese from.
+        text_fields: what the text of a record is called, beside the usual names.
         words: a file of words and frequencies to learn from instead, of any script.
         rule: "han", or "punctuated" to let one punctuation mark stand before the Han characters.
         single_digits: first make digits stand alone, as Qwen did to cl100k.
@@ -236,6 +260,7 @@ def extend(
     tokenizer = read_tokenizer(base, pattern)
     if single_digits:
         tokenizer = extension.with_single_digits(tokenizer)
+    compared: list[pa.Array] = []
     with _Bar("merges") as bar:
         if words:
             with files.open_input(words) as source:
@@ -244,13 +269,19 @@ def extend(
                 tokenizer, runs, size, allowed=extension.is_whole, min_frequency=min_frequency, progress=bar
             )
         else:
-            texts = (batch.column("text") for batch in read_texts(inputs))
+            texts = (
+                _first_bytes(batch.column("text"), compared) for batch in read_texts(inputs, text_fields=text_fields)
+            )
             extended = extension.learn_from(
                 tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
             )
     write_with_roles(output, extended, read_roles(base))
     parts = parts_of(tokenizer, extended)
     print(f"added {len(parts):,} tokens of {size:,} asked for, to {len(tokenizer['model']['vocab']):,}")
+    if compared:
+        before, after = (_bytes_per_token(each, compared) for each in (tokenizer, extended))
+        print(f"of the texts learnt from: {before:.2f} bytes a token before, {after:.2f} now")
+    print(f"written to {files.join(output, 'tokenizer.json')}")
     if pathlib.PurePath(base).suffix == ".model":
         names = {number: name for name, number in extended["model"]["vocab"].items()}
         with files.open_input(base) as source:
@@ -269,6 +300,7 @@ def prune(
     *,
     ranges: Sequence[str],
     inputs: Sequence[str],
+    text_fields: Sequence[str] = (),
     weights: str | None,
     pattern: str | None,
 ) -> TokenizerJson:
@@ -279,6 +311,7 @@ def prune(
         output: the folder to write to.
         ranges: ids to drop, as "first-last", both included.
         inputs: texts; entries that none of them uses are dropped.
+        text_fields: what the text of a record is called, beside the usual names.
         weights: a safetensors file to cut into `output`.
         pattern: for a base of tiktoken ranks without a known name.
 
@@ -288,16 +321,20 @@ def prune(
     tokenizer = read_tokenizer(base, pattern)
     drop = [number for text in ranges for number in parse_range(text)]
     if inputs:
-        texts = (batch.column("text") for batch in read_texts(inputs))
+        texts = (batch.column("text") for batch in read_texts(inputs, text_fields=text_fields))
         drop += pruning.unused_ids(tokenizer, encoder_of(tokenizer), texts)
     elif not drop:
         raise ValueError("give ranges of ids to drop, or texts whose entries to keep")
     pruned, old = pruning.prune(tokenizer, drop)
+    entries, kept = len(tokenizer["model"]["vocab"]), len(pruned["model"]["vocab"])
+    print(f"dropped {entries - kept:,} of {entries:,} entries, {kept:,} are left")
     left = {token["content"] for token in pruned["added_tokens"]}
     write_with_roles(output, pruned, {role: token for role, token in read_roles(base).items() if token in left})
     pruning.write_id_map(files.join(output, "ids.parquet"), old)
     if weights:
         slice_rows(weights, files.join(output, pathlib.PurePath(weights).name), old)
+        print(f"rows of {pathlib.PurePath(weights).name} cut to them")
+    print(f"written to {files.join(output, 'tokenizer.json')}; ids.parquet has the old id of each entry")
     return pruned
 
 
@@ -323,6 +360,7 @@ def compare(
     *,
     reference: str | None,
     column: str,
+    text_fields: Sequence[str] = (),
 ) -> pa.Table:
     """Compare tokenizers by the language of the texts, and write `comparison.md`, `.parquet` and a plot.
 
@@ -332,6 +370,7 @@ def compare(
         output: the folder to write to.
         reference: the path whose tokens are 1; by default the first.
         column: the name of the column.
+        text_fields: what the text of a record is called, beside the usual names.
 
     Raises:
         ValueError: if two tokenizers have the same name.
@@ -340,7 +379,7 @@ def compare(
     if len(named) < len(tokenizers):
         raise ValueError(f"tokenizers must have different names, got {', '.join(map(_name, tokenizers))}")
     texts: dict[str, list[pa.Array]] = {}
-    for batch in read_texts(inputs, column):
+    for batch in read_texts(inputs, column, text_fields):
         languages = batch.column(column).fill_null("und")
         for language in languages.unique().to_pylist():
             texts.setdefault(language, []).append(batch.filter(pc.equal(languages, language)).column("text"))
@@ -355,7 +394,34 @@ def compare(
     ):
         with files.whole_file(files.join(output, name)) as sink:
             sink.write(content.encode())
+    _say_comparison(table)
+    print(f"written to {files.join(output, 'comparison.md')}, with a plot of each measure beside it")
     return table
+
+
+def _say_comparison(table: pa.Table) -> None:
+    """Bytes a token by language, a column for each tokenizer; which of them is best, by how much."""
+    figures: dict[str, dict[str, float | None]] = {}
+    for row in table.to_pylist():
+        figures.setdefault(row["language"], {})[row["tokenizer"]] = row["bytes_per_token"]
+    names = list(next(iter(figures.values()), {}))
+    rows = [["bytes a token", *names]]
+    for language, of_language in figures.items():
+        rows.append([language, *("-" if of_language[name] is None else f"{of_language[name]:.2f}" for name in names)])
+    say_table(rows)
+
+
+def _first_bytes(texts: pa.Array, compared: list[pa.Array]) -> pa.Array:
+    """The texts as they are; they are kept in `compared`, too, until these are `COMPARED_BYTES`."""
+    if sum(each.nbytes for each in compared) < COMPARED_BYTES:
+        compared.append(texts)
+    return texts
+
+
+def _bytes_per_token(tokenizer: TokenizerJson, texts: Sequence[pa.Array]) -> float:
+    encoder = encoder_of(tokenizer)
+    tokens = sum(int(encoder.count(each).sum()) for each in texts)
+    return sum(pc.sum(pc.binary_length(each)).as_py() or 0 for each in texts) / max(1, tokens)
 
 
 def _name(path: str) -> str:
@@ -423,6 +489,9 @@ def export(
         exports.export_gguf(tokenizer, output, template(), roles)
     else:
         raise ValueError(f"--to must name a program or json, got {to!r}")
+    print(f"{len(tokenizer['model']['vocab']):,} entries for {to} written to {output}")
+    if roles:
+        print(", ".join(f"{role} is {token}" for role, token in roles.items()))
 
 
 class _Bar:

@@ -58,11 +58,13 @@ class CutRepeatedText(DocumentStage):
     units: list[Unit] | None = None
 
     name: ClassVar[str] = "cut_repeated_text"
+    version: ClassVar[int] = 2
     offsets_into_text: ClassVar[tuple[str, ...]] = ("repeated_text_spans",)
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),
             ("cut_repeated_text_characters", pa.uint32()),
+            ("cut_repeated_text_cut_bytes", pa.int64()),
             ("cut_repeated_text_reason", pa.string()),
         ]
     )
@@ -96,11 +98,17 @@ class CutRepeatedText(DocumentStage):
         gone = reasons != ""
         changed = np.zeros(len(batch), bool)
         changed[touched] = ~gone[touched] & self.cut
-        replacements = pa.array(cut, pa.string()).filter(pa.array(changed[touched]))
+        new = pa.array(cut, pa.string())
+        bytes_lost = np.zeros(len(batch), np.int64)
+        bytes_lost[touched] = np.where(
+            changed[touched], pc.subtract(pc.binary_length(texts.take(rows)), pc.binary_length(new)).to_numpy(), 0
+        )
+        replacements = new.filter(pa.array(changed[touched]))
         return pa.record_batch(
             [
                 pc.replace_with_mask(texts, pa.array(changed), replacements.cast(texts.type)).cast(pa.string()),
                 pa.array(lost),
+                pa.array(bytes_lost),
                 pa.array(reasons, pa.string(), mask=~gone),
             ],
             schema=self.writes,

@@ -1,5 +1,6 @@
 """The command line: what reaches the commands, exit statuses, and errors of one line."""
 
+import argparse
 import gc
 import json
 import pathlib
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from datapipe.cli import main, parser
-from tests.helpers import write_lines
+from tests.helpers import ROOT, write_lines
 from tokenizer_training.options import TrainingOptions
 
 
@@ -147,3 +148,39 @@ def test_news_is_there_line_by_line_in_a_pipe() -> None:
         assert process.stdout.readline()
         assert process.poll() is None
         process.kill()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["explan", "out"], "invalid choice: 'explan'; did you mean 'explain'?"),
+        (["stats", "out", "--bye", "x"], "unknown arguments: --bye x; did you mean '--by'?"),
+        (["run", "default", "--inptu", "x"], "are required: --input, --output; --inptu; did you mean '--input'?"),
+        (["tokenizer", "trian"], "invalid choice: 'trian'; did you mean 'train'?"),
+    ],
+)
+def test_what_was_likely_meant_is_said(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(arguments)
+    assert message in capsys.readouterr().err
+
+
+def test_versions_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out.startswith("datapipe-llm ")
+
+
+def test_shells_complete_all_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("shtab", reason="the extra `completion` is not installed")
+    assert main(["completion", "bash"]) == 0
+    said = capsys.readouterr().out
+    assert "complete -o" in said
+    assert "--what-if" in said
+
+
+def test_every_command_is_in_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    assert [name for name in commands.choices if f"    datapipe {name}" not in readme] == []

@@ -243,7 +243,7 @@ class _Counter:
         """What each rule measures, of the documents that it has judged, by language; and how near each came to it."""
         if FAILED not in self.part.columns:
             return
-        codes = self.part.column("language").dictionary_encode()
+        codes = self.part.column("language").fill_null("und").dictionary_encode()  # null: gone before it was told
         languages = np.array([primary(code) for code in codes.dictionary.to_pylist()], object)[codes.indices.to_numpy()]
         failed = self.part.column(FAILED)
         reached = _mask(failed.is_valid())

@@ -1,6 +1,7 @@
 """The commands go from files to files, as the command line calls them."""
 
 import pathlib
+import re
 import sys
 from collections.abc import Callable
 
@@ -223,6 +224,47 @@ def test_export(to: str, algorithm: AlgorithmName, texts: pathlib.Path, tmp_path
     run("export", tmp_path / "t", "--to", to, "--output", tmp_path / "x", "--chat-template", template)
     written = tmp_path / "x" / "tokenizer.json" if to in ("transformers", "json") else tmp_path / "x"
     assert written.stat().st_size > 0
+
+
+def test_each_command_says_what_it_read_rejected_and_made(
+    texts: pathlib.Path, trained: pathlib.Path, tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with texts.open("a") as lines:
+        lines.write("no record\n")
+
+    def said(*arguments: object) -> str:
+        capsys.readouterr()
+        run(*arguments)
+        return capsys.readouterr().out
+
+    read = f"read {len(CORPUS)} documents, 0.0 MB of text; rejected 1 records: 1 malformed_json"
+    extended = said("extend", trained, "--input", texts, "--size", 5, "--min-frequency", 1, "--output", tmp_path / "e")
+    assert read in extended
+    before, now = map(
+        float, re.findall(r"of the texts learnt from: ([\d.]+) bytes a token before, ([\d.]+) now", extended)[0]
+    )
+    assert now > before
+    pruned = said("prune", tmp_path / "e", "--input", texts, "--output", tmp_path / "p")
+    assert read in pruned
+    assert re.search(r"dropped \d+ of 28\d entries, \d+ are left", pruned)
+    compared = said("compare", trained, tmp_path / "p", "--input", texts, "--output", tmp_path / "c").splitlines()
+    assert compared[0] == read
+    assert compared[1].split() == ["bytes", "a", "token", "t", "p"]
+    assert compared[-1].startswith(f"written to {tmp_path / 'c' / 'comparison.md'}")
+    assert f"for json written to {tmp_path / 'x'}" in said(
+        "export", trained, "--to", "json", "--output", tmp_path / "x"
+    )
+
+
+def test_texts_of_another_name_are_named_and_read(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"text": CORPUS[0]}, {"tale": CORPUS[1]}])
+    start = ["train", "--input", tmp_path / "a.jsonl", "--output", tmp_path / "t", "--vocabulary", 280, "--chinese", 0]
+    run(*start)
+    assert "where the text is called otherwise: --text-field NAME; `datapipe inspect" in capsys.readouterr().out
+    run(*start, "--text-field", "tale")
+    said = capsys.readouterr().out
+    assert "read 2 documents" in said
+    assert "--text-field" not in said
 
 
 def test_ranges_of_ids() -> None:

@@ -22,7 +22,12 @@ def cut(texts: Sequence[str | None], spans: Sequence[Spans | None], **options: A
     batch = pa.record_batch([pa.array(texts), pa.array(values, TYPE)], CutRepeatedText().requires())
     new = CutRepeatedText(**options).process(batch)
     assert new.schema == CutRepeatedText.writes
-    return [tuple(row.values()) for row in new.to_pylist()]
+    rows = new.to_pylist()
+    for before, row in zip(texts, rows, strict=True):
+        assert row.pop("cut_repeated_text_cut_bytes") == len((before or "").encode()) - len(
+            (row["text"] or "").encode()
+        )
+    return [tuple(row.values()) for row in rows]
 
 
 @given(st.binary(max_size=20), st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=5))

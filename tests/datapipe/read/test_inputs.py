@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from datapipe.read.inputs import passed_over_note, plan, sample
+from datapipe.read.inputs import COMPRESSED_TEXT_SHARE, passed_over_note, plan, sample
 from datapipe.read.options import ReadOptions
 from datapipe.read.records import Document, read_task
 from tests.datapipe.read.helpers import Write, names, read, reasons
@@ -137,3 +137,17 @@ def test_a_sample_reads_some_of_each_file(tmp_path: pathlib.Path) -> None:
     assert counts["a.jsonl"] == 5
     assert 70 <= counts["b.jsonl"] <= 100
     assert documents[5].text == b"b 0"
+
+
+def test_how_much_text_to_expect_of_ranges_and_of_what_is_compressed(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "a.jsonl").write_bytes(b"{}\n" * 10_000)
+    (tmp_path / "b.jsonl.gz").write_bytes(b"-" * 10_000)
+    tasks = plan([str(tmp_path)], ReadOptions(part_bytes=16_000))
+    assert len(tasks) > 2
+    assert sum(task.text_bytes for task in tasks) == 30_000 + 10_000 * COMPRESSED_TEXT_SHARE
+
+
+def test_an_input_that_is_not_there_has_a_suggestion(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(ValueError, match="it is not there; did you mean 'docs'"):
+        plan([str(tmp_path / "dcos")], ReadOptions())
