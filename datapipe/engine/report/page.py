@@ -24,7 +24,8 @@ from datapipe.engine.kept_files import REPORT
 from datapipe.engine.leaks import first_leaks
 from datapipe.engine.report.charts import draw_charts, mixture_chart, threshold_charts, topic_map
 from datapipe.engine.report.figures import SCORES, Figures, Judged, count_figures
-from datapipe.engine.report.samples import name_of, read_samples
+from datapipe.engine.report.samples import read_samples
+from datapipe.engine.verdicts import document_id
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import Done, RunRecord, Skipped
@@ -145,5 +146,5 @@ def _topics(corpus: Corpus, record: RunRecord) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.read_table(source).to_pylist()[:_TOPICS_SHOWN]
     for row in rows:
         row["languages"] = ", ".join(f"{of['language']} {of['documents']:,}" for of in row["languages"][:3])
-        row["examples"] = list(map(name_of, row["examples"]))
+        row["examples"] = list(map(document_id, row["examples"]))
     return rows

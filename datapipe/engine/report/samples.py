@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.engine.report.figures import BORDERLINE, KEPT, PAIR, REMOVED
+from datapipe.engine.verdicts import document_id
 from datapipe.store.corpus import ROW_BITS, Corpus
 
 TEXT_SHOWN = 600  # characters
@@ -118,15 +119,6 @@ def read_samples(corpus: Corpus, picks: pa.Table) -> Samples:
     )
 
 
-def name_of(id_: int) -> str:
-    """An id as `part-row`.
-
-    >>> name_of((3 << 32) + 17)
-    '3-17'
-    """
-    return f"{id_ >> ROW_BITS}-{id_ & (1 << ROW_BITS) - 1}"
-
-
 def _rows(corpus: Corpus, ids: Iterable[int], columns: list[str]) -> list[dict[str, Any]]:
     by_part: dict[int, list[int]] = defaultdict(list)
     for id_ in ids:
@@ -139,14 +131,14 @@ def _rows(corpus: Corpus, ids: Iterable[int], columns: list[str]) -> list[dict[s
 
 def _sample(row: dict[str, Any], stage: str, reason: str, note: str) -> Sample:
     about = {name: row[name] for name in _SHOWN if row.get(name) not in (None, "")}
-    return Sample(name_of(row["id"]), stage, reason, note, about, (row["text"] or "")[:TEXT_SHOWN])
+    return Sample(document_id(row["id"]), stage, reason, note, about, (row["text"] or "")[:TEXT_SHOWN])
 
 
 def _pair(partner: dict[str, Any], rows: dict[int, dict[str, Any]]) -> Pair:
     removed, of = rows[partner["id"]], rows[partner["near_duplicates_of"]]
     return Pair(
-        name_of(removed["id"]),
-        name_of(of["id"]),
+        document_id(removed["id"]),
+        document_id(of["id"]),
         partner["near_duplicates_similarity"],
         partner["near_duplicates_size"],
         compare(removed["text"][:PAIR_SHOWN], of["text"][:PAIR_SHOWN]),
