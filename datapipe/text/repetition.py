@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import helper
+from datapipe.kernels import helper, inlined
 from datapipe.text.bit_mixing import DEGSKI
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
@@ -112,6 +112,12 @@ def repeated_pieces(
     return repeated, characters
 
 
+@inlined
+def next_token(value: np.uint64, power: np.uint64, token: np.uint64) -> np.uint64:
+    """The hash of some tokens and one more, of that hash; `power` is that of `BASE` by its length."""
+    return (value * power + token) * BASE + _SEPARATOR
+
+
 @helper
 def hash_tokens(
     prefix: npt.NDArray[np.uint64],
@@ -125,9 +131,8 @@ def hash_tokens(
     value, before = np.uint64(0), 0
     for i in range(tokens):
         length = ends[i] - starts[i]
-        value = value * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
-        if separated:
-            value = value * BASE + _SEPARATOR
+        token, power = span_hash(prefix, starts[i], ends[i], m), m.powers[length]
+        value = next_token(value, power, token) if separated else value * power + token
         before += length
         m.before[i + 1], m.hashes[i + 1] = before, value
 
