@@ -1,5 +1,7 @@
 """datapipe: raw documents to pretraining data for large language models, on Apache Beam.
 
+Runs, for scripts and notebooks: `datapipe.run`, `open` and `clean`.
+
 The public stages, in the order in which data flows; each is a `PTransform` with its options as fields. Its module is
 imported when its name is first asked for: a worker that reads documents need not load faiss.
 """
@@ -50,11 +52,16 @@ if TYPE_CHECKING:
     from datapipe.mix.upsampling import WeighDocuments
     from datapipe.read.documents import ReadDocuments
     from datapipe.read.instructions import ReadInstructions
+    from datapipe.runs import Run, clean, open, run  # noqa: A004 - `datapipe.open`
     from tokenizer_training.extended_tokenizer import ExtendTokenizer
     from tokenizer_training.pruned_tokenizer import PruneTokenizer
     from tokenizer_training.train import TrainTokenizer
 
 _MODULES = {
+    "run": "datapipe.runs",
+    "open": "datapipe.runs",
+    "clean": "datapipe.runs",
+    "Run": "datapipe.runs",
     "ReadDocuments": "datapipe.read.documents",
     "ReadInstructions": "datapipe.read.instructions",
     "FilterColumns": "datapipe.filters.column_filter",
@@ -103,6 +110,10 @@ _MODULES = {
 }
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
+    "run",
+    "open",
+    "clean",
+    "Run",
     "ReadDocuments",
     "ReadInstructions",
     "FilterColumns",

@@ -39,17 +39,16 @@ from datapipe.text.ngram_shares import measure_ngrams
 from datapipe.text.notices import Stems, measure_notices, stems
 from datapipe.text.prose import prose
 from datapipe.text.repetition import (
-    BASE,
     Memory,
     all_positions,
     clear_table,
     count,
     count_ngrams,
+    end_token,
     extend,
     hash_tokens,
     narrow,
     new_memory,
-    next_token,
     repeated_ngrams,
     repeated_pieces,
 )
@@ -75,6 +74,7 @@ from datapipe.text.spans import (
 )
 from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
+_MOST_CHARACTERS = 1 << 20  # different ones in a text; Unicode has fewer
 _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
 
 
@@ -82,7 +82,6 @@ _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt
 def _measure_words(
     t: Text,
     m: Memory,
-    length: int,
     tokens: int,
     stop_words: npt.NDArray[np.uint64],
     longest_stop_word: int,
@@ -93,8 +92,11 @@ def _measure_words(
     """Measures over tokens; with `joined`, a stop word may be several that stand together."""
     thousands, was_digits = 0, False
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
-    histogram = m.counts[: length + 1]  # of the lengths of words
+    for i in range(tokens):
+        longest = max(longest, t.ends[i] - t.starts[i])
+    histogram = m.counts[: longest + 1]  # of the lengths of words
     histogram[:] = 0
+    longest = 0
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
         flags, signs = np.uint8(0), np.uint8(SYMBOL)
@@ -168,12 +170,12 @@ def _measure_letters(t: Text, m: Memory, length: int, count_logs: npt.NDArray[np
         tokens += (t.flags[i] & (LETTER | DIGIT)) != 0
     if not tokens:
         return
-    mask, distinct, entropy = clear_table(m, tokens), 0, np.log(tokens)
-    value = np.uint64(0)
+    mask, distinct, entropy = clear_table(m, min(tokens, _MOST_CHARACTERS)), 0, np.log(tokens)
+    value = m.hashes[0] = np.uint64(0)
     for i in range(tokens):
         point = t.starts[i]
         m.positions[i], m.slots[i] = i, count(m, mask, np.uint64(point))
-        value = next_token(value, BASE, np.uint64(point) + np.uint64(1))
+        value = end_token(extend(value, point))
         m.before[i + 1], m.hashes[i + 1] = i + 1, value
     for seen in m.counts[: mask + 1]:
         if seen:
@@ -373,7 +375,7 @@ def _count_phrases(
 @helper
 def _repeated(t: Text, m: Memory, pieces: int, total: int, definition: int) -> tuple[float, float]:
     """The share of pieces that repeat another, and that of their code points in `total` (dclm: in all pieces)."""
-    repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
+    repeated, characters = repeated_pieces(t.points, t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
     if definition == DCLM:
         total = 0
         for i in range(pieces):
@@ -462,7 +464,7 @@ def _measure_lines(
     row.continuation_line_share = inviting / max(pieces, 1)
     if definition == DATAPIPE:
         pieces = drop_symbols(t, pieces)
-    repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
+    repeated = repeated_pieces(t.points, t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.duplicate_character_share = repeated / max(length - breaks, 1)
 
 
@@ -540,7 +542,7 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
         longest = documents.stop_words[i, 2]
-        _measure_words(t, m, length, tokens, stop_words, longest, documents.joined[i], definition, row)
+        _measure_words(t, m, tokens, stop_words, longest, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)
@@ -548,7 +550,7 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         if definition == DCLM:
             ngram_tokens = split_uax29_words(t, length, tables.word_breaks)
             row.words = ngram_tokens
-        hash_tokens(t.prefix, t.starts, t.ends, ngram_tokens, True, m)
+        hash_tokens(t.points, t.starts, t.ends, ngram_tokens, True, m)
         positions = all_positions(m, ngram_tokens)
         measure_ngrams(t, m, positions, ngram_tokens, length, 1, definition, row.gram_shares)
         _measure_pieces(t, m, length, visible, definition, row)

@@ -45,7 +45,7 @@ def measure_ngrams(
         # not.
         separated = definition != DATATROVE or n < 5
         if n == 5 and not separated:
-            hash_tokens(t.prefix, t.starts, t.ends, tokens, separated, m)
+            hash_tokens(t.points, t.starts, t.ends, tokens, separated, m)
         if not separated:
             positions = all_positions(m, tokens)
         if tokens < n:

@@ -14,13 +14,13 @@ import html
 import itertools
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 
 from datapipe.read.formats.elements import Piece, pieces
 from datapipe.read.formats.page import html_text
 from datapipe.read.formats.source import Damage, Reject, Row, Source
 from datapipe.store import files
+from datapipe.store.temporary import temporary_folder
 
 # Tables of a dump by their root elements, of which posts are documents.
 TABLES = ("posts", "comments", "users", "votes", "badges", "posthistory", "postlinks", "tags", "pendingflags")
@@ -66,7 +66,7 @@ def read_stackexchange(source: Source) -> Iterator[Row | Reject]:
         detail = f"the table {table} of a Stack Exchange dump" if table else "no table of a Stack Exchange dump"
         yield source.reject(0, "no_posts", detail, first)
         return
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(sqlite3.connect(f"{folder}/site")) as database:
+    with temporary_folder() as folder, contextlib.closing(sqlite3.connect(f"{folder}/site")) as database:
         for pragma in (f"cache_size = -{HELD_BYTES >> 10}", "synchronous = OFF", "journal_mode = OFF"):
             database.execute(f"PRAGMA {pragma}")
         yield from _keep_posts(source, itertools.chain((first,), blocks), database)

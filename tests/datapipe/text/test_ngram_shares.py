@@ -30,7 +30,7 @@ def measured(tokens: list[str], definition: str) -> list[float]:
     text.ends[: len(tokens)] = ends
     text.starts[: len(tokens)] = [end - len(token) for end, token in zip(ends, tokens, strict=True)]
     shares = np.zeros(9)
-    hash_tokens(text.prefix, text.starts, text.ends, len(tokens), True, memory)
+    hash_tokens(text.points, text.starts, text.ends, len(tokens), True, memory)
     positions = all_positions(memory, len(tokens))
     measure_ngrams(text, memory, positions, len(tokens), length, 1, system, shares)
     return list(shares)
