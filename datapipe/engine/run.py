@@ -111,6 +111,8 @@ def run(
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
         write_report(driver.corpus, funnel, driver.record)
+        driver.record.closing = kept_files.record_closing(output)
+        driver.save()
         return Outcome(driver.corpus, funnel, driver.record)
 
 

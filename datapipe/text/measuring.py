@@ -68,6 +68,7 @@ from datapipe.text.spans import (
 )
 from datapipe.text.words import split_uax29_words, split_words, word_break_table
 
+_MOST_CHARACTERS = 1 << 20  # different ones in a text; Unicode has fewer
 _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
 
 
@@ -75,7 +76,6 @@ _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt
 def _measure_words(
     t: Text,
     m: Memory,
-    length: int,
     tokens: int,
     stop_words: npt.NDArray[np.uint64],
     longest_stop_word: int,
@@ -86,8 +86,11 @@ def _measure_words(
     """Measures over tokens; with `joined`, a stop word may be several that stand together."""
     thousands, was_digits = 0, False
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
-    histogram = m.counts[: length + 1]  # of the lengths of words
+    for i in range(tokens):
+        longest = max(longest, t.ends[i] - t.starts[i])
+    histogram = m.counts[: longest + 1]  # of the lengths of words
     histogram[:] = 0
+    longest = 0
     for i in range(tokens):
         start, end = t.starts[i], t.ends[i]
         flags, signs = np.uint8(0), np.uint8(SYMBOL)
@@ -161,7 +164,7 @@ def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
         tokens += (t.flags[i] & (LETTER | DIGIT)) != 0
     if not tokens:
         return
-    mask, distinct, entropy = clear_table(m, tokens), 0, np.log(tokens)
+    mask, distinct, entropy = clear_table(m, min(tokens, _MOST_CHARACTERS)), 0, np.log(tokens)
     for i in range(tokens):
         count(m, mask, np.uint64(t.points[t.starts[i]]))
     for seen in m.counts[: mask + 1]:
@@ -361,7 +364,7 @@ def _count_phrases(
 @helper
 def _repeated(t: Text, m: Memory, pieces: int, total: int, definition: int) -> tuple[float, float]:
     """The share of pieces that repeat another, and that of their code points in `total` (dclm: in all pieces)."""
-    repeated, characters = repeated_pieces(t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
+    repeated, characters = repeated_pieces(t.points, t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
     if definition == DCLM:
         total = 0
         for i in range(pieces):
@@ -450,7 +453,7 @@ def _measure_lines(
     row.continuation_line_share = inviting / max(pieces, 1)
     if definition == DATAPIPE:
         pieces = drop_symbols(t, pieces)
-    repeated = repeated_pieces(t.prefix, t.starts, t.ends, pieces, False, m)[1]
+    repeated = repeated_pieces(t.points, t.prefix, t.starts, t.ends, pieces, False, m)[1]
     row.duplicate_character_share = repeated / max(length - breaks, 1)
 
 
@@ -524,7 +527,7 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
         longest = documents.stop_words[i, 2]
-        _measure_words(t, m, length, tokens, stop_words, longest, documents.joined[i], definition, row)
+        _measure_words(t, m, tokens, stop_words, longest, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)

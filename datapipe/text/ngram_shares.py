@@ -33,7 +33,7 @@ def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, def
         # not.
         separated = definition != DATATROVE or n < 5
         if n == 2 or (n == 5 and not separated):
-            hash_tokens(t.prefix, t.starts, t.ends, tokens, separated, m)
+            hash_tokens(t.points, t.starts, t.ends, tokens, separated, m)
         if n == 2 or not separated:
             positions = all_positions(m, tokens)
         if tokens < n:

@@ -20,6 +20,7 @@ import jinja2
 import pyarrow.parquet as pq
 
 from datapipe.engine.funnel import Funnel
+from datapipe.engine.kept_files import REPORT
 from datapipe.engine.leaks import first_leaks
 from datapipe.engine.report.charts import draw_charts, mixture_chart, threshold_charts, topic_map
 from datapipe.engine.report.figures import SCORES, Figures, count_figures
@@ -29,7 +30,6 @@ from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import Done, RunRecord, Skipped
 
-REPORT = "report.html"
 # By name: their modules would bring Beam along.
 TOPICS, TOPICS_TABLE = "topics", "_topics.parquet"
 MIXTURE, SHARES_FILE = "mixture", "_shares.json"

@@ -47,3 +47,9 @@ def test_a_recipe_is_checked_without_running_it(tmp_path: pathlib.Path, capsys: 
     wrong.write_text("stages:\n  - documents\n  - langauge\n")
     assert main(["validate", str(wrong)]) == BAD_USE
     assert "wrong.yaml:3: unknown stage 'langauge'" in capsys.readouterr().err
+
+
+def test_a_name_that_is_none_has_a_suggestion() -> None:
+    with pytest.raises(ValueError, match="no such recipe: 'defalt'; did you mean 'default'"):
+        recipe_path("defalt")
+    assert recipe_path("my/defalt.yaml") == "my/defalt.yaml"
