@@ -110,4 +110,7 @@ def _shortened(lines: Sequence[str]) -> list[str]:
     """Lines of a warning, the details cut so that what is to be pasted stays whole."""
     begin = next((at for at, line in enumerate(lines) if "paste" in line), len(lines))
     details, paste = lines[:begin], [line for line in lines[begin:] if line]
-    return [*details[: max(0, WARNING_LINES - 1 - len(paste))], *paste]
+    shown = details[: max(0, WARNING_LINES - 1 - len(paste))]
+    while shown and not shown[-1].startswith("    "):  # a title below which nothing is left
+        shown = shown[:-1]
+    return [*shown, *paste]
