@@ -214,18 +214,22 @@ def test_after_each_change_alone_a_run_gives_what_a_fresh_one_gives() -> None:
             for which in reversed(range(len(values))):
                 machine.edit_option(name=name, which=which)
                 machine.resume()
-        for change in (
+        changes: tuple[Callable[[], object], ...] = (
             lambda: machine.edit_what_an_option_names(seed=25),
             lambda: machine.add_or_edit_input(number=1, seed=40),
             lambda: machine.add_or_edit_input(number=2, seed=20),
             lambda: os.utime(machine.inputs()[0]),
             lambda: machine.inputs()[0].replace(machine.inputs()[0].with_name("9.jsonl")),
             lambda: machine.inputs()[0].unlink(),
-            *(functools.partial(machine.kill, at=at) for at in (1, 5, 15, 30, 45)),
-        ):
+        )
+        for change in changes:
             change()
             machine.resume()
-        harms = (damage, cut, pathlib.Path.unlink)
+        for number, at in enumerate((5, 15, 30, 45)):
+            machine.edit_option(name="PART_BYTES", which=1 - number % 2)
+            machine.kill(at=at)
+            machine.resume()
+        harms: tuple[Callable[[pathlib.Path], object], ...] = (damage, cut, pathlib.Path.unlink)
         for number, path in enumerate(one_of_each_kind(machine.outputs())):
             for harm in harms if NIGHTLY else harms[number % 3 :][:1]:
                 harm(path)
