@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.whole_job import ROOT, cost, datapipe
+from benchmarks.whole_job import ROOT, absolute, cost, datapipe
 
 IMPORTS = "import apache_beam, numba, pyarrow.parquet, tokenizers, faiss"
 DOCUMENTS = ROOT / "sample_data" / "documents" / "english.jsonl.gz"
@@ -35,7 +35,7 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
-    parser.add_argument("--datatrove", help="python of an environment with datatrove[processing]")
+    parser.add_argument("--datatrove", type=absolute, help="python of an environment with datatrove[processing]")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     rounds = options.rounds

@@ -43,6 +43,11 @@ class Cost:
     peak_mib: float
 
 
+def absolute(path: str) -> str:
+    """A path as a command is given it that runs in another folder; a link stays one, as to a python."""
+    return str(Path(path).absolute())
+
+
 def cost(command: Sequence[str], checkout: Path = ROOT) -> Cost:
     """Run a command from a checkout, and say what it took.
 
@@ -56,13 +61,14 @@ def cost(command: Sequence[str], checkout: Path = ROOT) -> Cost:
     measure += "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
     # As an installed package: with its byte code, whatever the environment says.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    done = subprocess.run(
-        [sys.executable, "-c", measure, *command],
-        env=environment | {"PYTHONPATH": str(checkout)},
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:  # in which datatrove leaves its logs
+        done = subprocess.run(
+            [sys.executable, "-c", measure, *command],
+            env=environment | {"PYTHONPATH": str(checkout)},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
     # All ten documents of made-10 fall to the peers' rules, which ends a run with status 1.
     if done.returncode and "no document is left" not in done.stderr:
         raise RuntimeError("\n".join([*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-15:]]))
@@ -196,8 +202,8 @@ def main() -> None:
     parser.add_argument("part", choices=["peers", "workers", "before"])
     parser.add_argument("--data", type=Path, required=True, help="folder with corpora/*.jsonl.zst")
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
-    parser.add_argument("--datatrove", help="python of an environment with datatrove[processing]")
-    parser.add_argument("--data-juicer", help="python of an environment with py-data-juicer")
+    parser.add_argument("--datatrove", type=absolute, help="python of an environment with datatrove[processing]")
+    parser.add_argument("--data-juicer", type=absolute, help="python of an environment with py-data-juicer")
     parser.add_argument("--checkout", type=Path, help="another checkout of this project")
     parser.add_argument("--inputs", nargs="+", help="some of the part's inputs (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
