@@ -1,5 +1,7 @@
 """datapipe: raw documents to pretraining data for large language models, on Apache Beam.
 
+Runs, for scripts and notebooks: `datapipe.run`, `open` and `clean`.
+
 The public stages, in the order in which data flows; each is a `PTransform` with its options as fields. Its module is
 imported when its name is first asked for: a worker that reads documents need not load faiss.
 """
@@ -18,11 +20,14 @@ if TYPE_CHECKING:
     from datapipe.dedup.repeated_text import FindRepeatedText
     from datapipe.dedup.semantic_duplicates import FindSemanticDuplicates
     from datapipe.dedup.signatures import ComputeSignatures
+    from datapipe.filters.column_filter import FilterColumns
     from datapipe.filters.control_tokens import CheckControlTokens
     from datapipe.filters.language import IdentifyLanguage
     from datapipe.filters.language_filter import FilterLanguage
     from datapipe.filters.lines import RemoveLines
     from datapipe.filters.measurements import MeasureText
+    from datapipe.filters.passage_filter import CutSentences
+    from datapipe.filters.passages import ScorePassages
     from datapipe.filters.perplexity import ScorePerplexity
     from datapipe.filters.perplexity_filter import FilterPerplexity
     from datapipe.filters.personal_data import MaskPersonalData
@@ -31,11 +36,13 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.mix.caps import CapGroups
     from datapipe.mix.chat import RenderDialogues
     from datapipe.mix.chat_tokens import EncodeDialogues
     from datapipe.mix.contaminated_tokens import FindContaminatedTokens
     from datapipe.mix.decontamination import Decontaminate
     from datapipe.mix.evaluation_questions import FindEvaluationQuestions
+    from datapipe.mix.glm_samples import WriteGLMSamples
     from datapipe.mix.held_out_shards import WriteHeldOutShards
     from datapipe.mix.mixture import MixSources
     from datapipe.mix.packing import PackDialogues
@@ -45,11 +52,19 @@ if TYPE_CHECKING:
     from datapipe.mix.upsampling import WeighDocuments
     from datapipe.read.documents import ReadDocuments
     from datapipe.read.instructions import ReadInstructions
+    from datapipe.runs import Run, clean, open, run  # noqa: A004 - `datapipe.open`
+    from tokenizer_training.extended_tokenizer import ExtendTokenizer
+    from tokenizer_training.pruned_tokenizer import PruneTokenizer
     from tokenizer_training.train import TrainTokenizer
 
 _MODULES = {
+    "run": "datapipe.runs",
+    "open": "datapipe.runs",
+    "clean": "datapipe.runs",
+    "Run": "datapipe.runs",
     "ReadDocuments": "datapipe.read.documents",
     "ReadInstructions": "datapipe.read.instructions",
+    "FilterColumns": "datapipe.filters.column_filter",
     "FindDuplicateIds": "datapipe.dedup.duplicate_ids",
     "IdentifyLanguage": "datapipe.filters.language",
     "FilterLanguage": "datapipe.filters.language_filter",
@@ -62,6 +77,8 @@ _MODULES = {
     "ScoreSafety": "datapipe.filters.safety",
     "FilterSafety": "datapipe.filters.safety_filter",
     "FilterQuality": "datapipe.filters.quality_filter",
+    "ScorePassages": "datapipe.filters.passages",
+    "CutSentences": "datapipe.filters.passage_filter",
     "HoldOut": "datapipe.dedup.held_out",
     "FindExactDuplicates": "datapipe.dedup.exact_duplicates",
     "ComputeSignatures": "datapipe.dedup.signatures",
@@ -79,18 +96,27 @@ _MODULES = {
     "CheckControlTokens": "datapipe.filters.control_tokens",
     "MaskPersonalData": "datapipe.filters.personal_data",
     "TrainTokenizer": "tokenizer_training.train",
+    "ExtendTokenizer": "tokenizer_training.extended_tokenizer",
+    "PruneTokenizer": "tokenizer_training.pruned_tokenizer",
     "RenderDialogues": "datapipe.mix.chat",
     "EncodeDialogues": "datapipe.mix.chat_tokens",
     "CountTokens": "datapipe.mix.tokens",
+    "CapGroups": "datapipe.mix.caps",
     "MixSources": "datapipe.mix.mixture",
     "WriteShards": "datapipe.mix.shards",
     "WriteHeldOutShards": "datapipe.mix.held_out_shards",
     "PackDialogues": "datapipe.mix.packing",
+    "WriteGLMSamples": "datapipe.mix.glm_samples",
 }
 # In the order of the data, and as literals: type checkers and editors read this list, and no other.
 __all__ = [  # noqa: RUF022
+    "run",
+    "open",
+    "clean",
+    "Run",
     "ReadDocuments",
     "ReadInstructions",
+    "FilterColumns",
     "FindDuplicateIds",
     "IdentifyLanguage",
     "FilterLanguage",
@@ -103,6 +129,8 @@ __all__ = [  # noqa: RUF022
     "ScoreSafety",
     "FilterSafety",
     "FilterQuality",
+    "ScorePassages",
+    "CutSentences",
     "HoldOut",
     "FindExactDuplicates",
     "ComputeSignatures",
@@ -120,13 +148,17 @@ __all__ = [  # noqa: RUF022
     "CheckControlTokens",
     "MaskPersonalData",
     "TrainTokenizer",
+    "ExtendTokenizer",
+    "PruneTokenizer",
     "RenderDialogues",
     "EncodeDialogues",
     "CountTokens",
+    "CapGroups",
     "MixSources",
     "WriteShards",
     "WriteHeldOutShards",
     "PackDialogues",
+    "WriteGLMSamples",
 ]
 
 

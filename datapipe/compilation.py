@@ -88,7 +88,8 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
 
     def finalize(self) -> None:
         """Link all that is called, optimize it together, and make machine code."""
-        self._linking_libraries = list(dict.fromkeys(_reach(self, set())))
+        # LLVM passes over what nothing calls yet, so each comes after all that call it.
+        self._linking_libraries = list(_reach(self, set()))[::-1]
         super().finalize()
 
     def _get_module_for_linking(self) -> Any:
@@ -103,13 +104,13 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
 
 
 def _reach(library: Any, seen: set[Any]) -> Iterator[Any]:
-    """The libraries that one calls, and those that they call; what is finalized has its own in itself."""
+    """The libraries that one calls, each after those that it calls; what is finalized has its own in itself."""
     for called in library._linking_libraries:
         if called not in seen:
             seen.add(called)
-            yield called
             if not called._finalized:
                 yield from _reach(called, seen)
+            yield called
 
 
 _numba_set_env = codegen.JITCPUCodegen.set_env

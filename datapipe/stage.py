@@ -22,7 +22,7 @@ from annotated_types import MinLen
 
 from datapipe import checks, on_lists
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, Part, PartKind, part_path, scatter, write_verdicts
+from datapipe.store.corpus import ALL_ROWS, Corpus, Part, PartKind, View, part_path, scatter, write_verdicts
 from datapipe.store.record import SourceResult
 
 NOTES_FILE = "_notes.json"  # readers of a folder pass over names that begin with "_"
@@ -41,6 +41,8 @@ class Stage(beam.PTransform, abc.ABC):
     """The columns that it adds, or writes again (`text`)."""
     offsets_into_text: ClassVar[tuple[str, ...]] = ()
     """Of the columns that it requires, those that hold places in `text`: worthless once another stage changed it."""
+    view: View = ALL_ROWS
+    """Which rows it works on, by the recipe: `only` some documents, in a branch."""
 
     def __post_init__(self) -> None:
         """Check the options.

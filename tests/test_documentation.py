@@ -19,9 +19,9 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PACKAGES = ("datapipe", "tokenizer_training", "pipelines")
 
 
-def test_the_public_names_are_the_stages_in_the_order_of_the_data() -> None:
-    assert datapipe.__all__ == [stage.__name__ for stage in STAGES]
-    assert [getattr(datapipe, name) for name in datapipe.__all__] == list(STAGES)
+def test_the_public_names_are_runs_and_the_stages_in_the_order_of_the_data() -> None:
+    assert datapipe.__all__ == ["run", "open", "clean", "Run", *(stage.__name__ for stage in STAGES)]
+    assert [getattr(datapipe, name) for name in datapipe.__all__[4:]] == list(STAGES)
     with pytest.raises(AttributeError, match="Nothing"):
         _ = datapipe.Nothing
 

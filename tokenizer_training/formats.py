@@ -63,13 +63,14 @@ SPECIAL_TOKENS = {
 }
 
 
-def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
+def read_tokenizer(path: str, pattern: str | None = None, *, unigram: bool = False) -> TokenizerJson:
     """The `tokenizer.json` of a tokenizer file.
 
     Args:
         path: a `tokenizer.json`, a folder with one, the output folder of a run, a `.tiktoken` file of ranks, a
             SentencePiece `.model` (BPE), or the name of one of tiktoken's `ENCODINGS`.
         pattern: the regular expression of a `.tiktoken` file whose name is not in `PATTERNS`.
+        unigram: whether a `tokenizer.json` of a Unigram model is read, too.
 
     Raises:
         ValueError: naming the path, if the file is none of these, or damaged, or no BPE, or needs a pattern.
@@ -96,7 +97,7 @@ def read_tokenizer(path: str, pattern: str | None = None) -> TokenizerJson:
             return from_ranks(read_ranks(content), pattern or "", SPECIAL_TOKENS.get(name.stem, {}))
         if name.suffix == ".model":
             return from_sentencepiece(content)
-        return from_json(content)
+        return from_json(content, unigram=unigram)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -115,7 +116,7 @@ def from_encoding(name: str) -> TokenizerJson:
     return from_ranks(encoding._mergeable_ranks, ENCODINGS[name], encoding._special_tokens)
 
 
-def from_json(content: bytes) -> TokenizerJson:
+def from_json(content: bytes, *, unigram: bool = False) -> TokenizerJson:
     """A `tokenizer.json` as this package writes it: merges as pairs, all parts named.
 
     Before tokenizers 0.20 a merge was a string, two entries with a space between.
@@ -131,6 +132,8 @@ def from_json(content: bytes) -> TokenizerJson:
     if not isinstance(model, dict):
         raise ValueError("no tokenizer: it has no 'model'")
     kind = model.get("type", "BPE" if "merges" in model else "a model without a type")
+    if kind == "Unigram" and unigram:
+        return {**tokenizer_json({}, [], None, {}), **document}
     if kind != "BPE":
         raise ValueError(f"only BPE tokenizers can be read, this is {kind}")
     vocabulary, merges = model.get("vocab"), model.get("merges")

@@ -51,6 +51,8 @@ def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson,
         The new tokenizer, and the old id of each new one, shape (entries kept,).
     """
     model = tokenizer["model"]
+    if model["type"] == "Unigram":
+        return _prune_unigram(tokenizer, set(drop))
     vocabulary: dict[str, int] = model["vocab"]
     added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     dropped = set(drop)
@@ -77,6 +79,34 @@ def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson,
             **model,
             "vocab": {name: new[number] for name, number in vocabulary.items() if number in new and name in names},
             "merges": [pair for pair in model["merges"] if {*pair, pair[0] + pair[1]} <= kept],
+        },
+    }, old
+
+
+def _prune_unigram(tokenizer: TokenizerJson, drop: set[int]) -> tuple[TokenizerJson, npt.NDArray[np.int32]]:
+    """`prune` for a model that no merges make: a piece needs no other, so that only what spells all text must stay."""
+    model = tokenizer["model"]
+    pieces: list[list[Any]] = model["vocab"]
+    spells = {byte_token(byte) for byte in range(256)} if model.get("byte_fallback") else set()
+    added = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
+
+    def stays(number: int, piece: str) -> bool:
+        symbol = piece in spells or (not spells and len(piece) == 1) or number == model["unk_id"]
+        return number not in drop or (symbol and piece not in added)
+
+    kept = {number for number, (piece, _) in enumerate(pieces) if stays(number, piece)}
+    old = np.array(sorted(kept | (set(added.values()) - drop)), np.int32)
+    new = {int(number): position for position, number in enumerate(old)}
+    return {
+        **tokenizer,
+        "added_tokens": [
+            {**token, "id": new[token["id"]]} for token in tokenizer["added_tokens"] if token["id"] in new
+        ],
+        "post_processor": _renumber(tokenizer["post_processor"], new),
+        "model": {
+            **model,
+            "vocab": [pieces[number] for number in sorted(kept)],
+            "unk_id": None if model["unk_id"] is None else new[model["unk_id"]],
         },
     }, old
 

@@ -1,21 +1,43 @@
-"""`datapipe recipes`: the recipes that come along."""
+"""`datapipe recipes [NAME]`: the recipes that come along, and what of each is published."""
 
+import collections
 import pathlib
 
 import yaml
 
+from datapipe.checks import check_known
+from datapipe.commands.console import say_json
+from datapipe.engine.provenance import DEPARTS, NOT_PUBLIC, PUBLISHED, values_of
+
 RECIPES = pathlib.Path(__file__).parent.parent / "recipes"
 
 
-def list_recipes() -> None:
-    """Print each recipe's name and description."""
-    for path in sorted(RECIPES.glob("*.yaml")):
-        description = yaml.safe_load(path.read_text(encoding="utf-8"))["description"]
-        print(f"{path.stem:16} {' '.join(description.split())}")
+def list_recipes(name: str | None = None) -> None:
+    """Print each recipe's name, description, and how much of it is published; or one recipe, with its comments.
+
+    Raises:
+        ValueError: if there is no recipe of that name.
+    """
+    there = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
+    if name is not None:
+        check_known("recipes: unknown recipe", name, there)
+        print(there[name].read_text(encoding="utf-8"), end="")
+        return
+    for stem, path in there.items():
+        text = path.read_text(encoding="utf-8")
+        print(f"{stem:16} {' '.join(yaml.safe_load(text)['description'].split())}")
+        kinds = collections.Counter(value.kind for value in values_of(text))
+        if kinds[PUBLISHED]:
+            departs = f", {kinds[DEPARTS]} departs from what is" if kinds[DEPARTS] else ""
+            print(f"{'':16} {kinds[PUBLISHED]} values published, {kinds[NOT_PUBLIC]} stand in for what is not{departs}")
 
 
-def validate(recipe: str) -> None:
+def validate(recipe: str, *, as_json: bool = False) -> None:
     """Check a recipe as a run would before its first stage, and say that it is right.
+
+    Args:
+        recipe: a YAML file, or the name of a recipe that comes along.
+        as_json: for programs: the stages with all their options.
 
     Raises:
         RecipeError: if it is not, with file and line.
@@ -23,9 +45,20 @@ def validate(recipe: str) -> None:
     from datapipe.engine.recipe import load_recipe
 
     stages = load_recipe(recipe_path(recipe), {name: f"{{{name}}}" for name in ("input_parent", "output")}).stages
+    if as_json:
+        say_json([{"stage": stage.name, "options": stage.options()} for stage in stages])
+        return
     print(f"{recipe}: OK, {len(stages)} stages")
 
 
 def recipe_path(name: str) -> str:
-    """The file of a recipe that comes along, for its name; any other path as it is."""
-    return str(RECIPES / f"{name}.yaml") if "/" not in name and not name.endswith(".yaml") else name
+    """The file of a recipe that comes along, for its name; any other path as it is.
+
+    Raises:
+        ValueError: if there is no recipe of that name.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        return name
+    known = sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    check_known("no such recipe:", name, known)
+    return str(RECIPES / f"{name}.yaml")

@@ -51,7 +51,7 @@ def _keep(hashes: npt.NDArray[np.uint64], keep_copies: Mapping[Unit, int]) -> np
     return keep_of[hashes >> HASH_BITS]
 
 
-def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray:
+def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int], keep_first: bool = True) -> np.ndarray:
     """The `CUT`s that cover each copy of a piece past the first ones, sorted by unit, id, start.
 
     A copy that overlaps the last one kept stays: else text of one repeated character would lose even that.
@@ -59,16 +59,20 @@ def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int]) -> np.ndarray
     Args:
         records: `PIECE` records sorted by unit, id, start.
         keep_copies: how many copies of a piece stay, by unit.
+        keep_first: whether they stay where there are more, too.
     """
     order, starts = ordered_groups(np.ascontiguousarray(records["hash"]))
     sizes = np.diff(starts, append=len(records))
     keep = np.repeat(_keep(records["hash"][order[starts]], keep_copies), sizes)
     starts = np.repeat(starts, sizes)
     rank = np.arange(len(records)) - starts
+    if not keep_first:
+        keep = np.where(np.repeat(sizes, sizes) > keep, 0, keep)
     later = rank >= keep
-    last_kept = records[order[(starts + keep - 1)[later]]]
+    last_kept = records[order[np.maximum(starts + keep - 1, 0)[later]]]
     copies, firsts = order[later], order[starts[later]]
     going = (records["id"][copies] != last_kept["id"]) | (records["start"][copies] >= last_kept["end"])
+    going |= keep[later] == 0
     first_of = np.full(len(records), -1)
     first_of[copies[going]] = firsts[going]
     gone = np.flatnonzero(first_of >= 0)
@@ -140,6 +144,7 @@ class FindRepeatedText(CorpusStage):
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
             (sentences in a row), `window` (tokens in a row).
+        keep_first: whether these stay where there are more; CCNet's code cuts all copies of such a line.
         normalization: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
             `datapipe.text.hashes.NORMALIZATIONS`; windows compare tokens (`datapipe.text.shingles`).
         min_characters: lines, paragraphs, sentences and spans of fewer characters, normalized, are left alone.
@@ -150,6 +155,7 @@ class FindRepeatedText(CorpusStage):
     """
 
     keep_copies: Annotated[dict[Unit, Count], MinLen(1)] = dataclasses.field(default_factory=lambda: {"span": 1})
+    keep_first: bool = True
     # Pieces carry the white space that ends them, so it cannot count.
     normalization: Literal["whitespace", "text", "ccnet"] = "ccnet"
     min_characters: Count = 1
@@ -219,7 +225,7 @@ class FindRepeatedText(CorpusStage):
             | "By part" >> beam.CoGroupByKey()
             | "Find" >> beam.FlatMap(self._find).with_output_types(np.ndarray)
             | "By key" >> GroupRecords(PIECE, "group", self.partitions, self.scratch)
-            | "Repeated" >> beam.Map(repeated, self.keep_copies).with_output_types(np.ndarray)
+            | "Repeated" >> beam.Map(repeated, self.keep_copies, self.keep_first).with_output_types(np.ndarray)
         )
         if self.scratch is not None:
             all_done = cuts | "Done" >> beam.combiners.Count.Globally()

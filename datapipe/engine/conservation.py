@@ -54,6 +54,13 @@ def check_funnel(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         raise ConservationError(
             f"{funnel.read.documents:,} documents read, but {funnel.kept.documents:,} kept and {removed:,} removed"
         )
+    removed_bytes = sum(totals.bytes for step in funnel.steps for totals in step.removed.values())
+    cut_bytes = sum(step.cut_bytes for step in funnel.steps)
+    if funnel.read.bytes != funnel.kept.bytes + removed_bytes + cut_bytes:
+        raise ConservationError(
+            f"{funnel.read.bytes:,} bytes read, but {funnel.kept.bytes:,} kept, {removed_bytes:,} removed and "
+            f"{cut_bytes:,} cut out of texts"
+        )
     held_out = sum(step.removed[HELD_OUT].documents for step in funnel.steps if HELD_OUT in step.removed)
     for product, rows in ((WriteShards.name, funnel.copies.documents), (WriteHeldOutShards.name, held_out)):
         if record.done(product):

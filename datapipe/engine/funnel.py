@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.engine.leaks import LeakCount, Levels, count_leaks, count_levels
-from datapipe.store.corpus import MASKED, REASON, Corpus, Part, first_reasons
+from datapipe.store.corpus import CUT, MASKED, REASON, Corpus, Part, first_reasons
 from datapipe.store.record import Done, Skipped
 
 RULES_REMOVED, RULES_FAILED = "rules_reason", "rules_failed"  # the columns of the stage `rules`
@@ -35,12 +35,16 @@ class Totals:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """One deciding stage: what came in, what it removed for each reason, what went on."""
+    """One deciding stage: what came in, what it removed for each reason, what went on.
+
+    In bytes, what went on is less by what the stage cut out of texts that stayed.
+    """
 
     stage: str
     entered: Totals
     removed: dict[str, Totals]
     left: Totals
+    cut_bytes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,20 +116,27 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
     read = kept = copies = Totals()
     rules: dict[str, RuleCount] = {}
     masked: dict[str, int] = {}
+    cut_bytes: Counter[str] = Counter()
     for part in corpus.parts:
         stage_of, reasons = first_reasons(part)
         sizes, tokens = _sizes(part)
         read += _totals(sizes, tokens)
         alive = stage_of < 0
-        kept += _totals(sizes[alive], tokens.filter(pa.array(alive)))
-        copies += _copies(part, alive, sizes, tokens)
+        before = sizes  # as each stage found them
         for place, decision in enumerate(part.decisions):
             here = stage_of == place
-            by_reason = removed[decision.removesuffix(REASON)]
+            name = decision.removesuffix(REASON)
+            by_reason = removed[name]
             for reason in sorted(set(reasons.filter(pa.array(here)).to_pylist())):
                 rows = here & pc.equal(reasons, reason).fill_null(False).to_numpy(zero_copy_only=False)
-                amount = _totals(sizes[rows], tokens.filter(pa.array(rows)))
+                amount = _totals(before[rows], tokens.filter(pa.array(rows)))
                 by_reason[reason] = by_reason.get(reason, Totals()) + amount
+            if name + CUT in part.columns:
+                cut = part.column(name + CUT).fill_null(0).to_numpy() * (alive | (stage_of > place))
+                cut_bytes[name] += int(cut.sum())
+                before = before - cut
+        kept += _totals(before[alive], tokens.filter(pa.array(alive)))
+        copies += _copies(part, alive, before, tokens)
         for column in masking:
             times = pc.sum(part.column(column)).as_py() if column in part.columns else 0
             if times:
@@ -133,7 +144,8 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
                 masked[entity] = masked.get(entity, 0) + times
         if RULES_REMOVED in part.decisions:
             reached = alive | (stage_of >= part.decisions.index(RULES_REMOVED))
-            for name, counts in count_rules(part.column(RULES_FAILED).filter(pa.array(reached))).items():
+            failed = part.column(RULES_FAILED).filter(pa.array(reached)).drop_null()  # null: `only` others were judged
+            for name, counts in count_rules(failed).items():
                 rules[name] = rules.get(name, RuleCount()) + counts
     steps: list[Step] = []
     left = kept  # from the end: the tokens of what is removed early are never counted
@@ -141,7 +153,8 @@ def count_funnel(corpus: Corpus, stages: Mapping[str, Done | Skipped]) -> Funnel
         entered = left
         for amount in by_reason.values():
             entered += amount
-        steps.insert(0, Step(stage, entered, dict(sorted(by_reason.items())), left))
+        entered = dataclasses.replace(entered, bytes=entered.bytes + cut_bytes[stage])
+        steps.insert(0, Step(stage, entered, dict(sorted(by_reason.items())), left, cut_bytes[stage]))
         left = entered
     rejects = {
         name: dict(stage.source.rejects_by_reason)
@@ -203,6 +216,8 @@ def render_funnel(funnel: Funnel) -> str:
         add(step.stage, "in", step.entered)
         for reason, amount in step.removed.items():
             add("", f"- {reason}", amount)
+        if step.cut_bytes:
+            rows.append(("", "- cut out of texts", "-", f"{step.cut_bytes:,}", "-"))
         add("", "out", step.left)
     add("kept", "each once", funnel.kept)
     add("shards", "with copies", funnel.copies)

@@ -5,7 +5,13 @@
     stages:
       - documents: {normalization: {form: NFC}}
       - language
-      - language_filter: {min_score: 0.5}
+      - language_filter: {min_score: 0.5, only: {source: [web]}}
+      - branches:
+          - [exact_duplicates, near_duplicates]
+          - [quality, quality_filter]
+
+Any stage over documents takes `only`: by column, the values of the documents that it works on; the others pass it by.
+Branches see the same documents, whatever the others remove; after them what every branch keeps goes on.
 
 A recipe names data, never code. In option values `{input_parent}` stands for the folder that holds the input folder,
 and `{output}` for the output folder.
@@ -15,22 +21,27 @@ import dataclasses
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import yaml
+from annotated_types import MinLen
 
 from datapipe.checks import adapter, check_value, option_types
 from datapipe.dedup.held_out import HoldOut
+from datapipe.engine.provenance import NOT_PUBLIC, values_of
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.settings import SHOWN, apply_settings
 from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
 from datapipe.filters.personal_data import MaskPersonalData
 from datapipe.near import suggest
 from datapipe.read.documents import ReadDocuments
-from datapipe.stage import Source, Stage
+from datapipe.stage import CorpusStage, DocumentStage, Source, Stage
 from datapipe.store import files
+from datapipe.store.corpus import ALL_ROWS, View
 
 _KEYS = ["description", "every_row", "stages", "warn_removed"]
+ONLY = "only"
+BRANCHES = "branches"
 # No recipe comes near these; what does is made to fill the memory.
 MAX_BYTES = 1 << 20
 MAX_NODES = 100_000
@@ -56,6 +67,7 @@ class Recipe:
         every_row: whether document stages see the documents that an earlier stage has removed, too.
         warn_removed: a source or language that loses more than this share of its documents is named when the run is
             done, in the report and in `run.json`; 1: none is.
+        stand_ins: the values that a comment calls not public, with what it says; see `datapipe.engine.provenance`.
     """
 
     name: str
@@ -63,6 +75,7 @@ class Recipe:
     stages: tuple[Stage, ...]
     every_row: bool = False
     warn_removed: float = 0.5
+    stand_ins: tuple[str, ...] = ()
 
 
 def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str] = ()) -> Recipe:
@@ -76,7 +89,7 @@ def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str]
     Raises:
         RecipeError: on anything that could go wrong later, with file and line.
     """
-    root = _read(path)
+    root, text = _read(path)
     if root is not None and settings:
         apply_settings(root, settings)
         _measure(path, root, {}, ())
@@ -89,8 +102,9 @@ def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str]
     node = fields["stages"][1]
     if not isinstance(node, yaml.SequenceNode):
         raise _error(path, node, "`stages` must be a list")
-    stages = [(item, _stage(path, item, variables)) for item in node.value]
+    stages, branch_of = _stages(path, node, variables)
     _check_order(path, stages, variables)
+    _check_branches(path, stages, branch_of)
     description = _plain(path, fields["description"][1]) if "description" in fields else ""
     if isinstance(description, list | dict):
         raise _error(path, fields["description"][1], "`description` must be a string")
@@ -101,11 +115,18 @@ def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str]
     if isinstance(warn_removed, bool) or not isinstance(warn_removed, int | float) or not 0 <= warn_removed <= 1:
         raise _error(path, fields["warn_removed"][1], f"warn_removed must be from 0 to 1, got {warn_removed!r}")
     name = os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 - the path may be a gs:// one
-    return Recipe(name, str(description).strip(), tuple(stage for _, stage in stages), every_row, warn_removed)
+    stand_ins = tuple(
+        f"{value.stage}{f': {value.option}: {value.value}' if value.option else ''}: {value.comment}"
+        for value in values_of(text)
+        if value.kind == NOT_PUBLIC
+    )
+    return Recipe(
+        name, str(description).strip(), tuple(stage for _, stage in stages), every_row, warn_removed, stand_ins
+    )
 
 
-def _read(path: str) -> yaml.Node | None:
-    """The nodes of a YAML file, which are a tree of a bounded size, of names and values that JSON has, too."""
+def _read(path: str) -> tuple[yaml.Node | None, str]:
+    """The nodes of a YAML file, a tree of a bounded size, of names and values that JSON has, too; and its text."""
     if not files.exists(path):
         raise RecipeError(f"{path}: no such recipe; `datapipe recipes` lists those that come with datapipe")
     if files.is_local(path) and not os.path.isfile(path):  # noqa: PTH113 - as text, like remote ones
@@ -115,7 +136,8 @@ def _read(path: str) -> yaml.Node | None:
     if len(content) > MAX_BYTES:
         raise RecipeError(f"{path}: a recipe must be no larger than {MAX_BYTES} bytes")
     try:
-        root = yaml.compose(content.decode(), Loader=yaml.SafeLoader)
+        text = content.decode()
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path}: not UTF-8: {error}") from error
     except yaml.YAMLError as error:
@@ -124,7 +146,7 @@ def _read(path: str) -> yaml.Node | None:
         raise RecipeError(f"{path}: nested too deep") from error
     if root is not None:
         _measure(path, root, {}, ())
-    return root
+    return root, text
 
 
 def _in_one_line(error: yaml.YAMLError) -> str:
@@ -211,6 +233,74 @@ def _fill(value: Any, variables: Mapping[str, str]) -> Any:
     return value
 
 
+_Listed = list[tuple[yaml.Node, Stage]]
+_Only = Annotated[dict[str, Annotated[list[str], MinLen(1)]], MinLen(1)]
+
+
+def _stages(
+    path: str, node: yaml.SequenceNode, variables: Mapping[str, str]
+) -> tuple[_Listed, dict[str, tuple[int, int]]]:
+    """The stages in order, branches one after the other, and of which branches each stage in one is, and of which."""
+    stages: _Listed = []
+    branch_of: dict[str, tuple[int, int]] = {}
+    for item in node.value:
+        branches = _branches(path, item)
+        if branches is None:
+            stages.append((item, _stage(path, item, variables)))
+            continue
+        before: tuple[str, ...] = ()
+        for number, branch in enumerate(branches):
+            found = [(entry, _stage(path, entry, variables)) for entry in branch]
+            for entry, stage in found:
+                if not isinstance(stage, DocumentStage | CorpusStage):
+                    raise _error(path, entry, f"{stage.name}: a branch holds stages that judge documents, no others")
+                branch_of[stage.name] = (id(item), number)
+                view = dataclasses.replace(stage.view, unseen=before)
+                stages.append((entry, stage.ready(view=view)))
+            before += tuple(stage.name for _, stage in found)
+    return stages, branch_of
+
+
+def _branches(path: str, node: yaml.Node) -> list[list[yaml.Node]] | None:
+    """The entries of each branch, if a node of `stages` is branches."""
+    if not isinstance(node, yaml.MappingNode) or [key.value for key, _ in node.value] != [BRANCHES]:
+        return None
+    ((_, listed),) = node.value
+    of = listed.value if isinstance(listed, yaml.SequenceNode) else []
+    if len(of) < 2 or not all(isinstance(branch, yaml.SequenceNode) and branch.value for branch in of):
+        raise _error(path, listed, "`branches` must be two or more lists of stages")
+    return [branch.value for branch in of]
+
+
+def _check_branches(path: str, stages: _Listed, branch_of: Mapping[str, tuple[int, int]]) -> None:
+    """Branches know nothing of each other: none reads what another writes."""
+    for node, stage in stages:
+        if stage.name not in branch_of:
+            continue
+        group, number = branch_of[stage.name]
+        used = {*stage.requires(), *stage.optional(), *stage.named_columns(), *stage.view.columns}
+        for _, other in stages:
+            if branch_of.get(other.name, (group, number)) == (group, number) or branch_of[other.name][0] != group:
+                continue
+            shared = sorted(used & set(other.writes.names))
+            if shared:
+                raise _error(
+                    path,
+                    node,
+                    f"{stage.name} reads the column {shared[0]!r} of {other.name!r}, in a branch beside it",
+                )
+
+
+def _only(path: str, name: str, node: yaml.Node, variables: Mapping[str, str]) -> View:
+    """What `only` says: by column, the values of the documents that the stage works on."""
+    given = _fill(_plain(path, node), variables)
+    try:
+        check_value(f"{name}: {ONLY}", _Only, given)
+    except ValueError as error:
+        raise _error(path, node, str(error)) from error
+    return View(tuple(sorted((column, tuple(values)) for column, values in given.items())))
+
+
 def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
     """One entry of `stages`: a bare name, or a name with options."""
     name, name_node, options = str(node.value), node, dict[str, tuple[yaml.Node, yaml.Node]]()
@@ -229,6 +319,9 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
     types = option_types(made)
     fields = {field.name: field for field in dataclasses.fields(cast(Any, made))}
     values = {}
+    view = ALL_ROWS
+    if ONLY in options and issubclass(made, DocumentStage | CorpusStage):
+        view = _only(path, name, options.pop(ONLY)[1], variables)
     for option, (option_node, value_node) in options.items():
         if (name, option) in RENAMED_OPTIONS:
             raise _error(path, option_node, f"{name}: {option!r} is now called {RENAMED_OPTIONS[name, option]!r}")
@@ -264,7 +357,7 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
     if isinstance(stage, Source):
         # A stage's column would hide one of the user's with the same name, which then would be missing in the shards.
         return stage.ready(reserved=frozenset(column for other in STAGES for column in other.writes.names))
-    return stage
+    return stage.ready(view=view) if view != ALL_ROWS else stage
 
 
 def defaults(stage: type[Stage]) -> dict[str, Any]:
@@ -286,7 +379,7 @@ def _check_order(path: str, stages: Sequence[tuple[yaml.Node, Stage]], variables
     for position, (node, stage) in enumerate(stages):
         if stage.name in order[:position]:
             raise _error(path, node, f"the stage {stage.name!r} is listed twice")
-        for column in (*stage.requires(), *stage.named_columns()):
+        for column in (*stage.requires(), *stage.named_columns(), *stage.view.columns):
             writer = WRITERS.get(column)
             # A column that no stage writes and an option names is the user's own: only a run can tell.
             if column not in columns and (writer or column in stage.requires()):
@@ -330,6 +423,8 @@ def recipe_schema() -> dict[str, Any]:
             properties[option] = adapter(option_types(stage)[option]).json_schema()
             if default is not None:
                 properties[option]["default"] = default
+        if issubclass(stage, DocumentStage | CorpusStage):
+            properties[ONLY] = adapter(_Only).json_schema()
         options = {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
         summary = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
         stages += [
@@ -341,6 +436,14 @@ def recipe_schema() -> dict[str, Any]:
                 "additionalProperties": False,
             },
         ]
+    branches = {
+        "type": "object",
+        "properties": {
+            BRANCHES: {"type": "array", "minItems": 2, "items": {"type": "array", "items": {"oneOf": stages}}}
+        },
+        "required": [BRANCHES],
+        "additionalProperties": False,
+    }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "datapipe recipe",
@@ -349,7 +452,7 @@ def recipe_schema() -> dict[str, Any]:
             "description": {"type": "string"},
             "every_row": {"type": "boolean", "default": False},
             "warn_removed": {"type": "number", "minimum": 0, "maximum": 1, "default": Recipe.warn_removed},
-            "stages": {"type": "array", "minItems": 1, "items": {"oneOf": stages}},
+            "stages": {"type": "array", "minItems": 1, "items": {"oneOf": [*stages, branches]}},
         },
         "required": ["stages"],
         "additionalProperties": False,

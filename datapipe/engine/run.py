@@ -36,7 +36,7 @@ from datapipe.engine.stages import BY_NAME
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
-from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, part_path
+from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
 from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
 TASKS = "tasks"
@@ -111,6 +111,8 @@ def run(
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
         write_report(driver.corpus, funnel, driver.record)
+        driver.record.closing = kept_files.record_closing(output)
+        driver.save()
         return Outcome(driver.corpus, funnel, driver.record)
 
 
@@ -192,7 +194,8 @@ class _Driver:
                 "description": recipe.description,
                 "every_row": recipe.every_row,
                 "warn_removed": recipe.warn_removed,
-                "stages": [{stage.name: stage.options()} for stage in recipe.stages],
+                "stand_ins": list(recipe.stand_ins),
+                "stages": [{stage.name: stage.options() | _plain(stage.view)} for stage in recipe.stages],
             },
             inputs=self.inputs,
             versions={"python": platform.python_version()}
@@ -325,6 +328,8 @@ class _Driver:
         if not self.pending or stage.learns_from_corpus():
             return not self.pending
         last = self.pending[-1]
+        if stage.view != last.view:
+            return False
         if isinstance(stage, Source | DocumentStage):
             return isinstance(last, Source if isinstance(stage, Source) else DocumentStage)
         made = {column for waiting in self.pending for column in waiting.writes.names}
@@ -350,7 +355,7 @@ class _Driver:
             return reason
         absent = [column for column in stage.requires() if column not in self.writers]
         optional = stage.optional()
-        for column in stage.named_columns():
+        for column in (*stage.named_columns(), *stage.view.columns):
             if column not in self.writers and column not in optional:
                 if column not in self.skipped_columns:
                     known = ", ".join(sorted(self.writers))
@@ -367,16 +372,17 @@ class _Driver:
 
     def _key(self, stage: Stage) -> str:
         seen = set[str]()
-        for column in (*stage.requires(), *stage.named_columns(), *stage.optional()):
+        for column in (*stage.requires(), *stage.named_columns(), *stage.optional(), *stage.view.columns):
             seen |= self.writers.get(column, set())
         if isinstance(stage, Source):
             # The numbers of new parts follow on those there are.
             seen |= {name for name in self.keys if issubclass(BY_NAME[name], Source)}
         elif not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
             # All rows that are left make its result.
-            seen |= set(self.deciders)
+            seen |= self._deciders(stage)
         return _digest(
-            {
+            _plain(stage.view)
+            | {
                 "format": FORMAT,
                 "stage": stage.name,
                 "version": stage.version,
@@ -401,8 +407,15 @@ class _Driver:
         """What tells of which rows a document stage computes its columns."""
         if not isinstance(stage, DocumentStage):
             return ""
-        seen = () if self.every_row else self.deciders
-        return _digest({name: [self.keys[name], self.rows_keys[name]] for name in seen} | {"every": self.every_row})
+        seen = set() if self.every_row else self._deciders(stage)
+        for column in stage.view.columns:
+            seen |= self.writers.get(column, set())
+        every = {"every": self.every_row} | _plain(stage.view)
+        return _digest({name: [self.keys[name], self.rows_keys[name]] for name in seen} | every)
+
+    def _deciders(self, stage: Stage) -> set[str]:
+        """The stages whose work decides which rows a stage sees."""
+        return set(self.deciders) - set(stage.view.unseen)
 
     def _content(self, path: str) -> list[tuple[str, str]]:
         """What a file, folder or glob that an option names holds: the name and the SHA-256 of each file.
@@ -538,17 +551,18 @@ class _Driver:
 
     def _pass_over(self, stages: Sequence[DocumentStage], progress: Progress) -> None:
         """Compute new columns row for row."""
+        corpus = self.corpus.seen_by(stages[0].view)
         as_they_are = [self._begin(stage) for stage in stages]
         prepared: dict[str, float] = {}
         ready = []
         for stage in stages:
             started = time.process_time()
-            ready.append(stage.prepare(self.corpus, self.corpus.folder(stage.name)))
+            ready.append(stage.prepare(corpus, corpus.folder(stage.name)))
             prepared[stage.name] = time.process_time() - started
         this = work.Pass(tuple(ready), self.corpus.root, self.every_row)
         todo = [
             part
-            for part in self.corpus.parts
+            for part in corpus.parts
             if this.of(part)
             and not (all(as_they_are) and all(files.exists(this.path(stage, part)) for stage in this.of(part)))
         ]
@@ -576,14 +590,15 @@ class _Driver:
 
     def _judge(self, stages: Sequence[Stage], progress: Progress) -> None:
         """Compute new columns from all rows together, stage by stage, and make a product at last."""
-        corpora, ready = [self.corpus], list[Stage]()
+        view = stages[0].view
+        corpora, ready = [self.corpus.seen_by(view)], list[Stage]()
         prepared: list[float] = []
         for stage in stages:
             self._begin(stage)
             folder = self.corpus.folder(stage.name)
             if not ready and self._has_ended(stage):  # in the interrupted run
                 self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
-                corpora = [self.corpus]
+                corpora = [self.corpus.seen_by(view)]
                 continue
             started = time.monotonic()
             ready.append(stage.prepare(corpora[-1], folder))
@@ -696,6 +711,12 @@ def _named(stages: Sequence[Stage]) -> Iterator[None]:
         names = [stage.name for stage in stages]
         name = error.step if error.step in names else ", ".join(names)
         raise type(error)(f"{name}: {error}") from error
+
+
+def _plain(view: View) -> dict[str, Any]:
+    """What a view says, as plain values; nothing where it is of all rows."""
+    only = {column: list(values) for column, values in view.only}
+    return {name: value for name, value in (("only", only), ("unseen", sorted(view.unseen))) if value}
 
 
 def _product(path: str, root: str) -> str:

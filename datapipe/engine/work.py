@@ -227,7 +227,7 @@ def _batches(part: Part, stages: Sequence[DocumentStage], every_row: bool) -> It
         made.update(stage.writes.names)
     # The heavy column first: a batch holds a row group of its file.
     first = [name for name in ("text",) if name in required]
-    alive = np.ones(len(part.ids), bool) if every_row else part.kept()
+    alive = part.chosen() if every_row else part.kept()
     start = 0
     columns_of = dict.fromkeys((*first, *required))
     for batch in part.read(list(columns_of), optional=list(optional), named=list(named), kept_only=False):

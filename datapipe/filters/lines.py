@@ -314,7 +314,8 @@ def _remove_lines(
 class RemoveLines(DocumentStage):
     """Writes the text without the lines that a rule of the document's language removes.
 
-    `lines_removed_count` and `lines_removed_characters` say how many lines and code points went. A document that has
+    `lines_removed_count` and `lines_removed_characters` say how many lines and code points went, `lines_cut_bytes` how
+    many bytes of a text that is written anew. A document that has
     nothing left, or lost more than it may, keeps its text and bears the reason in `lines_reason`: "nothing_left" or
     "too_much_removed".
 
@@ -338,12 +339,13 @@ class RemoveLines(DocumentStage):
     bad_words: list[str] = dataclasses.field(default_factory=list)
 
     name: ClassVar[str] = "lines"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),
             ("lines_removed_count", pa.int32()),
             ("lines_removed_characters", pa.int32()),
+            ("lines_cut_bytes", pa.int64()),
             ("lines_reason", pa.string()),
         ]
     )
@@ -384,9 +386,11 @@ class RemoveLines(DocumentStage):
         reasons[touched & empty] = NOTHING_LEFT
         reason = pa.array(reasons, pa.string())
         unchanged = pc.or_(pa.array(~touched), reason.is_valid())
-        text = pc.if_else(unchanged, batch.column("text").cast(pa.large_string()), texts)
+        before = batch.column("text").cast(pa.large_string())
+        text = pc.if_else(unchanged, before, texts)
+        cut = pc.subtract(pc.binary_length(before), pc.binary_length(text)).fill_null(0)
         return pa.RecordBatch.from_arrays(
-            [text.cast(pa.string()), pa.array(lines), pa.array(characters), reason], schema=self.writes
+            [text.cast(pa.string()), pa.array(lines), pa.array(characters), cut, reason], schema=self.writes
         )
 
 

@@ -23,11 +23,33 @@ from datapipe.store import files
 ROW_BITS = 32
 REASON = "_reason"  # ends the name of the column in which a stage says why it removed a row
 LEAKS = "_leaks"  # ends the name of the column in which a stage lists the evaluation records that it found in a row
+CUT = "_cut_bytes"  # ends the name of the column in which a stage says how much of a text that stays it cut out
 REJECTS = "rejects"  # the folder of input records that are no documents
 MASKED = "masked_"  # begins the name of the column of how often a kind of personal data was masked in a row
 
 
 PartKind = Literal["document", "instruction"]
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Which of the rows that there are a stage works on.
+
+    Attributes:
+        only: by column, the values that rows must have to be seen; of several columns, all. Empty: any row.
+        unseen: stages whose removals do not count: those of branches beside the stage's own.
+    """
+
+    only: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that choose."""
+        return tuple(column for column, _ in self.only)
+
+
+ALL_ROWS = View()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +65,7 @@ class Part:
         decisions: the `<stage>_reason` columns written so far, in order.
         span: the first row and the one after the last, for a piece of a part (see `cut`); none: all rows. `rows` stays
             that of the whole part, and all else is that of the piece.
+        view: which of its rows whoever holds this reference sees.
     """
 
     number: int
@@ -52,6 +75,7 @@ class Part:
     user_columns: tuple[str, ...] = ()
     decisions: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
+    view: View = ALL_ROWS
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -92,13 +116,25 @@ class Part:
         )
 
     def kept(self, despite: str | None = None) -> npt.NDArray[np.bool_]:
-        """Which rows no stage has removed so far, or none for another reason than `despite`, shape (rows,)."""
-        kept = np.ones(len(self.ids), bool)
+        """Which rows of the view no stage has removed yet, or none for another reason than `despite`, shape (rows,)."""
+        kept = self.chosen()
         for name in self.decisions:
+            if name.removesuffix(REASON) in self.view.unseen:
+                continue
             reasons = self.column(name)
             left = reasons.is_null() if despite is None else pc.equal(reasons, despite).fill_null(True)
             kept &= left.to_numpy(zero_copy_only=False)
         return kept
+
+    def chosen(self) -> npt.NDArray[np.bool_]:
+        """Which rows the view is of, removed or not, shape (rows,)."""
+        chosen = np.ones(len(self.ids), bool)
+        for name, values in self.view.only:
+            if name not in self.columns:
+                return np.zeros(len(self.ids), bool)
+            known = pc.is_in(self.column(name).cast(pa.string()), pa.array(values))
+            chosen &= known.to_numpy(zero_copy_only=False)
+        return chosen
 
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
@@ -267,6 +303,10 @@ class Corpus:
     def folder(self, stage: str) -> str:
         """Where a stage's files lie."""
         return files.join(self.root, stage)
+
+    def seen_by(self, view: View) -> "Corpus":
+        """The corpus as a stage sees it."""
+        return dataclasses.replace(self, parts=tuple(dataclasses.replace(part, view=view) for part in self.parts))
 
     def of_kind(self, kinds: Sequence[PartKind]) -> tuple[Part, ...]:
         """The parts of some kinds."""

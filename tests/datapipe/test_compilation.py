@@ -51,6 +51,25 @@ def test_a_function_that_python_and_others_call() -> None:
     assert (outer(1), inner(1)) == (4, 2)
 
 
+def test_what_only_a_call_that_llvm_leaves_out_has_linked_so_far_is_there_for_others() -> None:
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def first(items: Any) -> int:
+        return max(items[0], int(items[1]))
+
+    @numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    def second(items: Any) -> int:
+        return max(items[1], int(items[0]))
+
+    @numba.njit
+    def outer(items: Any, times: int) -> int:
+        total = 0
+        for _ in range(times):
+            total += first(items) if 0 * times > 1 else second(items)  # never the first
+        return total
+
+    assert outer(np.arange(8, 10), 2) == 18
+
+
 @pytest.mark.parametrize(
     ("left", "right"), [(1, 2), (1, 2.5), (True, 3), ("a", "b"), ((1, 2), (3,)), (np.arange(3), 2)]
 )

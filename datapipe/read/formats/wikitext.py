@@ -39,7 +39,9 @@ _BRACKETS = re.compile(
     r"|<table\b[^<>]*>|</table\s*>",
     re.IGNORECASE,
 )
+_SIMPLE_LINK = re.compile(r"\[\[([^\[\]{}\n]+)\]\]")  # nothing else in it, as nearly all have
 _CLOSES = {"{{": "}}", "{{{": "}}}", "[[": "]]", "-{": "}-", "{|": "|}", "<table": "</table"}
+_OPENS = {closing: opening for opening, closing in _CLOSES.items()}
 MAX_DEPTH = 100  # of brackets, beyond which opening ones are text
 
 _TAG = re.compile(r"</?[a-zA-Z][\w-]*(?:\s[^<>]*)?/?>")
@@ -98,7 +100,7 @@ def plain_text(wikitext: str, title: str = "", wiki: Wiki = Wiki()) -> str:
     >>> plain_text("'''Berlin''' ({{IPA-de|x}}) is a [[capital city|capital]].<ref>A</ref>\\n[[Category:Berlin]]")
     'Berlin is a capital.'
     """
-    text = _without_elements(wikitext)
+    text = _SIMPLE_LINK.sub(lambda link: _link(link[1], wiki), _without_elements(wikitext))
     text = _without_brackets(text, title, wiki)
     text = _BREAK.sub("\n", text)
     text = _TAG.sub("", text)
@@ -170,7 +172,7 @@ def _without_brackets(text: str, title: str, wiki: Wiki) -> str:
         elif closing == "}}" and kinds and kinds[-1] == "{{{":
             kinds[-1] = "{{"
             parts[-1].insert(0, "{")
-        opener = next((kind for kind, close in _CLOSES.items() if close == closing), "")
+        opener = _OPENS[closing]
         if opener not in kinds or (closing == "}-" and kinds[-1] != "-{"):
             if closing == "}-":
                 parts[-1].append(mark)

@@ -1,18 +1,37 @@
 """The recipes that come along are listed, and found by name."""
 
 import pathlib
+import re
 
 import pytest
 
 from datapipe.cli import BAD_USE, main
 from datapipe.commands.recipes import RECIPES, list_recipes, recipe_path, validate
 
+NAMED = (
+    """baichuan1 baichuan2 chatglm2 chatglm3 chatglm_slim code_qwen default glm130b llama llama2_chat qwen skywork"""
+)
 
-def test_each_recipe_is_listed_with_its_description(capsys: pytest.CaptureFixture[str]) -> None:
+
+def test_each_recipe_is_listed_with_its_description_and_how_much_of_it_is_published(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     list_recipes()
-    listed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    lines = capsys.readouterr().out.splitlines()
+    listed = dict(line.split(maxsplit=1) for line in lines if not line.startswith(" "))
     assert list(listed) == sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    assert set(NAMED.split()) <= set(listed)
     assert listed["default"].startswith("From raw documents")
+    counted = re.findall(r"^ +(\d+) values published, (\d+) stand in for what is not", "\n".join(lines), re.MULTILINE)
+    assert len(counted) == len(listed) - 1
+    assert sum(int(published) for published, _ in counted) > 100
+
+
+def test_a_recipe_is_printed_with_what_it_says_of_its_values(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "llama"]) == 0
+    assert capsys.readouterr().out == (RECIPES / "llama.yaml").read_text(encoding="utf-8")
+    assert main(["recipes", "lama"]) == BAD_USE
+    assert "unknown recipe 'lama'; did you mean 'llama'?" in capsys.readouterr().err
 
 
 def test_a_name_is_a_recipe_that_comes_along_and_a_path_is_a_path() -> None:
@@ -28,3 +47,9 @@ def test_a_recipe_is_checked_without_running_it(tmp_path: pathlib.Path, capsys: 
     wrong.write_text("stages:\n  - documents\n  - langauge\n")
     assert main(["validate", str(wrong)]) == BAD_USE
     assert "wrong.yaml:3: unknown stage 'langauge'" in capsys.readouterr().err
+
+
+def test_a_name_that_is_none_has_a_suggestion() -> None:
+    with pytest.raises(ValueError, match="no such recipe: 'defalt'; did you mean 'default'"):
+        recipe_path("defalt")
+    assert recipe_path("my/defalt.yaml") == "my/defalt.yaml"

@@ -22,7 +22,12 @@ def cut(texts: Sequence[str | None], spans: Sequence[Spans | None], **options: A
     batch = pa.record_batch([pa.array(texts), pa.array(values, TYPE)], CutRepeatedText().requires())
     new = CutRepeatedText(**options).process(batch)
     assert new.schema == CutRepeatedText.writes
-    return [tuple(row.values()) for row in new.to_pylist()]
+    rows = new.to_pylist()
+    for before, row in zip(texts, rows, strict=True):
+        assert row.pop("cut_repeated_text_cut_bytes") == len((before or "").encode()) - len(
+            (row["text"] or "").encode()
+        )
+    return [tuple(row.values()) for row in rows]
 
 
 @given(st.binary(max_size=20), st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), max_size=5))
@@ -48,6 +53,18 @@ def test_document_with_too_little_left_is_removed_whole() -> None:
 
 def test_a_short_document_that_loses_nothing_stays() -> None:
     assert cut(["ab"], [[(0, 1, "line")]], units=["window"], min_characters=5) == [("ab", 0, None)]
+
+
+def test_documents_that_are_mostly_repeated_go_and_others_keep_their_texts() -> None:
+    texts = ["0123456789", "0123456789", "0123456789", "abc"]
+    spans = [[(0, 9, "window")], [(0, 5, "window"), (5, 10, "window")], [(1, 3, "window")], None]
+    assert [row[2] for row in cut(texts, spans, max_share=0.9)] == [None, "mostly_repeated", None, None]
+    assert cut(texts, spans, max_share=0.9, cut=False, min_characters=9) == [
+        ("0123456789", 0, None),
+        ("0123456789", 10, "mostly_repeated"),
+        ("0123456789", 0, None),
+        ("abc", 0, None),
+    ]
 
 
 def test_units_choose_which_spans_go() -> None:

@@ -33,6 +33,16 @@ def test_later_copy_of_a_line_goes(corpus_of: CorpusOf) -> None:
     }
 
 
+def test_of_what_is_repeated_no_copy_stays_where_the_first_does_not(corpus_of: CorpusOf) -> None:
+    parts = corpus_of(["Header\nfirst\n", "header!\nsecond", "third\nHEADER"], rows_per_part=2)
+    assert found(parts, keep_copies={"line": 1}, keep_first=False) == {
+        0: [(0, 7, "line", 0)],
+        1: [(0, 8, "line", 0)],
+        1 << 32: [(6, 12, "line", 0)],
+    }
+    assert found(parts, keep_copies={"line": 3}, keep_first=False) == {}
+
+
 @pytest.mark.parametrize(
     ("unit", "expected"),
     [

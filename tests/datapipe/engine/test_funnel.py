@@ -60,6 +60,22 @@ def test_the_table_names_every_reason_with_its_count(corpus_of: CorpusOf, tmp_pa
     assert [line.split() for line in table.splitlines() if "- odd" in line] == [["-", "odd", "1", "2", "-"]]
 
 
+def test_what_is_cut_out_of_texts_is_counted_and_gone_for_later_stages(
+    corpus_of: CorpusOf, tmp_path: pathlib.Path
+) -> None:
+    (part,) = corpus_of(["a", "bb", "ccc", "dddd"], bytes=pa.array([1, 2, 3, 4], pa.int64()))
+    cuts = {"one_cut_bytes": pa.array([1, 1, 1, None], pa.int64()), "one_reason": pa.array(["short", None, None, None])}
+    part = add_columns(part, tmp_path / "one", **cuts)
+    part = add_columns(part, tmp_path / "two", two_reason=pa.array([None, "odd", None, None]))
+    stages: Stages = {"documents": done("text", "bytes", rejects={}), "one": done(*cuts), "two": done("two_reason")}
+    funnel = count_funnel(Corpus(str(tmp_path), (part,)), stages)
+    one, two = funnel.steps
+    assert (one.entered.bytes, one.cut_bytes, one.left.bytes) == (10, 2, 7)  # of what it removed it cut nothing
+    assert two.removed == {"odd": Totals(1, 1, None)}
+    assert funnel.kept == funnel.copies == Totals(2, 6, None)
+    assert "cut out of texts" in render_funnel(funnel)
+
+
 def test_counts_what_each_rule_alone_removes() -> None:
     assert ApplyRules.writes.names == [RULES_REMOVED, RULES_FAILED]
     counts = count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))

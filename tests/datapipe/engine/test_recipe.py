@@ -47,6 +47,21 @@ def test_placeholders_are_filled_in(tmp_path: pathlib.Path) -> None:
         ("stages:\n  - documents\n  - documents\n", 3, "the stage 'documents' is listed twice"),
         ("stages:\n  - documents:\n      format: text\n      format: text\n", 4, "'format' is listed twice"),
         ("stages:\n  - documents\n  - rules\n", 3, "put the stage 'language' before it"),
+        ("stages:\n  - documents\n  - language: {only: {source: web}}\n", 3, "only.source must be a list, got 'web'"),
+        ("stages:\n  - documents: {only: {source: [web]}}\n", 2, "unknown option 'only'"),
+        ("stages:\n  - documents\n  - exact_duplicates: {only: {bucket: [a]}, quality: tokens}\n", 3, "'tokens'"),
+        ("stages:\n  - documents\n  - branches: [[language]]\n", 3, "must be two or more lists of stages"),
+        ("stages:\n  - documents\n  - branches: [[language], [shards]]\n", 3, "a branch holds stages that judge"),
+        (
+            "stages:\n  - documents\n  - branches: [[language], [language_filter]]\n",
+            3,
+            "'language', in a branch beside it",
+        ),
+        (
+            "stages:\n  - documents\n  - language\n  - branches: [[exact_duplicates], [lines]]\n",
+            4,
+            "column 'text' of 'lines'",
+        ),
         ("stages:\n  - documents\n  - tokens\n", 3, "tokens: tokenizer must be given"),
         ("stages:\n  - documents\n  - tokens: {tokenizer: ''}\n", 3, "tokenizer must have at least 1"),
         (

@@ -628,6 +628,61 @@ def test_corpus_stages_in_a_row_are_one_pipeline_and_what_one_has_ended_stays(
     assert digests(tmp_path / "out") == whole
 
 
+BRANCHED = """
+stages:
+  - documents
+  - language
+  - branches:
+      - [FIRST]
+      - [SECOND]
+  - shards
+"""
+JUDGES = {"near_duplicates": "near_duplicates", "quality_filter": "quality_filter: {scores: {mark: 1}, keep_rate: 0.5}"}
+
+
+def _decisions(outcome: Outcome) -> dict[str, dict[str, Any]]:
+    columns = ["text", *(f"{name}_reason" for name in JUDGES)]
+    parts = [batch for part in outcome.corpus.parts for batch in part.read(columns, kept_only=False)]
+    return {row.pop("text"): row for batch in parts for row in batch.drop_columns(["id"]).to_pylist()}
+
+
+def test_branches_see_the_same_documents_and_what_all_keep_goes_on(tmp_path: pathlib.Path) -> None:
+    """The longest of each cluster survives, and has the worst mark: in turn, the marks' median would be another one."""
+    (tmp_path / "in").mkdir()
+    texts = [prose(number) + end for number in range(20) for end in ("", " And this is the end of it.")]
+    records = [{"text": text, "mark": len(texts) - number} for number, text in enumerate(texts)]
+    write_lines(tmp_path / "in" / "a.jsonl", records)
+    found: list[dict[str, dict[str, Any]]] = []
+    for order in (list(JUDGES.values()), list(JUDGES.values())[::-1]):
+        text = BRANCHED.replace("FIRST", order[0]).replace("SECOND", order[1])
+        outcome = run_recipe(text, tmp_path, [str(tmp_path / "in")], f"out{len(found)}")
+        found.append(_decisions(outcome))
+    assert found[0] == found[1]
+    distinct = {text for text, row in found[0].items() if row["near_duplicates_reason"] is None}
+    good = {text for text, row in found[0].items() if row["quality_filter_reason"] is None}
+    assert (len(distinct), len(good)) == (20, 20)  # half of all forty, not of the twenty that are left
+    shards = pq.read_table(tmp_path / "out0" / "shards", columns=["text"]).column("text").to_pylist()
+    assert set(shards) == distinct & good
+
+
+def test_a_stage_works_on_some_documents_only(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "in").mkdir()
+    for source in ("web", "books"):
+        write_lines(
+            tmp_path / "in" / f"{source}.jsonl", [{"text": prose(n % 3)} for n in range(6)] + [{"text": "Too short."}]
+        )
+    text = (
+        "stages:\n  - documents\n  - language\n  - measurements\n  - rules: {only: {source: [WHICH]}}\n"
+        "  - exact_duplicates: {only: {source: [WHICH]}}\n  - shards\n"
+    )
+    for which, kept in (("web", {"web": 3, "books": 7}), ("books", {"web": 7, "books": 3})):
+        run_recipe(text.replace("WHICH", which), tmp_path, [str(tmp_path / "in")])  # what another made is not taken up
+        sources = pq.read_table(tmp_path / "out" / "shards", columns=["source"]).column("source").to_pylist()
+        assert collections.Counter(sources) == kept
+    with pytest.raises(RunError, match="rules: no stage wrote the column 'site'"):
+        run_recipe(text.replace("source", "site").replace("WHICH", "web"), tmp_path, [str(tmp_path / "in")], "other")
+
+
 def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("datapipe.engine.run.REPORT_AFTER_SECONDS", 0.0)
     write_lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}, {"text": "two"}])

@@ -132,11 +132,13 @@ def applied(text: str | None, language: str | None, **options: object) -> dict[s
 
 
 def test_removes_boilerplate_and_keeps_the_rest_as_it_is() -> None:
-    row = applied(f"{SENTENCE}\n\nWe use cookies on this site.\n\n  {SENTENCE}\nhome\n", "en")
+    text = f"{SENTENCE}\n\nWe use cookies on this site.\n\n  {SENTENCE}\nhome\n"
+    row = applied(text, "en")
     assert row == {
         "text": f"{SENTENCE}\n\n  {SENTENCE}",
         "lines_removed_count": 2,
         "lines_removed_characters": 34,
+        "lines_cut_bytes": len(text) - len(f"{SENTENCE}\n\n  {SENTENCE}"),
         "lines_reason": None,
     }
 
@@ -185,6 +187,7 @@ def test_a_document_that_loses_too_much_is_removed_with_its_text_as_it_was() -> 
         "text": "home\nabout\n",
         "lines_removed_count": 2,
         "lines_removed_characters": 11,
+        "lines_cut_bytes": 0,
         "lines_reason": "nothing_left",
     }
 
