@@ -79,9 +79,10 @@ class _Site:
 def read_mediawiki(source: Source) -> Iterator[Row | Reject]:
     """One record a page: `text`, `title`, `page_id`, `language` (of the wiki), `date` of the revision, `url`.
 
-    The source is the wiki's name, such as `enwiki`. A language that no page of that script can be of is not believed:
-    the page's script tells then, or it has none. `source.wiki` gives another one, the variant of Chinese and the
-    namespaces to read. Rejects are pages that are no XML, and those without wikitext (`not_wikitext`).
+    The source is the wiki's name, such as `enwiki`, or what the file's name begins with. A language that no page of
+    that script can be of is not believed: the page's script tells then, or it has none. `source.wiki` gives another
+    one, the variant of Chinese and the namespaces to read. Rejects are pages that are no XML, and those without
+    wikitext (`not_wikitext`).
     """
     whole = source.start == 0 and source.stop is None
     blocks = source.blocks()
@@ -185,8 +186,7 @@ def _page(source: Source, site: _Site, piece: Piece) -> Row | Reject | None:
         "date": latest.findtext("timestamp"),
         "url": f"{site.base}/{urllib.parse.quote(title.replace(' ', '_'))}" if site.base else None,
     }
-    if site.database:
-        columns["source"] = site.database
+    columns["source"] = site.database or source.name.rpartition("/")[2].partition("-")[0].partition(".")[0]
     return Row(piece.position, columns, raw)
 
 
