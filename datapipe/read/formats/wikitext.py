@@ -70,7 +70,7 @@ _HOLLOW = re.compile(
 _AFTER_OPEN = re.compile(r"([(（])[ \t\u00a0]*(?:[,;:，；：、][ \t\u00a0]*)+")
 _BEFORE_SHUT = re.compile(r"[ \t\u00a0]*(?:[,;，；、][ \t\u00a0]*)+([)）])|[ \t\u00a0]+([)）])")
 _BEFORE_STOP = re.compile(r"[ \t\u00a0]+([,.;:!?，。；：、！？])(?=[\s\"”’)]|$)", re.MULTILINE)
-_TWICE = re.compile(r"([,，、])(?:[ \t]*\1)+")
+_TWICE = re.compile(r"([,;，；、])(?:[ \t]*[,;，；、])+")
 _BLANKS = re.compile(r"[ \t\u00a0]{2,}")
 
 
@@ -153,10 +153,8 @@ def _without_brackets(text: str, title: str, wiki: Wiki) -> str:
             content = re.sub(r"(?m)^[ \t]*\|.*$", "", content.partition("\n")[2] if "\n" in content else content)
         parts[-1].append(content)
 
-    for bracket in _BRACKETS.finditer(text):
+    while bracket := _BRACKETS.search(text, at):
         mark, end = bracket[0], bracket.end()
-        if bracket.start() < at:
-            continue
         parts[-1].append(text[at : bracket.start()])
         at = end
         bare = mark.lstrip(" \t:*#;").lower()

@@ -53,6 +53,7 @@ from datapipe.read.formats.wikitext import Wiki, plain_text
         ("{{quote|'''A''' word.|by = B}}{{PAGENAME}} is {{unknown|text}}here", "A word.Berlin is here"),
         ("Text {{no end|a\n| b = c\n\nmore", "Text\n\nmore"),
         ("Text }} more ]] and |} too", "Text more and |} too"),
+        ("A{{Navbox|list={{hlist|a|{{small|b}}}}}} (B;{{x}}; c)", "A (B; c)"),
         # Elements
         ('A<ref name="x" />B<ref>{{cite|a}}</ref>C<ref group=n>no end\n\nD', "ABC\n\nD"),
         (
