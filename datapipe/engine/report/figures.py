@@ -287,7 +287,7 @@ class _Counter:
     def _picks(self) -> Iterator[pa.Table]:
         """Documents to show: see `_quota`."""
         one = np.zeros(self.part.rows, int)
-        margins = margins_of(self.part, fates(self.part), np.arange(self.part.rows), self.options)
+        margins, _ = margins_of(self.part, fates(self.part), np.arange(self.part.rows), self.options)
         nearest = np.where(np.isnan(margins), 1 + self.draws, margins)
         yield self._pick([BORDERLINE], one, margins, self.alive & ~np.isnan(margins))
         yield self._pick([ANY], one, self.draws, self.alive)
