@@ -16,6 +16,7 @@ EXTRAS = {
     "datasketch": "datasketch",
     "gcp": "apitools",
     "aws": "boto3",
+    "dask": "distributed",
     "completion": "shtab",
 }
 

@@ -19,6 +19,7 @@ from datapipe.commands.recipes import recipe_path
 from datapipe.commands.watching import watching
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
+from datapipe.engine.jobs import check_job
 from datapipe.engine.output import ERROR_LOG, RunError
 from datapipe.engine.recipe import Recipe, load_recipe
 from datapipe.engine.run import plan as plan_stages
@@ -86,12 +87,12 @@ def run(
     checked = load_recipe(recipe_path(recipe), variables, settings)
     if every_row:
         checked = dataclasses.replace(checked, every_row=True)
+    check_job(flags, inputs, output, checked.stages)
     if plan:
         _say_plan(checked, inputs, output, reuse, until)
         return
-    runner = Runner(workers, tuple(flags))
     try:
-        with watching(quiet=quiet) as screen:
+        with Runner(workers, tuple(flags)) as runner, watching(quiet=quiet) as screen:
             outcome = run_stages(checked, inputs, output, runner, screen.report, screen, until=until, reuse=reuse)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
