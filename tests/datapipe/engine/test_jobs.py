@@ -60,6 +60,10 @@ def fail(number: int) -> None:
     raise ValueError(f"the number {number} is bad")
 
 
+def write(path: str) -> None:
+    files.write_json(path, "here")
+
+
 def dawdle(begun: str) -> None:
     pathlib.Path(begun).touch()
     time.sleep(30)
@@ -131,17 +135,6 @@ def run(base: str, runner: Runner) -> None:
         run_recipe(RECIPE, base, [files.join(base, "documents")], runner=runner)
 
 
-def outputs(base: str) -> dict[str, bytes]:
-    """The bytes of every file of a run, but for those that carry times and paths."""
-    found = {}
-    for file in files.files_below(files.join(base, "out")):
-        name = file.path.removeprefix(files.join(base, "out") + "/")
-        if name not in ("run.json", "report.html", ".lock"):
-            with files.open_input(file.path) as source:
-                found[name] = bytes(source.read())
-    return found
-
-
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """The folder of a run on this machine."""
@@ -151,15 +144,20 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     return base
 
 
-def test_workers_of_a_pool_give_the_bytes_of_a_local_run_and_reach_the_users_store(
-    here: pathlib.Path, pool: list[str], s3: Any
+def test_workers_of_a_pool_give_the_bytes_of_a_local_run(
+    here: pathlib.Path, tmp_path: pathlib.Path, pool: list[str]
 ) -> None:
-    flags = (*pool, *s3_flags(s3))  # no worker knows the store but by them
-    write_inputs("s3://bucket/base")
-    run("s3://bucket/base", Runner(1, flags))
-    expected = outputs(str(here))
-    assert "near_duplicates/00000.parquet" in expected
-    assert outputs("s3://bucket/base") == expected
+    write_inputs(str(tmp_path))
+    run(str(tmp_path), Runner(1, tuple(pool)))
+    expected = digests(here / "out")
+    assert "near_duplicates/part-00000.parquet" in expected
+    assert digests(tmp_path / "out") == expected
+
+
+def test_workers_of_a_pool_reach_the_users_store(pool: list[str], s3: Any) -> None:
+    path = "s3://bucket/from/a/worker.json"
+    Runner(1, (*pool, *s3_flags(s3))).run(of_one(path, write), 0, nothing)  # no worker knows the store but by them
+    assert files.read_json(path) == "here"
 
 
 def test_dask_by_name_gives_the_bytes_of_a_local_run(here: pathlib.Path, tmp_path: pathlib.Path) -> None:
