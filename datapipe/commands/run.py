@@ -101,7 +101,8 @@ def run(
     except Exception as error:
         log = files.join(output, ERROR_LOG)
         said = cause(error)
-        with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the cause is said
+        # The disk may be full, or the bucket none, which is no OSError of Google's: the cause is said below.
+        with contextlib.suppress(Exception), files.whole_file(log) as sink:
             sink.write("".join(traceback.format_exception(error)).encode())
             said += f"\nfull traceback: {log}"
         rejecting = {error.stage: error.result} if isinstance(error, TooManyRejectsError) else {}

@@ -21,7 +21,7 @@ from apache_beam.options.pipeline_options import PipelineOptions, PortableOption
 from apache_beam.pipeline import PipelineVisitor
 from apache_beam.portability import common_urns, python_urns
 from apache_beam.runners.portability.portable_runner import PortableRunner
-from apache_beam.runners.runner import create_runner
+from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from datapipe.extras import check_extra
 from datapipe.stage import Stage
@@ -131,10 +131,30 @@ def _away(engine: str, options: PipelineOptions) -> str:
 
 def _environment(options: PipelineOptions) -> str:
     """In what a portable engine's workers run: Beam's name of it; empty for other engines."""
-    runner = create_runner(options.view_as(StandardOptions).runner)
-    if not isinstance(runner, PortableRunner):
+    runner: Any = create_runner(options.view_as(StandardOptions).runner)
+    portable: Any = PortableRunner  # has no types
+    if not isinstance(runner, portable):
         return ""
-    return str(runner.default_environment(options).to_runner_api(None).urn)  # type: ignore[arg-type]
+    return str(runner.default_environment(options).to_runner_api(None).urn)
+
+
+@contextlib.contextmanager
+def engine(options: PipelineOptions) -> Iterator[PipelineRunner]:
+    """Beam's runner for what the options name. Where it brings a job server, that is one for all pipelines.
+
+    Beam itself starts one for each, and stops them when Python ends, which `datapipe` does not wait for.
+    """
+    runner: Any = create_runner(options.view_as(StandardOptions).runner)
+    portable: Any = PortableRunner  # has no types
+    if not isinstance(runner, portable) or options.view_as(PortableOptions).job_endpoint:
+        yield runner
+        return
+    server = runner.default_job_server(options)
+    runner.default_job_server = lambda _: server
+    try:
+        yield runner
+    finally:
+        server.stop()
 
 
 def check_reachable(options: PipelineOptions) -> None:

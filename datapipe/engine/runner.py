@@ -19,6 +19,7 @@ import apache_beam as beam
 import psutil
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
 
 from datapipe.engine import jobs
 from datapipe.flow.threads import ThreadsRunner
@@ -63,7 +64,7 @@ class _LocalOptions(_Options):
         known = self.__dict__.setdefault("_all", {})
         key = str(how)
         if key not in known:
-            known[key] = super().get_all_options(**how)  # type: ignore[misc]
+            known[key] = super().get_all_options(**how)
         return dict(known[key])
 
 
@@ -96,16 +97,32 @@ class Runner:
         return not any(flag == "--runner" or flag.startswith("--runner=") for flag in self.flags)
 
     @functools.cached_property
+    def _held(self) -> contextlib.ExitStack:
+        """What was started for the pipelines of a run."""
+        return contextlib.ExitStack()
+
+    @functools.cached_property
+    def _engine(self) -> PipelineRunner:
+        """What sends all pipelines of a run elsewhere."""
+        options = _Options(list(self.flags))
+        jobs.name_engine(options)
+        return self._held.enter_context(jobs.engine(options))
+
+    @functools.cached_property
     def _cluster(self) -> Any:
         """A Dask cluster on this machine, for all pipelines of a run."""
         import distributed
 
-        return distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+        return self._held.enter_context(
+            distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+        )
 
     def close(self) -> None:
         """Stop what was started for the pipelines of a run."""
-        if "_cluster" in self.__dict__:
-            self.__dict__.pop("_cluster").close()
+        if "_held" in self.__dict__:
+            self._held.close()
+        for started in ("_held", "_engine", "_cluster"):
+            self.__dict__.pop(started, None)
 
     def __enter__(self) -> Self:
         return self
@@ -154,11 +171,11 @@ class Runner:
             jobs.check_reachable(options)
             if engine == "dask":
                 self._name_cluster(options)
-            pipeline = beam.Pipeline(options=options)
+            pipeline = beam.Pipeline(runner=self._engine, options=options)
         build(pipeline)
         jobs.carry_flags(pipeline, self.flags)
         with jobs.interruptible(), _one_line():
-            result = pipeline.run()
+            result: Any = pipeline.run()
         # Here Beam's own job servers have set signals of theirs.
         with jobs.interruptible():
             try:
@@ -171,7 +188,7 @@ class Runner:
         """Set the address of a Dask cluster, where there is none: Beam starts one for each pipeline."""
         from apache_beam.runners.dask.dask_runner import DaskOptions
 
-        dask = options.view_as(DaskOptions)
+        dask: Any = options.view_as(DaskOptions)
         if not dask.address and not dask.scheduler_file:
             dask.address = self._cluster.scheduler_address
 

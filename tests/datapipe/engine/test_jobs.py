@@ -18,6 +18,7 @@ from typing import Any
 
 import apache_beam as beam
 import grpc
+import psutil
 import pytest
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
 from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
@@ -27,8 +28,8 @@ from apache_beam.runners.portability.portable_runner import JobServiceHandle, Po
 from datapipe.engine import jobs
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.runner import PipelineError, Runner
-from datapipe.engine.stages import BY_NAME
 from datapipe.extras import MissingExtraError
+from datapipe.mix.tokens import CountTokens
 from datapipe.store import files
 from tests.helpers import ROOT, digests, prose, run_recipe, write_lines
 from tests.s3 import s3_flags
@@ -48,7 +49,8 @@ class EndsWithUs(PortableRunner):
     """A runner as Flink's, Spark's and Prism's are: it sets signals, so that its job server ends with this process."""
 
     def create_job_service(self, options: PipelineOptions) -> JobServiceHandle:
-        server = StopOnExitJobServer(ExternalJobServer(options.view_as(PortableOptions).job_endpoint, 60))
+        external = ExternalJobServer(options.view_as(PortableOptions).job_endpoint, 60)  # type: ignore[no-untyped-call]
+        server: Any = StopOnExitJobServer(external)  # type: ignore[no-untyped-call]
         return self.create_job_service_handle(server.start(), options)
 
 
@@ -187,8 +189,10 @@ def test_prism_gives_the_bytes_of_a_local_run(here: pathlib.Path, tmp_path: path
     if prism is None:
         pytest.skip("needs the program prism: go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0")
     write_inputs(str(tmp_path))
+    before = psutil.Process().children()
     run(str(tmp_path), Runner(1, ("--runner=PrismRunner", f"--prism_location={prism}")))
     assert digests(tmp_path / "out") == digests(here / "out")
+    assert psutil.Process().children() == before
 
 
 def of_one(value: Any, function: Callable[[Any], Any]) -> Callable[[beam.Pipeline], Any]:
@@ -288,7 +292,7 @@ def test_what_cannot_work_is_refused_with_the_reason(flags: list[str], output: s
 def test_a_path_that_an_option_names_is_refused_by_its_stage() -> None:
     flags = ["--runner=FlinkRunner", "--flink_master=x:1"]
     with pytest.raises(ValueError, match=r"^tokens /t/tokenizer.json: workers in containers"):
-        jobs.check_job(flags, ["shelf://b/in"], "shelf://b/out", [BY_NAME["tokens"](tokenizer="/t/tokenizer.json")])
+        jobs.check_job(flags, ["shelf://b/in"], "shelf://b/out", [CountTokens(tokenizer="/t/tokenizer.json")])
 
 
 @pytest.mark.parametrize(
