@@ -9,6 +9,7 @@ texts and listed words are those of `sample_data/`. Cells are per cent of the by
 """
 
 import argparse
+import hashlib
 import itertools
 import pathlib
 import tempfile
@@ -63,11 +64,17 @@ FIGURE_2 = {
 
 
 def corpus(data: pathlib.Path, sample: int) -> Iterator[tuple[str, str]]:
-    """Kind and text of at most so many documents of each kind, spread over it."""
+    """Kind and text of at most so many documents of each kind, spread over it; of the manual, pages in all versions."""
     for kind, name in KINDS.items():
-        rows = [row.get("text") or row["article"] for row in records(data / f"{name}.jsonl.zst")]
-        for at in range(min(sample, len(rows))):
-            yield kind, rows[at * len(rows) // min(sample, len(rows))]
+        found = list(records(data / f"{name}.jsonl.zst"))
+        if kind == "manual":
+            found = sorted(found, key=lambda row: (hashlib.sha256(row["cluster"].encode()).digest(), row["version"]))[
+                :sample
+            ]
+        texts = [text for row in found if (text := row.get("text") or row.get("article"))]
+        number = min(sample, len(texts))
+        for at in range(number):
+            yield kind, texts[at * len(texts) // number]
 
 
 def up_to_the_tokenizer(stages: Sequence[Any]) -> list[Any]:

@@ -40,7 +40,7 @@ OTHER_LANGUAGES = ("code", "und", "eml")
 
 
 def is_language(name: str) -> bool:
-    """Whether documents can bear this language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
+    """Whether a name is a language: a code of ISO 639, or one of `OTHER_LANGUAGES`."""
     import langcodes  # here: its table of all languages takes longer than to check all else
 
     return name in OTHER_LANGUAGES or langcodes.tag_is_valid(name)
@@ -49,6 +49,15 @@ def is_language(name: str) -> bool:
 def _language(name: str) -> str:
     if not is_language(name):
         raise ValueError("a language code of ISO 639, 'code' or 'und'")
+    if name not in OTHER_LANGUAGES:
+        import langcodes
+
+        tag = langcodes.Language.get(name, normalize=False)
+        code = langcodes.standardize_tag(tag.language or "")
+        # Documents bear the two letters where there are any, and no country or script.
+        plain = code if len(code) == 2 else tag.language
+        if name != plain:
+            raise ValueError(f"{plain!r}, which is what documents in that language bear")
     return name
 
 

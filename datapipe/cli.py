@@ -30,7 +30,14 @@ OF_SIGNAL = 128  # what shells add to the number of the signal that ended a comm
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, but that an error names the nearest of the choices."""
+    """argparse's, but that an error names what was likely meant."""
+
+    given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; what is given is kept for an error."""
+        self.given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End with the message and, where something was chosen that is not there, with what was likely meant."""
@@ -38,6 +45,10 @@ class _Parser(argparse.ArgumentParser):
         if wrong:
             choices = re.findall("'([^']*)'", wrong[2])
             message = f"{message.partition(' (choose')[0]}{suggest(wrong[1], choices)}"
+        if "arguments are required" in message:
+            known = list(self._option_string_actions)
+            wrong_flags = [flag for flag in self.given if flag.startswith("--") and flag not in known]
+            message += "".join(f"; {flag}{near}" for flag in wrong_flags if "did you" in (near := suggest(flag, known)))
         super().error(message)
 
 
@@ -202,6 +213,7 @@ def parser() -> argparse.ArgumentParser:
 
     validate = commands.add_parser("validate", help="check a recipe without running it")
     validate.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
+    _add_json(validate)
     warmup = commands.add_parser("warmup", help="compile what a recipe needs, as for a worker's image")
     warmup.add_argument("recipe", nargs="?", default="default", help="as of `datapipe run` (default: default)")
     recipes = commands.add_parser("recipes", help="list the recipes that come with datapipe, or print one")
@@ -211,6 +223,7 @@ def parser() -> argparse.ArgumentParser:
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
+    _add_json(stages)
     tokenizer = commands.add_parser("tokenizer", help="train, extend, prune, compare and export tokenizers")
     _add_tokenizer_commands(tokenizer.add_subparsers(dest="action", required=True))
     return top
@@ -287,6 +300,14 @@ def _add_base(command: argparse.ArgumentParser) -> None:
 def _add_input(command: argparse.ArgumentParser, *, required: bool) -> None:
     command.add_argument(
         "--input", dest="inputs", nargs="+", default=[], required=required, help="documents, or the output of a run"
+    )
+    command.add_argument(
+        "--text-field",
+        dest="text_fields",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="what the text of a record is called, beside text, content, body and raw_content",
     )
 
 

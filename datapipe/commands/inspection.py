@@ -7,6 +7,7 @@ import pathlib
 
 from datapipe.commands.console import say_json
 from datapipe.engine.funnel import count_funnel, render_funnel
+from datapipe.engine.kept_files import REPORT, record_closing
 from datapipe.engine.output import RunError, open_corpus
 from datapipe.engine.report.page import write_report
 from datapipe.store import files
@@ -55,6 +56,8 @@ def report(output: str, *, as_json: bool = False) -> None:
     corpus, record = open_run(output)
     funnel = count_funnel(corpus, record.stages)
     write_report(corpus, funnel, record)
+    record.closing |= record_closing(output, (REPORT,))
+    record.write(output)
     if as_json:
         say_json(funnel.as_json() | {"warnings": record.warnings})
         return

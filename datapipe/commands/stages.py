@@ -7,18 +7,20 @@ import textwrap
 import yaml
 
 from datapipe.checks import check_known
+from datapipe.commands.console import say_json
 from datapipe.commands.documentation import attributes_section
 from datapipe.engine.recipe import defaults, recipe_schema
 from datapipe.engine.stages import BY_NAME
 from datapipe.stage import Stage
 
 
-def list_stages(stage: str | None, json_schema: bool = False) -> None:
+def list_stages(stage: str | None, json_schema: bool = False, *, as_json: bool = False) -> None:
     """Print what each stage does; or of one stage also all its options, and how it stands in a recipe.
 
     Args:
         stage: its name.
         json_schema: print the schema of recipes instead.
+        as_json: for programs: the name, summary and options with their defaults of each, or of the one.
 
     Raises:
         ValueError: if there is no stage of that name.
@@ -28,11 +30,19 @@ def list_stages(stage: str | None, json_schema: bool = False) -> None:
         return
     if stage is not None:
         check_known("unknown stage", stage, BY_NAME)
+    if as_json:
+        wanted = BY_NAME if stage is None else {stage: BY_NAME[stage]}
+        say_json([{"stage": n, "summary": _summary(s), "options": defaults(s)} for n, s in wanted.items()])
+        return
+    if stage is not None:
         print(_describe(BY_NAME[stage]), end="")
         return
     for name, found in BY_NAME.items():
-        summary = " ".join((inspect.getdoc(found) or "").split("\n\n")[0].split())
-        print(textwrap.fill(summary, 118, initial_indent=f"{name:22}", subsequent_indent=" " * 22))
+        print(textwrap.fill(_summary(found), 118, initial_indent=f"{name:22}", subsequent_indent=" " * 22))
+
+
+def _summary(stage: type[Stage]) -> str:
+    return " ".join((inspect.getdoc(stage) or "").split("\n\n")[0].split())
 
 
 def _describe(stage: type[Stage]) -> str:

@@ -18,7 +18,7 @@ from datapipe.checks import check_known
 from datapipe.commands.console import say_table
 from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
-from datapipe.read.options import ReadOptions
+from datapipe.read.options import TEXT_FIELDS, ReadOptions
 from datapipe.read.parts import is_rejects, read_groups
 from datapipe.store import files
 from datapipe.store.corpus import part_path
@@ -61,7 +61,9 @@ COMPARED_BYTES = 1 << 20  # of the texts to learn from: how much of them tells w
 RULES: dict[str, Allowed] = {"han": extension.is_chinese, "punctuated": extension.is_chinese_or_punctuated}
 
 
-def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.RecordBatch]:
+def read_texts(
+    inputs: Sequence[str], column: str | None = None, text_fields: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """The texts of documents, or of a run's kept documents, with source, language and another column if asked for.
 
     At the end it says what was read, and what was rejected.
@@ -71,7 +73,7 @@ def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.
     """
     documents = size = 0
     rejects: Counter[str] = Counter()
-    for source, batch in _batches(inputs, [column] if column else [], rejects):
+    for source, batch in _batches(inputs, [column] if column else [], text_fields, rejects):
         documents += len(batch)
         size += pc.sum(pc.binary_length(batch.column("text"))).as_py() or 0
         if column and (column not in batch.schema.names or pa.types.is_null(batch.schema.field(column).type)):
@@ -83,10 +85,14 @@ def read_texts(inputs: Sequence[str], column: str | None = None) -> Iterator[pa.
         raise ValueError(f"no documents in {' '.join(inputs)}{f'; rejected: {reasons}' if reasons else ''}")
     said = f"; rejected {rejects.total():,} records: {reasons}" if reasons else ""
     print(f"read {documents:,} documents, {size / 1e6:,.1f} MB of text{said}")
+    if rejects["missing_text"]:
+        print(
+            f"where the text is called otherwise: --text-field NAME; `datapipe inspect {' '.join(inputs)}` says which"
+        )
 
 
 def _batches(
-    inputs: Sequence[str], columns: Sequence[str], rejects: Counter[str]
+    inputs: Sequence[str], columns: Sequence[str], text_fields: Sequence[str], rejects: Counter[str]
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Batches of documents with their text, and these columns if they have them, each after where it comes from.
 
@@ -96,7 +102,7 @@ def _batches(
         corpus, _ = open_run(inputs[0])
         yield from ((inputs[0], batch) for batch in corpus.read(["text"], named=["source", "language", *columns]))
         return
-    options = ReadOptions()
+    options = ReadOptions(text_fields=tuple(dict.fromkeys((*text_fields, *TEXT_FIELDS))))
     for task in plan(inputs, options):
         for batch in read_groups(task, options):
             if is_rejects(batch):
@@ -105,7 +111,13 @@ def _batches(
                 yield task.slices[0].path, batch
 
 
-def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights: Sequence[str]) -> TokenizerJson:
+def train(
+    inputs: Sequence[str],
+    output: str,
+    options: TrainingOptions,
+    weights: Sequence[str],
+    text_fields: Sequence[str] = (),
+) -> TokenizerJson:
     """Train a tokenizer, write `tokenizer.json` with the counts that it comes from, and say what it became.
 
     Of one folder that holds counts, a run's or an earlier training's, no text is read.
@@ -116,13 +128,14 @@ def train(inputs: Sequence[str], output: str, options: TrainingOptions, weights:
         options: what to learn.
         weights: how often each source or language counts, as "name=factor"; where there are none, a run's counts as
             often as its mixture takes documents of their source and language.
+        text_fields: what the text of a record is called, beside the usual names.
 
     Raises:
         ValueError: if a weight names no source or language, or there are no documents.
     """
     counts = _counts_there(inputs, options)
     if counts is None:
-        counts = _count(inputs, options)
+        counts = _count(inputs, options, text_fields)
         files.make_folder(files.join(output, "counts"))
         files.write_table(part_path(files.join(output, "counts"), 0), counts)
     factors = _parse_weights(weights, counts) if weights else _mixture_weights(inputs)
@@ -159,9 +172,9 @@ def _counts_there(inputs: Sequence[str], options: TrainingOptions) -> pa.Table |
     return counts
 
 
-def _count(inputs: Sequence[str], options: TrainingOptions) -> pa.Table:
+def _count(inputs: Sequence[str], options: TrainingOptions, text_fields: Sequence[str]) -> pa.Table:
     """Counts of documents by source and language, as a table of `count.GROUPED`."""
-    spilled, groups = count_by_group(read_texts(inputs), counting(options))
+    spilled, groups = count_by_group(read_texts(inputs, text_fields=text_fields), counting(options))
     if options.sample_threshold > 1 and pc.count_distinct(spilled.column("word")).as_py() > EXACT_WORDS:
         spilled = sample_rare(spilled, options.sample_threshold)
     return named(spilled, groups)
@@ -212,6 +225,7 @@ def extend(
     size: int,
     *,
     inputs: Sequence[str],
+    text_fields: Sequence[str] = (),
     words: str | None,
     rule: str,
     single_digits: bool,
@@ -228,6 +242,7 @@ def extend(
         output: the folder to write to.
         size: how many tokens to add at most.
         inputs: texts to learn Chinese from.
+        text_fields: what the text of a record is called, beside the usual names.
         words: a file of words and frequencies to learn from instead, of any script.
         rule: "han", or "punctuated" to let one punctuation mark stand before the Han characters.
         single_digits: first make digits stand alone, as Qwen did to cl100k.
@@ -254,7 +269,9 @@ def extend(
                 tokenizer, runs, size, allowed=extension.is_whole, min_frequency=min_frequency, progress=bar
             )
         else:
-            texts = (_first_bytes(batch.column("text"), compared) for batch in read_texts(inputs))
+            texts = (
+                _first_bytes(batch.column("text"), compared) for batch in read_texts(inputs, text_fields=text_fields)
+            )
             extended = extension.learn_from(
                 tokenizer, texts, size, allowed=RULES[rule], min_frequency=min_frequency, progress=bar
             )
@@ -283,6 +300,7 @@ def prune(
     *,
     ranges: Sequence[str],
     inputs: Sequence[str],
+    text_fields: Sequence[str] = (),
     weights: str | None,
     pattern: str | None,
 ) -> TokenizerJson:
@@ -293,6 +311,7 @@ def prune(
         output: the folder to write to.
         ranges: ids to drop, as "first-last", both included.
         inputs: texts; entries that none of them uses are dropped.
+        text_fields: what the text of a record is called, beside the usual names.
         weights: a safetensors file to cut into `output`.
         pattern: for a base of tiktoken ranks without a known name.
 
@@ -302,7 +321,7 @@ def prune(
     tokenizer = read_tokenizer(base, pattern)
     drop = [number for text in ranges for number in parse_range(text)]
     if inputs:
-        texts = (batch.column("text") for batch in read_texts(inputs))
+        texts = (batch.column("text") for batch in read_texts(inputs, text_fields=text_fields))
         drop += pruning.unused_ids(tokenizer, encoder_of(tokenizer), texts)
     elif not drop:
         raise ValueError("give ranges of ids to drop, or texts whose entries to keep")
@@ -341,6 +360,7 @@ def compare(
     *,
     reference: str | None,
     column: str,
+    text_fields: Sequence[str] = (),
 ) -> pa.Table:
     """Compare tokenizers by the language of the texts, and write `comparison.md`, `.parquet` and a plot.
 
@@ -350,6 +370,7 @@ def compare(
         output: the folder to write to.
         reference: the path whose tokens are 1; by default the first.
         column: the name of the column.
+        text_fields: what the text of a record is called, beside the usual names.
 
     Raises:
         ValueError: if two tokenizers have the same name.
@@ -358,7 +379,7 @@ def compare(
     if len(named) < len(tokenizers):
         raise ValueError(f"tokenizers must have different names, got {', '.join(map(_name, tokenizers))}")
     texts: dict[str, list[pa.Array]] = {}
-    for batch in read_texts(inputs, column):
+    for batch in read_texts(inputs, column, text_fields):
         languages = batch.column(column).fill_null("und")
         for language in languages.unique().to_pylist():
             texts.setdefault(language, []).append(batch.filter(pc.equal(languages, language)).column("text"))

@@ -13,7 +13,7 @@ from datapipe.store.record import RunRecord
 
 
 def verify(output: str, recompute: int | None = None, *, as_json: bool = False) -> None:
-    """Read every file of a run's stages, and print the names of those that are not what the run wrote.
+    """Read every file of a run, and print the names of those that are not what the run wrote.
 
     Args:
         output: the folder of the run.
@@ -26,13 +26,15 @@ def verify(output: str, recompute: int | None = None, *, as_json: bool = False) 
     """
     _, record = open_run(output)
     files, wrong = 0, dict[str, str]()
-    for name, done in ((name, record.done(name)) for name in record.stages):
-        if done is None:
-            continue
-        differences, _, others = kept_files.compare(output, name, done, contents=True)
+    stages = {name: done for name in record.stages if (done := record.done(name))}
+    compared = [kept_files.compare(output, name, done, contents=True) for name, done in stages.items()]
+    if record.closing:  # of which earlier versions kept no record
+        there = kept_files.closing_files(output)
+        compared.append(kept_files.compare_files(there, record.closing, contents=True))
+    for differences, kept, others in compared:
         wrong |= {difference.name: difference.what for difference in differences}
         wrong |= dict.fromkeys(others, "was not written by the run")
-        files += len(done.files)
+        files += len(kept) + len(differences)
     again = _recompute(output, record, recompute) if recompute else []
     if as_json:
         say_json({"files": files, "wrong": wrong, "again": again})

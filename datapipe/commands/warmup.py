@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import tempfile
 import time
 from collections.abc import Sequence
 from itertools import filterfalse
@@ -15,6 +14,7 @@ from datapipe.engine.run import run
 from datapipe.engine.runner import Runner
 from datapipe.stage import DocumentStage, Stage
 from datapipe.store.corpus import REASON
+from datapipe.store.temporary import temporary_folder
 
 # What sends a text through each kernel: an alphabet, words to be cut, code, and something to compare each with.
 _TEXTS = (
@@ -35,8 +35,7 @@ def warm_up(recipe: str) -> None:
         RecipeError: if it cannot be run, with file and line.
     """
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    with temporary_folder() as folder:
         _write(folder / "documents", [f"{3 * text}{number}" for text in _TEXTS for number in range(_COPIES)])
         _write(folder / "evaluation", _TEXTS[:1])
         _write(folder / "quality", [number * text for text in _TEXTS for number in range(1, _COPIES)], "positive")

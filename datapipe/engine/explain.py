@@ -132,11 +132,22 @@ def _by_number(corpus: Corpus, name: str) -> Iterator[Place]:
 
 
 def _of_path(corpus: Corpus, path: str) -> Iterator[Place]:
+    """The documents of a file, which may be named from a folder above that of the inputs, or from one below it."""
     for part in corpus.parts:
         if path and "path" in part.columns:
             column = part.column("path")
-            same = pc.or_(pc.equal(column, path), pc.ends_with(column, "/" + path.lstrip("/"))).fill_null(False)
-            yield from ((part, row) for row in pc.indices_nonzero(same).to_pylist())
+            same = pc.or_(pc.is_in(column, pa.array(_endings(path))), pc.ends_with(column, "/" + path.lstrip("/")))
+            yield from ((part, row) for row in pc.indices_nonzero(same.fill_null(False)).to_pylist())
+
+
+def _endings(path: str) -> list[str]:
+    """A path, and what is left of it without each of its folders.
+
+    >>> _endings("docs/a/b.txt")
+    ['docs/a/b.txt', 'a/b.txt', 'b.txt']
+    """
+    folders = path.split("/")
+    return ["/".join(folders[at:]) for at in range(len(folders))]
 
 
 def _holding(corpus: Corpus, snippet: str) -> Iterator[Place]:
@@ -161,7 +172,8 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
                 row
                 for row in table.to_pylist()
                 if any(
-                    (row["file"] == path or row["file"].endswith("/" + path)) and place in (None, row["position"])
+                    (row["file"] in _endings(path) or row["file"].endswith("/" + path))
+                    and place in (None, row["position"])
                     for path, place in wanted
                 )
             ]

@@ -9,10 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from datapipe.engine.conservation import ConservationError
+from datapipe.engine.leaks import FOLDER as LEAKS_FOLDER
 from datapipe.store import files
 from datapipe.store.corpus import REJECTS
 from datapipe.store.files import File
 from datapipe.store.record import Done, Kept
+
+REPORT = "report.html"  # by name: the module that writes it brings templates along
 
 
 class Difference(NamedTuple):
@@ -36,6 +39,18 @@ def files_of(root: str, stage: str, *, rejects: bool) -> dict[str, File]:
         found += [file for file in files.files_below(folder) if _own(file.path.rpartition("/")[2], stage)]
     named = {file.path.removeprefix(root.rstrip("/") + "/"): file for file in found}
     return {name: named[name] for name in sorted(named) if not files.is_temporary(name)}
+
+
+def closing_files(root: str, names: Iterable[str] = (LEAKS_FOLDER, REPORT)) -> dict[str, File]:
+    """The files that a run writes at its very end: the tables of leaks, and the report."""
+    found = [file for name in names for file in files.find(files.join(root, name))]
+    return {file.path.removeprefix(root.rstrip("/") + "/"): file for file in found if not files.is_temporary(file.path)}
+
+
+def record_closing(root: str, names: Iterable[str] = (LEAKS_FOLDER, REPORT)) -> dict[str, Kept]:
+    """What these files, or some of them, hold."""
+    found = closing_files(root, names)
+    return {name: Kept(*files.read_sum(file.path), file.stamp) for name, file in found.items()}
 
 
 def _own(name: str, stage: str) -> bool:
@@ -94,9 +109,16 @@ def compare(
     Returns:
         The differences; the files with the stamps that they have now; and the names of others that lie there.
     """
-    there = files_of(root, stage, rejects=done.source is not None)
+    return compare_files(files_of(root, stage, rejects=done.source is not None), done.files, contents=contents)
+
+
+def compare_files(
+    there: dict[str, File], wanted: Mapping[str, Kept], *, contents: bool
+) -> tuple[list[Difference], dict[str, Kept], list[str]]:
+    """How the files that are there differ from those that were written; see `compare`."""
+    there = dict(there)
     differences, kept = [], {}
-    for name, known in done.files.items():
+    for name, known in wanted.items():
         file = there.pop(name, None)
         what = _difference(file, known, contents=contents)
         if what or file is None:

@@ -164,6 +164,12 @@ def _stems(lists: dict[str, str]) -> Callable[[str], Iterator[tuple[int, int]]]:
     return _found("|".join(filter(None, patterns)), re.IGNORECASE)
 
 
+def _words_without_letters(text: str) -> Iterator[tuple[int, int]]:
+    for match in re.finditer(r"\S+", text):
+        if not any(map(str.isalpha, match[0])):
+            yield match.span()
+
+
 def _longest_words(text: str) -> Iterator[tuple[int, int]]:
     words = [match.span() for match in re.finditer(r"\S+", text)]
     yield from sorted(words, key=lambda span: span[0] - span[1])[:_LONGEST_WORDS]
@@ -195,7 +201,7 @@ _FINDERS: dict[str, Callable[[str], Iterator[tuple[int, int]]]] = {
     "duplicate_character_share": _repeated_lines,
     "duplicate_paragraph_share": _repeated_paragraphs,
     "duplicate_paragraph_character_share": _repeated_paragraphs,
-    "alphabetic_word_share": _found(r"(?<!\S)[^\s]*[^\s\w][^\s]*(?!\S)|(?<!\S)[\d_]+(?!\S)"),
+    "alphabetic_word_share": _words_without_letters,
     "lorem_ipsum": _found("lorem ipsum", re.IGNORECASE),
     "javascript": _found("javascript", re.IGNORECASE),
     "policy_phrases": _found(_PHRASES, re.IGNORECASE),

@@ -111,6 +111,8 @@ def run(
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
         write_report(driver.corpus, funnel, driver.record)
+        driver.record.closing = kept_files.record_closing(output)
+        driver.save()
         return Outcome(driver.corpus, funnel, driver.record)
 
 
@@ -193,6 +195,7 @@ class _Driver:
                 "every_row": recipe.every_row,
                 "warn_removed": recipe.warn_removed,
                 "stand_ins": list(recipe.stand_ins),
+                "differences": list(recipe.differences),
                 "stages": [{stage.name: stage.options() | _plain(stage.view)} for stage in recipe.stages],
             },
             inputs=self.inputs,

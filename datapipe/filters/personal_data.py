@@ -94,8 +94,10 @@ _COUNTRY = (
 _NORTH_AMERICA = r"\(?[2-9][0-9]{2}\)?[ .-]?[2-9][0-9]{2}[ .-]?[0-9]{4}"
 # After such a word, any number of so many digits is one to call.
 _CALLED = (
-    r"(?i:(?<![a-z])(?:tel|telephone|telefon|tel[eé]fono|t[eé]l[eé]phone|phone|mobile|cell|fax|whatsapp|call|ring|dial)"
-    r"|тел|телефон|电话|電話|手机|手機|手机号|传真|傳真|热线|座机|联系方式|전화|☎|📞)"
+    r"(?i:(?<![a-z])(?:tel|telephone|telefon[a-zá]{0,8}|tel[eé]fono|t[eé]l[eé]phone|phone|mobil[a-z]{0,4}|m[oó]vil|cell"
+    r"|celular|cellulare|gsm|handy|fax|whatsapp|call|ring|dial|appele[rz]|llam[ae]r?|chiama(?:te|re)?|bel|zadzwoń)"
+    r"(?: (?:us|me|at|on|al|le|au))*"
+    r"|тел|телефон|звоните|моб|电话|電話|手机|手機|手机号|传真|傳真|热线|座机|联系方式|전화|☎|📞)"
 )
 # What is counted or paid is no number to call.
 _UNIT = (
@@ -112,7 +114,7 @@ _PHONE = re.compile(
     + _COUNTRY
     + r")"
     r"[ ./-]?(?:\(0\)[ ./-]?)?\(?[0-9]{1,5}\)?(?:[ ./-]?[0-9]{1,5}){1,6}"
-    r"|(?:1[ .-])?(?=\(?[0-9]{3}\)?[ .-][0-9]{3}[.-]|\([0-9]{3}\)[ ]?[0-9]{3} )"
+    r"|(?:1[ .-])?(?=\(?[0-9]{3}\)?[ .-][0-9]{3}[.-]|\([0-9]{3}\)[ ]?[0-9]{3}[ .-])"
     + _NORTH_AMERICA  # North America
     # China: land lines, mobile, shared cost
     + r"|(?:\(0[1-9][0-9]{1,2}\)[ -]?|0[1-9][0-9]{1,2}[ -])[2-8](?:[0-9]{6,7}|[0-9]{2,3}[ -][0-9]{4})"
@@ -123,13 +125,16 @@ _PHONE = re.compile(
     r"|\(0[1-9][0-9]{0,4}\)[ ]?[0-9]{3,4}[ -]?[0-9]{3,4}"
     r"|0[1-9][0-9]{1,4} ?/ ?[0-9]{3,8}(?:[ -][0-9]{2,4}){0,2}"  # Germany, Austria
     r"|0[1-9][0-9]{2,3}[ -][0-9]{6,8}"  # two groups: Germany, Britain
+    r"|0[1-9][0-9]?-(?!(?:19|20)[0-9]{6}(?![0-9]))[0-9]{7,8}"  # Netherlands
+    r"|0[1-9][0-9]{0,3}\([0-9]{2,4}\)[0-9]{4}"  # Japan
     r"|8[ -]?\(?[3-9][0-9]{2}\)?[ -]?[0-9]{3}[ -][0-9]{2}[ -][0-9]{2}"  # Russia
     r"|[6-9][0-9]{4}[ -][0-9]{5}"  # India
     r"|\([1-9][0-9]\) ?9?[0-9]{4}-[0-9]{4}"  # Brazil
-    r")(?![0-9A-Za-z]|[.-][0-9])" + _UNIT
+    r")(?![0-9A-Za-z]|[.-][0-9]|-[0-9A-Fa-f]{2}(?![0-9A-Za-z]))" + _UNIT
 )
 _CALL = re.compile(
-    r"(?:" + _CALLED + r")(?:\.|号|号码|no\.?|number)?[ :：]{0,2}(?P<phone>\(?[0-9]{1,5}\)?(?:[ .-]?[0-9]{1,5}){1,5})"
+    r"(?:" + _CALLED + r")(?:\.|号|号码| ?(?:no\.?|n(?:umme)?r\.?|number))?[ :：]{0,2}"
+    r"(?P<phone>\(?[0-9]{1,5}\)?(?:[ .-]?[0-9]{1,5}){1,5})"
     r"(?![0-9A-Za-z]|[.,:/-][0-9])" + _UNIT
 )
 # Province (GB/T 2260), district, date of birth, number, check digit.
@@ -302,7 +307,7 @@ _ENTITIES: dict[Entity, tuple[_Kind, ...]] = {
     "bank_card": (_Kind(re.compile("[0-9]{4}"), 0, 32, _CARD, 0, lambda match: is_card(match.group()), "[CARD]"),),
     "phone": (
         _Kind(_DIGITS, 2, 16, _PHONE, 0, lambda match: is_phone(match.group()), "[PHONE]"),
-        _Kind(_DIGITS, 20, 16, _CALL, "phone", lambda match: is_phone(match["phone"], 7), "[PHONE]"),
+        _Kind(_DIGITS, 32, 16, _CALL, "phone", lambda match: is_phone(match["phone"], 7), "[PHONE]"),
     ),
 }
 
@@ -356,7 +361,7 @@ class MaskPersonalData(DocumentStage):
     mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_ENTITIES))
 
     name: ClassVar[str] = "personal_data"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),

@@ -8,8 +8,6 @@ predictable a text is, which follows its domain more than its quality; `quality_
 
 import dataclasses
 import hashlib
-import pathlib
-import tempfile
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -24,6 +22,7 @@ from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
+from datapipe.store.temporary import temporary_folder
 from datapipe.text.characters import text_buffers
 from datapipe.text.words import primary
 
@@ -110,6 +109,7 @@ class ScoreQuality(DocumentStage):
             ValueError: if no language has enough examples, or one that `languages` names has not.
         """
         if self.model:
+            load_classifier(self.model)  # a file that is none is the recipe's fault, not the run's
             return self
         found = by_language(read_examples(self.positives), read_examples(self.negatives))
         judged = {
@@ -124,8 +124,8 @@ class ScoreQuality(DocumentStage):
                 f"quality: at least {FEWEST_EXAMPLES} different positives and as many negatives are needed in "
                 f"{' and in '.join(lacking) or 'one language'}; {there or 'there are none'}"
             )
-        with tempfile.TemporaryDirectory() as local:
-            trained = pathlib.Path(local) / "model.bin"
+        with temporary_folder() as local:
+            trained = local / "model.bin"
             result = train(judged, str(trained))
             content = trained.read_bytes()
         # Loaded models are kept by path: another model must have another name.

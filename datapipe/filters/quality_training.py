@@ -13,8 +13,6 @@ import collections
 import ctypes
 import hashlib
 import itertools
-import pathlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -25,6 +23,7 @@ import pyarrow as pa
 
 from datapipe.filters.language import identify
 from datapipe.read.models import load_classifier
+from datapipe.store.temporary import temporary_folder
 from datapipe.text.bit_mixing import DEGSKI, fractions, golden_fold
 from datapipe.text.classifier_words import Vocabulary, tokens
 from datapipe.text.words import primary
@@ -200,8 +199,8 @@ def train(examples: Mapping[str, Examples], path: str) -> dict[str, Any]:
         trained[language] = Examples(good[sizes[0] :], bad[sizes[1] :])
     vocabulary = known_words([text for kinds in trained.values() for texts in kinds for text in texts])
     lines = sorted(line for kinds in trained.values() for line in _labelled(kinds, vocabulary))
-    with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / "examples.txt"
+    with temporary_folder() as folder:
+        file = folder / "examples.txt"
         file.write_bytes(b"".join(line for _, line in lines))
         model = train_fasttext(
             str(file),

@@ -107,11 +107,12 @@ class Stream:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A row: its samples, one after another, and the documents that they are of."""
+    """A row: its samples, one after another, their documents, and how many tokens or dialogues of these they are."""
 
     objective: str
     samples: tuple[Sample, ...]
     names: tuple[str, ...]
+    amount: int
 
 
 @dataclasses.dataclass(eq=False)
@@ -213,40 +214,37 @@ class WriteGLMSamples(ProductStage):
             found[role] = encoder.control[name]
         return found
 
-    def _stream(self, part: Part, encoder: PieceEncoder, end_of_text: int) -> Stream | None:
-        """The documents of a part in random order, as often as the mixture takes them."""
-        batches = list(part.read(["text"], optional=[COPIES]))
+    def _read(self, part: Part) -> tuple[pa.Table, npt.NDArray[np.uint64], Ints] | None:
+        """The kept rows of a part, their ids, and in which order they come, as often as the mixture takes them."""
+        columns = ["text"] if part.kind == "document" else ["text", "messages"]
+        batches = list(part.read(columns, optional=["tools", COPIES]))
         if not batches:
             return None
         table = pa.Table.from_batches(batches).combine_chunks()
-        ids, order = self._order(table)
-        texts = table.column("text").take(pa.array(order))
-        pieces, starts = [], []
-        ends = np.zeros(len(order), np.int64)
-        total = 0
-        for number, text in enumerate(texts.fill_null("").to_pylist()):
-            flat = encoder.encoder.encode_flat([text])[0].astype(np.int32)
-            if self.objectives.get("sentence"):
-                starts.append(total + _sentence_starts(text, flat, encoder))
-            pieces += [flat, np.array([end_of_text], np.int32)]
-            total += len(flat) + 1
-            ends[number] = total
-        names = row_ids(pa.array(ids[order])).to_pylist()
-        return Stream(
-            np.concatenate(pieces).astype(np.int32),
-            ends,
-            np.concatenate(starts) if starts else np.zeros(0, np.int64),
-            names,
-        )
-
-    def _order(self, table: pa.Table) -> tuple[npt.NDArray[np.uint64], Ints]:
-        """The ids of some rows, and which of them come in which order."""
         ids = table.column("id").to_numpy()
         copies = np.ones(len(table), np.int32)
         if COPIES in table.column_names:
             copies = table.column(COPIES).fill_null(0).to_numpy()
         order, _ = shuffle_copies(ids, copies, np.zeros_like(copies), self.seed)
-        return ids, order
+        return table, ids, order
+
+    def _stream(
+        self, table: pa.Table, ids: npt.NDArray[np.uint64], order: Ints, encoder: PieceEncoder, end_of_text: int
+    ) -> Stream:
+        """The documents of a part, one after another."""
+        texts = table.column("text").take(pa.array(order)).fill_null("").to_pylist()
+        flat, bounds = encoder.encoder.encode_flat(texts)
+        lengths = np.diff(bounds)
+        places = np.arange(len(flat)) + np.repeat(np.arange(len(texts)), lengths)
+        stream = np.full(len(flat) + len(texts), end_of_text, np.int32)
+        stream[places] = flat
+        ends = np.cumsum(lengths + 1)
+        starts = []
+        if self.objectives.get("sentence"):
+            for text, begin, end in zip(texts, (ends - lengths - 1).tolist(), ends.tolist(), strict=True):
+                starts.append(begin + _sentence_starts(text, stream[begin : end - 1], encoder))
+        sentences = np.concatenate(starts) if starts else np.zeros(0, np.int64)
+        return Stream(stream, ends, sentences, row_ids(pa.array(ids[order])).to_pylist())
 
     def rows_of_documents(self, stream: Stream, part: int, tokens: dict[str, int]) -> Iterator[Row]:
         """The rows of a part's documents; what is left at the end and too short for any is left out."""
@@ -260,7 +258,7 @@ class WriteGLMSamples(ProductStage):
             # Multiples of the golden ratio fall into all shares as evenly as can be, however few rows there are.
             place = (start + float(fractions(np.array([golden_multiple(number)]))[0])) % 1
             objective = names[min(int(np.searchsorted(bounds, place, "right")), len(names) - 1)]
-            begin = at
+            begin, left_out = at, 0
             if objective == "document":
                 at = min(len(stream.ids), at + self.length - 2)
                 text = stream.ids[begin:at]
@@ -269,10 +267,12 @@ class WriteGLMSamples(ProductStage):
             else:
                 samples = []
                 while len(samples) < self.sub_rows and len(stream.ids) - at >= _FEWEST:
-                    at, sample = self._blanks(stream, at, objective, tokens, draw)
+                    first, (at, sample) = at, self._blanks(stream, at, objective, tokens, draw)
                     samples += [sample] if sample else []
+                    left_out += 0 if sample else at - first
             if samples:
-                yield Row(objective, tuple(samples), tuple(stream.names_within(begin, at)))
+                size = at - begin - left_out
+                yield Row(objective, tuple(samples), tuple(stream.names_within(begin, at)), size)
 
     def _blanks(
         self, stream: Stream, begin: int, objective: str, tokens: dict[str, int], draw: Draw
@@ -298,12 +298,15 @@ class WriteGLMSamples(ProductStage):
                 return end, infill(stream.ids[begin:end], begins, lengths, ids, order)
             end -= excess
 
-    def _rows_of_instructions(self, part: Part, encoder: PieceEncoder, tokens: dict[str, int]) -> Iterator[Row]:
-        batches = list(part.read(["text", "messages"], optional=["tools", COPIES]))
-        if not batches:
-            return
-        table = pa.Table.from_batches(batches).combine_chunks()
-        ids, order = self._order(table)
+    def _rows_of_instructions(
+        self,
+        table: pa.Table,
+        ids: npt.NDArray[np.uint64],
+        order: Ints,
+        encoder: PieceEncoder,
+        tokens: dict[str, int],
+    ) -> Iterator[Row]:
+        """The rows of a part's dialogues; one without an answer, or with one that is too long, is left out."""
         names = row_ids(pa.array(ids)).to_pylist()
         tools = table.column("tools") if "tools" in table.column_names else pa.nulls(len(table), pa.string())
         dialogues = read_dialogues(table.column("messages").combine_chunks(), tools)
@@ -359,17 +362,21 @@ class WriteGLMSamples(ProductStage):
         """Write one part and return its entry in the manifest, if it has any row."""
         encoder = load_piece_encoder(self.tokenizer)
         tokens = self._tokens(encoder)
+        read = self._read(part)
+        if read is None:
+            return
         if part.kind == "document":
-            stream = self._stream(part, encoder, tokens["end_of_text"])
-            rows = self.rows_of_documents(stream, part.number, tokens) if stream else iter(())
+            stream = self._stream(*read, encoder, tokens["end_of_text"])
+            rows, there, unit = self.rows_of_documents(stream, part.number, tokens), len(stream.ids), "tokens"
         else:
-            rows = self._rows_of_instructions(part, encoder, tokens)
+            rows, there, unit = self._rows_of_instructions(*read, encoder, tokens), len(read[2]), "dialogues"
         first = next(rows, None)
         if first is None:
             return
         rows = itertools.chain([first], rows)
         name = f"train-{part.number:05d}.parquet"
         counts: dict[str, int] = {}
+        used = 0
         schema = self.table([], 0).schema
         with (
             files.whole_file(files.join(self.folder, name)) as sink,
@@ -379,7 +386,14 @@ class WriteGLMSamples(ProductStage):
                 writer.write_table(self.table(group, tokens["pad"]))
                 for row in group:
                     counts[row.objective] = counts.get(row.objective, 0) + 1
-        yield {"file": name, "rows": sum(counts.values()), "objectives": dict(sorted(counts.items()))}
+                    used += row.amount
+        yield {
+            "file": name,
+            "rows": sum(counts.values()),
+            "objectives": dict(sorted(counts.items())),
+            unit: used,
+            f"{unit}_left_out": there - used,
+        }
 
     def _finish(self, summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
         written = sorted(summaries, key=lambda summary: summary["file"])
@@ -403,7 +417,7 @@ class WriteGLMSamples(ProductStage):
 
 def _row(waiting: list[tuple[Sample, str]]) -> Row:
     """A row of instructions."""
-    return Row(INSTRUCTION, tuple(sample for sample, _ in waiting), tuple(name for _, name in waiting))
+    return Row(INSTRUCTION, tuple(sample for sample, _ in waiting), tuple(name for _, name in waiting), len(waiting))
 
 
 def _sentence_starts(text: str, ids: npt.NDArray[np.int32], encoder: PieceEncoder) -> Ints:

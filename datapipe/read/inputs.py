@@ -5,9 +5,11 @@ the same parts come out whatever the number of workers.
 """
 
 import dataclasses
+import difflib
 import itertools
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -100,6 +102,11 @@ def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
             known = ", ".join(e for key, format_ in FORMATS.items() if key != "code" for e in format_.extensions)
             passed = f"; passed over: {_counted(listing.passed_over)}" if listing.passed_over else ""
             sought = f"looked for {known}, source code, and any text in UTF-8"
+            if files.is_local(path) and not os.path.lexists(path) and not re.search(r"[*?[]", path):
+                folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - as text, like remote ones
+                names = os.listdir(folder) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208
+                near = difflib.get_close_matches(name, names, 1)
+                sought = f"it is not there{f'; did you mean {near[0]!r}?' if near else ''}"
             raise ValueError(f"there is nothing in the input {path!r}; {sought}{passed}")
         for file, there in listing.files.items():
             format_ = options.format or formats.format_of(file) or ""
@@ -120,24 +127,36 @@ def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
 
 
 def sample(tasks: Sequence[Task], records: int) -> list[Task]:
-    """Tasks that read about so many records in all: the first of each file, or of some files, spread over all by name.
+    """Tasks that read about so many records in all, spread over all files by name.
 
-    Half of them are of all files alike, so that each is seen, and half as files are large.
+    Of files that are one document each, as many as are at most half of the records. Of the others the first records:
+    half of them of all files alike, so that each is seen, and half as files are large.
 
-    >>> whole = [Slice(f"{name}.txt", name, "text", "", size, 0) for name, size in (("a", 1), ("b", 1), ("c", 8))]
-    >>> [(piece.name, piece.records) for piece in sample([Task(0, tuple(whole))], 20)[0].slices]
+    >>> table = [Slice(f"{name}.csv", name, "csv", "", size, 0) for name, size in (("a", 1), ("b", 1), ("c", 8))]
+    >>> [(piece.name, piece.records) for piece in sample([Task(0, tuple(table))], 20)[0].slices]
     [('a', 5), ('b', 5), ('c', 12)]
-    >>> [(piece.name, piece.records) for piece in sample([Task(0, tuple(whole))], 2)[0].slices]
-    [('a', 1), ('b', 1)]
+    >>> pages = [Slice(f"{name}.html", name, "html", "", 1, 0) for name in "defghi"]
+    >>> [(piece.name, piece.records) for piece in sample([Task(0, (table[0], *pages))], 4)[0].slices]
+    [('a', 2), ('d', 1), ('g', 1)]
     """
     whole = [dataclasses.replace(piece, stop=None) for task in tasks for piece in task.slices if piece.start == 0]
-    if records < len(whole):
-        chosen = [(whole[at * len(whole) // records], 1) for at in range(records)]
-    else:
-        alike, size = records / 2 / len(whole), max(1, sum(piece.size for piece in whole))
-        chosen = [(piece, math.ceil(alike + records / 2 * piece.size / size)) for piece in whole]
-    slices = tuple(dataclasses.replace(piece, records=count) for piece, count in chosen)
-    return [Task(0, slices, tasks[0].passed_over)]
+    tables = [piece for piece in whole if not (piece.format and FORMATS[piece.format].one_document)]
+    pages = [piece for piece in whole if piece not in tables]
+    pages = _spread(pages, records // 2 if tables else records)
+    tables = _spread(tables, records - len(pages))
+    counts = dict.fromkeys((piece.path for piece in pages), 1)
+    size = max(1, sum(piece.size for piece in tables))
+    for piece in tables:
+        half = (records - len(pages)) / 2
+        counts[piece.path] = math.ceil(half / len(tables) + half * piece.size / size)
+    chosen = [dataclasses.replace(piece, records=counts[piece.path]) for piece in whole if piece.path in counts]
+    return [Task(0, tuple(chosen), tasks[0].passed_over)]
+
+
+def _spread(slices: list[Slice], count: int) -> list[Slice]:
+    """At most so many of the slices, with as many left out between them."""
+    count = min(count, len(slices))
+    return [slices[at * len(slices) // count] for at in range(count)]
 
 
 def _counted(passed_over: Mapping[str, int]) -> str:

@@ -77,7 +77,8 @@ def count_reject(counts: RejectCounts, file: str, reason: str, raw: bytes, colum
     counts.reasons[formats.extension(file) or "no extension", reason] += 1
     if columns:
         counts.columns[tuple(sorted(columns))] += 1
-        counts.longest[columns[0]] += 1
+        if reason == "missing_text":  # not where the text is empty, or a list
+            counts.longest[columns[0]] += 1
     if reason in ("invalid_utf8", "unknown_format") and counts.encodings.total() < GUESSED_FROM:
         counts.encodings[likely_encoding(raw) or ""] += 1
 

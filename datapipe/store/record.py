@@ -122,6 +122,7 @@ class RunRecord:
         named: the files that options name and whose content the keys hold, by path.
         funnel: see `datapipe.engine.funnel`; there once the run has come to its end.
         warnings: the sources and languages that have lost most of their documents, a line each.
+        closing: the files that a run writes at its very end, beside those of its stages.
         format: `FORMAT` of the version that wrote it.
     """
 
@@ -134,6 +135,7 @@ class RunRecord:
     funnel: dict[str, Any] | None = None
     warnings: list[str] = dataclasses.field(default_factory=list)
     later: dict[str, Done] = dataclasses.field(default_factory=dict)
+    closing: dict[str, Kept] = dataclasses.field(default_factory=dict)
     format: int = FORMAT
 
     def done(self, stage: str) -> Done | None:
@@ -157,6 +159,7 @@ class RunRecord:
             for name, (key, rows_key, kept) in self.running.items()
         }
         content["named"] = _as_lines(self.named)
+        content["closing"] = _as_lines(self.closing)
         files.write_json(files.join(output, RUN_FILE), content, files.durable_file)
 
     @classmethod
@@ -185,9 +188,9 @@ class RunRecord:
                 name: Begun(entry["key"], entry["rows_key"], _from_lines(entry["files"]))
                 for name, entry in content["running"].items()
             }
-            named = _from_lines(content["named"])
+            files_of = {"named": _from_lines(content["named"]), "closing": _from_lines(content.get("closing", {}))}
             later = {name: _entry(entry) for name, entry in content.get("later", {}).items()}
-            return cls(**(content | {"stages": stages, "running": running, "named": named, "later": later}))
+            return cls(**(content | {"stages": stages, "running": running, "later": later} | files_of))
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RecordError(f"{path} has been altered ({error!r}): delete {output} to begin anew") from error
 

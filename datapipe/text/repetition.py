@@ -12,41 +12,53 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import helper
+from datapipe.kernels import helper, inlined
 from datapipe.text.bit_mixing import DEGSKI
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
 _SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
 _MIN_SLOTS = 16
+_MAX_SLOTS = 1 << 21  # of the hash table: 24 MB; what does not fit is counted in another pass
+_LOW_BITS = 10
+_LOW_POWERS = 1 << _LOW_BITS
+PREFIX_BITS = 3
+PREFIX_STEP = 1 << PREFIX_BITS  # code points from one prefix hash that is kept to the next
 
 
 class Memory(NamedTuple):
-    """Working memory for one document at a time."""
+    """Working memory for one document at a time; what is not written takes none."""
 
-    powers: npt.NDArray[np.uint64]  # powers of BASE
-    before: npt.NDArray[np.int64]  # before[i]: code points in the first i tokens
-    hashes: npt.NDArray[np.uint64]  # hashes[i]: hash of the first i tokens
+    low_powers: npt.NDArray[np.uint64]  # powers of BASE, ...
+    high_powers: npt.NDArray[np.uint64]  # ... and of BASE to the power of so many
+    before: npt.NDArray[np.int32]  # before[i]: code points in the first i tokens
+    hashes: npt.NDArray[np.uint64]  # hashes[i]: hash of the first i tokens, or that of piece i
     keys: npt.NDArray[np.uint64]  # an open-addressing hash table: keys, ...
     counts: npt.NDArray[np.int32]  # ... and how often each was seen, 0 in a free slot
+    firsts: npt.NDArray[np.int32]  # in its place where the keys are too many: 1 + the first that is equal
     positions: npt.NDArray[np.int32]  # where the n-grams at issue begin, ascending
-    slots: npt.NDArray[np.int32]  # their slots in the table
+    slots: npt.NDArray[np.int32]  # where `counts` has them: their slots in the table, or the first that is equal
 
 
 def new_memory(longest: int) -> Memory:
     """Memory for documents of at most `longest` code points."""
     slots = _MIN_SLOTS
-    while slots < 2 * longest:
+    while slots < min(2 * longest, _MAX_SLOTS):
         slots *= 2
-    powers = np.full(2 * longest + 1, BASE)
-    powers[0] = 1
+    low = np.full(_LOW_POWERS, BASE)
+    low[0] = 1
+    low = np.multiply.accumulate(low)
+    high = np.full(2 * longest // _LOW_POWERS + 1, low[-1:] * BASE)
+    high[0] = 1
     return Memory(
-        powers=np.multiply.accumulate(powers),
-        before=np.zeros(longest + 1, np.int64),
+        low_powers=low,
+        high_powers=np.multiply.accumulate(high),
+        before=np.zeros(longest + 1, np.int32),
         hashes=np.zeros(longest + 1, np.uint64),
         keys=np.empty(slots, np.uint64),
-        counts=np.empty(slots, np.int32),
-        positions=np.empty(longest, np.int32),
-        slots=np.empty(longest, np.int32),
+        counts=np.empty(max(slots, longest + 1), np.int32),
+        firsts=np.empty(slots, np.int32),
+        positions=np.empty(longest + 1, np.int32),
+        slots=np.empty(longest + 1, np.int32),
     )
 
 
@@ -65,14 +77,32 @@ def extend(value: np.uint64, point: int) -> np.uint64:
 
 
 @helper
-def span_hash(prefix: npt.NDArray[np.uint64], start: int, end: int, m: Memory) -> np.uint64:
-    """The hash of code points `start` to `end`, where `prefix[i]` is that of the first i."""
-    return np.uint64(prefix[end] - prefix[start] * m.powers[end - start])
+def _power(m: Memory, exponent: int) -> np.uint64:
+    if exponent < _LOW_POWERS:
+        return m.low_powers[exponent]
+    return np.uint64(m.low_powers[exponent & (_LOW_POWERS - 1)] * m.high_powers[exponent >> _LOW_BITS])
+
+
+@helper
+def _prefix_hash(points: npt.NDArray[np.int32], prefix: npt.NDArray[np.uint64], end: int) -> np.uint64:
+    value = prefix[end >> PREFIX_BITS]
+    for i in range(end >> PREFIX_BITS << PREFIX_BITS, end):
+        value = extend(value, points[i])
+    return np.uint64(value)
+
+
+@helper
+def span_hash(
+    points: npt.NDArray[np.int32], prefix: npt.NDArray[np.uint64], start: int, end: int, m: Memory
+) -> np.uint64:
+    """The hash of code points `start` to `end`, where `prefix[i]` is that of the first PREFIX_STEP * i."""
+    before = _prefix_hash(points, prefix, start) * _power(m, end - start)
+    return np.uint64(_prefix_hash(points, prefix, end) - before)
 
 
 @helper
 def clear_table(m: Memory, entries: int) -> int:
-    """Empty as much of the hash table as so many entries need; returns the mask to index it with."""
+    """Empty as much of the hash table as so many different keys need; returns the mask to index it with."""
     slots = _MIN_SLOTS
     while slots < 2 * entries:
         slots *= 2
@@ -93,7 +123,50 @@ def count(m: Memory, mask: int, key: np.uint64) -> int:
 
 
 @helper
+def _key(m: Memory, k: int, n: int, separated: bool) -> np.uint64:
+    """The hash of the n-gram at a position at issue, or of a piece where `n` is 0."""
+    if not n:
+        return m.hashes[k]
+    i = m.positions[k]
+    length = m.before[i + n] - m.before[i] + (n if separated else 0)
+    return np.uint64(m.hashes[i + n] - m.hashes[i] * _power(m, length))
+
+
+@helper
+def _count_keys(m: Memory, entries: int, n: int, separated: bool) -> None:
+    """Fill `slots`, and `counts` for each of them, for the n-grams at issue, or for so many pieces where `n` is 0."""
+    if 2 * entries <= len(m.keys):
+        mask = clear_table(m, entries)
+        for k in range(entries):
+            m.slots[k] = count(m, mask, _key(m, k, n, separated))
+        return
+    # There is no room for so many: a key that the table cannot take is left for another pass, with all that are equal.
+    mask, start = len(m.keys) - 1, 0
+    m.counts[:entries] = 0
+    while start < entries:
+        m.firsts[:] = 0
+        room, left = len(m.keys) // 2, entries
+        for k in range(start, entries):
+            if start and m.slots[k] >= 0:
+                continue
+            key = _key(m, k, n, separated)
+            at = np.int64((key * DEGSKI) >> np.uint64(32)) & mask
+            while (m.firsts[at] != 0) & (m.keys[at] != key):
+                at = (at + 1) & mask
+            if not m.firsts[at]:
+                if not room:
+                    m.slots[k], left = -1, min(left, k)
+                    continue
+                room -= 1
+                m.keys[at], m.firsts[at] = key, k + 1
+            m.slots[k] = m.firsts[at] - 1
+            m.counts[m.slots[k]] += 1
+        start = left
+
+
+@helper
 def repeated_pieces(
+    points: npt.NDArray[np.int32],
     prefix: npt.NDArray[np.uint64],
     starts: npt.NDArray[np.int32],
     ends: npt.NDArray[np.int32],
@@ -102,19 +175,31 @@ def repeated_pieces(
     m: Memory,
 ) -> tuple[int, int]:
     """How many pieces of text repeat another, and their code points; the first copy counts only with `all_copies`."""
-    mask = clear_table(m, pieces)
+    for i in range(pieces):
+        m.hashes[i] = span_hash(points, prefix, starts[i], ends[i], m)
+    _count_keys(m, pieces, 0, False)
     repeated, characters = 0, 0
     for i in range(pieces):
-        seen = m.counts[count(m, mask, span_hash(prefix, starts[i], ends[i], m))]
-        copies = 0 if seen == 1 else 2 if all_copies and seen == 2 else 1
-        repeated += copies
-        characters += copies * (ends[i] - starts[i])
+        slot = m.slots[i]
+        if m.counts[slot] == 1:
+            continue
+        first = m.counts[slot] > 0
+        m.counts[slot] = -abs(m.counts[slot])  # seen
+        if all_copies or not first:
+            repeated += 1
+            characters += ends[i] - starts[i]
     return repeated, characters
+
+
+@inlined
+def end_token(value: np.uint64) -> np.uint64:
+    """The hash of some tokens, of that of what is written so far, where one of them ends."""
+    return value * BASE + _SEPARATOR
 
 
 @helper
 def hash_tokens(
-    prefix: npt.NDArray[np.uint64],
+    points: npt.NDArray[np.int32],
     starts: npt.NDArray[np.int32],
     ends: npt.NDArray[np.int32],
     tokens: int,
@@ -123,12 +208,13 @@ def hash_tokens(
 ) -> None:
     """Fill `before` and `hashes`; not `separated`, n-grams are equal if they are written alike without spaces."""
     value, before = np.uint64(0), 0
+    m.hashes[0] = value  # where that of a piece may stand
     for i in range(tokens):
-        length = ends[i] - starts[i]
-        value = value * m.powers[length] + span_hash(prefix, starts[i], ends[i], m)
+        for j in range(starts[i], ends[i]):
+            value = extend(value, points[j])
         if separated:
-            value = value * BASE + _SEPARATOR
-        before += length
+            value = end_token(value)
+        before += ends[i] - starts[i]
         m.before[i + 1], m.hashes[i + 1] = before, value
 
 
@@ -145,11 +231,7 @@ def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool
     """Count the n-grams at the positions at issue; returns the number of these that have n tokens after them."""
     while positions and m.positions[positions - 1] + n > tokens:
         positions -= 1
-    mask = clear_table(m, positions)
-    for k in range(positions):
-        i = m.positions[k]
-        length = m.before[i + n] - m.before[i] + (n if separated else 0)
-        m.slots[k] = count(m, mask, m.hashes[i + n] - m.hashes[i] * m.powers[length])
+    _count_keys(m, positions, n, separated)
     return positions
 
 

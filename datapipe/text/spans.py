@@ -13,7 +13,7 @@ import regex
 
 from datapipe.kernels import helper, kept_table
 from datapipe.text.characters import DIGIT, LETTER, SPACE, class_table, decode, lower_table
-from datapipe.text.repetition import extend
+from datapipe.text.repetition import PREFIX_BITS, PREFIX_STEP, extend
 
 TERMINAL = 1  # ends a sentence
 CLOSING = 2  # a quote or bracket that may follow what ends a sentence
@@ -61,7 +61,7 @@ class Text(NamedTuple):
     flags: npt.NDArray[np.uint8]  # and what `classes` and ...
     signs: npt.NDArray[np.uint8]  # ... `marks` say of each
     breaks: npt.NDArray[np.int32]  # where line feeds stand, and then the length of the text
-    prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first i code points
+    prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first PREFIX_STEP * i code points
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
     classes: npt.NDArray[np.uint8]
@@ -76,7 +76,7 @@ def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
         flags=np.empty(longest, np.uint8),
         signs=np.empty(longest, np.uint8),
         breaks=np.empty(longest + 1, np.int32),
-        prefix=np.zeros(longest + 1, np.uint64),
+        prefix=np.zeros(longest // PREFIX_STEP + 2, np.uint64),
         starts=np.empty(longest + 1, np.int32),
         ends=np.empty(longest + 1, np.int32),
         classes=class_table(),
@@ -96,9 +96,11 @@ def read_text(t: Text, data: npt.NDArray[np.uint8], start: int, end: int) -> int
         t.signs[length] = t.marks[point]
         t.breaks[breaks] = length
         breaks += point == 10
+        # Written over until it is that of the first so many.
+        t.prefix[(length + PREFIX_STEP - 1) >> PREFIX_BITS] = value
         value = extend(value, point)
         length += 1
-        t.prefix[length] = value
+    t.prefix[(length + PREFIX_STEP - 1) >> PREFIX_BITS] = value
     t.breaks[breaks] = length
     for i in range(BEYOND):
         t.points[length + i] = 0

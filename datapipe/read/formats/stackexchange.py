@@ -14,13 +14,13 @@ import html
 import itertools
 import re
 import sqlite3
-import tempfile
 from collections.abc import Iterator
 
 from datapipe.read.formats.elements import Piece, pieces
 from datapipe.read.formats.page import html_text
 from datapipe.read.formats.source import Damage, Reject, Row, Source
 from datapipe.store import files
+from datapipe.store.temporary import temporary_folder
 
 # Tables of a dump by their root elements, of which posts are documents.
 TABLES = ("posts", "comments", "users", "votes", "badges", "posthistory", "postlinks", "tags", "pendingflags")
@@ -66,7 +66,7 @@ def read_stackexchange(source: Source) -> Iterator[Row | Reject]:
         detail = f"the table {table} of a Stack Exchange dump" if table else "no table of a Stack Exchange dump"
         yield source.reject(0, "no_posts", detail, first)
         return
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(sqlite3.connect(f"{folder}/site")) as database:
+    with temporary_folder() as folder, contextlib.closing(sqlite3.connect(f"{folder}/site")) as database:
         for pragma in (f"cache_size = -{HELD_BYTES >> 10}", "synchronous = OFF", "journal_mode = OFF"):
             database.execute(f"PRAGMA {pragma}")
         yield from _keep_posts(source, itertools.chain((first,), blocks), database)
@@ -84,13 +84,13 @@ def _keep_posts(source: Source, blocks: Iterator[bytes], database: sqlite3.Conne
         columns = piece if isinstance(piece, Reject) else _columns(source, piece)
         if isinstance(columns, Reject):
             yield columns
-        elif isinstance(piece, Piece) and columns and columns.get("PostTypeId") in (QUESTION, ANSWER):
-            answers = columns["PostTypeId"] == ANSWER
+        elif isinstance(piece, Piece) and columns and columns.get("PostTypeId", QUESTION) in (QUESTION, ANSWER):
             try:
+                answers = columns["PostTypeId"] == ANSWER
                 id_ = int(columns["Id"])
                 question = int(columns["ParentId"]) if answers else id_
-                rank = -int(columns.get("Score", 0)) if answers else 0
-                row = (question, answers, rank, id_, piece.position, piece.raw)
+                score = int(columns.get("Score", 0))
+                row = (question, answers, -score if answers else 0, id_, piece.position, piece.raw)
                 database.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?)", row)
             except (KeyError, ValueError, OverflowError) as error:
                 yield source.reject(piece.position, "malformed_row", f"{type(error).__name__}: {error}", piece.raw)
@@ -131,6 +131,8 @@ def _columns(source: Source, piece: Piece) -> _Columns | Reject | None:
     if not row:
         reason = "truncated_file" if piece.last else "malformed_row"
         return source.reject(piece.position, reason, "no end of the row", raw)
+    if text[row.end() :].strip() not in ("", "</row>") and not piece.last:
+        return source.reject(piece.position, "malformed_row", "bytes that are no row after it", raw)
     found = _ATTRIBUTE.findall(row[1])
     return {name: html.unescape(double or single) for name, double, single in found}
 
@@ -144,7 +146,7 @@ def _threads(source: Source, database: sqlite3.Connection) -> Iterator[Row | Rej
         answers: list[Piece] = []
         size = 0
         for _, is_answer, _, id_, at, raw in posts:
-            piece = Piece(at, raw)
+            piece = Piece(at, raw, last=True)
             size += len(raw)
             if is_answer and question is None:
                 yield source.reject(at, "no_question", f"answer {id_} without its question", raw)

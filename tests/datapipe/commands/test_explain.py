@@ -15,7 +15,7 @@ def asked(run: pathlib.Path, capsys: pytest.CaptureFixture[str], *arguments: str
     return capsys.readouterr().out.splitlines()
 
 
-@pytest.mark.parametrize("name", ["short", "0-24", "24", "more.jsonl:0", "A short text with too few"])
+@pytest.mark.parametrize("name", ["short", "0-24", "24", "documents/more.jsonl:0", "A short text with too few"])
 def test_a_document_is_found_by_what_its_user_knows_of_it(
     name: str, finished_run: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -48,3 +48,12 @@ def test_an_unknown_stage_is_an_error_with_the_nearest_name() -> None:
 def test_the_schema_for_editors_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stages", "--json-schema"]) == 0
     assert json.loads(capsys.readouterr().out) == recipe_schema()
+
+
+def test_stages_are_there_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
+    list_stages("quality_filter", as_json=True)
+    (found,) = json.loads(capsys.readouterr().out)
+    assert found["summary"].startswith("Removes documents of low quality")
+    assert found["options"]["min_score"] == 0.5
+    list_stages(None, as_json=True)
+    assert [each["stage"] for each in json.loads(capsys.readouterr().out)] == [stage.name for stage in STAGES]

@@ -256,6 +256,17 @@ def test_each_command_says_what_it_read_rejected_and_made(
     )
 
 
+def test_texts_of_another_name_are_named_and_read(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"text": CORPUS[0]}, {"tale": CORPUS[1]}])
+    start = ["train", "--input", tmp_path / "a.jsonl", "--output", tmp_path / "t", "--vocabulary", 280, "--chinese", 0]
+    run(*start)
+    assert "where the text is called otherwise: --text-field NAME; `datapipe inspect" in capsys.readouterr().out
+    run(*start, "--text-field", "tale")
+    said = capsys.readouterr().out
+    assert "read 2 documents" in said
+    assert "--text-field" not in said
+
+
 def test_ranges_of_ids() -> None:
     assert parse_range("3-5") == range(3, 6)
     assert parse_range("7") == range(7, 8)

@@ -11,13 +11,22 @@ from datapipe.cli import main
 from datapipe.commands.verify import verify
 from tests.helpers import digests, prose, run_recipe, write_lines
 
-RECIPE = "stages: [documents: {part_bytes: 9000}, language, exact_duplicates, tokenizer: {vocabulary: 400}, shards]"
+RECIPE = """
+stages:
+  - documents: {part_bytes: 9000}
+  - language
+  - exact_duplicates
+  - decontamination: {evaluation: ["{input_parent}/evaluation.jsonl"], parts: [document]}
+  - tokenizer: {vocabulary: 400}
+  - shards
+"""
 
 
 @pytest.fixture
 def again(tmp_path: pathlib.Path) -> Callable[[], list[str]]:
     """Runs the recipe into `out`, and gives what it says."""
     write_lines(tmp_path / "a.jsonl", ({"text": prose(seed)} for seed in range(40)))
+    write_lines(tmp_path / "evaluation.jsonl", [{"text": prose(3)}])
     with (tmp_path / "a.jsonl").open("a") as lines:
         lines.write("{broken\n")
 
@@ -52,7 +61,10 @@ DAMAGES: dict[str, Callable[[pathlib.Path], object]] = {
     "shards/train-00000.parquet": flip,
     "shards/_manifest.json": lambda path: path.unlink(),
     "rejects/documents-00000.parquet": lambda path: shutil.rmtree(path.parent),
+    "leaks/documents.parquet": flip,
+    "report.html": lambda path: path.write_text("all is well"),
 }
+MADE_AT_THE_END = {"leaks/documents.parquet", "report.html"}  # of every run, without a word
 
 
 def test_what_was_damaged_is_named_and_mended(
@@ -61,21 +73,30 @@ def test_what_was_damaged_is_named_and_mended(
     again()
     out = tmp_path / "out"
     before = digests(out)
+    assert "leaks/documents.parquet" in before
     verify(str(out))
-    assert capsys.readouterr().out == f"{len(before)} files, each as the run wrote it\n"
+    assert capsys.readouterr().out == f"{len(before) + 1} files, each as the run wrote it\n"
     for name, damage in DAMAGES.items():
         damage(out / name)
     assert main(["verify", str(out)]) == 1
     said = capsys.readouterr()
     # A swap is of two files.
     assert {line.split()[0] for line in said.out.splitlines()} == DAMAGES.keys() | {"documents/part-00001.parquet"}
-    assert "8 files of " in said.err
+    assert "10 files of " in said.err
     lines = again()
-    for name in DAMAGES:
+    for name in DAMAGES.keys() - MADE_AT_THE_END:
         stage = "documents" if name.startswith("rejects/") else name.partition("/")[0]
         assert any(line.startswith(f"{stage:20}  runs again: {name} ") for line in lines), name
     assert digests(out) == before
+    assert "all is well" not in (out / "report.html").read_text()
     verify(str(out))
+
+
+def test_a_report_made_again_is_the_runs(again: Callable[[], list[str]], tmp_path: pathlib.Path) -> None:
+    again()
+    (tmp_path / "out" / "report.html").write_text("")
+    assert main(["report", str(tmp_path / "out")]) == 0
+    verify(str(tmp_path / "out"))
 
 
 def test_only_the_stage_of_a_damaged_file_runs_again(again: Callable[[], list[str]], tmp_path: pathlib.Path) -> None:

@@ -30,6 +30,7 @@ def marked(measurement: str, text: str) -> list[str]:
         ("duplicate_6character_share", "我们今天去公园。我们今天去公园", ["我们今天去公园"]),
         ("short_line_share", "short\n" + "a long line " * 4, ["short"]),
         ("notice_share", "We use COOKIES.", ["COOKIE"]),
+        ("alphabetic_word_share", "Of 158.349 homes, 43,3% had 2 cars.", ["158.349", "43,3%", "2"]),
         ("words", "a text", []),
     ],
 )

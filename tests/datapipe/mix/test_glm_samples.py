@@ -71,6 +71,9 @@ def test_rows_are_the_text_in_another_form(
     whole = {text for text in texts if text}
     assert sum(text in whole for text in said) >= 0.97 * len(whole)  # what is too short at the end is left out
     assert max(max(row["position_ids"]) for row in rows) < 512
+    (entry,) = json.loads((tmp_path / "out" / "_manifest.json").read_text())["files"]
+    assert len(tokens) == entry["tokens"]
+    assert entry["tokens_left_out"] < 300
     named = {name for row in rows for name in row["ids"]}
     assert len(named) >= len(whole)
 
@@ -110,6 +113,8 @@ def test_instructions_are_four_to_a_row_and_copies_come_again(
         for row in rows
         for sub in row["sub_rows"]
     )
+    (entry,) = json.loads((tmp_path / "out" / "_manifest.json").read_text())["files"]
+    assert (entry["dialogues"], entry["dialogues_left_out"]) == (6, 1)
     assert found == {f"Q{number}?[MASK]<sop>A{number}.": 2 if number == 0 else 1 for number in range(5)}
 
 

@@ -41,6 +41,14 @@ def test_advice_reads_what_was_rejected(write: Write, tmp_path: pathlib.Path) ->
     assert {CHINESE, RUSSIAN} <= set(documents)
 
 
+def test_what_is_beside_an_empty_text_is_no_text(write: Write, tmp_path: pathlib.Path) -> None:
+    write("a.csv", b"id,text", *(b"%d," % n for n in range(10)))
+    root = write("b.jsonl", *({"text": [str(n)], "name": "a name"} for n in range(10)))
+    lines = summary(root, tmp_path / "out")
+    assert "    id: 10" in lines
+    assert not any("paste into the recipe" in line for line in lines)
+
+
 def test_a_tenth_is_not_worth_a_word(write: Write, tmp_path: pathlib.Path) -> None:
     root = write("a.jsonl", *({"text": str(n)} for n in range(9)), {"n": 1})
     assert summary(root, tmp_path / "out") == []
