@@ -1,4 +1,4 @@
-"""What a start costs: CPU seconds of whole processes on ten English documents of `sample_data`, medians of three.
+"""What a start costs: CPU seconds of whole processes on ten English documents of `sample_data`, medians of some rounds.
 
     python -m benchmarks.start [--peers ../shared/peers --datatrove PYTHON]
 
@@ -15,11 +15,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.whole_job import ROOT, cost, datapipe
+from benchmarks.whole_job import ROOT, absolute, cost, datapipe
 
 IMPORTS = "import apache_beam, numba, pyarrow.parquet, tokenizers, faiss"
 DOCUMENTS = ROOT / "sample_data" / "documents" / "english.jsonl.gz"
-ROUNDS = 3
 
 
 def median_cpu(commands: Sequence[Sequence[str]]) -> float:
@@ -36,8 +35,10 @@ def main() -> None:
     """Print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
-    parser.add_argument("--datatrove", help="python of an environment with datatrove[processing]")
+    parser.add_argument("--datatrove", type=absolute, help="python of an environment with datatrove[processing]")
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    rounds = options.rounds
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         (inputs := work / "documents").mkdir()
@@ -47,17 +48,17 @@ def main() -> None:
         def run(recipe: str, number: int) -> list[str]:
             return datapipe(recipe, inputs, work / f"out-{Path(recipe).stem}-{number}").command
 
-        caches = [work / f"cache-{number}" for number in range(ROUNDS)]
-        imports = median_cpu([[sys.executable, "-c", IMPORTS]] * ROUNDS)
+        caches = [work / f"cache-{number}" for number in range(rounds)]
+        imports = median_cpu([[sys.executable, "-c", IMPORTS]] * rounds)
         cold = median_cpu([in_cache(run("default", number), cache) for number, cache in enumerate(caches)])
-        warm = median_cpu([in_cache(run("default", ROUNDS + number), cache) for number, cache in enumerate(caches)])
+        warm = median_cpu([in_cache(run("default", rounds + number), cache) for number, cache in enumerate(caches)])
         print(f"imports {imports:.2f}, cold {cold:.1f}, warm {warm:.2f} CPU s: {warm / imports:.1f}x the imports")
         if options.datatrove:
             recipe = str(options.peers.resolve() / "datapipe.yaml")
             cost(in_cache(run(recipe, 0), caches[0]))  # compiles what the default recipe does not need
-            ours = median_cpu([in_cache(run(recipe, 1 + number), caches[0]) for number in range(ROUNDS)])
+            ours = median_cpu([in_cache(run(recipe, 1 + number), caches[0]) for number in range(rounds)])
             job = str(options.peers.resolve() / "datatrove_job.py")
-            theirs = median_cpu([[options.datatrove, job, str(inputs / "ten.jsonl"), str(work / "peer")]] * ROUNDS)
+            theirs = median_cpu([[options.datatrove, job, str(inputs / "ten.jsonl"), str(work / "peer")]] * rounds)
             print(f"six stages {ours:.2f} CPU s, datatrove {theirs:.2f}")
 
 

@@ -8,6 +8,7 @@
 `peers` prints CPU seconds, medians of so many rounds, what each peer takes as a multiple of ours, and the margin: what
 one more document costs. Each PYTHON is of an environment that holds the peer. `workers` runs the default recipe with
 one worker and with two, on inputs of four sizes. `before` runs it over all corpora, by another checkout and by this.
+Each takes some of its inputs alone: `--inputs made-3000 --rounds 1`; `two` are two corpora, `corpora` all of them.
 """
 
 import argparse
@@ -24,7 +25,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 MARGIN = ("made-3000", "made-30000")
-INPUTS = ("made-10", "real-3000", "made-3000", "made-10000", "made-30000")
+INPUTS = {
+    "peers": ("made-10", "real-3000", "made-3000", "made-10000", "made-30000"),
+    "workers": ("made-10", "made-3000", "two", "corpora"),
+    "before": ("corpora",),
+}
+TWO = ("zh-articles", "multi-docs")
 ROOT = Path(__file__).parent.parent
 
 
@@ -35,6 +41,11 @@ class Cost:
     cpu: float
     wall: float
     peak_mib: float
+
+
+def absolute(path: str) -> str:
+    """A path as a command is given it that runs in another folder; a link stays one, as to a python."""
+    return str(Path(path).absolute())
 
 
 def cost(command: Sequence[str], checkout: Path = ROOT) -> Cost:
@@ -48,13 +59,16 @@ def cost(command: Sequence[str], checkout: Path = ROOT) -> Cost:
     # A process of its own between them: the peak that the system tells is that of the largest child so far.
     measure = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]);"
     measure += "print('peak', resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
-    done = subprocess.run(
-        [sys.executable, "-c", measure, *command],
-        env=os.environ | {"PYTHONPATH": str(checkout)},
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-    )
+    # As an installed package: with its byte code, whatever the environment says.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    with tempfile.TemporaryDirectory() as folder:  # in which datatrove leaves its logs
+        done = subprocess.run(
+            [sys.executable, "-c", measure, *command],
+            env=environment | {"PYTHONPATH": str(checkout)},
+            cwd=folder,
+            capture_output=True,
+            text=True,
+        )
     # All ten documents of made-10 fall to the peers' rules, which ends a run with status 1.
     if done.returncode and "no document is left" not in done.stderr:
         raise RuntimeError("\n".join([*done.stdout.splitlines()[-5:], *done.stderr.splitlines()[-15:]]))
@@ -96,12 +110,24 @@ def datapipe(recipe: str, inputs: Path, output: Path, workers: int = 1, checkout
     return Job([*command, "--workers", str(workers)], output, checkout)
 
 
-def make_inputs(options: argparse.Namespace, work: Path) -> Path:
-    """The folder of the peers' inputs."""
-    made = work / "inputs"
-    maker = str(options.peers / "make_inputs.py")
-    subprocess.run([sys.executable, maker, str(options.data), str(made)], check=True, stdout=subprocess.DEVNULL)
-    return made
+def make_inputs(options: argparse.Namespace, work: Path) -> dict[str, Path]:
+    """The folders of inputs that are asked for, by their names.
+
+    Raises:
+        ValueError: if there is none of a name.
+    """
+    made, corpora = work / "inputs", options.data / "corpora"
+    (made / "two").mkdir(parents=True)
+    for name in TWO:
+        (made / "two" / f"{name}.jsonl.zst").symlink_to(corpora / f"{name}.jsonl.zst")
+    if any("-" in name for name in options.inputs):
+        maker = str(options.peers / "make_inputs.py")
+        subprocess.run([sys.executable, maker, str(options.data), str(made)], check=True, stdout=subprocess.DEVNULL)
+    folders = {name: corpora if name == "corpora" else made / name for name in options.inputs}
+    for name, folder in folders.items():
+        if not folder.is_dir():
+            raise ValueError(f"inputs: there is no {name!r}")
+    return folders
 
 
 def jobs_of_peers(options: argparse.Namespace, inputs: Path, work: Path) -> dict[str, Job]:
@@ -126,15 +152,16 @@ def jobs_of_peers(options: argparse.Namespace, inputs: Path, work: Path) -> dict
 
 def compare_peers(options: argparse.Namespace, work: Path) -> None:
     """Print what every peer takes, and its multiple of ours."""
-    made = make_inputs(options, work)
     times: dict[str, dict[str, float]] = {}
-    for name in INPUTS:
-        for peer, median in in_turn(jobs_of_peers(options, made / name, work), options.rounds).items():
+    for name, folder in make_inputs(options, work).items():
+        for peer, median in in_turn(jobs_of_peers(options, folder, work), options.rounds).items():
             times.setdefault(peer, {})[name] = median.cpu
         row = ", ".join(
             f"{peer} {of[name]:.2f} ({of[name] / times['datapipe'][name]:.2f}x)" for peer, of in times.items()
         )
         print(f"{name:12} CPU seconds: {row}", flush=True)
+    if not set(MARGIN) <= set(options.inputs):
+        return
     fewer, more = MARGIN
     documents = int(more.split("-")[1]) - int(fewer.split("-")[1])
     margin = {peer: (of[more] - of[fewer]) / documents * 1000 for peer, of in times.items()}
@@ -144,17 +171,12 @@ def compare_peers(options: argparse.Namespace, work: Path) -> None:
 
 def compare_workers(options: argparse.Namespace, work: Path) -> None:
     """Print what the default recipe takes with one worker, and with two as multiples of it."""
-    made = make_inputs(options, work)
-    corpora = options.data / "corpora"
-    (two := work / "two").mkdir()
-    for name in ("zh-articles", "multi-docs"):
-        (two / f"{name}.jsonl.zst").symlink_to(corpora / f"{name}.jsonl.zst")
-    for inputs in (made / "made-10", made / "made-3000", two, corpora):
+    for name, inputs in make_inputs(options, work).items():
         jobs = {str(workers): datapipe("default", inputs, work / "out", workers) for workers in (1, 2)}
         one, both = in_turn(jobs, options.rounds).values()
         size = sum(path.stat().st_size for path in inputs.iterdir()) / 1e6
         print(
-            f"{inputs.name:10} {size:5.0f} MB in files; one worker {one.wall:.1f} s wall, {one.cpu:.1f} s CPU, "
+            f"{name:10} {size:5.0f} MB in files; one worker {one.wall:.1f} s wall, {one.cpu:.1f} s CPU, "
             f"{one.peak_mib:,.0f} MiB; two {both.wall / one.wall:.2f}x, {both.cpu / one.cpu:.2f}x, "
             f"{both.peak_mib / one.peak_mib:.2f}x",
             flush=True,
@@ -162,16 +184,16 @@ def compare_workers(options: argparse.Namespace, work: Path) -> None:
 
 
 def compare_before(options: argparse.Namespace, work: Path) -> None:
-    """Print what the default recipe takes on all corpora, here and in another checkout."""
+    """Print what the default recipe takes with one worker, here and in another checkout."""
     checkouts = {"before": options.checkout.resolve(), "now": ROOT}
-    jobs = {
-        name: datapipe("default", options.data / "corpora", work / "out", 1, path) for name, path in checkouts.items()
-    }
-    before, now = in_turn(jobs, options.rounds).values()
-    print(
-        f"before {before.cpu:.1f} s CPU, {before.peak_mib:,.0f} MiB; now {now.cpu:.1f}, {now.peak_mib:,.0f}", end="; "
-    )
-    print(f"{now.cpu / before.cpu:.2f}x CPU, {now.peak_mib / before.peak_mib:.2f}x peak")
+    for inputs, folder in make_inputs(options, work).items():
+        jobs = {name: datapipe("default", folder, work / "out", 1, path) for name, path in checkouts.items()}
+        before, now = in_turn(jobs, options.rounds).values()
+        print(
+            f"{inputs:10} before {before.cpu:.1f} s CPU, {before.peak_mib:,.0f} MiB; now {now.cpu:.1f}, "
+            f"{now.peak_mib:,.0f}; {now.cpu / before.cpu:.2f}x CPU, {now.peak_mib / before.peak_mib:.2f}x peak",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -180,11 +202,13 @@ def main() -> None:
     parser.add_argument("part", choices=["peers", "workers", "before"])
     parser.add_argument("--data", type=Path, required=True, help="folder with corpora/*.jsonl.zst")
     parser.add_argument("--peers", type=Path, default=Path("../shared/peers"))
-    parser.add_argument("--datatrove", help="python of an environment with datatrove[processing]")
-    parser.add_argument("--data-juicer", help="python of an environment with py-data-juicer")
+    parser.add_argument("--datatrove", type=absolute, help="python of an environment with datatrove[processing]")
+    parser.add_argument("--data-juicer", type=absolute, help="python of an environment with py-data-juicer")
     parser.add_argument("--checkout", type=Path, help="another checkout of this project")
+    parser.add_argument("--inputs", nargs="+", help="some of the part's inputs (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    options.inputs = options.inputs or INPUTS[options.part]
     options.data, options.peers = options.data.resolve(), options.peers.resolve()
     compare = {"peers": compare_peers, "workers": compare_workers, "before": compare_before}[options.part]
     with tempfile.TemporaryDirectory() as work:

@@ -30,7 +30,14 @@ STOPPED = 128 + signal.SIGINT  # what shells report of a command ended by Ctrl-C
 
 
 class _Parser(argparse.ArgumentParser):
-    """argparse's, but that an error names the nearest of the choices."""
+    """argparse's, but that an error names what was likely meant."""
+
+    given: Sequence[str] = ()
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's; what is given is kept for an error."""
+        self.given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """End with the message and, where something was chosen that is not there, with what was likely meant."""
@@ -38,6 +45,10 @@ class _Parser(argparse.ArgumentParser):
         if wrong:
             choices = re.findall("'([^']*)'", wrong[2])
             message = f"{message.partition(' (choose')[0]}{suggest(wrong[1], choices)}"
+        if "arguments are required" in message:
+            known = list(self._option_string_actions)
+            wrong_flags = [flag for flag in self.given if flag.startswith("--") and flag not in known]
+            message += "".join(f"; {flag}{near}" for flag in wrong_flags if "did you" in (near := suggest(flag, known)))
         super().error(message)
 
 

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe.commands.ending import headline
-from datapipe.commands.recipes import recipe_path
+from datapipe.commands.recipes import load
 from datapipe.engine.explain import Explanation, find
 from datapipe.engine.explain import explain as explain_place
 from datapipe.engine.fates import KEPT, PLACE, all_fates, compare_fates
@@ -76,7 +76,6 @@ def run(
     # Imported here: who opens a run needs neither Beam nor numba.
     from datapipe.commands.run import input_parent
     from datapipe.commands.watching import watching
-    from datapipe.engine.recipe import load_recipe
     from datapipe.engine.run import run as run_stages
     from datapipe.engine.runner import Runner
 
@@ -84,7 +83,7 @@ def run(
     settings = [f"{option}={json.dumps(value)}" for option, value in (set or {}).items()]
     if sample is not None:
         settings.append(f"documents.sample={sample}")
-    checked = load_recipe(recipe_path(recipe), {"input_parent": input_parent(paths[0]), "output": output}, settings)
+    checked = load(recipe, {"input_parent": input_parent(paths[0]), "output": output}, settings)
     runner = Runner(workers or os.cpu_count() or 1, tuple(flags))
     with watching(quiet=quiet) as screen:
         run_stages(checked, paths, output, runner, screen.report, screen, until=until, reuse=reuse)
@@ -314,7 +313,6 @@ def clean(
     Raises:
         TypeError: if the documents are none of these.
     """
-    from datapipe.engine.recipe import load_recipe
     from datapipe.stage import ProductStage
 
     table = _as_table(documents)
@@ -322,7 +320,7 @@ def clean(
         os.mkdir(inputs := os.path.join(folder, "documents"))  # noqa: PTH102, PTH118
         pq.write_table(table, os.path.join(inputs, "documents.parquet"))  # noqa: PTH118
         target = output or os.path.join(folder, "output")  # noqa: PTH118
-        stages = load_recipe(recipe_path(recipe), {"input_parent": folder, "output": target}).stages
+        stages = load(recipe, {"input_parent": folder, "output": target}).stages
         until = next(
             (stage.name for stage, after in itertools.pairwise(stages) if isinstance(after, ProductStage)), None
         )

@@ -14,6 +14,7 @@ from datapipe.read.examples import read_evaluation
 from datapipe.read.inputs import plan
 from datapipe.read.options import ReadOptions
 from datapipe.read.parts import read_groups
+from datapipe.read.records import Document, read_task
 from tests.helpers import SAMPLE
 
 pytestmark = pytest.mark.xdist_group("sample_data")  # of several processes each would make the fixtures anew
@@ -154,3 +155,26 @@ def test_every_source_is_named_with_its_licence(batches: list[pa.RecordBatch]) -
 def test_the_whole_is_small() -> None:
     files = [path for path in SAMPLE.rglob("[!._]*") if path.is_file() and "cache" not in path.parent.name]
     assert sum(path.stat().st_size for path in files) < 5_000_000
+
+
+def test_dumps_papers_and_books_are_read_whole_and_without_their_mark_up() -> None:
+    options = ReadOptions()
+    records = [record for task in plan([str(SAMPLE / "sources")], options) for record in read_task(task, options)]
+    documents = [record for record in records if isinstance(record, Document)]
+    assert len(documents) == len(records)
+    assert Counter(document.source for document in documents) == {
+        "books": 1,
+        "heliu": 20,
+        "papers": 2,
+        "prose.example.com": 5,
+        "rivers": 20,
+    }
+    assert Counter(document.columns.get("language") for document in documents) == {"zh": 20, "en": 21, None: 7}
+    text = "\n".join(document.text.decode() for document in documents)
+    assert not re.findall(
+        r"thumb|\[\[|\{\{|Category:|分类:|wikitable|<p>|\\section|\\cite|a note to|Contents|A figure", text
+    )
+    written = [(SAMPLE / "written" / f"prose_{name}.txt").read_text(encoding="utf-8") for name in ("en", "zh")]
+    last = [paragraph.split(". ")[-1] for paragraph in written[0].splitlines()]
+    in_title_pages = 3  # two abstracts, which are columns, and a paragraph in quotes
+    assert sum(sentence.replace("--", "–") in text for sentence in last) >= len(last) - in_title_pages

@@ -85,7 +85,11 @@ class Encoder:
 def load_encoder(path: str, special: bool = False) -> Encoder:
     """The encoder of a `tokenizer.json` file, once a process; see `Encoder` for `special`."""
     with files.open_input(path) as source:
-        return _encoder(bytes(source.read()).decode(), special)
+        content = bytes(source.read())
+    try:
+        return _encoder(content.decode(), special)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def encoder_of(tokenizer_json: TokenizerJson, special: bool = False) -> Encoder:

@@ -69,7 +69,7 @@ def examine() -> Iterator[Finding]:
         free = shutil.disk_usage(path).free
         enough = free >= MIN_DISK
         yield Finding(name, enough or None, f"{free / 2**30:.1f} GiB free", "" if enough else f"little, in {path}")
-    folder = pathlib.Path(kernels.place())
+    folder = pathlib.Path(os.environ.get("NUMBA_CACHE_DIR") or kernels.folder())
     compiled = sum(1 for path in folder.rglob("*.nbc")) if folder.is_dir() else 0
     advice = "" if compiled else "the first run compiles them; `datapipe warmup` does it ahead"
     yield Finding("kernels", True if compiled else None, f"{compiled} compiled in {folder}", advice)

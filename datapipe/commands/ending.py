@@ -28,7 +28,8 @@ def headline(funnel: Funnel) -> str:
     rejects = sum(count for by_reason in funnel.rejects.values() for count in by_reason.values())
     came = f"{funnel.read.documents:,} documents read" + (f", {rejects:,} records rejected" if rejects else "")
     tokens = "" if funnel.copies.tokens is None else f", {funnel.copies.tokens:,} tokens"
-    left = f"{funnel.kept.documents:,} kept ({funnel.kept.documents / max(1, funnel.read.documents):.0%})"
+    thousandths = 1000 * funnel.kept.documents // max(1, funnel.read.documents)  # rounded down: all is 100 % alone
+    left = f"{funnel.kept.documents:,} kept ({thousandths / 10:g}%)"
     rows = f"; {funnel.copies.documents:,} rows with copies{tokens}"
     return f"{came}; {left}{rows}"
 
@@ -110,4 +111,7 @@ def _shortened(lines: Sequence[str]) -> list[str]:
     """Lines of a warning, the details cut so that what is to be pasted stays whole."""
     begin = next((at for at, line in enumerate(lines) if "paste" in line), len(lines))
     details, paste = lines[:begin], [line for line in lines[begin:] if line]
-    return [*details[: max(0, WARNING_LINES - 1 - len(paste))], *paste]
+    shown = details[: max(0, WARNING_LINES - 1 - len(paste))]
+    while shown and not shown[-1].startswith("    "):  # a title below which nothing is left
+        shown = shown[:-1]
+    return [*shown, *paste]

@@ -1,13 +1,20 @@
 """`datapipe recipes [NAME]`: the recipes that come along, and what of each is published."""
 
 import collections
+import dataclasses
 import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import yaml
 
 from datapipe.checks import check_known
 from datapipe.commands.console import say_json
 from datapipe.engine.provenance import DEPARTS, NOT_PUBLIC, PUBLISHED, values_of
+from datapipe.store import files
+
+if TYPE_CHECKING:
+    from datapipe.engine.recipe import Recipe
 
 RECIPES = pathlib.Path(__file__).parent.parent / "recipes"
 
@@ -49,6 +56,28 @@ def validate(recipe: str, *, as_json: bool = False) -> None:
         say_json([{"stage": stage.name, "options": stage.options()} for stage in stages])
         return
     print(f"{recipe}: OK, {len(stages)} stages")
+
+
+def load(name: str, variables: Mapping[str, str], settings: Sequence[str] = ()) -> "Recipe":
+    """A recipe, checked, with what it does otherwise than the one that comes along under its name, or than `default`.
+
+    Args:
+        name: a YAML file, or the name of a recipe that comes along.
+        variables, settings: as of `load_recipe`.
+
+    Raises:
+        ValueError: if there is no such recipe, or it cannot be run.
+    """
+    from datapipe.engine.recipe import differences, load_recipe
+
+    path = recipe_path(name)
+    recipe = load_recipe(path, variables, settings)
+    base = RECIPES / f"{recipe.name}.yaml"
+    if not base.exists():
+        base = RECIPES / "default.yaml"
+    if not settings and files.is_local(path) and base.samefile(path):
+        return recipe
+    return dataclasses.replace(recipe, differences=differences(recipe, load_recipe(str(base), variables)))
 
 
 def recipe_path(name: str) -> str:

@@ -13,6 +13,7 @@ from datapipe.near import suggest
 from datapipe.read.reject_summary import RejectCounts, advise, count_reject
 from datapipe.store import files
 from datapipe.store.corpus import REJECTS
+from datapipe.store.record import FORMAT, RunRecord
 
 _RAW_SHOWN = 200
 
@@ -29,11 +30,14 @@ def rejects(output: str, *, reason: str | None, count: int, as_json: bool = Fals
     Raises:
         ValueError: if there is no such run, or nothing was rejected for the reason.
     """
-    corpus, record = open_run(output)
+    record = RunRecord.read(output)
+    if record is None or record.format != FORMAT:
+        open_run(output)  # says what is wrong; but a run that has not finished, perhaps for its rejects, has them too
+    options = record.options if record else {}
     found: list[dict[str, Any]] = []
     reasons: Counter[str] = Counter()
     by_source: dict[str, RejectCounts] = {}
-    for path in files.list_folder(corpus.folder(REJECTS)):
+    for path in files.list_folder(files.join(output, REJECTS)):
         if not path.endswith(".parquet"):
             continue
         source = path.rpartition("/")[2].rpartition("-")[0]
@@ -61,7 +65,7 @@ def rejects(output: str, *, reason: str | None, count: int, as_json: bool = Fals
         say((f"\n{plain(each['file'])}:{each['position']}  {each['reason']}: {plain(each['detail'] or '')}", QUIET))
         say(plain(shown(each["raw"], _RAW_SHOWN)))
     for source, counts in by_source.items():
-        advice = advise(counts, record.options.get(source, {}))
+        advice = advise(counts, options.get(source, {}))
         if advice:
             said = yaml.safe_dump([{source: advice}], allow_unicode=True, sort_keys=False, default_flow_style=None)
             say("\nto read what seems to be text, paste into the recipe, under `stages:`")

@@ -13,14 +13,14 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from datapipe.checks import check_known
+from datapipe.commands import recipes
 from datapipe.commands.console import GOOD, QUIET, STRONG, WARNING, plain, say, say_table
 from datapipe.commands.ending import Block, headline, products, steps_table, warnings_of
-from datapipe.commands.recipes import recipe_path
 from datapipe.commands.watching import watching
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
 from datapipe.engine.output import ERROR_LOG, RunError
-from datapipe.engine.recipe import Recipe, load_recipe
+from datapipe.engine.recipe import Recipe
 from datapipe.engine.run import plan as plan_stages
 from datapipe.engine.run import run as run_stages
 from datapipe.engine.runner import Runner, cause, give_memory_back
@@ -83,7 +83,7 @@ def run(
     if sample is not None:
         settings = [*settings, f"documents.sample={sample}"]
     variables = {"input_parent": input_parent(inputs[0]), "output": output}
-    checked = load_recipe(recipe_path(recipe), variables, settings)
+    checked = recipes.load(recipe, variables, settings)
     if every_row:
         checked = dataclasses.replace(checked, every_row=True)
     if plan:

@@ -70,7 +70,7 @@ def sample(
 
 
 def _say(each: Sampled, verdict: str, path: str, text: str, spans: list[tuple[int, int]]) -> None:
-    margin = "" if each.margin is None else f", {each.margin:.1%} from the threshold"
+    margin = "" if each.margin is None else f", {each.margin:.1%} from the threshold of {each.nearest}"
     say((f"{document_id(each.id)}  ", STRONG), (plain(verdict), GOOD if each.fate == "kept" else BAD), (margin, QUIET))
     say((f"{plain(path)}", QUIET))
     say(plain(mark(text, spans)))

@@ -68,9 +68,11 @@ def _say_what_if(found: WhatIf, what_if: Sequence[str], record: RunRecord, as_js
         return
     say((f"of {found.reached:,} documents that the rules have seen they removed {found.removed_before:,}, ", STRONG),
         (f"and would remove {found.removed_after:,}", STRONG))  # fmt: skip
-    if found.not_measured:
-        every = "" if record.recipe.get("every_row") else "; a run with --every-row measures them"
-        say(f"not measured: {found.not_measured:,} documents that earlier stages took{every}")
+    if found.not_measured and record.recipe.get("every_row"):
+        say(f"gone whatever the rules say: {found.not_measured:,} documents that earlier stages took")
+    elif found.not_measured:
+        every = "a run with --every-row measures them"
+        say(f"not measured: {found.not_measured:,} documents that earlier stages took; {every}")
     say(f"would come back: {found.back:,}; later stages have not judged them")
     tokens = f", {found.gone_tokens:,} tokens" if found.gone_tokens else ""
     say(f"would go: {found.gone:,}, of which the run kept {found.gone_kept:,}{tokens}")

@@ -14,7 +14,7 @@ from datapipe.engine.progress import Doing, Event, News, Watcher
 
 HEARTBEAT_SECONDS = 30
 _REDRAW_SECONDS = 0.5
-_STAGES_SHOWN = 3
+_STAGES_SHOWN = 2
 _MARKS: dict[Event, tuple[str, str]] = {
     "resumed": ("↻", WARNING),
     "done": ("✓", GOOD),
@@ -77,7 +77,7 @@ class Terminal:
         self.region = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TextColumn("{task.fields[far]}", markup=False),
             console=console(),
             transient=True,
@@ -110,18 +110,20 @@ class Terminal:
 
 def _how_far(doing: Doing) -> str:
     """How far a pass has come, at which rate, and how long it will take, in a few words."""
-    said = []
-    if doing.total:
-        said.append(f"{min(1, doing.done / doing.total):.0%} of {doing.total:,} {doing.unit}")
-    if doing.seconds >= 1 and doing.done:
-        said.append(f"{doing.done / doing.seconds:,.0f} {doing.unit}/s")
+    said = [f"{min(1, doing.done / doing.total):.0%} of {_amount(doing.total, doing.unit)}"] if doing.total else []
+    if doing.notice:  # while kernels are compiled, rate and time left say nothing
+        return ", ".join([*said, doing.notice])
+    if doing.seconds >= 1 and doing.done >= doing.seconds:
+        said.append(f"{_amount(doing.done / doing.seconds, doing.unit)}/s")
     if doing.seconds_left is not None:
         said.append(f"{doing.seconds_left:.0f} s left")
     elif doing.seconds >= 1:
         said.append(f"{doing.seconds:.0f} s")
-    if doing.notice:
-        said.append(doing.notice)
     return ", ".join(said)
+
+
+def _amount(number: float, unit: str) -> str:
+    return f"{number / 1e6:,.1f} MB" if unit == "bytes" else f"{number:,.0f} {unit}"
 
 
 @contextlib.contextmanager

@@ -18,6 +18,7 @@ and `{output}` for the output folder.
 """
 
 import dataclasses
+import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -68,6 +69,7 @@ class Recipe:
         warn_removed: a source or language that loses more than this share of its documents is named when the run is
             done, in the report and in `run.json`; 1: none is.
         stand_ins: the values that a comment calls not public, with what it says; see `datapipe.engine.provenance`.
+        differences: from the recipe of datapipe's that it is, or began as, a line each; see `differences`.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Recipe:
     every_row: bool = False
     warn_removed: float = 0.5
     stand_ins: tuple[str, ...] = ()
+    differences: tuple[str, ...] = ()
 
 
 def load_recipe(path: str, variables: Mapping[str, str], settings: Sequence[str] = ()) -> Recipe:
@@ -358,6 +361,25 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
         # A stage's column would hide one of the user's with the same name, which then would be missing in the shards.
         return stage.ready(reserved=frozenset(column for other in STAGES for column in other.writes.names))
     return stage.ready(view=view) if view != ALL_ROWS else stage
+
+
+def differences(recipe: Recipe, base: Recipe) -> tuple[str, ...]:
+    """What a recipe does otherwise than another one, a line each, in its own order."""
+    theirs = {stage.name: stage.options() for stage in base.stages}
+    ours = {stage.name: stage.options() for stage in recipe.stages}
+    lines = []
+    for name, options in ours.items():
+        if name not in theirs:
+            lines.append(f"{name}: added")
+            continue
+        for option, value in options.items():
+            if value != theirs[name][option]:
+                lines.append(f"{name}.{option}: {json.dumps(value)}, there {json.dumps(theirs[name][option])}")
+    lines += [f"{name}: left out" for name in theirs if name not in ours]
+    common = [name for name in ours if name in theirs]
+    if common != [name for name in theirs if name in ours]:
+        lines.append(f"another order: {', '.join(common)}")
+    return tuple(lines)
 
 
 def defaults(stage: type[Stage]) -> dict[str, Any]:

@@ -195,6 +195,7 @@ class _Driver:
                 "every_row": recipe.every_row,
                 "warn_removed": recipe.warn_removed,
                 "stand_ins": list(recipe.stand_ins),
+                "differences": list(recipe.differences),
                 "stages": [{stage.name: stage.options() | _plain(stage.view)} for stage in recipe.stages],
             },
             inputs=self.inputs,

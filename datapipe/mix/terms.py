@@ -175,32 +175,29 @@ class WordCounts:
             [("occurrences", "sum"), ([], "count_all")]
         )
         named = list(numbers)
-        self.tables.append(
-            pa.table(
-                {
-                    "topic": pa.array([topic for topic, _ in named], pa.int64()).take(counted["group"]),
-                    "language": pa.array([language for _, language in named], pa.string()).take(counted["group"]),
-                    "word": pa.array(words.distinct, pa.string()).take(counted["code"]),
-                    "occurrences": counted["occurrences_sum"],
-                    "documents": counted["count_all"],
-                }
-            )
+        table = pa.table(
+            {
+                "topic": pa.array([topic for topic, _ in named], pa.int64()).take(counted["group"]),
+                "language": pa.array([language for _, language in named], pa.string()).take(counted["group"]),
+                "word": pa.array(words.distinct, pa.string()).take(counted["code"]),
+                "occurrences": counted["occurrences_sum"],
+                "documents": counted["count_all"],
+            }
         )
+        # Combined: what Arrow gives are slices of one buffer, and each is pickled with all of it.
+        self.tables.append(table.combine_chunks())
 
     def add(self, other: "WordCounts") -> None:
         """Add the counts of other documents."""
         self.documents.update(other.documents)
         self.tables += other.tables
 
-    def summed(self) -> pa.Table:
-        """One row for each topic, language and word."""
-        if not self.tables:
-            self.add_documents(np.zeros(0, np.int64), [], pa.array([], pa.string()))
+    def sum_up(self) -> None:
+        """Have one row for each topic, language and word."""
         if len(self.tables) > 1:
             every = pa.concat_tables(self.tables).group_by(_GROUP, use_threads=False)
             summed = every.aggregate([("occurrences", "sum"), ("documents", "sum")])
-            self.tables = [summed.rename_columns([*_GROUP, "occurrences", "documents"])]
-        return self.tables[0]
+            self.tables = [summed.rename_columns([*_GROUP, "occurrences", "documents"]).combine_chunks()]
 
 
 def top_terms(counts: WordCounts, terms: int) -> dict[int, list[str]]:
@@ -218,7 +215,9 @@ def top_terms(counts: WordCounts, terms: int) -> dict[int, list[str]]:
         others = everywhere[language] - of[language]
         main[number] = languages.index(language)
         most[number] = FUNCTION_WORD * others if others >= FEWEST_DOCUMENTS else math.inf
-    table = counts.summed().combine_chunks()
+    if not counts.tables:
+        return {}
+    table = pa.concat_tables(counts.tables)
     encoded = table["word"].combine_chunks().dictionary_encode()
     words, word = encoded.dictionary, encoded.indices.to_numpy().astype(np.int64)
     topic_of = np.searchsorted(np.array(list(spoken), np.int64), table["topic"].to_numpy())

@@ -36,6 +36,7 @@ SMALLEST = 100  # documents on average: with fewer, the mean quality of a topic 
 EXAMPLES = 3  # the documents nearest to the centre
 SAMPLE = 20_000  # documents whose words are counted, spread over the topics
 CHARACTERS = 20_000  # of each of them
+AT_ONCE = 256  # documents: what is known of each character takes thirty times its bytes
 
 _WRITES = pa.schema([(TOPIC, pa.int32()), (TOPIC_X, pa.float32()), (TOPIC_Y, pa.float32())])
 _VERDICTS = pa.schema([("id", pa.uint64()), *_WRITES])
@@ -202,8 +203,10 @@ class FindTopics(CorpusStage):
                 batch.column("language").to_pylist() if "language" in batch.schema.names else [None] * len(batch)
             )
             texts = pc.utf8_slice_codeunits(batch.column("text"), 0, CHARACTERS)
-            counts.add_documents(topics[wanted], languages, texts)
-        counts.summed()
+            for start in range(0, len(texts), AT_ONCE):
+                some = slice(start, start + AT_ONCE)
+                counts.add_documents(topics[wanted][some], languages[some], texts[some])
+        counts.sum_up()
         return counts
 
     def _describe(self, _: None, centres: np.ndarray, assigned: list[_Assigned], words: list[WordCounts]) -> int:

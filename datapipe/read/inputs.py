@@ -5,9 +5,11 @@ the same parts come out whatever the number of workers.
 """
 
 import dataclasses
+import difflib
 import itertools
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -100,6 +102,11 @@ def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
             known = ", ".join(e for key, format_ in FORMATS.items() if key != "code" for e in format_.extensions)
             passed = f"; passed over: {_counted(listing.passed_over)}" if listing.passed_over else ""
             sought = f"looked for {known}, source code, and any text in UTF-8"
+            if files.is_local(path) and not os.path.lexists(path) and not re.search(r"[*?[]", path):
+                folder, name = os.path.split(os.path.abspath(path))  # noqa: PTH100 - as text, like remote ones
+                names = os.listdir(folder) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208
+                near = difflib.get_close_matches(name, names, 1)
+                sought = f"it is not there{f'; did you mean {near[0]!r}?' if near else ''}"
             raise ValueError(f"there is nothing in the input {path!r}; {sought}{passed}")
         for file, there in listing.files.items():
             format_ = options.format or formats.format_of(file) or ""

@@ -3,6 +3,8 @@
 `words.py` says what a word is, `repetition.py` counts what repeats, `spans.py` finds lines, paragraphs and phrases.
 """
 
+import functools
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,10 +40,14 @@ from datapipe.text.notices import Stems, measure_notices, stems
 from datapipe.text.prose import prose
 from datapipe.text.repetition import (
     Memory,
+    all_positions,
     clear_table,
     count,
     count_ngrams,
+    end_token,
     extend,
+    hash_tokens,
+    narrow,
     new_memory,
     repeated_ngrams,
     repeated_pieces,
@@ -156,24 +162,29 @@ def _median(histogram: npt.NDArray[np.int32], numbers: int, most: int) -> float:
 
 
 @helper
-def _measure_letters(t: Text, m: Memory, length: int, row: Any) -> None:
-    """Measures over single letters and digits, of Chinese only."""
+def _measure_letters(t: Text, m: Memory, length: int, count_logs: npt.NDArray[np.float64], row: Any) -> None:
+    """Measures over single letters and digits, of Chinese only; `count_logs` are n log(n)."""
     tokens = 0
     for i in range(length):
-        t.starts[tokens], t.ends[tokens] = i, i + 1
+        t.starts[tokens] = t.points[i]
         tokens += (t.flags[i] & (LETTER | DIGIT)) != 0
     if not tokens:
         return
     mask, distinct, entropy = clear_table(m, min(tokens, _MOST_CHARACTERS)), 0, np.log(tokens)
+    value = m.hashes[0] = np.uint64(0)
     for i in range(tokens):
-        count(m, mask, np.uint64(t.points[t.starts[i]]))
+        point = t.starts[i]
+        m.positions[i], m.slots[i] = i, count(m, mask, np.uint64(point))
+        value = end_token(extend(value, point))
+        m.before[i + 1], m.hashes[i + 1] = i + 1, value
     for seen in m.counts[: mask + 1]:
         if seen:
             distinct += 1
-            entropy -= seen * np.log(seen) / tokens
+            entropy -= (count_logs[seen] if seen < len(count_logs) else seen * np.log(seen)) / tokens
     row.unique_character_share = distinct / tokens
     row.character_entropy = max(entropy, 0.0)  # no rounding below the entropy of one letter
-    positions = measure_ngrams(t, m, tokens, length, 0, DATAPIPE, row.character_shares)
+    # Two letters can repeat only where each of them does.
+    positions = measure_ngrams(t, m, narrow(m, tokens), tokens, length, 0, DATAPIPE, row.character_shares)
     positions = count_ngrams(m, positions, tokens, 13, True)
     row.repeated_13gram_share = repeated_ngrams(m, positions) / max(tokens - 12, 1)
 
@@ -500,7 +511,10 @@ class _Documents(NamedTuple):
 
 
 class _Tables(NamedTuple):
-    """What is looked for: hashes of stop words, stems, phrases and ends of lines as `padded` rows, bounds of words."""
+    """What is looked for: hashes of stop words, stems, phrases and ends of lines as `padded` rows, bounds of words.
+
+    `count_logs` are n log(n) of the first numbers.
+    """
 
     stop_words: npt.NDArray[np.uint64]
     stems: Stems
@@ -509,6 +523,7 @@ class _Tables(NamedTuple):
     phrase_pairs: npt.NDArray[np.bool_]
     read_on: npt.NDArray[np.int32]
     word_breaks: npt.NDArray[np.uint8]
+    count_logs: npt.NDArray[np.float64]
 
 
 @kernel
@@ -535,12 +550,20 @@ def _measure(documents: _Documents, tables: _Tables, definition: int, t: Text, m
         if definition == DCLM:
             ngram_tokens = split_uax29_words(t, length, tables.word_breaks)
             row.words = ngram_tokens
-        measure_ngrams(t, m, ngram_tokens, length, 1, definition, row.gram_shares)
+        hash_tokens(t.points, t.starts, t.ends, ngram_tokens, True, m)
+        positions = all_positions(m, ngram_tokens)
+        measure_ngrams(t, m, positions, ngram_tokens, length, 1, definition, row.gram_shares)
         _measure_pieces(t, m, length, visible, definition, row)
         _measure_line_ends(t, length, definition, row)
         _measure_lines(t, m, length, tokens, tables.read_on, definition, row)
         if documents.chinese[i]:
-            _measure_letters(t, m, length, row)
+            _measure_letters(t, m, length, tables.count_logs, row)
+
+
+@functools.cache
+def _count_logs() -> npt.NDArray[np.float64]:
+    """n log(n) of the numbers below 256, the same to the last bit as in a kernel; 0 of 0."""
+    return np.array([n * math.log(n or 1) for n in range(256)])
 
 
 def measure_text(
@@ -597,6 +620,7 @@ def measure_text(
         phrase_pairs=first_pairs(PHRASES),
         read_on=padded(tuple(suffix[::-1] for suffix in READ_ON)),
         word_breaks=word_break_table() if system == DCLM else np.zeros(0, np.uint8),
+        count_logs=_count_logs(),
     )
     longest = int(np.diff(documents.offsets).max(initial=0))
     rows = np.zeros(len(texts), row_type())

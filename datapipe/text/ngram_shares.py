@@ -22,19 +22,31 @@ from datapipe.text.spans import Text
 
 
 @helper
-def measure_ngrams(t: Text, m: Memory, tokens: int, length: int, space: int, definition: int, shares: Any) -> int:
+def measure_ngrams(
+    t: Text, m: Memory, positions: int, tokens: int, length: int, space: int, definition: int, shares: Any
+) -> int:
     """Write the shares of the commonest 2-, 3- and 4-gram and of repeated 5- to 10-grams, shape (9,).
 
-    `space` is the length of what stands between tokens. Returns the number of 10-grams at issue in `m` for longer ones.
+    Args:
+        t: the text, of `length` code points.
+        m: the hashes of its tokens, and where at least those 2-grams begin that repeat.
+        positions: how many these are.
+        tokens: how many tokens there are.
+        length: of the text.
+        space: the length of what stands between tokens.
+        definition: by whose definition.
+        shares: where they are written.
+
+    Returns:
+        The number of 10-grams at issue in `m` for longer ones.
     """
-    positions = 0
     for n in range(2, 11):
         # datatrove joins the tokens of repeated n-grams without spaces: a longer one may repeat where a shorter does
         # not.
         separated = definition != DATATROVE or n < 5
-        if n == 2 or (n == 5 and not separated):
+        if n == 5 and not separated:
             hash_tokens(t.points, t.starts, t.ends, tokens, separated, m)
-        if n == 2 or not separated:
+        if not separated:
             positions = all_positions(m, tokens)
         if tokens < n:
             break

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import helper
+from datapipe.kernels import helper, inlined
 from datapipe.text.bit_mixing import DEGSKI
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
@@ -191,6 +191,12 @@ def repeated_pieces(
     return repeated, characters
 
 
+@inlined
+def end_token(value: np.uint64) -> np.uint64:
+    """The hash of some tokens, of that of what is written so far, where one of them ends."""
+    return value * BASE + _SEPARATOR
+
+
 @helper
 def hash_tokens(
     points: npt.NDArray[np.int32],
@@ -207,7 +213,7 @@ def hash_tokens(
         for j in range(starts[i], ends[i]):
             value = extend(value, points[j])
         if separated:
-            value = value * BASE + _SEPARATOR
+            value = end_token(value)
         before += ends[i] - starts[i]
         m.before[i + 1], m.hashes[i + 1] = before, value
 

@@ -155,6 +155,7 @@ def test_news_is_there_line_by_line_in_a_pipe() -> None:
     [
         (["explan", "out"], "invalid choice: 'explan'; did you mean 'explain'?"),
         (["stats", "out", "--bye", "x"], "unknown arguments: --bye x; did you mean '--by'?"),
+        (["run", "default", "--inptu", "x"], "are required: --input, --output; --inptu; did you mean '--input'?"),
         (["tokenizer", "trian"], "invalid choice: 'trian'; did you mean 'train'?"),
     ],
 )

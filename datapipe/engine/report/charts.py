@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from datapipe.engine.fates import KEPT
 from datapipe.engine.funnel import Funnel, Totals
 from datapipe.engine.report.figures import (
     CLUSTER_SIZES,
     FAILS,
-    KEPT,
     LENGTHS,
     OTHERS,
     REMOVED,
@@ -24,9 +24,10 @@ from datapipe.engine.report.figures import (
     SHARES,
     Bins,
     Figures,
-    Judged,
     rule_bins,
+    rules_of,
 )
+from datapipe.engine.verdicts import Options
 from datapipe.filters.rule_sets import MIN
 from datapipe.store.record import Done, RunRecord
 
@@ -287,7 +288,7 @@ def _bytes_per_token(figures: Figures) -> Spec:
     return _spec(values, _BAR, encoding, height={"step": 20})
 
 
-def threshold_charts(figures: Figures, judged: Judged) -> dict[str, list[Spec]]:
+def threshold_charts(figures: Figures, options: Options) -> dict[str, list[Spec]]:
     """By language, the rules that most of its documents fail: what they measure, and where the threshold cuts."""
     rows = figures.of("thresholds").to_pylist()
     by_language: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(lambda: defaultdict(list))
@@ -305,7 +306,7 @@ def threshold_charts(figures: Figures, judged: Judged) -> dict[str, list[Spec]]:
             for name, of_rule in by_language[language].items()
         }
         active = sorted((name for name in failed if failed[name]), key=lambda name: (-failed[name], name))
-        rules = judged.rules_of(language)
+        rules = rules_of(options, language)
         charts[language] = [
             _threshold(name, rules[name], by_language[language][name], failed[name]) for name in active[:COLUMNS_SHOWN]
         ]

@@ -6,7 +6,7 @@ one a bin.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +14,20 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.filters.rule_sets import DOCUMENT_RULES, MIN, Rule, RuleSets, Thresholds
+from datapipe.engine.fates import KEPT, fates
+from datapipe.engine.sampling import margins_of
+from datapipe.engine.verdicts import RULES, Options
+from datapipe.filters.rule_sets import DOCUMENT_RULES, Rule
 from datapipe.store.corpus import REASON, Part, first_reasons
 from datapipe.text.bit_mixing import uniform_draw
 from datapipe.text.words import primary
 
-KEPT, REMOVED = "kept", "removed"
+REMOVED = "removed"
 BORDERLINE, ANY = "kept:borderline", "kept:any"
 PAIR = "pair"
 FAILS, PASSES = "fails", "passes"
 OTHERS = "(others)"
-RULES, FAILED = "rules", "rules_failed"  # a stage, and its column of all rules that a document fails
+FAILED = "rules_failed"  # of the stage `rules`: all rules that a document fails
 GROUPS = ("language", "source", "language_script")
 SIZES = ("exact_duplicates_size", "near_duplicates_size")
 SIMILARITIES = ("near_duplicates_similarity", "semantic_duplicates_similarity")
@@ -34,7 +37,7 @@ _AMOUNTS = ("documents", "bytes", "tokens")
 COUNTS = pa.schema(
     [*((key, pa.string()) for key in _KEYS[:-1]), ("bin", pa.int32()), *((amount, pa.int64()) for amount in _AMOUNTS)]
 )
-PICKS = pa.schema([("why", pa.string()), ("rank", pa.float64()), ("id", pa.uint64()), ("note", pa.string())])
+PICKS = pa.schema([("why", pa.string()), ("rank", pa.float64()), ("id", pa.uint64())])
 
 _Rows = npt.NDArray[np.bool_]
 _Values = npt.NDArray[np.float64]
@@ -93,28 +96,10 @@ def rule_bins(rule: Rule) -> Bins:
     return Bins(0, threshold, 24)
 
 
-@dataclasses.dataclass(frozen=True)
-class Judged:
-    """The options by which a run has judged, as `run.json` has them.
-
-    Attributes:
-        rule_sets, thresholds: of the stage `rules`.
-        scored: a score column, and the least score that stays, where `quality_filter` has an absolute one.
-    """
-
-    rule_sets: RuleSets = dataclasses.field(default_factory=dict)
-    thresholds: Thresholds = dataclasses.field(default_factory=dict)
-    least_score: float | None = None
-
-    @classmethod
-    def of(cls, options: Mapping[str, Mapping[str, object]]) -> "Judged":
-        """What the options of the stages, by name, say."""
-        rules, scores = options.get(RULES, {}), options.get("quality_filter", {})
-        return cls(rules.get("rule_sets", {}), rules.get("thresholds", {}), scores.get("min_score"))  # type: ignore[arg-type]
-
-    def rules_of(self, language: str) -> dict[str, Rule]:
-        """The rules that judge a language."""
-        return DOCUMENT_RULES.rules_of(language, self.rule_sets, self.thresholds)
+def rules_of(options: Options, language: str) -> dict[str, Rule]:
+    """The rules by which a run has judged a language."""
+    given = options.get(RULES, {})
+    return DOCUMENT_RULES.rules_of(language, given.get("rule_sets", {}), given.get("thresholds", {}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,22 +143,22 @@ def _least(picks: pa.Table) -> pa.Table:
     return picks.filter(pa.array(np.arange(len(picks)) - first[codes] < quotas[codes]))
 
 
-def count_figures(part: Part, judged: Judged) -> Figures:
+def count_figures(part: Part, options: Options) -> Figures:
     """Count one part of documents.
 
     Args:
         part: with the columns of the stages that have run.
-        judged: the options by which they have.
+        options: of these stages, by name.
     """
-    return _Counter(part, judged).figures()
+    return _Counter(part, options).figures()
 
 
 class _Counter:
     """The columns of one part, and what is counted of them."""
 
-    def __init__(self, part: Part, judged: Judged) -> None:
+    def __init__(self, part: Part, options: Options) -> None:
         self.part = part
-        self.judged = judged
+        self.options = options
         self.stages, self.reasons = first_reasons(part)
         self.alive: _Rows = self.stages < 0
         self.fates = _named([REMOVED, KEPT], self.alive)
@@ -183,11 +168,6 @@ class _Counter:
             "tokens": (part.column("tokens") if "tokens" in part.columns else pa.nulls(part.rows)).cast(pa.int64()),
         }
         self.draws: _Values = uniform_draw(part.ids, 0)
-        # How near a document has come to a rule's threshold, as a share of it, to which rule's, and at what value.
-        self.nearest: _Values = np.full(part.rows, np.inf)
-        self.nearest_rule = np.full(part.rows, -1)
-        self.nearest_value: _Values = np.zeros(part.rows)
-        self.rules: list[tuple[str, Rule]] = []
 
     def figures(self) -> Figures:
         """All counts and picks."""
@@ -240,14 +220,14 @@ class _Counter:
             yield self._count("reasons", group, ~self.alive, name=names, series=what)
 
     def _thresholds(self) -> Iterator[pa.Table]:
-        """What each rule measures, of the documents that it has judged, by language; and how near each came to it."""
+        """What each rule measures, of the documents that it has judged, by language."""
         if FAILED not in self.part.columns:
             return
         codes = self.part.column("language").fill_null("und").dictionary_encode()  # null: gone before it was told
         languages = np.array([primary(code) for code in codes.dictionary.to_pylist()], object)[codes.indices.to_numpy()]
         failed = self.part.column(FAILED)
         reached = _mask(failed.is_valid())
-        by_language = {language: self.judged.rules_of(language) for language in sorted(set(languages[reached]))}
+        by_language = {language: rules_of(self.options, language) for language in sorted(set(languages[reached]))}
         wanted = {rule.measurement for rules in by_language.values() for rule in rules.values()}
         measured = _columns(self.part, wanted)
         names, owners = pc.list_flatten(failed), pc.list_parent_indices(failed).to_numpy()
@@ -267,7 +247,6 @@ class _Counter:
                 counted = np.bincount(places, minlength=2 * bins.number)
                 there = np.flatnonzero(counted)
                 found += [(name, language, int(place), bins.number, int(counted[place])) for place in there]
-                self._come_near(name, rule, values, rows, fails)
         yield pa.table(
             {
                 "figure": pa.repeat("thresholds", len(found)),
@@ -280,17 +259,6 @@ class _Counter:
                 "tokens": pa.nulls(len(found), pa.int64()),
             }
         )
-
-    def _come_near(self, name: str, rule: Rule, values: _Values, rows: _Rows, fails: _Rows) -> None:
-        """Note which rows are nearer to this rule than to those before; of those removed, if it has removed them."""
-        removed = fails & _mask(pc.equal(self.reasons, name).fill_null(False))
-        # A threshold of 0 is as near to a document that has none of a thing as to any other.
-        near = rows & (removed | (self.alive & ~fails & (rule.threshold != 0)))
-        margins = np.abs(values - rule.threshold) / (abs(rule.threshold) or 1)
-        nearer = near & (margins < self.nearest)
-        self.nearest[nearer], self.nearest_value[nearer] = margins[nearer], values[nearer]
-        self.nearest_rule[nearer] = len(self.rules)
-        self.rules.append((name, rule))
 
     def _scores(self) -> Iterator[pa.Table]:
         for column, bins in SCORES.items():
@@ -319,13 +287,15 @@ class _Counter:
     def _picks(self) -> Iterator[pa.Table]:
         """Documents to show: see `_quota`."""
         one = np.zeros(self.part.rows, int)
-        yield self._pick([BORDERLINE], one, self.nearest, self.alive & np.isfinite(self.nearest))
+        margins, _ = margins_of(self.part, fates(self.part), np.arange(self.part.rows), self.options)
+        nearest = np.where(np.isnan(margins), 1 + self.draws, margins)
+        yield self._pick([BORDERLINE], one, margins, self.alive & ~np.isnan(margins))
         yield self._pick([ANY], one, self.draws, self.alive)
         reasons = self.reasons.fill_null("").dictionary_encode()
         for place, decision in enumerate(self.part.decisions):
             stage = decision.removesuffix(REASON)
             whys = [f"{REMOVED}:{stage}:{reason}" for reason in reasons.dictionary.to_pylist()]
-            yield self._pick(whys, reasons.indices.to_numpy(), self._margins(stage), self.stages == place)
+            yield self._pick(whys, reasons.indices.to_numpy(), nearest, self.stages == place)
         for column, bins in SCORES.items():
             if column in self.part.columns:
                 values = self._floats(column)
@@ -334,14 +304,6 @@ class _Counter:
         if "near_duplicates_of" in self.part.columns:
             sizes = np.nan_to_num(self._floats("near_duplicates_size"))
             yield self._pick([f"{PAIR}:near_duplicates"], one, self.draws - sizes, self._removed_by("near_duplicates"))
-
-    def _margins(self, stage: str) -> _Values:
-        """How far each document removed by a stage is from staying, where that is known; else any order."""
-        if f"{stage}_similarity" in self.part.columns:
-            return np.nan_to_num(self._floats(f"{stage}_similarity"), nan=2)
-        if stage == "quality_filter" and self.judged.least_score is not None:
-            return np.nan_to_num(np.abs(self._floats("quality_filter_score") - self.judged.least_score), nan=2)
-        return np.where(np.isfinite(self.nearest), self.nearest, self.draws)
 
     def _pick(self, whys: Sequence[str], codes: npt.NDArray[Any], ranks: _Values, rows: _Rows) -> pa.Table:
         """Some of the rows, for the why of each, which a code names."""
@@ -354,17 +316,8 @@ class _Counter:
             pa.array([whys[code] for code in codes[order]], pa.string()),
             pa.array(ranks[order]),
             pa.array(self.part.ids[order]),
-            pa.array(list(map(self._note, order)), pa.string()),
         ]
         return pa.table(columns, schema=PICKS)
-
-    def _note(self, row: int) -> str:
-        """By how much a document stayed or went, if a rule says."""
-        if self.nearest_rule[row] < 0:
-            return ""
-        name, rule = self.rules[self.nearest_rule[row]]
-        sign = "≥" if rule.side == MIN else "≤"
-        return f"{name}: {rule.measurement} {self.nearest_value[row]:,.5g}, needs {sign} {rule.threshold:,.5g}"
 
 
 def _sums(table: pa.Table) -> pa.Table:

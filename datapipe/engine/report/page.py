@@ -23,8 +23,9 @@ from datapipe.engine.funnel import Funnel
 from datapipe.engine.kept_files import REPORT
 from datapipe.engine.leaks import first_leaks
 from datapipe.engine.report.charts import draw_charts, mixture_chart, threshold_charts, topic_map
-from datapipe.engine.report.figures import SCORES, Figures, Judged, count_figures
-from datapipe.engine.report.samples import name_of, read_samples
+from datapipe.engine.report.figures import SCORES, Figures, count_figures
+from datapipe.engine.report.samples import read_samples
+from datapipe.engine.verdicts import document_id
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import Done, RunRecord, Skipped
@@ -42,9 +43,8 @@ _FOLDER = pathlib.Path(__file__).parent
 
 def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
     """Write `report.html` into the corpus's folder."""
-    options = {name: values for stage in record.recipe.get("stages", ()) for name, values in stage.items()}
-    judged = Judged.of(options)
-    counted = (count_figures(part, judged) for part in corpus.of_kind(("document",)))
+    options = record.options
+    counted = (count_figures(part, options) for part in corpus.of_kind(("document",)))
     figures = functools.reduce(operator.add, counted, Figures())
     topics = _topics(corpus, record)
     charts = draw_charts(funnel, record, figures)
@@ -64,13 +64,13 @@ def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         notes=[
             (name, note) for name, stage in record.stages.items() if isinstance(stage, Done) for note in stage.notes
         ],
-        samples=read_samples(corpus, figures.picks),
+        samples=read_samples(corpus, figures.picks, options),
         scores={column: bins.edges for column, bins in SCORES.items()},
         topics=topics,
         leaks=first_leaks(corpus, record.stages, _LEAKS_SHOWN),
         rejects=list(_rejects(corpus)),
         charts=charts,
-        data=_as_block({"charts": charts, "thresholds": threshold_charts(figures, judged)}),
+        data=_as_block({"charts": charts, "thresholds": threshold_charts(figures, options)}),
         style=(_FOLDER / "page.css").read_text(),
         script=script,
         vega=base64.b64encode(vega).decode(),
@@ -145,5 +145,5 @@ def _topics(corpus: Corpus, record: RunRecord) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = pq.read_table(source).to_pylist()[:_TOPICS_SHOWN]
     for row in rows:
         row["languages"] = ", ".join(f"{of['language']} {of['documents']:,}" for of in row["languages"][:3])
-        row["examples"] = list(map(name_of, row["examples"]))
+        row["examples"] = list(map(document_id, row["examples"]))
     return rows

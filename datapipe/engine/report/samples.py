@@ -4,19 +4,42 @@ import dataclasses
 import difflib
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.engine.report.figures import BORDERLINE, KEPT, PAIR, REMOVED
+from datapipe.engine.fates import KEPT
+from datapipe.engine.report.figures import PAIR, REMOVED
+from datapipe.engine.verdicts import Options, because, document_id
+from datapipe.filters.rule_sets import DOCUMENT_RULES
 from datapipe.store.corpus import ROW_BITS, Corpus
 
 TEXT_SHOWN = 600  # characters
 PAIR_SHOWN = 1000
 _PIECES_COMPARED = 400  # of either text: difflib takes quadratic time
 _SHOWN = ("path", "source", "url", "language", "tokens")
+_DECIDING = (
+    "rules_failed",
+    "language_score",
+    "language_second",
+    "language_second_share",
+    "quality_filter_score",
+    "perplexity",
+    "safety_words_per_line",
+    "safety_flagged_share",
+    "safety_score",
+    *(
+        f"{kind}_duplicates_{what}"
+        for kind in ("exact", "near", "semantic", "cross_run")
+        for what in ("of", "similarity")
+    ),
+    "near_duplicates_size",
+    "decontamination_leaks",
+    "evaluation_questions_leaks",
+    "contaminated_tokens_leaks",
+)
 _PIECE = re.compile(r"[^\W\d_]*[A-Za-zÀ-ɏ]+|\d+|\s+|.", re.DOTALL)
 
 
@@ -27,7 +50,7 @@ class Sample:
     Attributes:
         id: part-row.
         stage, reason: what removed it, or "kept" and "borderline" or "any".
-        note: what it measured and what was needed, if a rule says.
+        note: what decided, in numbers.
         about: its path, source, language and tokens, as far as they are known.
         text: its beginning.
     """
@@ -77,78 +100,63 @@ class Samples:
     pairs: tuple[Pair, ...]
 
 
-def read_samples(corpus: Corpus, picks: pa.Table) -> Samples:
+def read_samples(corpus: Corpus, picks: pa.Table, options: Options) -> Samples:
     """Read the texts of the documents that `figures` has picked.
 
     Args:
         corpus: of the run.
         picks: rows of `figures.PICKS`.
+        options: of the stages, by name.
     """
-    pairs = picks.filter(pc.starts_with(picks.column("why"), f"{PAIR}:"))
-    ids = set(picks.column("id").to_pylist())
-    partners = {
-        row["id"]: row
-        for row in _rows(
-            corpus,
-            pairs.column("id").to_pylist(),
-            ["near_duplicates_of", "near_duplicates_similarity", "near_duplicates_size"],
-        )
-    }
-    rows = {
-        row["id"]: row
-        for row in _rows(corpus, ids | {row["near_duplicates_of"] for row in partners.values()}, ["text"])
-    }
+    rows = _rows(corpus, picks.column("id").to_pylist(), _judged_by(picks))
+    paired = picks.filter(pc.starts_with(picks.column("why"), f"{PAIR}:")).column("id").to_pylist()
+    partners = [rows[id_]["near_duplicates_of"] for id_ in paired]
+    rows |= _rows(corpus, (id_ for id_ in partners if id_ not in rows), ())
     removed, kept, scored = list[Sample](), list[Sample](), list[Scored]()
     for pick in picks.to_pylist():
         kind, _, rest = pick["why"].partition(":")
         row = rows[pick["id"]]
         if kind == REMOVED:
             stage, _, reason = rest.partition(":")
-            removed.append(_sample(row, stage, reason, pick["note"]))
+            removed.append(_sample(row, stage, reason, because(stage, reason, row, options.get(stage, {}))))
         elif kind == KEPT:
-            kept.append(_sample(row, KEPT, rest, pick["note"] if pick["why"] == BORDERLINE else ""))
+            kept.append(_sample(row, KEPT, rest, ""))
         elif kind != PAIR:
             column, place = rest.split(":")
             scored.append(Scored(column, int(place), _sample(row, "", "", "")))
-    return Samples(
-        tuple(removed),
-        tuple(kept),
-        tuple(scored),
-        tuple(_pair(partner, rows) for partner in partners.values()),
-    )
+    pairs = (_pair(rows[id_], rows[of]) for id_, of in zip(paired, partners, strict=True))
+    return Samples(tuple(removed), tuple(kept), tuple(scored), tuple(pairs))
 
 
-def name_of(id_: int) -> str:
-    """An id as `part-row`.
-
-    >>> name_of((3 << 32) + 17)
-    '3-17'
-    """
-    return f"{id_ >> ROW_BITS}-{id_ & (1 << ROW_BITS) - 1}"
+def _judged_by(picks: pa.Table) -> tuple[str, ...]:
+    """The columns that tell why the documents that are shown were removed: few of all that there are."""
+    reasons = {why.rpartition(":")[2] for why in pc.unique(picks.column("why")).to_pylist()}
+    rules = {name: rule for rules in DOCUMENT_RULES.sets.values() for name, rule in rules.items()}
+    return (*_DECIDING, *{rules[name].measurement for name in reasons & rules.keys()})
 
 
-def _rows(corpus: Corpus, ids: Iterable[int], columns: list[str]) -> list[dict[str, Any]]:
+def _rows(corpus: Corpus, ids: Iterable[int], columns: Sequence[str]) -> dict[int, dict[str, Any]]:
+    """Documents by their ids, with their text, what is shown of them, and some columns as far as they have them."""
     by_part: dict[int, list[int]] = defaultdict(list)
     for id_ in ids:
         by_part[id_ >> ROW_BITS].append(id_ & (1 << ROW_BITS) - 1)
-    optional = _SHOWN if "text" in columns else ()
     parts = (part for part in corpus.parts if part.number in by_part)
-    batches = (batch for part in parts for batch in part.pick(columns, by_part[part.number], optional=optional))
-    return [row for batch in batches for row in batch.to_pylist()]
+    wanted = (*_SHOWN, *columns)
+    batches = (batch for part in parts for batch in part.pick(["text"], by_part[part.number], optional=wanted))
+    return {row["id"]: row for batch in batches for row in batch.to_pylist()}
 
 
 def _sample(row: dict[str, Any], stage: str, reason: str, note: str) -> Sample:
     about = {name: row[name] for name in _SHOWN if row.get(name) not in (None, "")}
-    return Sample(name_of(row["id"]), stage, reason, note, about, (row["text"] or "")[:TEXT_SHOWN])
+    return Sample(document_id(row["id"]), stage, reason, note, about, (row["text"] or "")[:TEXT_SHOWN])
 
 
-def _pair(partner: dict[str, Any], rows: dict[int, dict[str, Any]]) -> Pair:
-    removed, of = rows[partner["id"]], rows[partner["near_duplicates_of"]]
+def _pair(removed: dict[str, Any], of: dict[str, Any]) -> Pair:
     return Pair(
-        name_of(removed["id"]),
-        name_of(of["id"]),
-        partner["near_duplicates_similarity"],
-        partner["near_duplicates_size"],
+        document_id(removed["id"]),
+        document_id(of["id"]),
+        removed["near_duplicates_similarity"],
+        removed["near_duplicates_size"],
         compare(removed["text"][:PAIR_SHOWN], of["text"][:PAIR_SHOWN]),
     )
 

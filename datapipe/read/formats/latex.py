@@ -44,6 +44,7 @@ _INPUTS = ("input", "include", "subfile", "InputIfFileExists", "import", "subimp
 _BLANKS = re.compile(r"(?:[ \t]+|%[^\n]*(?:\n[ \t]*|\Z)|\n[ \t]*(?!\s*\n))*")
 _ALL_BLANKS = re.compile(r"(?:\s+|%[^\n]*(?:\n|\Z))*")
 _GROUP_MARKS = re.compile(r"\\.|[{}]|(?<!\\)%[^\n]*", re.DOTALL)
+_OPTION_MARKS = re.compile(r"\\.|[{}\]]", re.DOTALL)
 _PARAMETER = re.compile(r"#(#|[1-9])")
 
 _NO_SPACE_AFTER = frozenset(".,;:!?'/)]}~-\\%")  # of \xspace, and what cannot follow it
@@ -214,10 +215,10 @@ class _Reader:
         if at >= len(text) or text[at] != "[":
             return None
         depth = 0
-        for mark in re.finditer(r"\\.|[{}\]]", text[at : at + MAX_ARGUMENT]):
+        for mark in _OPTION_MARKS.finditer(text, at, at + MAX_ARGUMENT):
             if mark[0] == "]" and depth == 0:
-                self._at[-1] = at + mark.end()
-                return text[at + 1 : at + mark.start()]
+                self._at[-1] = mark.end()
+                return text[at + 1 : mark.start()]
             depth += {"{": 1, "}": -1}.get(mark[0], 0)
             if depth < 0:
                 break

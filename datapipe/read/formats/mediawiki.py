@@ -10,6 +10,7 @@ import codecs
 import contextlib
 import dataclasses
 import html
+import itertools
 import re
 import urllib.parse
 from collections.abc import Iterator
@@ -78,12 +79,16 @@ class _Site:
 def read_mediawiki(source: Source) -> Iterator[Row | Reject]:
     """One record a page: `text`, `title`, `page_id`, `language` (of the wiki), `date` of the revision, `url`.
 
-    The source is the wiki's name, such as `enwiki`. A language that no page of that script can be of is not believed:
-    the page's script tells then, or it has none. `source.wiki` gives another one, the variant of Chinese and the
-    namespaces to read. Rejects are pages that are no XML, and those without wikitext (`not_wikitext`).
+    The source is the wiki's name, such as `enwiki`, or what the file's name begins with. A language that no page of
+    that script can be of is not believed: the page's script tells then, or it has none. `source.wiki` gives another
+    one, the variant of Chinese and the namespaces to read. Rejects are pages that are no XML, and those without
+    wikitext (`not_wikitext`).
     """
+    whole = source.start == 0 and source.stop is None
+    blocks = source.blocks()
+    held: list[bytes] = []
     try:
-        head = _head(source)
+        head = _head(blocks, held)
     except Damage as damage:
         if source.start == 0:
             yield source.reject(0, damage.reason, damage.detail)
@@ -93,7 +98,8 @@ def read_mediawiki(source: Source) -> Iterator[Row | Reject]:
             yield source.reject(0, "malformed_dump", "no element <mediawiki> at its beginning", head.encode())
         return
     site = _site(head, source)
-    for piece in _pages(source):
+    found = pieces(source, itertools.chain(held, blocks), b"page") if whole else _pages_of_range(source)
+    for piece in _latest(found):
         if isinstance(piece, Reject):
             yield piece
         elif piece.raw.startswith(b"<page"):
@@ -102,11 +108,11 @@ def read_mediawiki(source: Source) -> Iterator[Row | Reject]:
                 yield record
 
 
-def _head(source: Source) -> str:
-    """What stands before the first page."""
-    whole = dataclasses.replace(source, start=0, stop=None)
+def _head(blocks: Iterator[bytes], held: list[bytes]) -> str:
+    """What stands before the first page; the blocks that were read for it are added to `held`."""
     head = b""
-    for block in whole.blocks():
+    for block in blocks:
+        held.append(block)
         head += block
         at = head.find(b"<page")
         if at >= 0 or len(head) > MAX_HEAD_BYTES:
@@ -137,13 +143,6 @@ def _site(head: str, source: Source) -> _Site:
         files=words.FILE_WORDS | {name for key, name in names if key in (FILE, -2) and name},
         categories=words.CATEGORY_WORDS | {name for key, name in names if key == CATEGORY and name},
     )
-
-
-def _pages(source: Source) -> Iterator[Piece | Reject]:
-    if source.start == 0 and source.stop is None:
-        yield from _latest(pieces(source, source.blocks(), b"page"))
-        return
-    yield from _latest(_pages_of_range(source))
 
 
 def _latest(found: Iterator[Piece | Reject]) -> Iterator[Piece | Reject]:
@@ -187,8 +186,7 @@ def _page(source: Source, site: _Site, piece: Piece) -> Row | Reject | None:
         "date": latest.findtext("timestamp"),
         "url": f"{site.base}/{urllib.parse.quote(title.replace(' ', '_'))}" if site.base else None,
     }
-    if site.database:
-        columns["source"] = site.database
+    columns["source"] = site.database or source.name.rpartition("/")[2].partition("-")[0].partition(".")[0]
     return Row(piece.position, columns, raw)
 
 

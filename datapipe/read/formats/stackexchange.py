@@ -84,13 +84,13 @@ def _keep_posts(source: Source, blocks: Iterator[bytes], database: sqlite3.Conne
         columns = piece if isinstance(piece, Reject) else _columns(source, piece)
         if isinstance(columns, Reject):
             yield columns
-        elif isinstance(piece, Piece) and columns and columns.get("PostTypeId") in (QUESTION, ANSWER):
-            answers = columns["PostTypeId"] == ANSWER
+        elif isinstance(piece, Piece) and columns and columns.get("PostTypeId", QUESTION) in (QUESTION, ANSWER):
             try:
+                answers = columns["PostTypeId"] == ANSWER
                 id_ = int(columns["Id"])
                 question = int(columns["ParentId"]) if answers else id_
-                rank = -int(columns.get("Score", 0)) if answers else 0
-                row = (question, answers, rank, id_, piece.position, piece.raw)
+                score = int(columns.get("Score", 0))
+                row = (question, answers, -score if answers else 0, id_, piece.position, piece.raw)
                 database.execute("INSERT INTO posts VALUES (?, ?, ?, ?, ?, ?)", row)
             except (KeyError, ValueError, OverflowError) as error:
                 yield source.reject(piece.position, "malformed_row", f"{type(error).__name__}: {error}", piece.raw)
@@ -131,6 +131,8 @@ def _columns(source: Source, piece: Piece) -> _Columns | Reject | None:
     if not row:
         reason = "truncated_file" if piece.last else "malformed_row"
         return source.reject(piece.position, reason, "no end of the row", raw)
+    if text[row.end() :].strip() not in ("", "</row>") and not piece.last:
+        return source.reject(piece.position, "malformed_row", "bytes that are no row after it", raw)
     found = _ATTRIBUTE.findall(row[1])
     return {name: html.unescape(double or single) for name, double, single in found}
 
@@ -144,7 +146,7 @@ def _threads(source: Source, database: sqlite3.Connection) -> Iterator[Row | Rej
         answers: list[Piece] = []
         size = 0
         for _, is_answer, _, id_, at, raw in posts:
-            piece = Piece(at, raw)
+            piece = Piece(at, raw, last=True)
             size += len(raw)
             if is_answer and question is None:
                 yield source.reject(at, "no_question", f"answer {id_} without its question", raw)

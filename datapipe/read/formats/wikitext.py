@@ -10,6 +10,7 @@ their partners lose themselves, never the page.
 import dataclasses
 import html
 import re
+from collections.abc import Callable
 
 from datapipe.read.formats import wiki_words as words
 from datapipe.read.formats.wiki_templates import template_text
@@ -20,16 +21,11 @@ _DROPPED = (
     "includeonly|indicator|charinsert|style|script|section|phonos|rss|dynamicpagelist"
 )
 _COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
-_EMPTY = re.compile(rf"<(?:{_DROPPED})\b[^<>]*/\s*>", re.IGNORECASE)
-# One that is left open goes on to the end of its paragraph.
-_DROPPED_ELEMENT = re.compile(
-    rf"<({_DROPPED})\b[^<>]*(?<!/)>(?:.*?</\1\s*>|[^\n]*(?:\n(?!\n|=)[^\n]*)*)", re.IGNORECASE | re.DOTALL
-)
-_HIDDEN = re.compile(r"<(span|div)\b[^<>]*display\s*:\s*none[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
+_DROPPED_ELEMENT = re.compile(rf"<({_DROPPED})\b[^<>]*>", re.IGNORECASE)
+_HIDDEN = re.compile(r"<(span|div)\b[^<>]*display\s*:\s*none[^<>]*>", re.IGNORECASE)
 # In these nothing is mark-up.
-_VERBATIM = re.compile(
-    r"<(nowiki|pre|syntaxhighlight|source|math|chem)\b[^<>]*(?:/>|>(.*?)</\1\s*>)", re.IGNORECASE | re.DOTALL
-)
+_VERBATIM = re.compile(r"<(nowiki|pre|syntaxhighlight|source|math|chem)\b[^<>]*>", re.IGNORECASE)
+_PARAGRAPH_END = re.compile(r"\n[\n=]|\Z")
 _LINES_KEPT = ("pre", "syntaxhighlight", "source")
 _MARKUP = re.compile(r"[\[\]{}|'<>=*:_~!-]")
 _NO_INCLUDE = re.compile(r"</?(?:noinclude|onlyinclude|poem|big|small)\b[^<>]*>", re.IGNORECASE)
@@ -39,7 +35,9 @@ _BRACKETS = re.compile(
     r"|<table\b[^<>]*>|</table\s*>",
     re.IGNORECASE,
 )
+_SIMPLE_LINK = re.compile(r"\[\[([^\[\]{}\n]+)\]\]")  # nothing else in it, as nearly all have
 _CLOSES = {"{{": "}}", "{{{": "}}}", "[[": "]]", "-{": "}-", "{|": "|}", "<table": "</table"}
+_OPENS = {closing: opening for opening, closing in _CLOSES.items()}
 MAX_DEPTH = 100  # of brackets, beyond which opening ones are text
 
 _TAG = re.compile(r"</?[a-zA-Z][\w-]*(?:\s[^<>]*)?/?>")
@@ -68,7 +66,7 @@ _HOLLOW = re.compile(
 _AFTER_OPEN = re.compile(r"([(（])[ \t\u00a0]*(?:[,;:，；：、][ \t\u00a0]*)+")
 _BEFORE_SHUT = re.compile(r"[ \t\u00a0]*(?:[,;，；、][ \t\u00a0]*)+([)）])|[ \t\u00a0]+([)）])")
 _BEFORE_STOP = re.compile(r"[ \t\u00a0]+([,.;:!?，。；：、！？])(?=[\s\"”’)]|$)", re.MULTILINE)
-_TWICE = re.compile(r"([,，、])(?:[ \t]*\1)+")
+_TWICE = re.compile(r"([,;，；、])(?:[ \t]*[,;，；、])+")
 _BLANKS = re.compile(r"[ \t\u00a0]{2,}")
 
 
@@ -98,7 +96,7 @@ def plain_text(wikitext: str, title: str = "", wiki: Wiki = Wiki()) -> str:
     >>> plain_text("'''Berlin''' ({{IPA-de|x}}) is a [[capital city|capital]].<ref>A</ref>\\n[[Category:Berlin]]")
     'Berlin is a capital.'
     """
-    text = _without_elements(wikitext)
+    text = _SIMPLE_LINK.sub(lambda link: _link(link[1], wiki), _without_elements(wikitext))
     text = _without_brackets(text, title, wiki)
     text = _BREAK.sub("\n", text)
     text = _TAG.sub("", text)
@@ -117,15 +115,44 @@ def _without_elements(text: str) -> str:
     if "<" not in text:
         return text
     text = _COMMENT.sub("", text)
-    text = _VERBATIM.sub(_protected, text)
-    text = _EMPTY.sub("", text)
-    text = _DROPPED_ELEMENT.sub("", text)
-    return _HIDDEN.sub("", _NO_INCLUDE.sub("", text))
+    text = _replaced(text, _VERBATIM, _protected)
+    text = _replaced(text, _DROPPED_ELEMENT, lambda _, __: "", to_paragraph_end=True)
+    return _replaced(_NO_INCLUDE.sub("", text), _HIDDEN, lambda _, __: "")
 
 
-def _protected(element: re.Match[str]) -> str:
+def _replaced(
+    text: str, opening: re.Pattern[str], shown: Callable[[str, str], str], *, to_paragraph_end: bool = False
+) -> str:
+    """Elements as what is made of their names and contents, in one pass.
+
+    One that is left open stays as it is, or goes on to the end of its paragraph, if so asked.
+    """
+    parts: list[str] = []
+    at = 0
+    left_open: set[str] = set()  # names of which no end follows
+    while tag := opening.search(text, at):
+        name = tag[1].lower()
+        parts.append(text[at : tag.start()])
+        at = tag.end()
+        if tag[0].endswith("/>"):
+            parts.append(shown(name, ""))
+            continue
+        end = None if name in left_open else re.compile(rf"</{name}\s*>", re.IGNORECASE).search(text, at)
+        if end:
+            parts.append(shown(name, text[at : end.start()]))
+            at = end.end()
+            continue
+        left_open.add(name)
+        if to_paragraph_end:
+            paragraph_end = _PARAGRAPH_END.search(text, at)
+            at = paragraph_end.start() if paragraph_end else len(text)
+        else:
+            parts.append(tag[0])
+    return "".join([*parts, text[at:]])
+
+
+def _protected(name: str, content: str) -> str:
     """An element in which nothing is mark-up: as character references, which are undone at last."""
-    name, content = element[1].lower(), element[2] or ""
     content = content.strip("\n") if name in _LINES_KEPT else " ".join(content.split()) if name == "math" else content
     bare = _MARKUP.sub(lambda mark: f"&#{ord(mark[0])};", content)
     if name in _LINES_KEPT:
@@ -151,10 +178,8 @@ def _without_brackets(text: str, title: str, wiki: Wiki) -> str:
             content = re.sub(r"(?m)^[ \t]*\|.*$", "", content.partition("\n")[2] if "\n" in content else content)
         parts[-1].append(content)
 
-    for bracket in _BRACKETS.finditer(text):
+    while bracket := _BRACKETS.search(text, at):
         mark, end = bracket[0], bracket.end()
-        if bracket.start() < at:
-            continue
         parts[-1].append(text[at : bracket.start()])
         at = end
         bare = mark.lstrip(" \t:*#;").lower()
@@ -170,7 +195,7 @@ def _without_brackets(text: str, title: str, wiki: Wiki) -> str:
         elif closing == "}}" and kinds and kinds[-1] == "{{{":
             kinds[-1] = "{{"
             parts[-1].insert(0, "{")
-        opener = next((kind for kind, close in _CLOSES.items() if close == closing), "")
+        opener = _OPENS[closing]
         if opener not in kinds or (closing == "}-" and kinds[-1] != "-{"):
             if closing == "}-":
                 parts[-1].append(mark)

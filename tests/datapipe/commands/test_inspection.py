@@ -35,15 +35,28 @@ def test_a_folder_without_a_run_is_refused(tmp_path: pathlib.Path) -> None:
         open_run(str(tmp_path))
 
 
-@pytest.mark.parametrize("arguments", [["report"]])
-def test_they_start_without_beam_and_numba(arguments: list[str], finished: str) -> None:
-    command, *rest = arguments
-    code = (
-        f"import sys; from datapipe.cli import main; status = main({[command, finished, *rest]!r});"
-        "print(status, sorted({'apache_beam', 'numba'} & set(sys.modules)))"
+def test_commands_that_read_a_run_start_without_beam_and_numba(finished_run: pathlib.Path) -> None:
+    run = str(finished_run)
+    commands = [
+        ["report", run, "--json"],
+        ["explain", run, "near", "--all"],
+        ["rules", run],
+        ["thresholds", run, "--what-if", "en.gopher_min_words=30"],
+        ["sample", run, "--reason", "kept", "--borderline"],
+        ["diff", run, run],
+        ["stats", run],
+        ["rejects", run],
+        ["clean", run],
+        ["doctor"],
+    ]
+    code = "import json, sys; from datapipe.cli import main; print([main(each) for each in json.loads(sys.argv[1])]);"
+    code += "print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, json.dumps(commands)], capture_output=True, text=True, check=True
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said.splitlines()[-1] == "0 []"
+    *_, statuses, modules = done.stdout.splitlines()
+    assert statuses == str([0] * len(commands))
+    assert not {"apache_beam", "numba"} & {*modules.split()}
 
 
 def test_the_funnel_is_there_as_json(finished_run: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from datapipe.cli import BAD_USE, main
-from datapipe.commands.recipes import RECIPES, list_recipes, recipe_path, validate
+from datapipe.commands.recipes import RECIPES, list_recipes, load, recipe_path, validate
 
 NAMED = (
     """baichuan1 baichuan2 chatglm2 chatglm3 chatglm_slim code_qwen default glm130b llama llama2_chat qwen skywork"""
@@ -53,3 +53,14 @@ def test_a_name_that_is_none_has_a_suggestion() -> None:
     with pytest.raises(ValueError, match="no such recipe: 'defalt'; did you mean 'default'"):
         recipe_path("defalt")
     assert recipe_path("my/defalt.yaml") == "my/defalt.yaml"
+
+
+def test_a_recipe_knows_what_it_does_otherwise(tmp_path: pathlib.Path) -> None:
+    variables = {"input_parent": str(tmp_path), "output": str(tmp_path / "out")}
+    assert load("default", variables).differences == ()
+    changed = load("default", variables, ["language_filter.min_score=0.5"])
+    assert changed.differences == ("language_filter.min_score: 0.5, there 0",)
+    text = (RECIPES / "default.yaml").read_text(encoding="utf-8").replace("  - exact_duplicates\n", "")
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(text.replace("  - measurements\n", "  - measurements\n  - duplicate_ids\n"), encoding="utf-8")
+    assert load(str(mine), variables).differences == ("duplicate_ids: added", "exact_duplicates: left out")

@@ -179,3 +179,12 @@ def test_what_lies_in_a_bucket_and_is_no_run_is_left_alone(documents: str, tmp_p
     assert {"other/documents/precious.txt", "out/run.json", "out/shards/train-00000.parquet"} <= names
     assert not [name for name in names if name.endswith((".lock", ".tmp", ".sum"))]
     assert s3.get_object(**precious)["Body"].read() == b"mine"
+
+
+@pytest.mark.parametrize("stage", ["language: {%s}", "safety: {%s}", "quality: {%s}", "tokens: {%s}"])
+def test_a_model_that_is_none_is_the_recipes_fault(documents: str, tmp_path: pathlib.Path, stage: str) -> None:
+    model = tmp_path / "model.bin"
+    model.write_bytes(b"x" * 100)
+    option = f"{'tokenizer' if stage.startswith('tokens') else 'model'}: {model}"
+    with pytest.raises(ValueError, match=rf"^.*{model}.*$"):
+        start(of(tmp_path, f"[documents, {stage % option}]"), documents, tmp_path / "out")

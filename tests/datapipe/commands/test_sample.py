@@ -15,7 +15,7 @@ def test_documents_of_a_reason_are_shown(finished_run: pathlib.Path, capsys: pyt
     assert main([*command, "--reason", "rules", "--borderline", "--count", "1", "--where", "language=en"]) == 0
     verdict, path, *_ = capsys.readouterr().out.splitlines()
     assert "removed by rules: " in verdict
-    assert verdict.endswith("from the threshold")
+    assert " from the threshold of " in verdict
     assert path == "more.jsonl"
     assert main([*command, "--reason", "kept", "--json", "--count", "3"]) == 0
     assert [each["verdict"] for each in json.loads(capsys.readouterr().out)] == ["kept, once in the mixture"] * 3

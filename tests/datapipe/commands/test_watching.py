@@ -13,7 +13,7 @@ from datapipe.commands.watching import Log, watching
 from datapipe.engine.progress import Doing, News
 from tests.helpers import write_lines
 
-DOING = Doing(("language", "rules"), 250, 1000, "rows", 10.0, "compiling kernels")
+DOING = Doing(("language", "rules"), 250, 1000, "rows", 10.0, "")
 
 
 def test_a_log_has_one_line_an_event(capsys: pytest.CaptureFixture[str]) -> None:
@@ -22,6 +22,8 @@ def test_a_log_has_one_line_an_event(capsys: pytest.CaptureFixture[str]) -> None
         screen.report(News("note", "rules", "a\nb\x1b[2J"))
         screen.show(DOING._replace(seconds=0, done=0))
         screen.show(DOING)
+        screen.show(Doing(("documents",), 4_000_000, 8_000_000, "bytes", 10.0, ""))
+        screen.show(DOING._replace(notice="compiling kernels"))
         screen.show(None)
     lines = capsys.readouterr().out.splitlines()
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in lines)
@@ -29,7 +31,9 @@ def test_a_log_has_one_line_an_event(capsys: pytest.CaptureFixture[str]) -> None
         "done rules 3 of 5 rows 0.1 s",
         "note rules a b\\x1b[2J",
         "begun language,rules",
-        "working language,rules 25% of 1,000 rows, 25 rows/s, 30 s left, compiling kernels",
+        "working language,rules 25% of 1,000 rows, 25 rows/s, 30 s left",
+        "working documents 50% of 8.0 MB, 0.4 MB/s, 10 s left",
+        "working language,rules 25% of 1,000 rows, compiling kernels",
     ]
     assert Log.seconds == 30
 

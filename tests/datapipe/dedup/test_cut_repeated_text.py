@@ -55,6 +55,18 @@ def test_a_short_document_that_loses_nothing_stays() -> None:
     assert cut(["ab"], [[(0, 1, "line")]], units=["window"], min_characters=5) == [("ab", 0, None)]
 
 
+def test_documents_that_are_mostly_repeated_go_and_others_keep_their_texts() -> None:
+    texts = ["0123456789", "0123456789", "0123456789", "abc"]
+    spans = [[(0, 9, "window")], [(0, 5, "window"), (5, 10, "window")], [(1, 3, "window")], None]
+    assert [row[2] for row in cut(texts, spans, max_share=0.9)] == [None, "mostly_repeated", None, None]
+    assert cut(texts, spans, max_share=0.9, cut=False, min_characters=9) == [
+        ("0123456789", 0, None),
+        ("0123456789", 10, "mostly_repeated"),
+        ("0123456789", 0, None),
+        ("abc", 0, None),
+    ]
+
+
 def test_units_choose_which_spans_go() -> None:
     texts, spans = ["a b c "], [[(0, 2, "line"), (4, 6, "window")]]
     assert cut(texts, spans)[0][0] == "b"

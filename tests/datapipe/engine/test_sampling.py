@@ -40,6 +40,7 @@ def test_borderline_is_nearest_to_the_threshold(finished_run: pathlib.Path) -> N
     assert margins == sorted(margins)
     (short,) = pick(corpus, record.options, "gopher_min_words", 1, borderline=True)
     assert short.margin == pytest.approx((50 - 9) / 50)
+    assert (short.nearest, near.nearest) == ("gopher_min_words", "near_duplicates")
 
 
 def near_similarity(corpus: object) -> float:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import pickle
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -89,3 +90,16 @@ def test_what_documents_of_other_topics_say_as_often_is_no_term() -> None:
     assert terms[2] == ["law", "laws"]
     assert terms[6] == ["also"]  # no other document is in its language
     assert top_terms(WordCounts(), 2) == {}
+
+
+def test_counts_are_sent_to_other_workers_as_what_they_are() -> None:
+    counts = WordCounts()
+    texts = pa.array(
+        [" ".join(f"{letter}{number:x}z".replace("0", "q") for number in range(9000)) for letter in "abcdefgh"]
+    )
+    for _ in range(2):
+        counts.add_documents(np.arange(8), ["en"] * 8, texts)
+        assert len(pickle.dumps(counts)) < 2 * sum(table.nbytes for table in counts.tables)
+    counts.sum_up()
+    assert len(counts.tables) == 1
+    assert len(pickle.dumps(counts)) < 2 * counts.tables[0].nbytes

@@ -145,3 +145,9 @@ def test_how_much_text_to_expect_of_ranges_and_of_what_is_compressed(tmp_path: p
     tasks = plan([str(tmp_path)], ReadOptions(part_bytes=16_000))
     assert len(tasks) > 2
     assert sum(task.text_bytes for task in tasks) == 30_000 + 10_000 * COMPRESSED_TEXT_SHARE
+
+
+def test_an_input_that_is_not_there_has_a_suggestion(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(ValueError, match="it is not there; did you mean 'docs'"):
+        plan([str(tmp_path / "dcos")], ReadOptions())

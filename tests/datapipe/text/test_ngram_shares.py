@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text import ngram_shares as kernels
-from datapipe.text import spans
+from datapipe.text import repetition, spans
 from datapipe.text.measures import DEFINITIONS, mark_table
 from datapipe.text.repetition import new_memory
 from datapipe.text.spans import new_text
@@ -17,6 +17,7 @@ from tests.helpers import compiled
 
 read_text = compiled(spans.read_text)
 measure_ngrams = compiled(kernels.measure_ngrams)
+hash_tokens, all_positions = compiled(repetition.hash_tokens), compiled(repetition.all_positions)
 
 
 def measured(tokens: list[str], definition: str) -> list[float]:
@@ -29,7 +30,9 @@ def measured(tokens: list[str], definition: str) -> list[float]:
     text.ends[: len(tokens)] = ends
     text.starts[: len(tokens)] = [end - len(token) for end, token in zip(ends, tokens, strict=True)]
     shares = np.zeros(9)
-    measure_ngrams(text, memory, len(tokens), length, 1, system, shares)
+    hash_tokens(text.points, text.starts, text.ends, len(tokens), True, memory)
+    positions = all_positions(memory, len(tokens))
+    measure_ngrams(text, memory, positions, len(tokens), length, 1, system, shares)
     return list(shares)
 
 

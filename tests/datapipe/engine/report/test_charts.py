@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from datapipe.engine.funnel import Funnel, RuleCount, Step, Totals
 from datapipe.engine.report.charts import draw_charts, mixture_chart, threshold_charts, topic_map
-from datapipe.engine.report.figures import COUNTS, Figures, Judged
+from datapipe.engine.report.figures import COUNTS, Figures
 from datapipe.store.record import RunRecord
 from tests.helpers import done
 
@@ -65,7 +65,7 @@ def test_thresholds_are_drawn_where_the_recipe_has_set_them() -> None:
         ("thresholds", "gopher_min_words", "en", "passes", 14, 6, None, None),
         ("thresholds", "gopher_hash_ratio", "en", "passes", 0, 10, None, None),
     )
-    charts = threshold_charts(figures, Judged(thresholds={"en": {"gopher_min_words": 20.0}}))
+    charts = threshold_charts(figures, {"rules": {"thresholds": {"en": {"gopher_min_words": 20.0}}}})
     (chart,) = charts["en"]  # no document fails the other
     assert chart["layer"][1]["encoding"]["x"]["datum"] == 20.0
     assert chart["usermeta"]["title"] == "gopher_min_words: words ≥ 20, 4 of 10 fail"

@@ -4,7 +4,7 @@ import pathlib
 
 import pyarrow as pa
 
-from datapipe.engine.report.figures import Judged, count_figures
+from datapipe.engine.report.figures import count_figures
 from datapipe.engine.report.samples import TEXT_SHOWN, compare, read_samples
 from datapipe.store.corpus import Corpus
 from tests.helpers import CorpusOf, add_columns
@@ -22,13 +22,14 @@ def test_samples_show_what_they_are_of(corpus_of: CorpusOf, tmp_path: pathlib.Pa
         near_duplicates_size=pa.array([None, 2, 2, None], pa.int64()),
         near_duplicates_reason=pa.array([None, None, "near_duplicate", None]),
     )
-    samples = read_samples(Corpus(str(tmp_path), (part,)), count_figures(part, Judged()).picks)
+    samples = read_samples(Corpus(str(tmp_path), (part,)), count_figures(part, {}).picks, {})
     removed = {(sample.stage, sample.reason): sample for sample in samples.removed}
     assert {key: sample.id for key, sample in removed.items()} == {
         ("toy", "too: long"): "0-3",
         ("near_duplicates", "near_duplicate"): "0-2",
     }
     assert removed["toy", "too: long"].about == {"path": "z"}
+    assert removed["near_duplicates", "near_duplicate"].note == "of 0-1, similarity 0.875"
     assert {sample.id: len(sample.text) for sample in samples.kept} == {"0-0": TEXT_SHOWN, "0-1": len(texts[1])}
     (pair,) = samples.pairs
     assert (pair.removed, pair.of, pair.similarity, pair.size) == ("0-2", "0-1", 0.875, 2)

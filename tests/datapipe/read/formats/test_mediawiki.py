@@ -73,7 +73,7 @@ def test_the_oldest_schema_has_neither_numbers_of_namespaces_nor_marks_of_redire
     ]
     found = read(dump(*old, start=head(database="").replace("0.10", "0.3")).decode().encode("utf-16"))
     assert titles(found) == ["A", "C:D"]
-    assert "source" not in found[0].columns
+    assert found[0].columns["source"] == "file"
 
 
 def test_of_several_revisions_the_latest_is_read(read: Read) -> None:
