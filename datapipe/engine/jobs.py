@@ -46,7 +46,7 @@ class Cancelled(KeyboardInterrupt):
         number: of the signal that asked for it.
     """
 
-    def __init__(self, said: str, number: int) -> None:
+    def __init__(self, said: str, number: int = signal.SIGINT) -> None:
         super().__init__(said)
         self.number = number
 

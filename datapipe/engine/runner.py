@@ -174,8 +174,12 @@ class Runner:
             pipeline = beam.Pipeline(runner=self._engine, options=options)
         build(pipeline)
         jobs.carry_flags(pipeline, self.flags)
-        with jobs.interruptible(), _one_line():
-            result: Any = pipeline.run()
+        with jobs.interruptible():
+            try:
+                with _one_line():
+                    result: Any = pipeline.run()
+            except KeyboardInterrupt as error:
+                raise jobs.Cancelled("a job was just being sent: look whether it runs", *error.args) from error
         # Here Beam's own job servers have set signals of theirs.
         with jobs.interruptible():
             try:
