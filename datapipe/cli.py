@@ -26,7 +26,7 @@ from datapipe.text.chat_names import FormName, LossName
 from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
-STOPPED = 128 + signal.SIGINT  # what shells report of a command ended by Ctrl-C
+OF_SIGNAL = 128  # what shells add to the number of the signal that ended a command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -346,9 +346,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         _call(**vars(arguments), flags=rest)
     except BrokenPipeError:
         return FAILED
-    except KeyboardInterrupt:
-        print(f"\ndatapipe: stopped{'; the same command resumes' if is_run else ''}", file=sys.stderr)
-        _leave(STOPPED)
+    except KeyboardInterrupt as interrupt:  # it says what has become of a job elsewhere
+        job = f", and {interrupt}" if str(interrupt) else ""
+        print(f"\ndatapipe: stopped{job}{'; the same command resumes' if is_run else ''}", file=sys.stderr)
+        _leave(OF_SIGNAL + getattr(interrupt, "number", signal.SIGINT))
     except ValueError as error:
         _complain(error)
         return BAD_USE

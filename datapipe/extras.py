@@ -16,6 +16,8 @@ EXTRAS = {
     "datasketch": "datasketch",
     "gcp": "apitools",
     "aws": "boto3",
+    "azure": "azure",
+    "dask": "distributed",
     "completion": "shtab",
 }
 

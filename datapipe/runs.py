@@ -76,6 +76,7 @@ def run(
     # Imported here: who opens a run needs neither Beam nor numba.
     from datapipe.commands.run import input_parent
     from datapipe.commands.watching import watching
+    from datapipe.engine.jobs import check_job
     from datapipe.engine.run import run as run_stages
     from datapipe.engine.runner import Runner
 
@@ -84,8 +85,8 @@ def run(
     if sample is not None:
         settings.append(f"documents.sample={sample}")
     checked = load(recipe, {"input_parent": input_parent(paths[0]), "output": output}, settings)
-    runner = Runner(workers or os.cpu_count() or 1, tuple(flags))
-    with watching(quiet=quiet) as screen:
+    check_job(flags, paths, output, checked.stages)
+    with Runner(workers or os.cpu_count() or 1, tuple(flags)) as runner, watching(quiet=quiet) as screen:
         run_stages(checked, paths, output, runner, screen.report, screen, until=until, reuse=reuse)
     return Run(output)
 

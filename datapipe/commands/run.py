@@ -19,6 +19,7 @@ from datapipe.commands.ending import Block, headline, products, steps_table, war
 from datapipe.commands.watching import watching
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.funnel import Funnel, render_funnel
+from datapipe.engine.jobs import check_job
 from datapipe.engine.output import ERROR_LOG, RunError
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.run import plan as plan_stages
@@ -86,12 +87,12 @@ def run(
     checked = recipes.load(recipe, variables, settings)
     if every_row:
         checked = dataclasses.replace(checked, every_row=True)
+    check_job(flags, inputs, output, checked.stages)
     if plan:
         _say_plan(checked, inputs, output, reuse, until)
         return
-    runner = Runner(workers, tuple(flags))
     try:
-        with watching(quiet=quiet) as screen:
+        with Runner(workers, tuple(flags)) as runner, watching(quiet=quiet) as screen:
             outcome = run_stages(checked, inputs, output, runner, screen.report, screen, until=until, reuse=reuse)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error
@@ -100,7 +101,8 @@ def run(
     except Exception as error:
         log = files.join(output, ERROR_LOG)
         said = cause(error)
-        with contextlib.suppress(OSError), files.whole_file(log) as sink:  # the disk may be full: the cause is said
+        # The disk may be full, or the bucket none, which is no OSError of Google's: the cause is said below.
+        with contextlib.suppress(Exception), files.whole_file(log) as sink:
             sink.write("".join(traceback.format_exception(error)).encode())
             said += f"\nfull traceback: {log}"
         rejecting = {error.stage: error.result} if isinstance(error, TooManyRejectsError) else {}

@@ -6,10 +6,13 @@ unseen: `--wrokers 2` ran with a worker a core.
 
 import argparse
 import difflib
+import importlib
 from collections.abc import Iterator, Sequence
 from typing import NoReturn
 
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+from datapipe.extras import load_extra
 
 OWN = ("--input", "--output", "--workers")
 # A job server has flags of its own, which only it can tell.
@@ -26,7 +29,12 @@ def check_flags(flags: Sequence[str]) -> None:
 
     Raises:
         ValueError: naming the first that it does not know, with the one that may be meant; or a value that is none.
+        MissingExtraError: if they name Dask, and it is not installed.
     """
+    engine = PipelineOptions(list(flags)).view_as(StandardOptions).runner or ""
+    if "dask" in engine.lower():
+        load_extra("distributed", "dask", f"--runner={engine}")
+        importlib.import_module("apache_beam.runners.dask.dask_runner")  # so that Beam knows Dask's flags
     parser = _Parser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
     for options in _all_options(PipelineOptions):
         if "_add_argparse_args" in vars(options):

@@ -3,6 +3,7 @@
 Locally this is `ThreadsRunner` by name: Beam's `DirectRunner` may try to download another runner.
 """
 
+import contextlib
 import ctypes
 import dataclasses
 import errno
@@ -11,14 +12,16 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, Self, TypeVar
 
 import apache_beam as beam
 import psutil
 import pyarrow as pa
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineRunner
 
+from datapipe.engine import jobs
 from datapipe.flow.threads import ThreadsRunner
 
 # Several threads cost a shuffle of references, and make each step anew: two took 1.16 times as long as one on 10 MB of
@@ -61,7 +64,7 @@ class _LocalOptions(_Options):
         known = self.__dict__.setdefault("_all", {})
         key = str(how)
         if key not in known:
-            known[key] = super().get_all_options(**how)  # type: ignore[misc]
+            known[key] = super().get_all_options(**how)
         return dict(known[key])
 
 
@@ -94,6 +97,40 @@ class Runner:
         return not any(flag == "--runner" or flag.startswith("--runner=") for flag in self.flags)
 
     @functools.cached_property
+    def _held(self) -> contextlib.ExitStack:
+        """What was started for the pipelines of a run."""
+        return contextlib.ExitStack()
+
+    @functools.cached_property
+    def _engine(self) -> PipelineRunner:
+        """What sends all pipelines of a run elsewhere."""
+        options = _Options(list(self.flags))
+        jobs.name_engine(options)
+        return self._held.enter_context(jobs.engine(options))
+
+    @functools.cached_property
+    def _cluster(self) -> Any:
+        """A Dask cluster on this machine, for all pipelines of a run."""
+        import distributed
+
+        return self._held.enter_context(
+            distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+        )
+
+    def close(self) -> None:
+        """Stop what was started for the pipelines of a run."""
+        if "_held" in self.__dict__:
+            self._held.close()
+        for started in ("_held", "_engine", "_cluster"):
+            self.__dict__.pop(started, None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @functools.cached_property
     def _local_options(self) -> _LocalOptions:
         return _LocalOptions(list(self.flags))
 
@@ -117,15 +154,47 @@ class Runner:
             watch: called several times a second while the pipeline runs, to show progress.
 
         Raises:
-            PipelineError: if a step of the pipeline raises.
+            PipelineError: if a step of the pipeline raises, or an engine does not take it.
+            jobs.Cancelled: at an interrupt, once the job elsewhere is told to stop.
         """
-        if self.local:
-            runner = ThreadsRunner(self.threads(read_bytes))
-            pipeline = beam.Pipeline(runner=runner, options=self._local_options)
-        else:
-            pipeline = beam.Pipeline(options=_Options(list(self.flags)))
+        if not self.local:
+            return self._run_elsewhere(build, watch)
+        pipeline = beam.Pipeline(runner=ThreadsRunner(self.threads(read_bytes)), options=self._local_options)
         build(pipeline)
-        return _run(pipeline, watch)
+        return _watched(lambda: pipeline.run().wait_until_finish(), watch)
+
+    def _run_elsewhere(self, build: Callable[[beam.Pipeline], Any], watch: Callable[[], None]) -> "Usage":
+        """Send a pipeline to an engine from this thread, since engines set signals, and wait for it in another."""
+        options = _Options(list(self.flags))
+        engine = jobs.name_engine(options)
+        with _one_line():
+            jobs.check_reachable(options)
+            if engine == "dask":
+                self._name_cluster(options)
+            pipeline = beam.Pipeline(runner=self._engine, options=options)
+        build(pipeline)
+        jobs.carry_flags(pipeline, self.flags)
+        with jobs.interruptible():
+            try:
+                with _one_line():
+                    result: Any = pipeline.run()
+            except KeyboardInterrupt as error:
+                raise jobs.Cancelled("a job was just being sent: look whether it runs", *error.args) from error
+        # Here Beam's own job servers have set signals of theirs.
+        with jobs.interruptible():
+            try:
+                return _watched(result.wait_until_finish, watch, lambda ended: jobs.cancel(result, ended))
+            finally:
+                if engine == "dask":
+                    result.client.close()
+
+    def _name_cluster(self, options: PipelineOptions) -> None:
+        """Set the address of a Dask cluster, where there is none: Beam starts one for each pipeline."""
+        from apache_beam.runners.dask.dask_runner import DaskOptions
+
+        dask: Any = options.view_as(DaskOptions)
+        if not dask.address and not dask.scheduler_file:
+            dask.address = self._cluster.scheduler_address
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,32 +205,69 @@ class Usage:
     peak_bytes: int
 
 
-def _run(pipeline: beam.Pipeline, watch: Callable[[], None]) -> Usage:
+def _watched(
+    work: Callable[[], object],
+    watch: Callable[[], None],
+    cancel: Callable[[Callable[[float], bool]], str] | None = None,
+) -> Usage:
+    """Do some work in another thread, and watch it from this one.
+
+    Args:
+        work: is done.
+        watch: is called meanwhile.
+        cancel: stops the work that is done elsewhere, where watching is interrupted, and says so; it is given what
+            waits for the end.
+    """
     started = time.monotonic()
     failures: list[BaseException] = []
 
-    def work() -> None:
+    def run() -> None:
         try:
-            pipeline.run().wait_until_finish()
+            work()
         except BaseException as error:
             failures.append(error)
 
-    thread = threading.Thread(target=work, daemon=True, name="pipeline")
+    def ended(seconds: float) -> bool:
+        thread.join(seconds)
+        return not thread.is_alive()
+
+    thread = threading.Thread(target=run, daemon=True, name="pipeline")
     thread.start()
     process = psutil.Process()
     peak = polls = 0
-    while thread.is_alive():
-        thread.join(_POLL_SECONDS)
-        if polls % _POLLS_PER_MEMORY_READING == 0:
-            peak = max(peak, process.memory_info().rss)
-        polls += 1
-        watch()
+    try:
+        while not ended(_POLL_SECONDS):
+            if polls % _POLLS_PER_MEMORY_READING == 0:
+                peak = max(peak, process.memory_info().rss)
+            polls += 1
+            watch()
+    except BaseException as error:
+        if cancel is None:
+            raise
+        said = cancel(ended)
+        if isinstance(error, KeyboardInterrupt):
+            raise jobs.Cancelled(said, *error.args) from error
+        error.add_note(said)
+        raise
     if failures:
-        error = PipelineError(cause(failures[0]))
-        step = re.search(r"\[while running '([^/'\[]+)", str(failures[0]))
-        error.step = step[1] if step else ""
-        raise error from failures[0]
-    return Usage(time.monotonic() - started, peak)
+        raise _pipeline_error(failures[0]) from failures[0]
+    return Usage(time.monotonic() - started, max(peak, process.memory_info().rss))
+
+
+def _pipeline_error(failure: BaseException) -> PipelineError:
+    error = PipelineError(cause(failure))
+    step = re.search(r"\[while running '([^/'\[]+)", str(failure))
+    error.step = step[1] if step else ""
+    return error
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Say what an engine has against a pipeline in one line."""
+    try:
+        yield
+    except Exception as error:
+        raise _pipeline_error(error) from error
 
 
 def cause(error: BaseException) -> str:
@@ -172,8 +278,11 @@ def cause(error: BaseException) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith(("[while running", "File ", "Traceback", "^", "~"))]
-    text = lines[-1] if lines else type(error).__name__
+    text = lines[-1] if lines and lines[-1] != "None" else type(error).__name__
     text = re.sub(r" \[while running .*\]$", "", text)
+    elsewhere = jobs.explain(str(error))
+    if elsewhere:
+        return elsewhere
     if os.strerror(errno.ENOSPC) in text:
         return "no space left on device: make room, and run the same command to resume"
     return re.sub(r"^(RuntimeError: )+(?=\w+(Error|Exception)\b)", "", text)

@@ -85,11 +85,11 @@ _SHORT_NAMES = (
 _SETTLED_SHARE = 0.9
 
 # Of a tenth of a text, eight windows may meet none or twice as much. Where the probability of the second language is
-# between these, so many times the characters are judged. Of texts whose sentences alternate, longer than 1,000
-# characters, .92 to .98 of the halves and .11 to .16 of the tenths were mixed at one look, and .98 and .01 are at two;
-# it takes 1 % of web pages a second look, 3 % of Chinese articles, a fifth of manuals in small languages.
-UNSURE = (0.1, 0.4)
-SECOND_LOOK = 4
+# between these, so many times the characters are judged. Of long texts whose sentences alternate, .92 to .98 of the
+# halves and .11 to .16 of the tenths were mixed at one look, and .99 and .01 are at two; a second one is for 9 % of
+# Chinese articles and few web pages. A wider range or a longer look finds no more.
+UNSURE = (0.12, 0.35)
+SECOND_LOOK = 3  # odd, so that what comes at even distances is not met alike again
 
 # A file by whose name or first line it is code needs no more than this share of lines that look like it: it may be a
 # program's long help text.
@@ -383,7 +383,7 @@ class IdentifyLanguage(DocumentStage):
         model_sha256: what the SHA-256 of that file must be, in hexadecimal; empty: not checked.
         window: characters judged at a time, a Han character being three. Shorter ones find finer mixtures and err more:
             with eight in `max_characters`, a tenth of another language does not fill two.
-        max_characters: how much of a document is judged, spread over it, four times as much where it is not clear
+        max_characters: how much of a document is judged, spread over it, thrice as much where it is not clear
             whether languages are mixed; 0 judges all.
         mixed_share: share of the text in a second language from which on a document is mixed.
         code_share: share of lines that look like code from which on a document is source code.
@@ -402,7 +402,7 @@ class IdentifyLanguage(DocumentStage):
     parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

@@ -25,7 +25,7 @@ from datapipe.extras import load_extra
 # Level 1 compresses 290 MB/s a core, level 3 125 MB/s: column files are read once or twice, shards for years.
 COLUMN_COMPRESSION_LEVEL = 1
 # What Beam reaches a remote path by: the module, and the extra that brings it.
-REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws")}
+REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws"), "azfs": ("azure.storage.blob", "azure")}
 _SUM = ".sum"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
@@ -77,10 +77,23 @@ def check_reachable(path: str) -> None:
 
     Raises:
         MissingExtraError: if it is not.
+        ValueError: if there is no such file system.
     """
     scheme = _scheme(path)
+    if scheme is None:
+        return
     if scheme in REMOTE:
         load_extra(*REMOTE[scheme], path)
+    from apache_beam.io.filesystem import FileSystem
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    beam = _beam()
+    known = {system.scheme() for system in FileSystem.get_all_subclasses()} - {None}
+    if scheme not in known:
+        there = ", ".join(f"{name}://" for name in sorted(known | REMOTE.keys()))
+        raise ValueError(f"{path}: there is no file system {scheme}:// here; there are {there}")
+    if beam._pipeline_options is None:  # of commands that take no flags; Beam's stores fail without any
+        beam.set_options(PipelineOptions([]))
 
 
 def is_local(path: str) -> bool:

@@ -6,3 +6,10 @@ _View = TypeVar("_View", bound=PipelineOptions)
 class PipelineOptions:
     def __init__(self, flags: Sequence[str] | None = None, **options: Any) -> None: ...
     def view_as(self, cls: type[_View]) -> _View: ...
+    def get_all_options(self, **how: Any) -> dict[str, Any]: ...
+
+class StandardOptions(PipelineOptions):
+    runner: str | None
+
+class PortableOptions(PipelineOptions):
+    job_endpoint: str | None

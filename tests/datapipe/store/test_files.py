@@ -4,7 +4,7 @@ import hashlib
 import os
 import pathlib
 import re
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -60,6 +60,26 @@ def test_a_remote_path_names_the_extra_that_reaches_it(monkeypatch: pytest.Monke
     for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.find):
         with pytest.raises(MissingExtraError, match=re.escape(message)):
             function("gs://bucket/a")
+
+
+def test_a_scheme_that_nobody_knows_names_those_that_there_are() -> None:
+    for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.find):
+        with pytest.raises(ValueError, match=r"^abfs://c/a: there is no file system abfs:// here; .*azfs://, gs://"):
+            function("abfs://c/a")
+
+
+def test_a_store_is_reached_where_no_flags_were_given(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3.put_object(Bucket="bucket", Key="a/b.json", Body=b"1")
+    monkeypatch.setattr(FileSystems, "_pipeline_options", None)
+    for name, value in (
+        ("AWS_ENDPOINT_URL", s3.meta.endpoint_url),
+        ("AWS_ACCESS_KEY_ID", "key"),
+        ("AWS_SECRET_ACCESS_KEY", "secret"),
+        ("AWS_DEFAULT_REGION", "us-east-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    assert files.list_folder("s3://bucket/a") == ["s3://bucket/a/b.json"]
+    assert files.read_json("s3://bucket/a/b.json") == 1
 
 
 def test_a_file_is_the_one_meant_or_an_error(tmp_path: pathlib.Path) -> None:

@@ -1,0 +1,4 @@
+from typing import Any
+
+GetJobsRequest: Any
+JobState: Any

@@ -1,0 +1,316 @@
+"""Jobs on other engines: the bytes of a local run, causes in one line, nothing left running, refusals before that."""
+
+import contextlib
+import importlib
+import importlib.util
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import apache_beam as beam
+import grpc
+import psutil
+import pytest
+from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
+from apache_beam.runners.portability.job_server import ExternalJobServer, StopOnExitJobServer
+from apache_beam.runners.portability.portable_runner import JobServiceHandle, PortableRunner
+
+from datapipe.engine import jobs
+from datapipe.engine.beam_flags import check_flags
+from datapipe.engine.runner import PipelineError, Runner
+from datapipe.extras import MissingExtraError
+from datapipe.mix.tokens import CountTokens
+from datapipe.store import files
+from tests.helpers import ROOT, digests, prose, run_recipe, write_lines
+from tests.s3 import s3_flags
+
+RECIPE = """
+stages:
+  - documents: {part_bytes: 40000}
+  - language
+  - language_filter: {min_score: 0.1}
+  - exact_duplicates
+  - near_duplicates
+"""
+WAIT_SECONDS = 60
+
+
+class EndsWithUs(PortableRunner):
+    """A runner as Flink's, Spark's and Prism's are: it sets signals, so that its job server ends with this process."""
+
+    def create_job_service(self, options: PipelineOptions) -> JobServiceHandle:
+        external = ExternalJobServer(options.view_as(PortableOptions).job_endpoint, 60)  # type: ignore[no-untyped-call]
+        server: Any = StopOnExitJobServer(external)  # type: ignore[no-untyped-call]
+        return self.create_job_service_handle(server.start(), options)
+
+
+def nothing() -> None:
+    pass
+
+
+def fail(number: int) -> None:
+    raise ValueError(f"the number {number} is bad")
+
+
+def write(path: str) -> None:
+    files.write_json(path, "here")
+
+
+def dawdle(begun: str) -> None:
+    pathlib.Path(begun).touch()
+    time.sleep(30)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def await_port(port: int) -> None:
+    until = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < until:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise TimeoutError(f"nothing listens on port {port}")
+
+
+@contextlib.contextmanager
+def started(*command: str, port: int, **environment: str) -> Iterator[None]:
+    """A program that listens on a port, for as long as the block lasts; it and its children are gone after."""
+    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # pools call `python`
+    around = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **environment}
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(command, env=around, start_new_session=True, **quiet)  # type: ignore[call-overload]
+    try:
+        await_port(port)
+        yield
+    finally:
+        os.killpg(server.pid, signal.SIGKILL)
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def job_server() -> Iterator[str]:
+    """The address of Beam's own portable job service, in another process."""
+    port = free_port()
+    module = "apache_beam.runners.portability.local_job_service_main"
+    with started(sys.executable, "-m", module, f"--port={port}", port=port):
+        yield f"localhost:{port}"
+
+
+@pytest.fixture(scope="module")
+def pool(job_server: str) -> Iterator[list[str]]:
+    """Flags for workers in processes of their own, which this one has not started."""
+    port = free_port()
+    module = "apache_beam.runners.worker.worker_pool_main"
+    with started(sys.executable, "-m", module, f"--service_port={port}", port=port):
+        yield [
+            "--runner=PortableRunner",
+            f"--job_endpoint={job_server}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config=localhost:{port}",
+        ]
+
+
+def write_inputs(base: str) -> None:
+    files.make_folder(files.join(base, "documents"))
+    for number in range(2):
+        records = [{"text": prose(number * 30 + row % 35), "mine": row} for row in range(40)]
+        write_lines(files.join(base, "documents", f"{number}.jsonl"), records)
+
+
+def run(base: str, runner: Runner) -> None:
+    with runner:
+        run_recipe(RECIPE, base, [files.join(base, "documents")], runner=runner)
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """The folder of a run on this machine."""
+    base = tmp_path_factory.mktemp("here")
+    write_inputs(str(base))
+    run(str(base), Runner(1))
+    return base
+
+
+def test_workers_of_a_pool_give_the_bytes_of_a_local_run(
+    here: pathlib.Path, tmp_path: pathlib.Path, pool: list[str]
+) -> None:
+    write_inputs(str(tmp_path))
+    run(str(tmp_path), Runner(1, tuple(pool)))
+    expected = digests(here / "out")
+    assert "near_duplicates/part-00000.parquet" in expected
+    assert digests(tmp_path / "out") == expected
+
+
+def test_workers_of_a_pool_reach_the_users_store(pool: list[str], s3: Any) -> None:
+    path = "s3://bucket/from/a/worker.json"
+    Runner(1, (*pool, *s3_flags(s3))).run(of_one(path, write), 0, nothing)  # no worker knows the store but by them
+    assert files.read_json(path) == "here"
+
+
+def test_dask_by_name_gives_the_bytes_of_a_local_run(here: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
+    write_inputs(str(tmp_path))
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        flags = ("--runner=dask", f"--dask_client_address={cluster.scheduler_address}")
+        check_flags(flags)
+        run(str(tmp_path), Runner(2, flags))
+    assert digests(tmp_path / "out") == digests(here / "out")
+
+
+def test_dask_without_an_address_is_one_cluster_a_run() -> None:
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    with Runner(1, ("--runner=DaskRunner",)) as runner:
+        addresses = set()
+        for _ in range(2):
+            runner.run(lambda pipeline: pipeline | beam.Create([1, 2]) | beam.Map(abs), 0, nothing)
+            addresses.add(runner._cluster.scheduler_address)
+        cluster = runner._cluster
+    assert len(addresses) == 1
+    assert cluster.status.name == "closed"
+
+
+def test_prism_gives_the_bytes_of_a_local_run(here: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    prism = shutil.which("prism")
+    if prism is None:
+        pytest.skip("needs the program prism: go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0")
+    write_inputs(str(tmp_path))
+    before = psutil.Process().children()
+    run(str(tmp_path), Runner(1, ("--runner=PrismRunner", f"--prism_location={prism}")))
+    assert digests(tmp_path / "out") == digests(here / "out")
+    assert psutil.Process().children() == before
+
+
+def of_one(value: Any, function: Callable[[Any], Any]) -> Callable[[beam.Pipeline], Any]:
+    return lambda pipeline: pipeline | beam.Create([value]) | "toy" >> (beam.Map(same) | "Inner" >> beam.Map(function))
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def test_the_workers_own_error_is_the_cause_and_names_the_step(pool: list[str]) -> None:
+    with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$") as raised:
+        Runner(1, tuple(pool)).run(of_one(7, fail), 0, nothing)
+    assert raised.value.step == "toy"
+
+
+def test_a_worker_without_a_module_says_what_to_give(
+    pool: list[str], tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "only_here.py").write_text("def same(value):\n    return value\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    function = importlib.import_module("only_here").same
+    with pytest.raises(PipelineError, match=r"^the worker has no module 'only_here': give --sdk_container_image"):
+        Runner(1, tuple(pool)).run(of_one(7, function), 0, nothing)
+
+
+def test_a_pool_that_is_not_there_is_one_line(job_server: str) -> None:
+    flags = ("--runner=PortableRunner", f"--job_endpoint={job_server}", "--environment_type=EXTERNAL")
+    with pytest.raises(PipelineError, match=r"connect.*127\.0\.0\.1:9"):
+        Runner(1, (*flags, "--environment_config=127.0.0.1:9")).run(of_one(7, fail), 0, nothing)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_cancels_the_job_and_says_so(
+    number: signal.Signals, pool: list[str], job_server: str, tmp_path: pathlib.Path
+) -> None:
+    begun = tmp_path / "begun"
+
+    def interrupt() -> None:
+        while not begun.exists():
+            time.sleep(0.1)
+        os.kill(os.getpid(), number)
+
+    handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    threading.Thread(target=interrupt, daemon=True).start()
+    flags = (f"--runner={__name__}.{EndsWithUs.__name__}", *pool[1:])
+    with pytest.raises(jobs.Cancelled, match=r"^the job \S+ is cancelled$") as raised:
+        Runner(1, flags).run(of_one(str(begun), dawdle), 0, nothing)
+    assert raised.value.number == number
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == handlers
+    with grpc.insecure_channel(job_server) as channel:
+        there = beam_job_api_pb2_grpc.JobServiceStub(channel).GetJobs(beam_job_api_pb2.GetJobsRequest()).job_info
+    assert {beam_job_api_pb2.JobState.Enum.Name(job.state) for job in there} <= {"DONE", "FAILED", "CANCELLED"}
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--runner=PortableRunner", "--job_endpoint=127.0.0.1:9"], "job server not reachable at 127.0.0.1:9"),
+        (["--runner=PortableRunner", "--job_endpoint=nowhere"], "job server not reachable at nowhere .*: it must be h"),
+        (["--runner=dask", "--dask_client_address=tcp://127.0.0.1:9"], "Dask scheduler not reachable at tcp://127"),
+    ],
+)
+def test_nobody_there_is_said_soon(flags: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "dask" in flags[0]:
+        pytest.importorskip("distributed", reason="needs the extra dask")
+    monkeypatch.setattr(jobs, "REACH_SECONDS", 1.0)
+    started_at = time.monotonic()
+    with pytest.raises(PipelineError, match=said):
+        Runner(1, tuple(flags)).run(of_one(7, fail), 0, nothing)
+    assert time.monotonic() - started_at < 15
+
+
+POOL = ["--runner=PortableRunner", "--job_endpoint=x:1", "--environment_type=EXTERNAL", "--environment_config=y:1"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "output", "said"),
+    [
+        (["--runner=PortableRunner", "--job_endpoint=x:1"], "/out", "--output /out: workers in containers do not"),
+        (["--runner=FlinkRunner", "--flink_master=x:1"], "/out", "--output /out: workers in containers do not"),
+        (["--runner=SparkRunner", "--spark_master_url=spark://x:1"], "/out", "--output /out: workers in containers"),
+        (["--runner=FlinkRunner", "--flink_master=x:1"], "shelf://b/out", "--input /in: workers in containers do not"),
+        (POOL, "out", "--output out: workers that are started elsewhere have working folders of their own"),
+        (["--dry_run=True"], "/out", "--dry_run runs no pipeline"),
+        (["--runner=FlinkRunner", "--template_location=gs://b/t"], "/out", "--template_location runs no pipeline"),
+        (["--runner=FlinkRunner", "--output_executable_path=a.jar"], "/out", "--output_executable_path runs no"),
+        (["--runner=Nobody"], "/out", "--runner=Nobody: Unexpected pipeline runner"),
+    ],
+)
+def test_what_cannot_work_is_refused_with_the_reason(flags: list[str], output: str, said: str) -> None:
+    check_flags(flags)
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        jobs.check_job(flags, ["/in"], output, [])
+
+
+def test_a_path_that_an_option_names_is_refused_by_its_stage() -> None:
+    flags = ["--runner=FlinkRunner", "--flink_master=x:1"]
+    with pytest.raises(ValueError, match=r"^tokens /t/tokenizer.json: workers in containers"):
+        jobs.check_job(flags, ["shelf://b/in"], "shelf://b/out", [CountTokens(tokenizer="/t/tokenizer.json")])
+
+
+@pytest.mark.parametrize(
+    "flags", [[], POOL, ["--runner=FlinkRunner"], ["--runner=SparkRunner"], ["--runner=PrismRunner"]]
+)
+def test_workers_that_share_this_disk_may_use_it(flags: list[str]) -> None:
+    jobs.check_job(flags, ["/in"], "/out", [])
+
+
+@pytest.mark.parametrize(
+    ("flag", "module", "said"),
+    [
+        ("--runner=dask", "distributed", r"needs the package distributed: pip install 'datapipe-llm\[dask\]'"),
+        ("--runner=DataflowRunner", "apitools", r"needs the package apitools: pip install 'datapipe-llm\[gcp\]'"),
+    ],
+)
+def test_an_engine_that_is_not_installed_names_its_extra(flag: str, module: str, said: str) -> None:
+    if importlib.util.find_spec(module):
+        pytest.skip(f"the package {module} is installed")
+    with pytest.raises(MissingExtraError, match=said):
+        jobs.check_job([flag], ["/in"], "/out", [])
