@@ -6,7 +6,7 @@ The nearest to a threshold tell whether it stands right: what it has just remove
 import dataclasses
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,23 +125,29 @@ def margins_of(
         The distance as a share of the threshold, shape (rows,), NaN where nothing tells; and names of rules or stages.
     """
     margins, nearest = np.full(len(rows), np.nan), np.full(len(rows), "", object)
-
-    def take(here: npt.NDArray[np.int64], column: str, threshold: float, name: str) -> None:
-        values = part.column(column).cast(pa.float64()).to_numpy(zero_copy_only=False)[rows[here]]
-        found = np.abs(values - threshold) / abs(threshold)
+    stages = np.array(table.column("stage").to_pylist(), object)[rows]
+    reasons = np.array(table.column("reason").to_pylist(), object)[rows]
+    judges = [
+        (np.flatnonzero((stages == stage) | (stages == KEPT)), stage, column, threshold)
+        for stage, column, threshold in _scores(options)
+        if column in part.columns and threshold
+    ]
+    judges += _rules(part, rows, stages, reasons, options.get(RULES, {}))
+    values = _floats(part, {column for _, _, column, _ in judges})
+    for here, name, column, threshold in judges:
+        found = np.abs(values[column][rows[here]] - threshold) / abs(threshold)
         closer = ~np.isnan(found) & ~(found >= margins[here])  # what is NaN so far gives way
         margins[here[closer]] = found[closer]
         nearest[here[closer]] = name
-
-    stages = np.array(table.column("stage").to_pylist(), object)[rows]
-    reasons = np.array(table.column("reason").to_pylist(), object)[rows]
-    for stage, column, threshold in _scores(options):
-        here = np.flatnonzero((stages == stage) | (stages == KEPT))
-        if len(here) and column in part.columns and threshold:
-            take(here, column, threshold, stage)
-    for here, name, column, threshold in _rules(part, rows, stages, reasons, options.get(RULES, {})):
-        take(here, column, threshold, name)
     return margins, nearest.tolist()
+
+
+def _floats(part: Part, columns: Collection[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Columns of all rows, each file read once; a null is NaN."""
+    if not columns:
+        return {}
+    table = pa.Table.from_batches(list(part.read(sorted(columns), kept_only=False)))
+    return {name: table.column(name).cast(pa.float64()).to_numpy() for name in columns}
 
 
 def _scores(options: Options) -> Iterator[tuple[str, str, float]]:
