@@ -160,6 +160,8 @@ def compare_peers(options: argparse.Namespace, work: Path) -> None:
             f"{peer} {of[name]:.2f} ({of[name] / times['datapipe'][name]:.2f}x)" for peer, of in times.items()
         )
         print(f"{name:12} CPU seconds: {row}", flush=True)
+    if options.plot:
+        options.plot.write_text(plot(times), encoding="utf-8")
     if not set(MARGIN) <= set(options.inputs):
         return
     fewer, more = MARGIN
@@ -167,6 +169,26 @@ def compare_peers(options: argparse.Namespace, work: Path) -> None:
     margin = {peer: (of[more] - of[fewer]) / documents * 1000 for peer, of in times.items()}
     for peer, milliseconds in margin.items():
         print(f"margin {peer:14} {milliseconds:8.3f} ms a document, {milliseconds / margin['datapipe']:.1f}x")
+
+
+def plot(times: dict[str, dict[str, float]]) -> str:
+    """Bars of CPU seconds by input and peer, as SVG."""
+    rows = [(name, peer, of[name]) for name in next(iter(times.values())) for peer, of in times.items()]
+    longest = max(seconds for *_, seconds in rows)
+    lines = []
+    for place, (name, peer, seconds) in enumerate(rows):
+        y, width = 12 + 24 * place, 420 * seconds / longest
+        colour = "#3b6fb6" if peer == "datapipe" else "#a9b6c4"
+        lines.append(f'<text x="200" y="{y + 13}" text-anchor="end">{name}, {peer}</text>')
+        lines.append(f'<rect x="208" y="{y}" width="{width:.1f}" height="17" rx="2" fill="{colour}"/>')
+        lines.append(f'<text x="{214 + width:.0f}" y="{y + 13}">{seconds:.1f} s</text>')
+    height = 24 * len(rows) + 16
+    style = 'font-family="sans-serif" font-size="13" fill="#5b6875"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 700 {height}" {style}>\n'
+        + "\n".join(lines)
+        + "\n</svg>\n"
+    )
 
 
 def compare_workers(options: argparse.Namespace, work: Path) -> None:
@@ -207,6 +229,7 @@ def main() -> None:
     parser.add_argument("--checkout", type=Path, help="another checkout of this project")
     parser.add_argument("--inputs", nargs="+", help="some of the part's inputs (default: all)")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--plot", type=Path, help="of `peers`: an SVG file to write")
     options = parser.parse_args()
     options.inputs = options.inputs or INPUTS[options.part]
     options.data, options.peers = options.data.resolve(), options.peers.resolve()

@@ -15,7 +15,7 @@ from datapipe.commands.recipes import RECIPES
 from datapipe.engine.stages import STAGES
 from tests.helpers import ROOT, run_recipe, write_lines
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ROOT / "docs"
 PACKAGES = ("datapipe", "tokenizer_training", "pipelines")
 
 
@@ -32,8 +32,8 @@ def test_the_default_recipe_follows_that_order() -> None:
     assert names == [stage.name for stage in STAGES if stage.name in names]
 
 
-def test_the_tree_in_the_readme_names_every_module_once() -> None:
-    tree = README.split("<!-- tree -->")[1]
+def test_the_tree_of_the_structure_names_every_module_once() -> None:
+    tree = (DOCS / "structure.md").read_text(encoding="utf-8").split("<!-- tree -->")[1]
     named = re.findall(r"^ +(\w+\.py) ", tree, re.MULTILINE)
     present = [
         path.name for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"
@@ -75,6 +75,13 @@ def test_no_test_module_imports_another() -> None:
     assert importing == []
 
 
+@pytest.mark.parametrize("page", ["README.md", "README.zh.md", *(f"docs/{path.name}" for path in DOCS.glob("*.md"))])
+def test_what_a_page_links_to_is_there(page: str) -> None:
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", (ROOT / page).read_text(encoding="utf-8"))
+    missing = [link for link in links if "://" not in link and not ((ROOT / page).parent / link).exists()]
+    assert missing == []
+
+
 def test_nothing_tracked_names_a_folder_of_one_machine() -> None:
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     pattern = re.compile(r"(^|[^A-Za-z0-9_./-])/(work|root|home/\w+)/")
@@ -84,7 +91,8 @@ def test_nothing_tracked_names_a_folder_of_one_machine() -> None:
 
 
 def test_the_example_of_how_inputs_are_read_reads_them(tmp_path: pathlib.Path) -> None:
-    example = re.findall(r"```yaml\n(stages:\n.*?)```", README, re.DOTALL)[0]
+    inputs = (DOCS / "inputs.md").read_text(encoding="utf-8")
+    example = re.findall(r"```yaml\n(stages:\n.*?)```", inputs, re.DOTALL)[0]
     (tmp_path / "in").mkdir()
     write_lines(tmp_path / "in" / "a.jsonl", [{"id": 1, "content": "one", "site": "x"}, {"id": 2, "body": "two\u3000"}])
     write_lines(tmp_path / "in" / "b.jsonl", [{"id": 2, "text": "three, with the id of the second"}])

@@ -12,9 +12,10 @@ import functools
 import hashlib
 import importlib.metadata
 import json
+import operator
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -30,9 +31,11 @@ from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import News, Progress, Watcher
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
+from datapipe.engine.report.figures import Figures, count_figures, count_parts
 from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
+from datapipe.engine.verdicts import Options
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
@@ -40,6 +43,7 @@ from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
 from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
 
 TASKS = "tasks"
+FIGURES = ".figures"  # of the report, where workers count them
 # A pass that took so long is followed by a report of what there is so far.
 REPORT_AFTER_SECONDS = 60.0
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
@@ -110,7 +114,7 @@ def run(
         driver.clear(later=names[last + 1 :])
         driver.save()
         write_leaks(driver.corpus, driver.record.stages)
-        write_report(driver.corpus, funnel, driver.record)
+        driver.write_report(funnel)
         driver.record.closing = kept_files.record_closing(output)
         driver.save()
         return Outcome(driver.corpus, funnel, driver.record)
@@ -519,7 +523,30 @@ class _Driver:
             else:
                 self._judge(stages, progress)
         if time.monotonic() - started > REPORT_AFTER_SECONDS:
-            write_report(self.corpus, count_funnel(self.corpus, self.record.stages), self.record)
+            self.write_report(count_funnel(self.corpus, self.record.stages))
+
+    def write_report(self, funnel: Funnel) -> None:
+        """Write the report; its figures are counted here, or by the workers where these are elsewhere."""
+        write_report(self.corpus, funnel, self.record, count_parts if self.runner.local else self._count_by_workers)
+
+    def _count_by_workers(self, parts: Sequence[Part], options: Options) -> Figures:
+        path = files.join(self.corpus.root, FIGURES)
+
+        def build(pipeline: beam.Pipeline) -> None:
+            _ = (
+                pipeline
+                | "Parts" >> beam.Create(parts, reshuffle=False)
+                | "Spread" >> Spread()
+                | "Count" >> beam.Map(_count, options).with_output_types(bytes)
+                | "Sum" >> beam.CombineGlobally(_sum).with_output_types(bytes)
+                | "Write" >> beam.Map(_write, path).with_output_types(None)
+            )
+
+        self.runner.run(build, 0, self.check_lock)
+        with files.open_input(path) as source:
+            figures = Figures.from_bytes(bytes(source.read()))
+        files.remove(path)
+        return figures
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
         """Read inputs into new parts, each source's numbered after those there are."""
@@ -646,7 +673,8 @@ class _Driver:
             ended = work.read_seconds(self.corpus.folder(stage.name))
             self._end(stage, self._judged(stage, seconds + ended - begun, peak_bytes))
             begun = ended
-        seconds = prepared[-1] + sum(usage.seconds for usage in used) - begun
+        # Two clocks: what ends with its pipeline would have ended before it began.
+        seconds = prepared[-1] + max(0.0, sum(usage.seconds for usage in used) - begun)
         self._end(last, self._judged(last, seconds, peak_bytes))
 
     def _watch(self, progress: Progress) -> Callable[[], None]:
@@ -701,6 +729,19 @@ class _WriteVerdicts(beam.PTransform):
             | "Write"
             >> beam.Map(work.write, by_number, self.stage.writes, folder, self.corpus.root).with_output_types(int)
         )
+
+
+def _count(part: Part, options: Options) -> bytes:
+    return count_figures(part, options).as_bytes()
+
+
+def _sum(counted: Iterable[bytes]) -> bytes:
+    return functools.reduce(operator.add, map(Figures.from_bytes, counted), Figures()).as_bytes()
+
+
+def _write(content: bytes, path: str) -> None:
+    with files.whole_file(path) as sink:
+        sink.write(content)
 
 
 @contextlib.contextmanager

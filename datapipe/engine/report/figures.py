@@ -6,8 +6,10 @@ one a bin.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+import functools
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -120,6 +122,20 @@ class Figures:
         counts = pa.concat_tables([self.counts, other.counts])
         return Figures(_sums(counts), _least(pa.concat_tables([self.picks, other.picks])))
 
+    def as_bytes(self) -> bytes:
+        """For a shuffle or a file."""
+        sink = pa.BufferOutputStream()
+        for table in (self.counts, self.picks):
+            with pa.ipc.new_stream(sink, table.schema) as writer:
+                writer.write_table(table)
+        return sink.getvalue().to_pybytes()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Self:
+        """What `as_bytes` gave."""
+        source = pa.BufferReader(content)
+        return cls(*(pa.ipc.open_stream(source).read_all() for _ in range(2)))
+
     def of(self, figure: str) -> pa.Table:
         """The counts of one figure, in order."""
         rows = self.counts.filter(pc.equal(self.counts.column("figure"), figure))
@@ -151,6 +167,11 @@ def count_figures(part: Part, options: Options) -> Figures:
         options: of these stages, by name.
     """
     return _Counter(part, options).figures()
+
+
+def count_parts(parts: Iterable[Part], options: Options) -> Figures:
+    """Count parts, one after the other."""
+    return functools.reduce(operator.add, (count_figures(part, options) for part in parts), Figures())
 
 
 class _Counter:

@@ -7,13 +7,11 @@ interpreter of syntax trees, without `eval`.
 """
 
 import base64
-import functools
 import gzip
 import hashlib
 import json
-import operator
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
@@ -23,11 +21,11 @@ from datapipe.engine.funnel import Funnel
 from datapipe.engine.kept_files import REPORT
 from datapipe.engine.leaks import first_leaks
 from datapipe.engine.report.charts import draw_charts, mixture_chart, threshold_charts, topic_map
-from datapipe.engine.report.figures import SCORES, Figures, count_figures
+from datapipe.engine.report.figures import SCORES, Figures, count_parts
 from datapipe.engine.report.samples import read_samples
-from datapipe.engine.verdicts import document_id
+from datapipe.engine.verdicts import Options, document_id
 from datapipe.store import files
-from datapipe.store.corpus import Corpus
+from datapipe.store.corpus import Corpus, Part
 from datapipe.store.record import Done, RunRecord, Skipped
 
 # By name: their modules would bring Beam along.
@@ -41,11 +39,22 @@ _REJECT_CHARACTERS = 300
 _FOLDER = pathlib.Path(__file__).parent
 
 
-def write_report(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
-    """Write `report.html` into the corpus's folder."""
+def write_report(
+    corpus: Corpus,
+    funnel: Funnel,
+    record: RunRecord,
+    count: Callable[[Sequence[Part], Options], Figures] = count_parts,
+) -> None:
+    """Write `report.html` into the corpus's folder.
+
+    Args:
+        corpus: of the run.
+        funnel: of all that it has.
+        record: of what is done.
+        count: what counts the figures of its parts: here, or by workers.
+    """
     options = record.options
-    counted = (count_figures(part, options) for part in corpus.of_kind(("document",)))
-    figures = functools.reduce(operator.add, counted, Figures())
+    figures = count(corpus.of_kind(("document",)), options)
     topics = _topics(corpus, record)
     charts = draw_charts(funnel, record, figures)
     for name, chart in (("mixture", mixture_chart(_shares(corpus, record))), ("topics", topic_map(topics))):

@@ -14,7 +14,7 @@ from datapipe.store.locks import LockedError
 from tests.helpers import write_lines
 from tests.s3 import s3_flags
 
-README = pathlib.Path(__file__).parents[3] / "README.md"
+INPUTS = pathlib.Path(__file__).parents[3] / "docs" / "inputs.md"
 
 
 @pytest.fixture
@@ -121,8 +121,8 @@ def test_a_run_does_not_read_its_own_output(documents: str, tmp_path: pathlib.Pa
         assert pq.read_table(tmp_path / "documents" / out / "documents").num_rows == 3
 
 
-def test_the_example_of_the_readme_loses_no_row(tmp_path: pathlib.Path) -> None:
-    recipe = README.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
+def test_the_example_of_the_documentation_loses_no_row(tmp_path: pathlib.Path) -> None:
+    recipe = INPUTS.read_text(encoding="utf-8").partition("```yaml\n")[2].partition("```")[0]
     (tmp_path / "example.yaml").write_text(recipe, encoding="utf-8")
     documents = tmp_path / "documents"
     documents.mkdir()
