@@ -191,6 +191,7 @@ def parser() -> argparse.ArgumentParser:
     mix.add_argument("--save", help="a Parquet file for id, copies and phase; of proxies, a folder")
     mix.add_argument("--proxies", type=int, help="make so many small mixtures for a search of shares")
     mix.add_argument("--proxy-budget", type=int, help="how much each of them has")
+    _add_json(mix)
     mix.epilog = "What is not given is as in the run's recipe."
 
     thresholds = commands.add_parser(
@@ -220,6 +221,7 @@ def parser() -> argparse.ArgumentParser:
     recipes.add_argument(
         "name", nargs="?", help="a recipe, such as llama: print it, each value with where it comes from"
     )
+    _add_json(recipes)
     stages = commands.add_parser("stages", help="list the stages that a recipe can name, or the options of one")
     stages.add_argument("stage", nargs="?", help="a stage, such as near_duplicates")
     stages.add_argument("--json-schema", action="store_true", help="the JSON schema of recipes, for editors")
@@ -271,6 +273,7 @@ def _add_tokenizer_commands(actions: Any) -> None:
     compare.add_argument("tokenizers", nargs="+", help="tokenizer.json, .tiktoken or SentencePiece .model")
     _add_input(compare, required=True)
     compare.add_argument("--output", required=True, help="the folder for the table and plots")
+    _add_json(compare)
     compare.add_argument("--reference", help="the tokenizer whose tokens are 1 (default: the first)")
     compare.add_argument("--column", default="language", help="the column that says a document's language")
 

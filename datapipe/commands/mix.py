@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
+from datapipe.commands.console import say_json
 from datapipe.commands.inspection import open_run
 from datapipe.mix.mixture import MixSources
 from datapipe.mix.proxies import make_proxies
@@ -31,7 +32,15 @@ from datapipe.store.record import RunRecord
 MOST_GROUPS = 1000  # of a search for shares
 
 
-def mix(output: str, *, save: str | None, proxies: int | None, proxy_budget: int | None, **given: Any) -> None:
+def mix(
+    output: str,
+    *,
+    save: str | None,
+    proxies: int | None,
+    proxy_budget: int | None,
+    as_json: bool = False,
+    **given: Any,
+) -> None:
     """Print what a mixture takes of each group, and write which documents it takes.
 
     Args:
@@ -39,6 +48,7 @@ def mix(output: str, *, save: str | None, proxies: int | None, proxy_budget: int
         save: a Parquet file of id, copies and phase; of proxies, a folder of such files and a table of their shares.
         proxies: how many small mixtures to make instead, for a search of shares.
         proxy_budget: of each of them.
+        as_json: for programs: what is taken of each group, and what is to be said of it.
         given: options of the stage `mixture`; one that is None is as in the run.
 
     Raises:
@@ -54,9 +64,12 @@ def mix(output: str, *, save: str | None, proxies: int | None, proxy_budget: int
     rows = join([rows for part in parts for rows in stage.rows(part)] or [_none()])
     phases, groups = stage.planned(), stage.groups()
     found, known = select(rows, phases, groups, stage.max_epochs)
-    _print_table(found, stage.unit)
-    for line in describe(phases, known, found, stage.unit):
-        print(line)
+    lines = describe(phases, known, found, stage.unit)
+    if as_json:
+        say_json({"unit": stage.unit, "taken": [dataclasses.asdict(of) for of in found.taken], "notes": list(lines)})
+    else:
+        _print_table(found, stage.unit)
+        print("".join(f"{line}\n" for line in lines), end="")
     if save:
         copies = count_copies(rows, found, stage.max_epochs)
         phase, row = np.nonzero(copies)

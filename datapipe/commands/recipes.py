@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 RECIPES = pathlib.Path(__file__).parent.parent / "recipes"
 
 
-def list_recipes(name: str | None = None) -> None:
+def list_recipes(name: str | None = None, *, as_json: bool = False) -> None:
     """Print each recipe's name, description, and how much of it is published; or one recipe, with its comments.
+
+    Args:
+        name: of one; none: all.
+        as_json: for programs: each with its values and where they come from.
 
     Raises:
         ValueError: if there is no recipe of that name.
@@ -28,7 +32,19 @@ def list_recipes(name: str | None = None) -> None:
     there = {path.stem: path for path in sorted(RECIPES.glob("*.yaml"))}
     if name is not None:
         check_known("recipes: unknown recipe", name, there)
-        print(there[name].read_text(encoding="utf-8"), end="")
+        there = {name: there[name]}
+        if not as_json:
+            print(there[name].read_text(encoding="utf-8"), end="")
+            return
+    if as_json:
+        texts = {stem: path.read_text(encoding="utf-8") for stem, path in there.items()}
+        say_json(
+            [
+                {"name": stem, "description": yaml.safe_load(text)["description"]}
+                | {"values": [value._asdict() | {"kind": value.kind} for value in values_of(text)]}
+                for stem, text in texts.items()
+            ]
+        )
         return
     for stem, path in there.items():
         text = path.read_text(encoding="utf-8")

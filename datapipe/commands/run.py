@@ -91,8 +91,9 @@ def run(
     if plan:
         _say_plan(checked, inputs, output, reuse, until)
         return
+    runner = Runner(workers, tuple(flags))
     try:
-        with Runner(workers, tuple(flags)) as runner, watching(quiet=quiet) as screen:
+        with runner, watching(quiet=quiet) as screen:
             outcome = run_stages(checked, inputs, output, runner, screen.report, screen, until=until, reuse=reuse)
     except (RunError, MissingExtraError) as error:
         raise ValueError(str(error)) from error

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from tqdm import tqdm
 
 from datapipe.checks import check_known
-from datapipe.commands.console import say_table
+from datapipe.commands.console import say_json, say_table
 from datapipe.commands.inspection import open_run
 from datapipe.read.inputs import plan
 from datapipe.read.options import TEXT_FIELDS, ReadOptions
@@ -361,6 +361,7 @@ def compare(
     reference: str | None,
     column: str,
     text_fields: Sequence[str] = (),
+    as_json: bool = False,
 ) -> pa.Table:
     """Compare tokenizers by the language of the texts, and write `comparison.md`, `.parquet` and a plot.
 
@@ -371,6 +372,7 @@ def compare(
         reference: the path whose tokens are 1; by default the first.
         column: the name of the column.
         text_fields: what the text of a record is called, beside the usual names.
+        as_json: for programs: print the whole table.
 
     Raises:
         ValueError: if two tokenizers have the same name.
@@ -394,6 +396,9 @@ def compare(
     ):
         with files.whole_file(files.join(output, name)) as sink:
             sink.write(content.encode())
+    if as_json:
+        say_json(table.to_pylist())
+        return table
     _say_comparison(table)
     print(f"written to {files.join(output, 'comparison.md')}, with a plot of each measure beside it")
     return table

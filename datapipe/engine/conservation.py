@@ -9,11 +9,7 @@ from datapipe.mix.shards import WriteShards
 from datapipe.stage import Stage
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, part_path
-from datapipe.store.record import Done, RunRecord
-
-
-class ConservationError(RuntimeError):
-    """Documents in are not documents out: a fault of a stage, never of the data."""
+from datapipe.store.record import ConservationError, Done, RunRecord
 
 
 def check_stage(corpus: Corpus, stage: Stage, done: Done) -> None:

@@ -8,12 +8,11 @@ written in bulk the sum is taken while it is written. `datapipe verify` reads ev
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from datapipe.engine.conservation import ConservationError
 from datapipe.engine.leaks import FOLDER as LEAKS_FOLDER
 from datapipe.store import files
 from datapipe.store.corpus import REJECTS
 from datapipe.store.files import File
-from datapipe.store.record import Done, Kept
+from datapipe.store.record import ConservationError, Done, Kept
 
 REPORT = "report.html"  # by name: the module that writes it brings templates along
 

@@ -57,7 +57,8 @@ def recompute(record: RunRecord, output: str, count: int, seed: int = 0) -> Iter
             types = option_types(made)
             options = {key: value for key, value in record.options.get(name, {}).items() if key in types}
             stage: DocumentStage = made(**options)
-            if stage.learns_from_corpus() or type(stage).prepare is not DocumentStage.prepare:
+            reads_files = type(stage).prepare is not DocumentStage.prepare and any(stage.named_files())
+            if stage.learns_from_corpus() or reads_files:
                 yield Recomputed(name, 0, {}, "it learns first, from files or from all documents")
             else:
                 yield _again(stage, corpus, with_stage(corpus, name, done), chosen)

@@ -19,6 +19,10 @@ class RecordError(ValueError):
     """A `run.json` that cannot be read, or is none of ours, in one line that says what to do."""
 
 
+class ConservationError(RuntimeError):
+    """Documents in are not documents out, or files not what was written: a fault of a stage, never of the data."""
+
+
 class Kept(NamedTuple):
     """What a file was when the run had written it, or seen it; see `files.File` and `files.Sum`."""
 

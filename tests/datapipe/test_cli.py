@@ -82,15 +82,13 @@ def test_a_stage_that_fails_is_one_line_with_where_the_traceback_is_and_status_1
     tmp_path: pathlib.Path, documents: pathlib.Path
 ) -> None:
     recipe = tmp_path / "fails.yaml"
-    # A model file that is none: found out by the workers.
-    model = tmp_path / "model.ftz"
-    model.write_bytes(b"no model")
-    recipe.write_text(f"description: fails\nstages: [documents, {{language: {{model: {model}}}}}]\n")
+    (documents / "b.jsonl").write_text("no JSON\n")
+    recipe.write_text("description: fails\nstages: [documents: {max_reject_share: 0.1}, language]\n")
     command = [sys.executable, "-m", "datapipe.cli", "run", str(recipe), "--input", str(documents)]
     done = subprocess.run([*command, "--output", str(tmp_path / "out")], capture_output=True, text=True, timeout=120)
     assert done.returncode == 1
     error, log = [line for line in done.stderr.splitlines() if line.startswith("datapipe: ")]
-    assert "model.ftz" in error
+    assert "max_reject_share" in error
     assert log == f"datapipe: full traceback: {tmp_path}/out/error.log"
     assert (tmp_path / "out" / "error.log").read_text().startswith("Traceback")
 

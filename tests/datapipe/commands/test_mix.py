@@ -56,6 +56,9 @@ def test_other_groups_phases_and_units(output: pathlib.Path, capsys: pytest.Capt
         == 0
     )
     assert "x: 1 epochs, the most allowed" in capsys.readouterr().out
+    assert main(["mix", str(output), "--shares", "{b: 0.7}", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert [round(of["share"], 2) for of in said["taken"] if of["group"] == ["b"]] == [0.7]
 
 
 def test_proxies_are_written_with_their_shares(output: pathlib.Path) -> None:

@@ -1,5 +1,6 @@
 """The recipes that come along are listed, and found by name."""
 
+import json
 import pathlib
 import re
 
@@ -64,3 +65,10 @@ def test_a_recipe_knows_what_it_does_otherwise(tmp_path: pathlib.Path) -> None:
     mine = tmp_path / "mine.yaml"
     mine.write_text(text.replace("  - measurements\n", "  - measurements\n  - duplicate_ids\n"), encoding="utf-8")
     assert load(str(mine), variables).differences == ("duplicate_ids: added", "exact_duplicates: left out")
+
+
+def test_programs_read_recipes_with_where_each_value_comes_from(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["recipes", "llama", "--json"]) == 0
+    (recipe,) = json.loads(capsys.readouterr().out)
+    assert recipe["name"] == "llama"
+    assert {value["kind"] for value in recipe["values"]} >= {"published", "not public"}

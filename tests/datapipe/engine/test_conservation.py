@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from datapipe.dedup.held_out import HoldOut
-from datapipe.engine.conservation import ConservationError, check_funnel, check_stage
+from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import count_funnel
 from datapipe.filters.language_filter import FilterLanguage
 from datapipe.mix.held_out_shards import WriteHeldOutShards
@@ -14,7 +14,7 @@ from datapipe.mix.shards import WriteShards
 from datapipe.read.documents import ReadDocuments
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
-from datapipe.store.record import Done, PartRecord, RunRecord, SourceResult
+from datapipe.store.record import ConservationError, Done, PartRecord, RunRecord, SourceResult
 from tests.helpers import CorpusOf, add_columns, done
 
 

@@ -5,9 +5,8 @@ import pathlib
 import pytest
 
 from datapipe.engine import kept_files
-from datapipe.engine.conservation import ConservationError
 from datapipe.store import files
-from datapipe.store.record import Done
+from datapipe.store.record import ConservationError, Done
 
 
 def write(path: pathlib.Path, content: bytes = b"content") -> None:

@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import json
 import pathlib
 import random
 import shutil
@@ -17,7 +18,6 @@ import pytest
 
 from datapipe.dedup.exact_duplicates import FindExactDuplicates
 from datapipe.engine import work
-from datapipe.engine.conservation import ConservationError
 from datapipe.engine.output import RunError, open_corpus
 from datapipe.engine.progress import Progress
 from datapipe.engine.run import NoDocumentsError, Outcome, _Driver, run
@@ -25,7 +25,7 @@ from datapipe.engine.runner import Runner
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import DocumentStage, Stage
 from datapipe.store import files
-from datapipe.store.record import Begun, Done, RunRecord, Skipped
+from datapipe.store.record import Begun, ConservationError, Done, RunRecord, Skipped
 from tests.helpers import NIGHTLY, ONE_WORKER, digests, prose, run_recipe, toy_recipe, write_lines
 
 # What the driver does the same for every stage shows on few of them.
@@ -697,3 +697,17 @@ def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypa
     recipe = "stages: [documents, language, exact_duplicates, embeddings, shards]"
     run_recipe(recipe, tmp_path, [str(tmp_path / "a.jsonl")], report=report)
     assert (seen["language"], seen["shards"]) == (False, True)
+
+
+def test_workers_elsewhere_count_the_figures_of_the_report(tmp_path: pathlib.Path) -> None:
+    write_lines(tmp_path / "a.jsonl", [{"text": prose(seed % 9)} for seed in range(30)])
+    recipe = "stages: [documents, language, exact_duplicates, shards]"
+    elsewhere = Runner(1, ("--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",))
+    pages = []
+    for name, runner in (("here", ONE_WORKER), ("there", elsewhere)):
+        run_recipe(recipe, tmp_path, [str(tmp_path / "a.jsonl")], name, runner)
+        page = (tmp_path / name / "report.html").read_text(encoding="utf-8")
+        data = json.loads(page.partition('id="data">')[2].partition("</script>")[0])
+        pages.append([data["charts"]["by_language"], page.count("data-reason=")])
+        assert not (tmp_path / name / ".figures").exists()
+    assert pages[0] == pages[1]
