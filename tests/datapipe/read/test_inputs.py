@@ -55,7 +55,8 @@ def test_a_pipe_in_a_folder_is_not_waited_for(write: Write) -> None:
 def test_an_input_without_data_is_an_error_that_names_it(write: Write, tmp_path: pathlib.Path, missing: str) -> None:
     root = write(".hidden.txt", b"")
     (tmp_path / "input" / "empty").mkdir()
-    with pytest.raises(ValueError, match=f"{re.escape(missing)}'; looked for .jsonl, .*, and any text in UTF-8"):
+    sought = "it is not there" if missing == "nowhere" else "looked for .jsonl, .*, and any text in UTF-8"
+    with pytest.raises(ValueError, match=f"{re.escape(missing)}'; {sought}"):
         plan([f"{root}/{missing}"], ReadOptions())
     with pytest.raises(ValueError, match="passed over: 1 hidden"):
         plan([root], ReadOptions())
