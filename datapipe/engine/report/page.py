@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import json
 import pathlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ def write_report(
         output=corpus.root,
         options=options,
         funnel=funnel,
-        findings=list(_findings(funnel, record)),
+        findings=list(_findings(funnel, record, corpus.root)),
         notes=[
             (name, note) for name, stage in record.stages.items() if isinstance(stage, Done) for note in stage.notes
         ],
@@ -99,9 +100,11 @@ def _as_block(data: Any) -> str:
     return json.dumps(data, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _findings(funnel: Funnel, record: RunRecord) -> Iterator[str]:
-    """What to look at first, a line each."""
-    yield from record.warnings
+def _findings(funnel: Funnel, record: RunRecord, output: str) -> Iterator[tuple[str, str]]:
+    """What to look at first, a line each, with the command that shows more of it."""
+    for line in record.warnings:
+        stage = re.search(r", [\d,]+ by (\w+): ", line)
+        yield line, f"datapipe sample {output} --reason {stage[1]}" if stage else ""
     rejects = sum(sum(reasons.values()) for reasons in funnel.rejects.values())
     records = funnel.read.documents + rejects
     if rejects:
@@ -109,10 +112,11 @@ def _findings(funnel: Funnel, record: RunRecord) -> Iterator[str]:
             ((count, reason) for reasons in funnel.rejects.values() for reason, count in reasons.items()), reverse=True
         )
         reasons = ", ".join(f"{count:,} {reason}" for count, reason in most[:5])
-        yield f"{rejects:,} of {records:,} records ({rejects / records:.1%}) were no documents: {reasons}"
+        said = f"{rejects:,} of {records:,} records ({rejects / records:.1%}) were no documents: {reasons}"
+        yield said, f"datapipe rejects {output}"
     for name, stage in record.stages.items():
         if isinstance(stage, Skipped):
-            yield f"{name} was skipped: {stage.skipped}"
+            yield f"{name} was skipped: {stage.skipped}", ""
 
 
 def _rejects(corpus: Corpus) -> Iterator[dict[str, str]]:

@@ -163,3 +163,15 @@ def test_a_browser_draws_every_plot(report: pathlib.Path, width: int, scheme: An
         assert page.evaluate("document.activeElement.tagName") != "BODY"
         assert said == []
         browser.close()
+
+
+def test_what_to_look_at_first_comes_with_a_command(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    (part,) = corpus_of(["a"], bytes=pa.array([1], pa.int64()))
+    corpus = Corpus(str(tmp_path), (part,))
+    stages: dict[str, Done | Skipped] = {"documents": done("text", rejects={"malformed_json": 2})}
+    record = RunRecord({"name": "r", "description": ""}, [], {}, stages)
+    record.warnings = ["source x: 38 of 41 documents removed (93%), 10 by quality_filter: low_quality"]
+    write_report(corpus, count_funnel(corpus, stages), record)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert f"{record.warnings[0]}<br><code>datapipe sample {tmp_path} --reason quality_filter</code>" in page
+    assert f"<code>datapipe rejects {tmp_path}</code>" in page
