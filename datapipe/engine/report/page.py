@@ -103,8 +103,8 @@ def _as_block(data: Any) -> str:
 def _findings(funnel: Funnel, record: RunRecord, output: str) -> Iterator[tuple[str, str]]:
     """What to look at first, a line each, with the command that shows more of it."""
     for line in record.warnings:
-        stage = re.search(r", [\d,]+ by (\w+): ", line)
-        yield line, f"datapipe sample {output} --reason {stage[1]}" if stage else ""
+        by = re.search(r", [\d,]+ by (\w+): ", line)
+        yield line, f"datapipe sample {output} --reason {by[1]}" if by else ""
     rejects = sum(sum(reasons.values()) for reasons in funnel.rejects.values())
     records = funnel.read.documents + rejects
     if rejects:
