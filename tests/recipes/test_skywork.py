@@ -15,7 +15,7 @@ from tests.recipes.toy import chinese, code, columns, english, plain, run_named,
 
 BLOCK = "This block stands on every page of the site, and says that readers may write to the keeper of the boats."
 PHASES = next(stage["mixture"]["phases"] for stage in plain("skywork")["stages"] if "mixture" in stage)
-BUDGETS = [80_000, 20_000, 20_000, 20_000, 20_000]
+BUDGETS = [80_000, 19_800, 19_800, 19_800, 19_800]  # a little more STEM than five epochs have
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
         elif name == "en_web":
             texts = [english(first + seed, 8) for seed in range(300)]
         else:
-            texts = [sentence(source, 40) for _ in range(85 if name == "stem" else 120)]
+            texts = [sentence(source, 40) for _ in range(79 if name == "stem" else 120)]
         if name == "en_web":
             texts = [text + (f"\n\n{BLOCK}" if place < 30 else "") for place, text in enumerate(texts)]
             texts += [texts[100]] * 9  # ten copies, of which five stay
