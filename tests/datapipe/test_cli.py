@@ -1,6 +1,7 @@
 """The command line: what reaches the commands, exit statuses, and errors of one line."""
 
 import argparse
+import functools
 import gc
 import json
 import pathlib
@@ -96,7 +97,8 @@ def test_a_stage_that_fails_is_one_line_with_where_the_traceback_is_and_status_1
 def test_ctrl_c_is_one_line_and_status_130(tmp_path: pathlib.Path, documents: pathlib.Path) -> None:
     out = tmp_path / "out"
     command = [sys.executable, "-m", "datapipe.cli", "run", "default", "--input", str(documents), "--output", str(out)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    heard = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # in the background shells have it ignored
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heard)
     while not (out / "run.json").exists():
         assert process.poll() is None
         time.sleep(0.02)
