@@ -133,7 +133,7 @@ def margins_of(
         if column in part.columns and threshold
     ]
     judges += _rules(part, rows, stages, reasons, options.get(RULES, {}))
-    values = _floats(part, {column for _, _, column, _ in judges})
+    values = float_columns(part, {column for _, _, column, _ in judges})
     for here, name, column, threshold in judges:
         found = np.abs(values[column][rows[here]] - threshold) / abs(threshold)
         closer = ~np.isnan(found) & ~(found >= margins[here])  # what is NaN so far gives way
@@ -142,8 +142,8 @@ def margins_of(
     return margins, nearest.tolist()
 
 
-def _floats(part: Part, columns: Collection[str]) -> dict[str, npt.NDArray[np.float64]]:
-    """Columns of all rows, each file read once; a null is NaN."""
+def float_columns(part: Part, columns: Collection[str]) -> dict[str, npt.NDArray[np.float64]]:
+    """Columns of all rows as floats, each file read once; a null is NaN."""
     if not columns:
         return {}
     table = pa.Table.from_batches(list(part.read(sorted(columns), kept_only=False)))

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from datapipe.engine.fates import KEPT, fates
-from datapipe.engine.sampling import margins_of
+from datapipe.engine.sampling import float_columns, margins_of
 from datapipe.engine.verdicts import RULES, Options
 from datapipe.filters.rule_sets import DOCUMENT_RULES, Rule
 from datapipe.store.corpus import REASON, Part, first_reasons
@@ -250,7 +250,7 @@ class _Counter:
         reached = _mask(failed.is_valid())
         by_language = {language: rules_of(self.options, language) for language in sorted(set(languages[reached]))}
         wanted = {rule.measurement for rules in by_language.values() for rule in rules.values()}
-        measured = _columns(self.part, wanted)
+        measured = float_columns(self.part, wanted & self.part.columns.keys())
         names, owners = pc.list_flatten(failed), pc.list_parent_indices(failed).to_numpy()
         failing = {name: owners[_mask(pc.equal(names, name))] for name in pc.unique(names).to_pylist()}
         found: list[tuple[str, str, int, int, int]] = []
@@ -364,15 +364,6 @@ def _mask(values: pa.Array) -> _Rows:
 def _as_floats(column: pa.Array) -> _Values:
     values: _Values = column.cast(pa.float64()).to_numpy(zero_copy_only=False)
     return values
-
-
-def _columns(part: Part, names: set[str]) -> dict[str, _Values]:
-    """Those of some small columns that a part has, as floats, a null as NaN."""
-    there = sorted(names & part.columns.keys())
-    if not there:
-        return {}
-    table = pa.Table.from_batches(list(part.read(there, kept_only=False)))
-    return {name: _as_floats(table.column(name).combine_chunks()) for name in there}
 
 
 def _most_frequent(names: pa.Array) -> pa.Array:
