@@ -70,17 +70,19 @@ def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson,
     old = np.array(sorted(set(names.values())), np.int32)
     new = {int(number): position for position, number in enumerate(old)}
     return {
-        **tokenizer,
-        "added_tokens": [
-            {**token, "id": new[token["id"]]} for token in tokenizer["added_tokens"] if token["id"] in new
-        ],
-        "post_processor": _renumber(tokenizer["post_processor"], new),
+        **_with_new_ids(tokenizer, new),
         "model": {
             **model,
             "vocab": {name: new[number] for name, number in vocabulary.items() if number in new and name in names},
             "merges": [pair for pair in model["merges"] if {*pair, pair[0] + pair[1]} <= kept],
         },
     }, old
+
+
+def _with_new_ids(tokenizer: TokenizerJson, new: dict[int, int]) -> TokenizerJson:
+    """The tokenizer with new ids outside its model; an added token that has none is dropped."""
+    added = [{**token, "id": new[token["id"]]} for token in tokenizer["added_tokens"] if token["id"] in new]
+    return {**tokenizer, "added_tokens": added, "post_processor": _renumber(tokenizer["post_processor"], new)}
 
 
 def _prune_unigram(tokenizer: TokenizerJson, drop: set[int]) -> tuple[TokenizerJson, npt.NDArray[np.int32]]:
@@ -98,11 +100,7 @@ def _prune_unigram(tokenizer: TokenizerJson, drop: set[int]) -> tuple[TokenizerJ
     old = np.array(sorted(kept | (set(added.values()) - drop)), np.int32)
     new = {int(number): position for position, number in enumerate(old)}
     return {
-        **tokenizer,
-        "added_tokens": [
-            {**token, "id": new[token["id"]]} for token in tokenizer["added_tokens"] if token["id"] in new
-        ],
-        "post_processor": _renumber(tokenizer["post_processor"], new),
+        **_with_new_ids(tokenizer, new),
         "model": {
             **model,
             "vocab": [pieces[number] for number in sorted(kept)],
