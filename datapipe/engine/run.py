@@ -477,9 +477,8 @@ class _Driver:
         """Whether a stopped run has left all columns of a corpus stage."""
         folder = self.corpus.folder(stage.name)
         numbers = [part.number for part in self.corpus.of_kind(stage.part_kinds())]
-        return files.exists(files.join(folder, work.ENDED)) and all(
-            files.exists(part_path(folder, number)) for number in numbers
-        )
+        there = set(files.list_folder(folder))
+        return files.join(folder, work.ENDED) in there and all(part_path(folder, number) in there for number in numbers)
 
     def _end(self, stage: Stage, done: Done) -> None:
         """Take up what a stage has made, check it, and record it."""
@@ -588,11 +587,12 @@ class _Driver:
             ready.append(stage.prepare(corpus, corpus.folder(stage.name)))
             prepared[stage.name] = time.process_time() - started
         this = work.Pass(tuple(ready), self.corpus.root, self.every_row)
+        there = {path for stage in stages for path in files.list_folder(corpus.folder(stage.name))}
         todo = [
             part
             for part in corpus.parts
             if this.of(part)
-            and not (all(as_they_are) and all(files.exists(this.path(stage, part)) for stage in this.of(part)))
+            and not (all(as_they_are) and there.issuperset(this.path(stage, part) for stage in this.of(part)))
         ]
         progress.expect(sum(part.rows for part in todo), "rows")
         read_bytes = self._read_bytes(stages)

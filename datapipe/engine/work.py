@@ -151,12 +151,12 @@ def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
 def sum_spent(this: Pass) -> dict[str, Spent]:
     """What each stage of a pass has spent on all parts; the files that say so are gone after."""
     total = {stage.name: Spent() for stage in this.stages}
-    for path in files.list_folder(this.spent):
-        if path.rpartition("/")[2].startswith(f"{SPENT}-"):
-            for name, spent in files.read_json(path).items():
-                total[name].seconds += spent["seconds"]
-                total[name].rows += spent["rows"]
-            files.remove(path)
+    paths = [path for path in files.list_folder(this.spent) if path.rpartition("/")[2].startswith(f"{SPENT}-")]
+    for path in paths:
+        for name, spent in files.read_json(path).items():
+            total[name].seconds += spent["seconds"]
+            total[name].rows += spent["rows"]
+    files.remove_files(paths)
     return total
 
 
@@ -239,8 +239,8 @@ def _batches(part: Part, stages: Sequence[DocumentStage], every_row: bool) -> It
 @contextlib.contextmanager
 def _earlier(part: Part, stage: Stage, this: Pass) -> Iterator[Callable[[int], pa.RecordBatch] | None]:
     """A function that reads the next rows of the stage's columns of a part or piece, if they are there."""
-    for path in (this.path(stage, part), this.path(stage, dataclasses.replace(part, span=None))):
-        if files.exists(path):
+    for path in dict.fromkeys((this.path(stage, part), this.path(stage, dataclasses.replace(part, span=None)))):
+        if files.is_file(path):
             with column_reader(part, path) as take:
                 yield take
             return

@@ -8,6 +8,11 @@ class PipelineOptions:
     def view_as(self, cls: type[_View]) -> _View: ...
     def get_all_options(self, **how: Any) -> dict[str, Any]: ...
 
+class AzureOptions(PipelineOptions):
+    azure_connection_string: str | None
+    blob_service_endpoint: str | None
+    azure_managed_identity_client_id: str | None
+
 class StandardOptions(PipelineOptions):
     runner: str | None
 
