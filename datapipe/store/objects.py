@@ -11,6 +11,7 @@ import abc
 import contextlib
 import functools
 import io
+import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -199,8 +200,10 @@ class _Google(Store):
 
     def __init__(self, options: Any) -> None:
         from apache_beam.io.gcp.gcsio import create_storage_client
+        from apache_beam.options.pipeline_options import GoogleCloudOptions
 
-        self.client = create_storage_client(options)  # type: ignore[no-untyped-call]
+        signs_in = not options.view_as(GoogleCloudOptions).no_auth
+        self.client = create_storage_client(options, signs_in)  # type: ignore[no-untyped-call]
 
     @contextlib.contextmanager
     def _errors(self, bucket: str, key: str) -> Iterator[None]:
@@ -232,7 +235,8 @@ class _Google(Store):
 
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
         with self._errors(bucket, prefix):
-            for each in self.client.list_blobs(bucket, prefix=prefix, max_results=at_most):
+            found = self.client.list_blobs(bucket, prefix=prefix, max_results=at_most)
+            for each in itertools.islice(found, at_most):
                 yield Object(each.name, each.size, str(each.generation), each.updated.timestamp())
 
     def put(self, bucket: str, key: str, content: bytes) -> None:
@@ -329,7 +333,7 @@ class _Azure(Store):
         with self._errors(bucket, key):
             try:
                 found = self._container(bucket).download_blob(key, offset=start, length=stop - start)
-                return found.readall(), int(found.properties.size)
+                return found.readall(), int(found.properties.content_range.rpartition("/")[2])
             except HttpResponseError as error:
                 if error.status_code != 416:
                     raise
@@ -343,9 +347,7 @@ class _Azure(Store):
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
         with self._errors(bucket, prefix):
             found = self._container(bucket).list_blobs(name_starts_with=prefix, results_per_page=at_most)
-            for number, each in enumerate(found):
-                if number == at_most:
-                    return
+            for each in itertools.islice(found, at_most):
                 yield Object(each.name, each.size, each.etag.strip('"'), each.last_modified.timestamp())
 
     def put(self, bucket: str, key: str, content: bytes) -> None:

@@ -13,6 +13,9 @@ class AzureOptions(PipelineOptions):
     blob_service_endpoint: str | None
     azure_managed_identity_client_id: str | None
 
+class GoogleCloudOptions(PipelineOptions):
+    no_auth: bool
+
 class StandardOptions(PipelineOptions):
     runner: str | None
 

@@ -212,8 +212,7 @@ def hub(folder: pathlib.Path) -> type[http.server.BaseHTTPRequestHandler]:
             place, _, name = path.partition("/main")
             file = folder / name.lstrip("/")
             if place.startswith("/api/datasets/me/texts/") and file.is_dir():
-                paths = sorted(file.rglob("*"))
-                return self.say([self.about(each) for each in paths])
+                return self.say([self.about(each) for each in sorted(file.rglob("*"))])
             if path == "/api/datasets/me/texts/paths-info/main":
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 wanted = urllib.parse.parse_qs(body).get("paths") or json.loads(body)["paths"]
@@ -222,7 +221,10 @@ def hub(folder: pathlib.Path) -> type[http.server.BaseHTTPRequestHandler]:
                 return self.say({"id": "me/texts", "sha": "0" * 40, "siblings": []})
             if place == "/datasets/me/texts/resolve" and file.is_file():
                 return self.send(file.read_bytes())
-            return self.send_error(404)
+            self.send_response(404)
+            self.send_header("X-Error-Code", "EntryNotFound")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
 
         def about(self, file: pathlib.Path) -> Any:
             found = {"path": str(file.relative_to(folder)), "oid": hashlib.sha1(str(file).encode()).hexdigest()}
