@@ -206,8 +206,8 @@ def parser() -> argparse.ArgumentParser:
         "--what-if",
         nargs="+",
         default=[],
-        metavar="LANGUAGE.RULE=VALUE",
-        help="what other thresholds would do, from what is measured: en.gopher_min_words=30; null: off",
+        metavar="STAGE.OPTION=VALUE",
+        help="what other options would do, from what is measured: quality_filter.min_score=0.3 en.gopher_min_words=30",
     )
     _add_json(thresholds)
     thresholds.add_argument(
