@@ -16,7 +16,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
@@ -27,6 +27,8 @@ from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
 OF_SIGNAL = 128  # what shells add to the number of the signal that ended a command
+# What Beam imports, and no stage reads or writes: MongoDB and BigQuery.
+_CONNECTORS = ("pymongo", "bson", "apache_beam.io.gcp.bigquery")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -385,7 +387,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     match command:
         case "run":
-            _import_run()(**values, flags=flags)
+            _import_run(whole_beam=bool(flags))(**values, flags=flags)
         case "inspect":
             from datapipe.commands.inspect import inspect
 
@@ -465,18 +467,35 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
 
 @functools.cache
-def _import_run() -> Callable[..., None]:
+def _import_run(*, whole_beam: bool) -> Callable[..., None]:
     """The command that imports most. Garbage is looked for neither meanwhile nor, later, in what the modules hold.
 
-    It would take a tenth of the time of a short run, and find nothing.
+    It would take a tenth of the time of a short run, and find nothing. Without flags for it, Beam comes without what
+    connects it to elsewhere, a quarter of all that is imported; a file system comes with the first path of its own.
     """
+    from datapipe.store import files
+
     gc.disable()
     try:
-        from datapipe.commands.run import run
+        hidden = () if whole_beam else (*_CONNECTORS, *files.REMOTE_SYSTEMS.values())
+        with _without(hidden):
+            from datapipe.commands.run import run
     finally:
         gc.freeze()
         gc.enable()
     return run
+
+
+@contextlib.contextmanager
+def _without(modules: Sequence[str]) -> Iterator[None]:
+    """Have modules not found by what is imported meanwhile, unless they are loaded already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # as Python's import has it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _call_tokenizer(action: str, **values: Any) -> None:
