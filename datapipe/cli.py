@@ -346,7 +346,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
-        parser().error(f"unknown arguments: {' '.join(rest)}{_meant(arguments.command, rest[0])}")
+        of_command = _parser_of(arguments.command, vars(arguments).get("action"))
+        known = list(of_command._option_string_actions)
+        of_command.error(f"unknown arguments: {' '.join(rest)}{suggest(rest[0], known)}")
     try:
         _call(**vars(arguments), flags=rest)
     except BrokenPipeError:
@@ -366,10 +368,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _meant(command: str, flag: str) -> str:
-    """The flag of a command that was likely meant."""
-    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return suggest(flag, list(commands.choices[command]._option_string_actions))
+def _parser_of(*names: str | None) -> argparse.ArgumentParser:
+    """The parser of a command, or of one within it."""
+    found = parser()
+    for name in filter(None, names):
+        commands = next(action for action in found._actions if isinstance(action, argparse._SubParsersAction))
+        found = commands.choices[name]
+    return found
 
 
 def _call(command: str, flags: Sequence[str], **values: Any) -> None:

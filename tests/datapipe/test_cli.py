@@ -178,6 +178,10 @@ def test_news_is_there_line_by_line_in_a_pipe() -> None:
     [
         (["explan", "out"], "invalid choice: 'explan'; did you mean 'explain'?"),
         (["stats", "out", "--bye", "x"], "unknown arguments: --bye x; did you mean '--by'?"),
+        (
+            ["tokenizer", "train", "--input", "in", "--output", "out", "--vocab-size", "9"],
+            "datapipe tokenizer train: error: unknown arguments: --vocab-size 9; did you mean '--vocabulary'?",
+        ),
         (["run", "default", "--inptu", "x"], "are required: --input, --output; --inptu; did you mean '--input'?"),
         (["tokenizer", "trian"], "invalid choice: 'trian'; did you mean 'train'?"),
     ],
