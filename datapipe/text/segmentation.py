@@ -229,7 +229,7 @@ def _read_model() -> npt.NDArray[Any]:
         for character, logarithm in emissions[name].items():
             if _MODEL_FIRST <= ord(character) <= _MODEL_LAST:
                 emission[ord(character) - _MODEL_FIRST, state] = round(logarithm, _DIGITS)
-    fields = {
+    fields: dict[str, Any] = {
         "first": first,
         "table": table,
         # math.log, as the library: numpy's may differ in the last bit, and near-ties depend on it.
