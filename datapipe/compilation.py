@@ -18,7 +18,6 @@ from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.targetconfig import TargetConfig
 from numba.core.typing import BaseContext, Signature
-from numba.np import linalg
 
 _SCALARS = (types.Number, types.Boolean, types.IntegerLiteral, types.BooleanLiteral, type(types.none))
 
@@ -57,6 +56,8 @@ def _import_without_scipy() -> None:
     """
     if importlib.util.find_spec("scipy") is None:
         return
+    from numba.np import linalg  # it imports all about arrays
+
     ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
     try:
         importlib.import_module("numba.np.arraymath")
