@@ -124,8 +124,8 @@ class Decontaminate(DocumentStage):
 
     Attributes:
         evaluation: files, folders and globs of evaluation records. None: there is nothing to do.
-        fields: the fields of a record that count; empty: every string in it, at any depth, but for the answers to choose
-            from (`choices`, `endings`, `A` and the like): one of those alone is no question.
+        fields: the fields of a record that count; empty: every string in it, at any depth, but for the answers to
+            choose from (`choices`, `endings`, `A` and the like): one of those alone is no question.
         ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
         shortest: an evaluation record without a text of `ngram` tokens is looked for by a text as a whole, if that has
             so many tokens and is more than half of the record: 8 is the shortest overlap that GPT-3 counts.

@@ -23,7 +23,6 @@ from datapipe.text.characters import (
 from datapipe.text.hashes import search_sorted
 from datapipe.text.normalization import fold
 
-
 # In Thai and the like, where no space shows where a word ends, shorter ones are parts of many others.
 MIN_UNSPACED_LETTERS = 4
 
