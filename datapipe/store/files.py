@@ -7,6 +7,7 @@ is imported where a path is remote, or a glob.
 
 import contextlib
 import hashlib
+import importlib
 import io
 import itertools
 import json
@@ -28,6 +29,12 @@ from datapipe.store import objects
 COLUMN_COMPRESSION_LEVEL = 1
 # What a remote path is reached by: the module, and the extra that brings it.
 REMOTE = {**objects.EXTRAS, "azfs": ("azure.storage.blob", "azure")}
+# Beam's own modules for them, which register themselves when they are imported.
+REMOTE_SYSTEMS = {
+    "gs": "apache_beam.io.gcp.gcsfilesystem",
+    "s3": "apache_beam.io.aws.s3filesystem",
+    "azfs": "apache_beam.io.azure.blobstoragefilesystem",
+}
 _SUM = ".sum"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
@@ -90,6 +97,8 @@ def check_reachable(path: str) -> None:
         load_extra(*REMOTE[scheme], path)
     if objects.is_object(path):
         return
+    if scheme in REMOTE_SYSTEMS:
+        importlib.import_module(REMOTE_SYSTEMS[scheme])
     from apache_beam.io.filesystem import FileSystem
     from apache_beam.options.pipeline_options import PipelineOptions
 
