@@ -8,7 +8,7 @@ import dataclasses
 import pickle
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -355,7 +355,7 @@ def nothing(part: Part) -> tuple[int, bytes]:
 
 
 def write(
-    numbered: tuple[int, Iterable[bytes]], parts: Mapping[int, Part], schema: pa.Schema, folder: str, root: str
+    numbered: tuple[int, Iterable[bytes]], parts: dict[int, Part], schema: pa.Schema, folder: str, root: str
 ) -> int:
     """Write one part's column file from the streams that `by_part` made."""
     number, streams = numbered
@@ -367,12 +367,12 @@ def write(
     return number
 
 
-def go_on(begun: tuple[float, str], parts: Iterable[Part], written: Sequence[int]) -> Iterator[Part]:  # noqa: ARG001
+def go_on(begun: tuple[float, str], parts: Any, written: Sequence[int]) -> Iterator[Part]:  # noqa: ARG001
     """The parts for the next stage of a pipeline, once the one before has written all its columns.
 
     Args:
         begun: when the pipeline began, seconds since the epoch; the folder of the stage before.
-        parts: as that stage leaves them.
+        parts: as that stage leaves them, or `Kept` with them.
         written: the parts that have its columns: what this step waits for.
     """
     started, folder = begun
