@@ -63,7 +63,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     modules = subprocess.run(["go", "env", "GOMODCACHE"], capture_output=True, text=True, check=True).stdout.strip()
     base = f"{modules}/github.com/apache/beam/sdks/v2@v{BEAM}/python/container/py311/base_image_requirements.txt"
     subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-    pip = [venv / "bin" / "pip", "install", "--quiet", "--prefer-binary", "--no-deps"]
+    pip = [str(venv / "bin" / "pip"), "install", "--quiet", "--prefer-binary", "--no-deps"]
     subprocess.run([*pip, "--requirement", base, f"apache-beam=={BEAM}"], check=True)
     opt.mkdir()
     for names in commands("COPY"):
