@@ -166,7 +166,7 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
     found = []
     for file in files.list_folder(corpus.folder(REJECTS)):
         if file.endswith(".parquet"):
-            with files.open_input(file) as source:
+            with files.open_columns(file, ["file", "position", "reason", "detail"]) as source:
                 table = pq.read_table(source, columns=["file", "position", "reason", "detail"])
             found += [
                 row
@@ -187,7 +187,7 @@ def read_row(part: Part, row: int, names: list[str] | None = None) -> dict[str, 
         by_file.setdefault(part.columns[name], []).append(name)
     values = {}
     for path, columns in by_file.items():
-        with files.open_input(path) as source:
+        with files.open_columns(path, columns) as source:
             file = pq.ParquetFile(source)
             group, left = 0, row
             while left >= file.metadata.row_group(group).num_rows:
@@ -307,7 +307,7 @@ def _shards(corpus: Corpus, document: str) -> tuple[str, ...] | None:
         if len(paths) > MOST_SHARDS:
             return None
         for path in paths:
-            with files.open_input(path) as source:
+            with files.open_columns(path, ["id"]) as source:
                 ids = pq.read_table(source, columns=["id"]).column("id")
             if pc.index(ids, document).as_py() >= 0:
                 found.append(f"{folder}/{path.rpartition('/')[2]}")
