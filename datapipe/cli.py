@@ -16,7 +16,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
@@ -27,6 +27,8 @@ from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
 OF_SIGNAL = 128  # what shells add to the number of the signal that ended a command
+# What Beam imports, and no stage reads or writes: MongoDB and BigQuery.
+_CONNECTORS = ("pymongo", "bson", "apache_beam.io.gcp.bigquery")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -218,8 +220,8 @@ def parser() -> argparse.ArgumentParser:
         nargs="+",
         action=_Extend,
         default=[],
-        metavar="LANGUAGE.RULE=VALUE",
-        help="what other thresholds would do, from what is measured: en.gopher_min_words=30; null: off",
+        metavar="STAGE.OPTION=VALUE",
+        help="what other options would do, from what is measured: quality_filter.min_score=0.3 en.gopher_min_words=30",
     )
     _add_json(thresholds)
     thresholds.add_argument(
@@ -374,7 +376,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
-        parser().error(f"unknown arguments: {' '.join(rest)}{_meant(arguments.command, rest[0])}")
+        of_command = _parser_of(arguments.command, vars(arguments).get("action"))
+        known = list(of_command._option_string_actions)
+        of_command.error(f"unknown arguments: {' '.join(rest)}{suggest(rest[0], known)}")
     try:
         _call(**vars(arguments), flags=rest)
     except BrokenPipeError:
@@ -394,10 +398,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _meant(command: str, flag: str) -> str:
-    """The flag of a command that was likely meant."""
-    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return suggest(flag, list(commands.choices[command]._option_string_actions))
+def _parser_of(*names: str | None) -> argparse.ArgumentParser:
+    """The parser of a command, or of one within it."""
+    found = parser()
+    for name in filter(None, names):
+        commands = next(action for action in found._actions if isinstance(action, argparse._SubParsersAction))
+        found = commands.choices[name]
+    return found
 
 
 def _call(command: str, flags: Sequence[str], **values: Any) -> None:
@@ -410,7 +417,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     match command:
         case "run":
-            _import_run()(**values, flags=flags)
+            _import_run(whole_beam=bool(flags))(**values, flags=flags)
         case "inspect":
             from datapipe.commands.inspect import inspect
 
@@ -490,18 +497,35 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
 
 @functools.cache
-def _import_run() -> Callable[..., None]:
+def _import_run(*, whole_beam: bool) -> Callable[..., None]:
     """The command that imports most. Garbage is looked for neither meanwhile nor, later, in what the modules hold.
 
-    It would take a tenth of the time of a short run, and find nothing.
+    It would take a tenth of the time of a short run, and find nothing. Without flags for it, Beam comes without what
+    connects it to elsewhere, a quarter of all that is imported; a file system comes with the first path of its own.
     """
+    from datapipe.store import files
+
     gc.disable()
     try:
-        from datapipe.commands.run import run
+        hidden = () if whole_beam else (*_CONNECTORS, *files.REMOTE_SYSTEMS.values())
+        with _without(hidden):
+            from datapipe.commands.run import run
     finally:
         gc.freeze()
         gc.enable()
     return run
+
+
+@contextlib.contextmanager
+def _without(modules: Sequence[str]) -> Iterator[None]:
+    """Have modules not found by what is imported meanwhile, unless they are loaded already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # as Python's import has it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _call_tokenizer(action: str, **values: Any) -> None:

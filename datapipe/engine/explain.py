@@ -182,20 +182,8 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
 
 def read_row(part: Part, row: int, names: list[str] | None = None) -> dict[str, pa.Scalar]:
     """Columns of one document, read from the row group that it stands in."""
-    by_file: dict[str, list[str]] = {}
-    for name in part.columns if names is None else names:
-        by_file.setdefault(part.columns[name], []).append(name)
-    values = {}
-    for path, columns in by_file.items():
-        with files.open_columns(path, columns) as source:
-            file = pq.ParquetFile(source)
-            group, left = 0, row
-            while left >= file.metadata.row_group(group).num_rows:
-                left -= file.metadata.row_group(group).num_rows
-                group += 1
-            table = file.read_row_group(group, columns=columns, use_threads=False).slice(left, 1)
-            values.update({name: table.column(name)[0] for name in columns})
-    return {name: values[name] for name in (part.columns if names is None else names)}
+    (batch,) = part.pick([*part.columns] if names is None else names, [row])
+    return {name: batch.column(name)[0] for name in batch.schema.names[1:]}
 
 
 def look_up(corpus: Corpus, place: Place | str) -> dict[str, Any]:

@@ -262,6 +262,7 @@ class FindContaminatedTokens(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "contaminated_tokens"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [("contaminated_tokens_reason", pa.string()), ("contaminated_tokens_leaks", LEAKS)]
     )

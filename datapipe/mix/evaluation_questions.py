@@ -457,6 +457,7 @@ class FindEvaluationQuestions(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "evaluation_questions"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [("evaluation_questions_reason", pa.string()), ("evaluation_questions_leaks", LEAKS)]
     )

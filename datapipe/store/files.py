@@ -6,6 +6,7 @@ takes a second to import, and is imported where a path is remote, or a glob.
 
 import contextlib
 import hashlib
+import importlib
 import io
 import itertools
 import json
@@ -26,6 +27,12 @@ from datapipe.extras import load_extra
 COLUMN_COMPRESSION_LEVEL = 1
 # What Beam reaches a remote path by: the module, and the extra that brings it.
 REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws"), "azfs": ("azure.storage.blob", "azure")}
+# Beam's own modules for them, which register themselves when they are imported.
+REMOTE_SYSTEMS = {
+    "gs": "apache_beam.io.gcp.gcsfilesystem",
+    "s3": "apache_beam.io.aws.s3filesystem",
+    "azfs": "apache_beam.io.azure.blobstoragefilesystem",
+}
 _SUM = ".sum"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
@@ -84,6 +91,7 @@ def check_reachable(path: str) -> None:
         return
     if scheme in REMOTE:
         load_extra(*REMOTE[scheme], path)
+        importlib.import_module(REMOTE_SYSTEMS[scheme])
     from apache_beam.io.filesystem import FileSystem
     from apache_beam.options.pipeline_options import PipelineOptions
 

@@ -4,11 +4,13 @@ import argparse
 import functools
 import gc
 import json
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -155,6 +157,27 @@ def test_help_loads_neither_beam_nor_numba() -> None:
     assert not {"apache_beam", "numba", "numpy", "pyarrow", "faiss", "torch"} & {*loaded}
 
 
+def test_a_run_takes_of_beam_what_its_paths_need(recipe: pathlib.Path, tmp_path: pathlib.Path, s3: Any) -> None:
+    s3.put_object(Bucket="bucket", Key="in/a.jsonl", Body=b'{"text": "some text"}')
+    write_lines(tmp_path / "a.jsonl", [{"text": "some text"}])
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": s3.meta.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    elsewhere = {"pymongo", "apache_beam.io.gcp.bigquery", "boto3"}
+    code = "import sys; from datapipe.cli import main; print(main(sys.argv[1:])); print(*sys.modules)"
+    for path, needed in ((str(tmp_path / "a.jsonl"), set[str]()), ("s3://bucket/in", {"boto3"})):
+        arguments = ["run", str(recipe), "--input", path, "--output", str(tmp_path / f"out-{len(needed)}"), "--quiet"]
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        *_, status, modules = done.stdout.splitlines()
+        assert status == "0", done.stderr
+        assert {*modules.split()} & elsewhere == needed
+
+
 def test_a_tokenizer_is_trained_from_the_command_line(documents: pathlib.Path, tmp_path: pathlib.Path) -> None:
     start = ["tokenizer", "train", "--input", str(documents), "--output", str(tmp_path / "out"), "--vocabulary", "300"]
     assert main([*start, "--chinese", "0"]) == 0
@@ -175,6 +198,10 @@ def test_news_is_there_line_by_line_in_a_pipe() -> None:
     [
         (["explan", "out"], "invalid choice: 'explan'; did you mean 'explain'?"),
         (["stats", "out", "--bye", "x"], "unknown arguments: --bye x; did you mean '--by'?"),
+        (
+            ["tokenizer", "train", "--input", "in", "--output", "out", "--vocab-size", "9"],
+            "datapipe tokenizer train: error: unknown arguments: --vocab-size 9; did you mean '--vocabulary'?",
+        ),
         (["run", "default", "--inptu", "x"], "are required: --input, --output; --inptu; did you mean '--input'?"),
         (["tokenizer", "trian"], "invalid choice: 'trian'; did you mean 'train'?"),
     ],

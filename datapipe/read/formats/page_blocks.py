@@ -35,7 +35,7 @@ _SKIPPED = _RAW.union(
     video""".split()  # noqa: SIM905
 )
 
-_AROUND_FORMULA = re.compile(r"[^>]*>\s*<math\b[^>]*>\s*")
+_AROUND_FORMULA = re.compile(r"[^>]*>\s*")
 _TEX = re.compile(r'<annotation encoding="application/x-tex"[^>]*>([^<]*)<')
 _HIDING_CLASSES = frozenset(("d-none", "hidden", "hide", "invisible", "is-hidden", "screen-reader-text", "sr-only"))
 _HIDING_CLASSES |= {"display-none", "visually-hidden", "visuallyhidden"}
@@ -148,12 +148,12 @@ def _formulas_as_tex(html: str) -> str:
 
     Wikipedia hides both and shows an image instead: its TeX is shown.
     """
-    pieces = html.split("<semantics>")
+    pieces = html.split("<math")
     for at, piece in enumerate(pieces[1:], 1):
-        formula, end, after = piece.partition("</semantics>")
+        formula, end, after = piece.partition("</math>")
         tex = _TEX.search(formula)
         if not tex or not end:
-            pieces[at] = "<semantics>" + piece
+            pieces[at] = "<math" + piece
             continue
         pieces[at] = tex[1] + after
         head, span, tail = pieces[at - 1].rpartition("<span ")

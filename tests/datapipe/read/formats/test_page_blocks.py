@@ -85,6 +85,8 @@ FORMULA = (
          r"If a<\frac{b}{c} holds."),
         ("<p>If <math><semantics><mi>a</mi></semantics></math> holds.</p>", "If a holds."),
         ("<p>If <math><mi>a</mi></math> holds.</p>", "If a holds."),
+        (f"<p>If {FORMULA.replace('<semantics>', '').replace('</semantics>', '')} holds.</p>",
+         r"If a<\frac{b}{c} holds."),
     ],
 )  # fmt: skip
 def test_a_formula_is_its_tex(html: str, text: str) -> None:
