@@ -118,6 +118,26 @@ def test_arguments_that_are_unknown_or_missing_are_bad_use(arguments: list[str])
     assert stop.value.code == 2
 
 
+def test_a_flag_given_twice_takes_what_follows_both() -> None:
+    given = parser().parse_args(["run", "r.yaml", "--input", "a", "b", "--input", "c", "--output", "out"])
+    assert given.inputs == ["a", "b", "c"]
+    assert parser().parse_args(["stats", "out", "--by", "x", "--by", "y"]).by == ["x", "y"]
+    assert parser().parse_args(["stats", "out"]).by == ["source"]
+    takes_many = [a for c in _commands() for a in c._actions if a.option_strings and a.nargs in ("+", "*")]
+    assert len(takes_many) > 10
+    assert {type(action).__name__ for action in takes_many} == {"_Extend"}
+
+
+def _commands() -> list[argparse.ArgumentParser]:
+    """The parsers of all commands, and of those below them."""
+    found = [parser()]
+    for command in found:
+        for action in command._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += action.choices.values()
+    return found
+
+
 def test_options_of_training_are_flags_with_their_defaults_and_documentation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
