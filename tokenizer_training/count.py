@@ -391,7 +391,7 @@ def _sum(
     """Add up some partitions over all parts, sample their rare words, and write a file for each."""
     tables = {partition: [_SPILLED.empty_table()] for partition in range(*bundle)}
     for path in sorted(spills):
-        with files.open_input(path) as source:
+        with files.open_columns(path) as source:
             spilled = pq.ParquetFile(source)
             for partition, of_partition in tables.items():
                 of_partition.append(spilled.read_row_group(partition))
@@ -447,7 +447,7 @@ def read_counts(paths: Iterable[str]) -> pa.Table:
     """The counts of all partitions, in their order: a table of `GROUPED`."""
     tables = []
     for path in sorted(paths):
-        with files.open_input(path) as source:
+        with files.open_columns(path) as source:
             tables.append(pq.read_table(source))
     return pa.concat_tables(tables) if tables else GROUPED.empty_table()
 

@@ -479,6 +479,11 @@ def is_object(path: str) -> bool:
     return path.partition("://")[0] in _STORES
 
 
+def is_read_only(path: str) -> bool:
+    """Whether a path lies in a store in which nothing is written."""
+    return path.startswith("hf://")
+
+
 class Reader(io.RawIOBase):
     """An object opened for reading, any byte of it: what is read one after the other comes in ever larger pieces.
 
