@@ -66,9 +66,11 @@ class Sum(NamedTuple):
 
 def join(*segments: str) -> str:
     """One path of several segments, for the file system of the first."""
+    if is_local(segments[0]):
+        return os.path.join(*segments)  # noqa: PTH118
     if objects.is_object(segments[0]):
         return "/".join((segments[0].rstrip("/"), *(segment.strip("/") for segment in segments[1:])))
-    return os.path.join(*segments) if is_local(segments[0]) else str(_beam().join(*segments))  # noqa: PTH118
+    return str(_beam().join(*segments))
 
 
 def _beam() -> Any:

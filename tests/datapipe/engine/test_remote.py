@@ -12,6 +12,7 @@ from apache_beam.io.filesystems import FileSystems
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from datapipe.engine.run import Outcome
+from datapipe.engine.runner import Runner
 from datapipe.store import files, objects
 from datapipe.store.record import Skipped
 from tests.helpers import ROOT, prose, run_recipe, write_lines
@@ -151,7 +152,8 @@ def test_the_requests_of_a_run_grow_with_its_parts_and_stages_alone(s3: Any) -> 
     for part_bytes in (40_000, 20_000):
         asked.clear()
         recipe = RECIPE.replace("part_bytes: 40000", f"part_bytes: {part_bytes}")
-        outcome = run_recipe(recipe, base, [f"{base}/documents"], f"out{part_bytes}")
+        runner = Runner(1, tuple(flags))
+        outcome = run_recipe(recipe, base, [f"{base}/documents"], f"out{part_bytes}", runner)
         seen.append((len(outcome.corpus.parts), asked.total(), len(outcome.record.stages)))
     (few, of_few, stages), (many, of_many, _) = seen
     assert many > 1.5 * few
