@@ -57,6 +57,7 @@ TASKS = "tasks"
 ELEMENTS = ".elements"  # what pipelines begin with on another engine
 FIGURES = ".figures"  # of the report, where workers count them
 REPORT = "report"  # what a run does at its end
+PARTS_COUNTED_HERE = 32  # of a run elsewhere, for its report: a job of Dataflow's takes minutes to start
 # Of a run's time, so much at most goes into reports of what there is so far.
 REPORT_SHARE = 0.05
 _FIRST_REPORT_SECONDS = 0.5  # that the first one is taken to need: short runs have one at their end alone
@@ -533,9 +534,10 @@ class _Driver:
                 self.write_report(count_funnel(self.corpus, self.record.stages))
 
     def write_report(self, funnel: Funnel) -> None:
-        """Write the report; its figures are counted here, or by the workers where these are elsewhere."""
+        """Write the report; its figures are counted here, or by workers elsewhere where the parts are many."""
         started = time.monotonic()
-        write_report(self.corpus, funnel, self.record, count_parts if self.runner.local else self._count_by_workers)
+        here = self.runner.local or len(self.corpus.parts) <= PARTS_COUNTED_HERE
+        write_report(self.corpus, funnel, self.record, count_parts if here else self._count_by_workers)
         self.reported = time.monotonic()
         self.report_seconds = self.reported - started
 

@@ -337,13 +337,13 @@ def is_file(path: str) -> bool:
 
 def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[File]:
     """What bears this very name, the files right in this folder, or those anywhere below it: hidden ones, too."""
-    whole = path.rstrip("/")
+    whole, local = path.rstrip("/"), is_local(path)
     if objects.is_object(path):
         if below:
             found = _listed(whole + "/")
             return [file for file in found if below == "/**" or "/" not in file.path[len(whole) + 1 :]]
         return [file for file in _listed(whole) if file.path == whole]
-    if not is_local(path):
+    if not local:
         # Beam takes `[` and `*` in a name for a pattern too.
         return [
             file

@@ -119,6 +119,7 @@ def test_on_s3_a_killed_run_resumes_to_the_bytes_of_a_local_one(s3: Any, tmp_pat
         files.make_folder(folder)
         write_inputs(folder)
     do(local)
+    FileSystems.set_options(PipelineOptions(flags))  # a local run sets its own
     with start(base, flags) as run:
         assert run.stdout
         before = list(itertools.takewhile(lambda line: "exact_duplicates" not in line, run.stdout))
