@@ -1,5 +1,6 @@
 """What the tests of recipes share: toy corpora of many kinds, and a recipe that comes along run at toy size."""
 
+import gzip
 import pathlib
 import random
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ import yaml
 
 from datapipe.commands.recipes import RECIPES
 from datapipe.engine.run import Outcome
+from sample_data.sources import epub, paper, posts, tar, wiki
 from tests.helpers import PROSE_WORDS, SAMPLE, run_recipe
 
 CHINESE = (
@@ -53,6 +55,50 @@ def code(seed: int) -> str:
 
     body = "\n".join(f"    {name()} = measure_{name()}({name()}, {name()})" for _ in range(6))
     return f"import os\n\n\ndef collect_{name()}({name()}, {name()}):\n{body}\n    return {name()}\n"
+
+
+def write_wiki(path: pathlib.Path, texts: Sequence[str], language: str = "en") -> None:
+    """Texts as the articles of a wiki's dump, with templates, files, tables and references around them."""
+    words = {"en": ("Category", "File"), "zh": ("分类", "文件")}
+    path.mkdir(parents=True)
+    data = wiki(language, 3, *words[language], [*texts])
+    (path / f"{language}wiki-20261126-pages-articles-multistream.xml.bz2").write_bytes(data)
+
+
+def write_papers(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as papers, each in its LaTeX source as arXiv serves it: a tar with its parts, or the one file."""
+    path.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        files = paper(f"Paper {number}", ["Nothing of this is body text.", text], inputs=number % 2 == 0)
+        if len(files) > 1:
+            (path / f"2611.{number:05}.tar.gz").write_bytes(tar(files))
+        else:
+            (path / f"2611.{number:05}.gz").write_bytes(gzip.compress(files["main.tex"].encode(), mtime=0))
+
+
+def write_posts(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as the posts of a Stack Exchange site, in threes: a question, an accepted answer and a better one."""
+    folder = path / "boats.stackexchange.com"
+    folder.mkdir(parents=True)
+    (folder / "Posts.xml").write_bytes(posts([*texts]))
+
+
+def write_books(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as books, an EPUB each."""
+    path.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (path / f"{number:05}.epub").write_bytes(epub(f"Book {number}", [text]))
+
+
+def write_crawl(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as pages of a crawl, in the form that CCNet takes from Common Crawl: WET."""
+    path.mkdir(parents=True)
+    records = []
+    for number, text in enumerate(texts):
+        body = text.encode()
+        head = f"WARC-Type: conversion\r\nWARC-Target-URI: https://example.com/{number}\r\nContent-Type: text/plain"
+        records.append(f"WARC/1.0\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n")
+    (path / "crawl.warc.wet.gz").write_bytes(b"".join(gzip.compress(record, mtime=0) for record in records))
 
 
 def sample_quality() -> dict[str, str]:
