@@ -89,11 +89,12 @@ def check_extension(base: TokenizerJson, tokenizer: TokenizerJson, texts: list[s
     else:
         raise AssertionError("the entries of the base are not a prefix, in order")
     said = ["prefix in order"]
-    encoders = [encoder_of(with_single_digits(base) if prefix is kept else base), encoder_of(tokenizer)]
     bounds = []
-    for encoder, own in zip(encoders, (kept if prefix is kept else old, new), strict=True):
-        lengths = np.array([len(token) for token in own] + [1] * 1000)  # of special tokens no text has any
-        flat, _ = encoder.encode_flat(texts)
+    for of in (with_single_digits(base) if prefix is kept else base, tokenizer):
+        spelt = token_bytes(of)
+        lengths = np.zeros(max(spelt) + 1, np.int64)  # of special tokens texts have none
+        lengths[list(spelt)] = [len(token) for token in spelt.values()]
+        flat, _ = encoder_of(of).encode_flat(texts)
         bounds.append(np.cumsum(lengths[flat]))
     if bounds[0][-1] != bounds[1][-1] or not np.isin(bounds[1], bounds[0]).all():
         raise AssertionError("a boundary that the base does not have")

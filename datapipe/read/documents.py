@@ -48,8 +48,8 @@ class ReadDocuments(Source[Task]):
             without fields (text, HTML) give `text`.
         source_from: what a document's `source` is. "record": what its record says or, of a dump, which wiki or site it
             is; else the file's stem, or the folder's name where each file is one document. "folder": the first folder
-            below the input, however many files, wikis and sites are in it, and whatever they say; of a file that lies in
-            the input itself, its stem.
+            below the input, however many files, wikis and sites are in it, and whatever they say; of a file that lies
+            in the input itself, its stem.
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
         main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.

@@ -38,8 +38,8 @@ TABLE = {
     "arxiv": (0.025, 1.06),
     "stackexchange": (0.02, 1.03),
 }
-# How each source comes: Common Crawl as WET, Wikipedia as a dump, papers as LaTeX, Stack Exchange as its posts, books as
-# EPUB; C4 as the JSON lines that it is published in, GitHub as those of its export, with licences.
+# How each source comes: Common Crawl as WET, Wikipedia as a dump, papers as LaTeX, Stack Exchange as its posts, books
+# as EPUB; C4 as the JSON lines that it is published in, GitHub as those of its export, with licences.
 WRITERS = {
     "cc": write_crawl,
     "wikipedia": write_wiki,

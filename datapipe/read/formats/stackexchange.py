@@ -177,6 +177,7 @@ def _thread(
 
     asked = _known_columns(source, question)
     replies = [_known_columns(source, answer) for answer in answers]
+    replies = [reply for reply in replies if reply.get("Body", "").strip()]  # of some posts nothing is left
     accepted = asked.get("AcceptedAnswerId")
     title = asked.get("Title", "").strip()
     parts = [f"Q: {title}\n\n{body(asked)}" if title else f"Q: {body(asked)}"]

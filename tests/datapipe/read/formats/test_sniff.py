@@ -50,7 +50,11 @@ def test_kinds(data: bytes, format_: str | None, tmp_path: pathlib.Path) -> None
 @pytest.mark.parametrize(
     ("name", "data", "command"),
     [
-        ("x/beer.stackexchange.com.7z", b"7z\xbc\xaf\x27\x1c\0\4", "7z x beer.stackexchange.com.7z -obeer.stackexchange.com"),
+        (
+            "x/beer.stackexchange.com.7z",
+            b"7z\xbc\xaf\x27\x1c\0\4",
+            "7z x beer.stackexchange.com.7z -obeer.stackexchange.com",
+        ),
         ("a b.rar", b"Rar!\x1a\x07\x01", "unrar x 'a b.rar' 'a b'/"),
         ("books.ZIP", b"PK\3\4", "unzip books.ZIP -d books"),
         ("letter.docx", b"PK\3\4", None),
