@@ -43,13 +43,15 @@ BOOK = "CHAPTER I\n\nEmma Woodhouse, handsome, clever, and rich.\n\n  *       * 
         (
             HEAD + "\n\n*** START OF THE PROJECT GUTENBERG EBOOK, EMMA ***\n\n",
             (
-                "\n\n*** END OF THE PROJECT GUTENBERG EBOOK, EMMA ***\n***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN***\n"
+                "\n\n*** END OF THE PROJECT GUTENBERG EBOOK, EMMA ***\n"
+                "***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN EBOOKS**START***\n"
                 "*END THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*"
             ),
         ),
         (
             (
-                "Project Gutenberg Australia\n\nTitle: Emma\nAuthor: Jane\n* A Project Gutenberg of Australia eBook *\n\n"
+                "Project Gutenberg Australia\n\nTitle: Emma\nAuthor: Jane\n"
+                "* A Project Gutenberg of Australia eBook *\n\n"
                 "To contact Project Gutenberg of Australia go to http://gutenberg.net.au\n\n"
             ),
             "\n\nThis site is full of FREE ebooks - Project Gutenberg Australia",
