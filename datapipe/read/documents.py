@@ -88,7 +88,7 @@ class ReadDocuments(Source[Task]):
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
     part_kind: ClassVar[PartKind] = "document"
 
