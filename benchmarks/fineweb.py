@@ -60,10 +60,8 @@ def report(texts: dict[str, list[str]], here: list[list[str | None]], there: lis
         alike = sum((left[0] is None) == (right[0] is None) for left, right in judged)
         kept = [sum(pair[side][0] is None for pair in judged) for side in (0, 1)]
         same = sum(left[1] == right[1] for left, right in both)
-        print(
         counts = f"{len(own):,} | {kept[0]:,} | {kept[1]:,} | {alike / len(own):.1%} | {same:,} of {len(both):,}"
         print(f"| {kind} | {counts} |")
-        )
         for text, (left, right) in zip(own, judged, strict=True):
             if (left[0] is None) != (right[0] is None):
                 key = (left[0] or "kept", right[0] or "kept")
