@@ -164,7 +164,7 @@ class FindCrossRunDuplicates(CorpusStage):
         number = int(path.removesuffix(".parquet").rpartition("-")[2])  # see `corpus.part_path`
         held = is_held(self.earlier[number]) if number in self.earlier else None
         start = 0
-        with files.open_input(path) as source:
+        with files.open_columns(path, ["signature"]) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["signature"]):
                 known = batch.column("signature").is_valid().to_numpy(zero_copy_only=False)
                 if held is not None:
@@ -180,7 +180,9 @@ class FindCrossRunDuplicates(CorpusStage):
         row_mask = np.uint64((1 << ROW_BITS) - 1)
         for group in np.split(pairs, group_starts(pairs["parts"])[1:]):
             new = parts[int(group["first"][0]) >> ROW_BITS].column("signature")
-            with files.open_input(part_path(self.against, int(group["second"][0]) >> ROW_BITS)) as source:
+            with files.open_columns(
+                part_path(self.against, int(group["second"][0]) >> ROW_BITS), ["signature"]
+            ) as source:
                 earlier = pq.read_table(source, columns=["signature"]).column(0).combine_chunks()
             left, right = (
                 unpack(column.take(pa.array(group[end] & row_mask)))

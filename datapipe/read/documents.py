@@ -52,7 +52,7 @@ class ReadDocuments(Source[Task]):
             in the input itself, its stem.
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
-        main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
+        main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all text.
         wiki: of dumps of wikis, the fields of `WikiOptions` that differ from its defaults: `language`, `variant` (of
             Chinese, such as zh-cn), `namespaces`.
         post_comments: in Stack Exchange dumps, under each post the comments on it, from the `Comments.xml` beside.

@@ -21,7 +21,15 @@ LOOKED_AT = 1 << 16  # bytes
 # that there are bring half a dozen compressors, and a site is unpacked once but read with every run.
 _ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z x {} -o{}", b"Rar!\x1a\x07": "unrar x {} {}/", b"PK\3\4": "unzip {} -d {}"}
 # First bytes of formats that are read, and of documents for other programs that would pass for text.
-_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"WARC/": "warc", b"%PDF-": None, b"%!PS": None, b"{\\rtf": None}
+_MAGIC = {
+    b"PAR1": "parquet",
+    b"ARROW1": "arrow",
+    b"WARC/": "warc",
+    b"filedesc:": "arc",
+    b"%PDF-": None,
+    b"%!PS": None,
+    b"{\\rtf": None,
+}
 _PAGE = re.compile(rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 # What no text holds: control characters but tab, line feeds, form feed and escape (of terminals).
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")

@@ -1,6 +1,5 @@
 """Jobs on other engines: the bytes of a local run, causes in one line, nothing left running, refusals before that."""
 
-import contextlib
 import importlib
 import importlib.util
 import os
@@ -8,8 +7,6 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
@@ -31,7 +28,8 @@ from datapipe.engine.runner import PipelineError, Runner
 from datapipe.extras import MissingExtraError
 from datapipe.mix.tokens import CountTokens
 from datapipe.store import files
-from tests.helpers import ROOT, digests, prose, run_recipe, write_lines
+from tests.helpers import digests, prose, run_recipe, write_lines
+from tests.programs import free_port, started
 from tests.s3 import s3_flags
 
 RECIPE = """
@@ -42,7 +40,6 @@ stages:
   - exact_duplicates
   - near_duplicates
 """
-WAIT_SECONDS = 60
 
 
 class EndsWithUs(PortableRunner):
@@ -69,37 +66,6 @@ def write(path: str) -> None:
 def dawdle(begun: str) -> None:
     pathlib.Path(begun).touch()
     time.sleep(30)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def await_port(port: int) -> None:
-    until = time.monotonic() + WAIT_SECONDS
-    while time.monotonic() < until:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.1)
-    raise TimeoutError(f"nothing listens on port {port}")
-
-
-@contextlib.contextmanager
-def started(*command: str, port: int, **environment: str) -> Iterator[None]:
-    """A program that listens on a port, for as long as the block lasts; it and its children are gone after."""
-    path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # pools call `python`
-    around = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **environment}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    server = subprocess.Popen(command, env=around, start_new_session=True, **quiet)  # type: ignore[call-overload]
-    try:
-        await_port(port)
-        yield
-    finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
 
 
 @pytest.fixture(scope="module")
