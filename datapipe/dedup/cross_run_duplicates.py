@@ -205,7 +205,7 @@ class FindCrossRunDuplicates(CorpusStage):
             with files.open_input(_held_path(self.held, number)) as source:
                 held = pq.read_table(source).column("held").to_numpy()
         start = 0
-        with files.open_input(path) as source:
+        with files.open_columns(path, ["signature"]) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["signature"]):
                 known = batch.column("signature").is_valid().to_numpy(zero_copy_only=False)
                 if held is not None:
@@ -220,7 +220,9 @@ class FindCrossRunDuplicates(CorpusStage):
         pairs = pairs[np.r_[True, pairs[1:] != pairs[:-1]]]
         for group in np.split(pairs, group_starts(pairs["parts"])[1:]):
             new = parts[int(group["first"][0]) >> ROW_BITS].column("signature")
-            with files.open_input(part_path(self.against, int(group["second"][0]) >> ROW_BITS)) as source:
+            with files.open_columns(
+                part_path(self.against, int(group["second"][0]) >> ROW_BITS), ["signature"]
+            ) as source:
                 earlier = pq.read_table(source, columns=["signature"]).column(0).combine_chunks()
             left, right = (
                 unpack(column.take(pa.array(group[end] & _ROW_MASK)))

@@ -207,7 +207,7 @@ def _even_weights() -> npt.NDArray[np.float32]:
 
 @made_by_content
 def _weights(path: str) -> npt.NDArray[np.float32]:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         return pq.read_table(source).column("weight").to_numpy()
 
 

@@ -166,7 +166,7 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
     found = []
     for file in files.list_folder(corpus.folder(REJECTS)):
         if file.endswith(".parquet"):
-            with files.open_input(file) as source:
+            with files.open_columns(file, ["file", "position", "reason", "detail"]) as source:
                 table = pq.read_table(source, columns=["file", "position", "reason", "detail"])
             found += [
                 row
@@ -295,7 +295,7 @@ def _shards(corpus: Corpus, document: str) -> tuple[str, ...] | None:
         if len(paths) > MOST_SHARDS:
             return None
         for path in paths:
-            with files.open_input(path) as source:
+            with files.open_columns(path, ["id"]) as source:
                 ids = pq.read_table(source, columns=["id"]).column("id")
             if pc.index(ids, document).as_py() >= 0:
                 found.append(f"{folder}/{path.rpartition('/')[2]}")

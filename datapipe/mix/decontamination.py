@@ -114,7 +114,7 @@ def folded_samples(texts: pa.Array) -> pa.Array:
 
 @made_by_content
 def _load_index(path: str) -> pa.Table:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         return pq.read_table(source)
 
 

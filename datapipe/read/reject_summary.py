@@ -65,7 +65,7 @@ def _count(folder: str, stage: str) -> RejectCounts:
     for path in files.list_folder(folder):
         if not path.rpartition("/")[2].startswith(f"{stage}-"):
             continue
-        with files.open_input(path) as source:
+        with files.open_columns(path, ["file", "reason", "raw", "columns"]) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["file", "reason", "raw", "columns"]):
                 for row in batch.to_pylist():
                     count_reject(counts, **row)

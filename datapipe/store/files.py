@@ -117,6 +117,24 @@ def open_input(path: str) -> pa.NativeFile:
     return pa.PythonFile(_beam().open(path, compression_type=_AS_IT_IS), mode="r")
 
 
+@contextlib.contextmanager
+def naming(path: str, columns: Iterable[str] = ()) -> Iterator[None]:
+    """Name the file and the columns in an error of reading them: Arrow's own names neither."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        names = list(columns)
+        of = f"column{'s' * (len(names) > 1)} {', '.join(names)} of " if names else ""
+        raise OSError(f"cannot read {of}{path}: {error}") from error
+
+
+@contextlib.contextmanager
+def open_columns(path: str, columns: Iterable[str] = ()) -> Iterator[pa.NativeFile]:
+    """A Parquet file opened to be read at once: an error of that names it, and the columns."""
+    with open_input(path) as source, naming(path, columns):
+        yield source
+
+
 def _create(path: str) -> pa.NativeFile:
     return pa.OSFile(os.fsencode(path), "wb") if is_local(path) else pa.PythonFile(_Summed(path), mode="w")
 
