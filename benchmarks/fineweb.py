@@ -86,14 +86,14 @@ def ours(texts: list[str]) -> list[list[str | None]]:
 
     from datapipe.commands.recipes import RECIPES
     from datapipe.engine.recipe import load_recipe
-    from datapipe.stage import append_columns
+    from datapipe.stage import DocumentStage, append_columns
 
     stages = load_recipe(str(RECIPES / "fineweb.yaml"), {"input_parent": "in", "output": "out"}).stages
     batch = pa.RecordBatch.from_pydict(
         {"text": texts, "language": ["en"] * len(texts), "language_score": pa.array([1.0] * len(texts), pa.float32())}
     )
     for stage in stages:
-        if stage.name in ("lines", "measurements", "rules"):
+        if isinstance(stage, DocumentStage) and stage.name in ("lines", "measurements", "rules"):
             batch = append_columns(batch, stage)
     return [list(row) for row in zip(_reasons(batch), batch.column("text").to_pylist(), strict=True)]
 

@@ -184,4 +184,4 @@ def test_the_tokenizer_spells_digits_and_unseen_characters_apart(run: tuple[path
     assert [tokenizer.id_to_token(number) for number in range(3)] == ["<unk>", "<s>", "</s>"]
     assert max(len(token) for token in tokenizer.get_vocab() if not token.startswith("<0x")) <= 16
     options = next(stage["tokenizer"] for stage in plain("llama")["stages"] if "tokenizer" in stage)
-    assert (options["vocabulary"], options["coverage"]) == (32_000, 0.99995)
+    assert (options["vocabulary"], options["coverage"], options["digits"]) == (32_000, 0.99995, 1)

@@ -6,6 +6,7 @@ import json
 import pathlib
 import random
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ from tests.recipes.toy import (
 BLOCK = "This block stands on every page of the site, and says that readers may write to the keeper of the boats."
 PHASES = next(stage["mixture"]["phases"] for stage in plain("skywork")["stages"] if "mixture" in stage)
 # The sources that are published as dumps of a wiki, books and papers, in that form.
-WRITERS = {
+WRITERS: dict[str, Callable[[pathlib.Path, list[str]], None]] = {
     "en_encyclopedia": write_wiki,
     "zh_encyclopedia": functools.partial(write_wiki, language="zh"),
     "en_books": write_books,

@@ -170,8 +170,8 @@ def test_a_run_of_one_token_keeps_its_first_window(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"window": 1}, window_tokens=10) == {0: [(30, 300, "window", 0)]}
 
 
-WORDS = [f"word{number}" for number in range(400)]
-WHOLE, PART, OTHER = (" ".join(WORDS[start:stop]) for start, stop in ((0, 300), (50, 200), (300, 400)))
+NUMBERED = [f"word{number}" for number in range(400)]
+WHOLE, PART, OTHER = (" ".join(NUMBERED[start:stop]) for start, stop in ((0, 300), (50, 200), (300, 400)))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 2, 0, 3), (3, 1, 2, 0), (2, 3, 1, 0)])
