@@ -59,8 +59,6 @@ def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int], keep_first: b
     Args:
         records: `PIECE` records sorted by unit, id, start; of `SIZED_PIECE` the longest document's come first.
         keep_copies: how many copies of a piece stay, by unit.
-        keep: whose copies stay: "first", by id; "longest": the longest documents', of equally long ones by id, so that
-            what stands in a longer text goes, however the input is ordered.
         keep_first: whether they stay where there are more, too.
     """
     if records.dtype == SIZED_PIECE:
@@ -150,6 +148,8 @@ class FindRepeatedText(CorpusStage):
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
             (sentences in a row), `window` (tokens in a row).
+        keep: whose copies stay: "first", by id; "longest": the longest documents', of equally long ones by id, so that
+            what stands in a longer text goes, however the input is ordered.
         keep_first: whether these stay where there are more; CCNet's code cuts all copies of such a line.
         normalization: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
             `datapipe.text.hashes.NORMALIZATIONS`; windows compare tokens (`datapipe.text.shingles`).
