@@ -382,8 +382,10 @@ class _Reader:
                 self._option()
                 self._argument()
         elif bare in commands.QUANTITIES:
-            self._option()
+            option = self._option()
             *numbers, unit = [self._argument() for _ in range(commands.QUANTITIES[bare])]
+            if bare == "unit" and option and "=" not in option:
+                numbers = [option]  # the package units has the number there
             self._put(" ".join(filter(None, [" to ".join(map(self.rendered, numbers)), self._unit(unit)])))
         elif bare in commands.LATER:
             while self._option() is not None:
