@@ -45,6 +45,10 @@ def read(source: str, **files: str) -> str:
             ),
             "5 kilometre per second, 3 kg, 1 to 2 celsius, in volt, 7 km.",
         ),
+        (
+            "\\ifx\\a\\b one\\else two\\fi three \\ifnum\\x<3 four\\fi, \\ifdim 2pt>\\y five\\fi; \\ifodd\\x six\\fi.",
+            "one three four, five; six.",
+        ),
         # Plain TeX, AMS-TeX and harvmac.
         (
             "\\magnification=1200\n\\beginsection 1. One\n\nText, $x$.\n\\newsec{Two}\nMore.\n\\bye\nno",
