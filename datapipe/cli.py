@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import importlib
 import importlib.metadata
 import io
 import logging
@@ -16,7 +17,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
@@ -417,7 +418,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     match command:
         case "run":
-            _import_run(whole_beam=bool(flags))(**values, flags=flags)
+            _import("commands.run", whole_beam=bool(flags)).run(**values, flags=flags)
         case "inspect":
             from datapipe.commands.inspect import inspect
 
@@ -481,6 +482,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
             warm_up(**values)
         case "validate":
+            _import("engine.recipe")
             from datapipe.commands.recipes import validate
 
             validate(**values)
@@ -489,16 +491,14 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
             list_recipes(**values)
         case "stages":
-            from datapipe.commands.stages import list_stages
-
-            list_stages(**values)
+            _import("commands.stages").list_stages(**values)
         case "tokenizer":
             _call_tokenizer(**values)
 
 
 @functools.cache
-def _import_run(*, whole_beam: bool) -> Callable[..., None]:
-    """The command that imports most. Garbage is looked for neither meanwhile nor, later, in what the modules hold.
+def _import(module: str, *, whole_beam: bool = False) -> Any:
+    """A module of ours that imports all stages. Garbage is not looked for meanwhile, nor in what modules hold.
 
     It would take a tenth of the time of a short run, and find nothing. Without flags for it, Beam comes without what
     connects it to elsewhere, a quarter of all that is imported; a file system comes with the first path of its own.
@@ -507,13 +507,11 @@ def _import_run(*, whole_beam: bool) -> Callable[..., None]:
 
     gc.disable()
     try:
-        hidden = () if whole_beam else (*_CONNECTORS, *files.REMOTE_SYSTEMS.values())
-        with _without(hidden):
-            from datapipe.commands.run import run
+        with _without(() if whole_beam else (*_CONNECTORS, *files.REMOTE_SYSTEMS.values())):
+            return importlib.import_module(f"datapipe.{module}")
     finally:
         gc.freeze()
         gc.enable()
-    return run
 
 
 @contextlib.contextmanager

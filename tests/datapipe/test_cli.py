@@ -157,6 +157,15 @@ def test_help_loads_neither_beam_nor_numba() -> None:
     assert not {"apache_beam", "numba", "numpy", "pyarrow", "faiss", "torch"} & {*loaded}
 
 
+@pytest.mark.parametrize("arguments", [["stages"], ["validate", "default"]])
+def test_what_describes_stages_loads_no_numba_and_the_least_of_beam(arguments: list[str]) -> None:
+    code = "import sys; from datapipe.cli import main; print(main(sys.argv[1:])); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    *_, status, modules = done.stdout.splitlines()
+    assert status == "0", done.stderr
+    assert not {"numba", "faiss", "torch", "pymongo", "apache_beam.io.gcp.bigquery"} & {*modules.split()}
+
+
 def test_a_run_takes_of_beam_what_its_paths_need(recipe: pathlib.Path, tmp_path: pathlib.Path, s3: Any) -> None:
     s3.put_object(Bucket="bucket", Key="in/a.jsonl", Body=b'{"text": "some text"}')
     write_lines(tmp_path / "a.jsonl", [{"text": "some text"}])

@@ -159,6 +159,11 @@ def letter_pair_lift(text: str) -> float | None:
     letters = collections.Counter("".join(runs))
     if letters.total() < 100:
         return None
+    alphabetic = {c: n for c, n in letters.items() if ord(c) < 0x590 or 0x1E00 <= ord(c) < 0x2000}
+    number = sum(alphabetic.values())
+    judged = number >= 100 and 2 * number >= letters.total()
+    if judged and sum(n * (n - 1) for n in alphabetic.values()) < 0.02 * number * (number - 1):
+        return 0.0
     pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
     same, same_pairs = (sum(n * (n - 1) for n in counted.values()) / 2 for counted in (letters, pairs))
     chance = same / math.comb(letters.total(), 2)
