@@ -50,6 +50,8 @@ def summarize_rejects(folder: str, stage: str, records: int, rejects: int, optio
     lines = [f"WARNING: {stage} rejected {rejects:,} of {records:,} records ({rejects / records:.0%}): see {folder}"]
     by_extension = [f"{extension}: {count:,} {reason}" for (extension, reason), count in _most(counts.reasons)]
     lines += _block("by extension", by_extension, len(counts.reasons))
+    if any(reason == "archive" for _, reason in counts.reasons):
+        lines.append("  archives are read unpacked; the command stands in the detail of each of these rejects")
     by_columns = [f"{', '.join(names)}: {count:,}" for names, count in _most(counts.columns)]
     lines += _block("without text, by columns seen", by_columns, len(counts.columns))
     advice = advise(counts, options)
