@@ -121,10 +121,17 @@ class Part:
         for name in self.decisions:
             if name.removesuffix(REASON) in self.view.unseen:
                 continue
-            reasons = self.column(name)
+            reasons = self._few_texts(name)
             left = reasons.is_null() if despite is None else pc.equal(reasons, despite).fill_null(True)
-            kept &= left.to_numpy(zero_copy_only=False)
+            kept &= left.to_numpy()
         return kept
+
+    def _few_texts(self, name: str) -> pa.ChunkedArray:
+        """One whole column of texts that recur, each of which lies in memory once."""
+        with files.open_columns(self.columns[name], [name]) as source:
+            column = pq.ParquetFile(source, read_dictionary=[name]).read([name], use_threads=False).column(name)
+        start, stop = self.bounds
+        return column.slice(start, stop - start)
 
     def chosen(self) -> npt.NDArray[np.bool_]:
         """Which rows the view is of, removed or not, shape (rows,)."""
