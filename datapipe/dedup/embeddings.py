@@ -284,7 +284,7 @@ class EmbedDocuments(DocumentStage):
     writes: ClassVar[pa.Schema] = pa.schema(
         [("embeddings_vector", pa.list_(pa.float16())), (WORDS_COLUMN, pa.binary())]
     )
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def check(self) -> None:
         """The model is the one that is meant, and can be loaded here."""
@@ -299,6 +299,10 @@ class EmbedDocuments(DocumentStage):
     def requires(self) -> tuple[str, ...]:
         """The columns that it needs."""
         return ("text",)
+
+    def named_files(self) -> tuple[str, ...]:
+        """The model, where it is one that lies somewhere."""
+        return () if self.model == HASHED_NGRAMS else super().named_files()
 
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)

@@ -54,8 +54,10 @@ from datapipe.store.record import (
 )
 
 TASKS = "tasks"
+ELEMENTS = ".elements"  # what pipelines begin with on another engine
 FIGURES = ".figures"  # of the report, where workers count them
 REPORT = "report"  # what a run does at its end
+PARTS_COUNTED_HERE = 32  # of a run elsewhere, for its report: a job of Dataflow's takes minutes to start
 # Of a run's time, so much at most goes into reports of what there is so far.
 REPORT_SHARE = 0.05
 _FIRST_REPORT_SECONDS = 0.5  # that the first one is taken to need: short runs have one at their end alone
@@ -219,7 +221,7 @@ class _Driver:
             return
         if earlier is None:
             self.save()  # before anything else is written: from here on the folder is a run's
-        for left_over in (ERROR_LOG, PROGRESS):
+        for left_over in (ERROR_LOG, PROGRESS, ELEMENTS):
             files.remove(files.join(output, left_over))
         files.remove_temporary(output)
 
@@ -485,9 +487,8 @@ class _Driver:
         """Whether a stopped run has left all columns of a corpus stage."""
         folder = self.corpus.folder(stage.name)
         numbers = [part.number for part in self.corpus.of_kind(stage.part_kinds())]
-        return files.exists(files.join(folder, work.ENDED)) and all(
-            files.exists(part_path(folder, number)) for number in numbers
-        )
+        there = set(files.list_folder(folder))
+        return files.join(folder, work.ENDED) in there and all(part_path(folder, number) in there for number in numbers)
 
     def _end(self, stage: Stage, done: Done) -> None:
         """Take up what a stage has made, check it, and record it."""
@@ -533,9 +534,10 @@ class _Driver:
                 self.write_report(count_funnel(self.corpus, self.record.stages))
 
     def write_report(self, funnel: Funnel) -> None:
-        """Write the report; its figures are counted here, or by the workers where these are elsewhere."""
+        """Write the report; its figures are counted here, or by workers elsewhere where the parts are many."""
         started = time.monotonic()
-        write_report(self.corpus, funnel, self.record, count_parts if self.runner.local else self._count_by_workers)
+        here = self.runner.local or len(self.corpus.parts) <= PARTS_COUNTED_HERE
+        write_report(self.corpus, funnel, self.record, count_parts if here else self._count_by_workers)
         self.reported = time.monotonic()
         self.report_seconds = self.reported - started
 
@@ -562,6 +564,7 @@ class _Driver:
         self.save()
         write_leaks(self.corpus, self.record.stages)
         self.write_report(funnel)
+        files.remove(files.join(root, ELEMENTS))
         self.record.closing = kept_files.record_closing(root)
         self.save()
         return Outcome(self.corpus, funnel, self.record)
@@ -572,7 +575,7 @@ class _Driver:
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
                 pipeline
-                | "Parts" >> beam.Create(parts, reshuffle=False)
+                | "Parts" >> self._create(parts, Part)
                 | "Spread" >> Spread()
                 | "Count" >> beam.Map(_count, options).with_output_types(bytes)
                 | "Sum" >> beam.CombineGlobally(_sum).with_output_types(bytes)
@@ -596,13 +599,17 @@ class _Driver:
             tasks.append(stage.plan(self.inputs))
         todo = [(task, stage) for stage, of_stage in zip(ready, tasks, strict=True) for task in of_stage]
         progress.expect(sum(task.size for task, _ in todo), "bytes")
+        elements: list[Any] = todo
+        read: Any = work.read_task
+        if not self.runner.local:
+            elements, read = work.Place.of(todo, files.join(self.corpus.root, ELEMENTS)), work.read_placed
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
                 pipeline
-                | "Tasks" >> beam.Create(todo, reshuffle=False)
+                | "Tasks" >> self._create(elements, type(elements[0]))
                 | "Spread" >> Spread()
-                | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
+                | "Read" >> beam.Map(read, self.corpus.root, TASKS).with_output_types(int)
             )
 
         usage = self.runner.run(build, sum(task.text_bytes for task, _ in todo), self.check_lock)
@@ -625,11 +632,12 @@ class _Driver:
             ready.append(stage.prepare(corpus, corpus.folder(stage.name)))
             prepared[stage.name] = time.process_time() - started
         this = work.Pass(tuple(ready), self.corpus.root, self.every_row)
+        there = {path for stage in stages for path in files.list_folder(corpus.folder(stage.name))}
         todo = [
             part
             for part in corpus.parts
             if this.of(part)
-            and not (all(as_they_are) and all(files.exists(this.path(stage, part)) for stage in this.of(part)))
+            and not (all(as_they_are) and there.issuperset(this.path(stage, part) for stage in this.of(part)))
         ]
         progress.expect(sum(part.rows for part in todo), "rows")
         read_bytes = self._read_bytes(stages)
@@ -639,7 +647,7 @@ class _Driver:
                 files.make_folder(files.join(self.corpus.folder(stage.name), work.PIECES))
 
         def build(pipeline: beam.Pipeline) -> None:
-            parts = pipeline | "Parts" >> beam.Create(todo, reshuffle=False)
+            parts = pipeline | "Parts" >> self._create(todo, Part)
             spread = parts | "Spread" >> (SpreadPieces(pieces) if pieces > 1 else Spread())
             done = spread | "Process" >> beam.Map(work.process, this).with_output_types(tuple[int, Part])
             if pieces > 1:
@@ -682,11 +690,11 @@ class _Driver:
             used.append(self.runner.run(build, read_bytes, self.check_lock))
 
         def build(pipeline: beam.Pipeline) -> None:
-            parts = pipeline | "Parts" >> beam.Create(corpora[0].of_kind(ready[0].part_kinds()), reshuffle=False)
+            parts = pipeline | "Parts" >> self._create(corpora[0].of_kind(ready[0].part_kinds()), Part)
             for stage, following, corpus in zip(ready, [*ready[1:], None], corpora[:-1], strict=True):
                 written = parts | stage.name >> self._step(stage, stage, corpus)
                 if following:
-                    kept = corpora[ready.index(following)].of_kind(following.part_kinds())
+                    kept = self._kept(corpora[ready.index(following)].of_kind(following.part_kinds()))
                     parts = (
                         pipeline
                         | f"After {stage.name}" >> beam.Create([(begun_at, corpus.folder(stage.name))], reshuffle=False)
@@ -697,7 +705,7 @@ class _Driver:
         last, corpus = ready[-1], corpora[-2]
 
         def again(pipeline: beam.Pipeline, judge: beam.PTransform) -> None:
-            parts = pipeline | "Parts" >> beam.Create(corpus.of_kind(last.part_kinds()), reshuffle=False)
+            parts = pipeline | "Parts" >> self._create(corpus.of_kind(last.part_kinds()), Part)
             _ = parts | last.name >> self._step(last, judge, corpus)
 
         run_pipeline(build)
@@ -713,6 +721,16 @@ class _Driver:
         # Two clocks: what ends with its pipeline would have ended before it began.
         seconds = prepared[-1] + max(0.0, sum(usage.seconds for usage in used) - begun)
         self._end(last, self._judged(last, seconds, peak_bytes))
+
+    def _kept(self, values: Sequence[Any]) -> Iterable[Any]:
+        """Values for a step: here as they are, elsewhere in a file."""
+        return values if self.runner.local else work.Kept.of(values, files.join(self.corpus.root, ELEMENTS))
+
+    def _create(self, values: Sequence[Any], of_type: Any) -> beam.PTransform:
+        """What a pipeline begins with."""
+        if self.runner.local:
+            return beam.Create(values, reshuffle=False)
+        return _FromFile(self._kept(values), of_type)
 
     def _step(self, stage: Stage, judge: beam.PTransform, corpus: Corpus) -> beam.PTransform:
         """Parts to what a stage makes of them, with its columns written where it has any."""
@@ -735,6 +753,24 @@ class _Driver:
 
 
 @dataclasses.dataclass(eq=False)
+class _FromFile(beam.PTransform):
+    """The values that wait in a file."""
+
+    kept: Iterable[Any]
+    of_type: Any
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, pipeline: Any) -> beam.PCollection[Any]:
+        return (
+            pipeline
+            | "Name" >> beam.Create([self.kept], reshuffle=False)
+            | "Read" >> beam.FlatMap(iter).with_output_types(self.of_type)
+        )
+
+
+@dataclasses.dataclass(eq=False)
 class _WriteVerdicts(beam.PTransform):
     """Parts, and a transform that gives verdicts on them, to the numbers of the parts whose column file is there."""
 
@@ -746,7 +782,7 @@ class _WriteVerdicts(beam.PTransform):
         super().__init__()
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[int]:
-        by_number = {part.number: part for part in self.corpus.of_kind(self.stage.part_kinds())}
+        numbered = parts | "Number" >> beam.Map(work.numbered).with_output_types(tuple[int, Part])
         folder = self.corpus.folder(self.stage.name)
         verdicts = parts | self.judge | "By part" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
         every = parts | "Every" >> beam.Map(work.nothing).with_output_types(tuple[int, bytes])
@@ -755,7 +791,9 @@ class _WriteVerdicts(beam.PTransform):
             | "Flatten" >> beam.Flatten()
             | "Gather" >> beam.GroupByKey()
             | "Write"
-            >> beam.Map(work.write, by_number, self.stage.writes, folder, self.corpus.root).with_output_types(int)
+            >> beam.Map(
+                work.write, beam.pvalue.AsDict(numbered), self.stage.writes, folder, self.corpus.root
+            ).with_output_types(int)
         )
 
 
