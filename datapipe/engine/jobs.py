@@ -27,7 +27,7 @@ from datapipe.extras import check_extra
 from datapipe.stage import Stage
 from datapipe.store import files
 
-DASK = "apache_beam.runners.dask.dask_runner.DaskRunner"
+DASK = "datapipe.engine.dask.DaskRunner"
 REACH_SECONDS = 10.0  # a job server that is just starting has so long
 CANCEL_SECONDS = 120.0  # how long to wait for a job that is told to stop: Dataflow takes a minute or two
 # Options with which Beam makes a file of a pipeline, or nothing: the next one is made from what the last one wrote.

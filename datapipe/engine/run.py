@@ -530,7 +530,9 @@ class _Driver:
         write_report(self.corpus, funnel, self.record, count_parts if self.runner.local else self._count_by_workers)
 
     def _count_by_workers(self, parts: Sequence[Part], options: Options) -> Figures:
-        path = files.join(self.corpus.root, FIGURES)
+        folder = files.join(self.corpus.root, FIGURES)
+        files.make_folder(folder)
+        path = files.join(folder, "all")
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
@@ -545,7 +547,7 @@ class _Driver:
         self.runner.run(build, 0, self.check_lock)
         with files.open_input(path) as source:
             figures = Figures.from_bytes(bytes(source.read()))
-        files.remove(path)
+        files.remove(folder)
         return figures
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
@@ -625,6 +627,7 @@ class _Driver:
             self._begin(stage)
             folder = self.corpus.folder(stage.name)
             if not ready and self._has_ended(stage):  # in the interrupted run
+                self._remove_leftovers(stage)
                 self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
                 corpora = [self.corpus.seen_by(view)]
                 continue
@@ -664,6 +667,8 @@ class _Driver:
             _ = parts | last.name >> self._step(last, judge, corpus)
 
         run_pipeline(build)
+        for stage in ready:
+            self._remove_leftovers(stage)
         # Their verdicts come in the place of the first ones.
         for judge in last.more_rounds(run_pipeline) if isinstance(last, CorpusStage) else ():
             run_pipeline(functools.partial(again, judge=judge))
@@ -676,6 +681,10 @@ class _Driver:
         # Two clocks: what ends with its pipeline would have ended before it began.
         seconds = prepared[-1] + max(0.0, sum(usage.seconds for usage in used) - begun)
         self._end(last, self._judged(last, seconds, peak_bytes))
+
+    def _remove_leftovers(self, stage: Stage) -> None:
+        for path in stage.leftovers(self.corpus.folder(stage.name)):
+            files.remove(path)
 
     def _watch(self, progress: Progress) -> Callable[[], None]:
         """What is done several times a second while a pipeline runs."""

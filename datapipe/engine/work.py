@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe.engine.progress import tick
+from datapipe.flow.shuffle import BLOCK_BYTES
 from datapipe.stage import DocumentStage, Source, Stage
 from datapipe.store import files
 from datapipe.store.corpus import (
@@ -129,7 +130,7 @@ def process(part: Part, this: Pass) -> tuple[int, Part]:
 
 
 def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
-    """Join the pieces of a part's column files, in order of their rows."""
+    """Join the pieces of a part's column files, in order of their rows; they stay, as this may have to be done again."""
     number, pieces = numbered
     pieces = sorted(pieces, key=lambda piece: piece.bounds)
     if pieces[0].span is None:
@@ -143,8 +144,6 @@ def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
                     for group in range(groups.num_row_groups):
                         for batch in groups.read_row_group(group, use_threads=False).to_batches():
                             write(batch)
-        for piece in pieces:
-            files.remove(this.path(stage, piece))
     return number
 
 
@@ -278,14 +277,17 @@ def _schema(stage: DocumentStage) -> pa.Schema:
 
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """A batch of verdicts, cut by part and serialized as an Arrow stream."""
+    """A batch of verdicts, cut by part, in blocks of about `BLOCK_BYTES` at most, each serialized as an Arrow stream."""
     numbers = verdicts.column("id").to_numpy() >> ROW_BITS
     for number in sorted(set(numbers.tolist())):
-        batch = verdicts.filter(pa.array(numbers == number))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        yield int(number), sink.getvalue().to_pybytes()
+        of_part = verdicts.filter(pa.array(numbers == number))
+        rows = max(1, len(of_part) * BLOCK_BYTES // max(1, of_part.nbytes))
+        for start in range(0, len(of_part), rows):
+            batch = of_part.slice(start, rows)
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            yield int(number), sink.getvalue().to_pybytes()
 
 
 def nothing(part: Part) -> tuple[int, bytes]:
