@@ -5,6 +5,7 @@ each event is a line, `12:00:41 done rules ...`, which grep finds, and a pass th
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from typing import Protocol
@@ -57,7 +58,7 @@ class Log:
 class Silent:
     """For those who want to hear of warnings and errors alone."""
 
-    seconds: float = float("inf")
+    seconds: float = threading.TIMEOUT_MAX
 
     def report(self, news: News) -> None:
         """Nothing."""

@@ -4,7 +4,9 @@ Workers write small counter files, and the driver adds them up. Who watches deci
 draws it on a terminal or writes a line now and then into a log (`datapipe/commands/watching.py`).
 """
 
+import threading
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NamedTuple, Protocol, Self
 
 import pyarrow as pa
@@ -83,14 +85,17 @@ def tick(root: str, name: str, done: int) -> None:
 
 
 class Progress:
-    """How far one pass has come, told to a watcher."""
+    """How far one pass has come, told to a watcher: by a thread of its own, so that what only learns or adds up is told
+    of, too."""
 
     def __init__(self, root: str, stages: tuple[str, ...], watcher: Watcher | None) -> None:
         self._folder = files.join(root, FOLDER)
         self._local = files.is_local(root)
         self._watcher = watcher
-        self._began = self._told = time.monotonic()
+        self._began = time.monotonic()
         self._doing = Doing(stages, 0, 0, "", 0, "")
+        self._over = threading.Event()
+        self._telling: Future[None] | None = None
 
     def __enter__(self) -> Self:
         if self._local:
@@ -98,11 +103,18 @@ class Progress:
             files.make_folder(self._folder)
         if self._watcher:
             self._watcher.show(self._doing)
+            teller = ThreadPoolExecutor(1, "progress")
+            self._telling = teller.submit(self._tell, self._watcher)
+            teller.shutdown(wait=False)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._watcher:
+    def __exit__(self, kind: object, *_: object) -> None:
+        self._over.set()
+        if self._telling and self._watcher:
+            error = self._telling.exception()  # waits
             self._watcher.show(None)
+            if error and kind is None:
+                raise error
         if self._local:
             files.remove(self._folder)
 
@@ -110,14 +122,11 @@ class Progress:
         """Set how much there is to do."""
         self._doing = self._doing._replace(total=total, unit=unit)
 
-    def show(self) -> None:
-        """Tell what the workers have done so far, if it is time to."""
-        now = time.monotonic()
-        if self._watcher is None or now - self._told < self._watcher.seconds:
-            return
-        self._told = now
-        seconds = now - self._began
-        self._watcher.show(self._doing._replace(done=self._count(), seconds=seconds, notice=compiling()))
+    def _tell(self, watcher: Watcher) -> None:
+        """Tell what the workers have done so far, now and then."""
+        while not self._over.wait(watcher.seconds):
+            seconds = time.monotonic() - self._began
+            watcher.show(self._doing._replace(done=self._count(), seconds=seconds, notice=compiling()))
 
     def _count(self) -> int:
         done = 0

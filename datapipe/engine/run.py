@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 
 from datapipe.checks import check_known
 from datapipe.engine import kept_files, work
@@ -40,12 +41,24 @@ from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
 from datapipe.store import files
 from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
-from datapipe.store.record import FORMAT, Begun, Done, Kept, RunRecord, Skipped, SourceResult, with_stage
+from datapipe.store.record import (
+    FORMAT,
+    Begun,
+    ConservationError,
+    Done,
+    Kept,
+    RunRecord,
+    Skipped,
+    SourceResult,
+    with_stage,
+)
 
 TASKS = "tasks"
 FIGURES = ".figures"  # of the report, where workers count them
-# A pass that took so long is followed by a report of what there is so far.
-REPORT_AFTER_SECONDS = 60.0
+REPORT = "report"  # what a run does at its end
+# Of a run's time, so much at most goes into reports of what there is so far.
+REPORT_SHARE = 0.05
+_FIRST_REPORT_SECONDS = 0.5  # that the first one is taken to need: short runs have one at their end alone
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
@@ -106,18 +119,11 @@ def run(
             driver.run_pass()
         except ValueError as error:  # what a stage's options name is not there, or not what they say
             raise RunError(str(error)) from error
-        funnel = count_funnel(driver.corpus, driver.record.stages)
-        check_funnel(driver.corpus, funnel, driver.record)
-        driver.record.funnel = funnel.as_json()
-        losses = find_losses(driver.corpus, recipe.warn_removed)
-        driver.record.warnings = describe_losses(losses, recipe.warn_removed)
-        driver.clear(later=names[last + 1 :])
-        driver.save()
-        write_leaks(driver.corpus, driver.record.stages)
-        driver.write_report(funnel)
-        driver.record.closing = kept_files.record_closing(output)
-        driver.save()
-        return Outcome(driver.corpus, funnel, driver.record)
+        except (PipelineError, ConservationError):
+            driver.report_failed()
+            raise
+        with Progress(output, (REPORT,), watcher):
+            return driver.end(names[last + 1 :], recipe.warn_removed)
 
 
 class Planned(NamedTuple):
@@ -181,6 +187,8 @@ class _Driver:
         self.skipped_columns: set[str] = set()
         self.deciders: list[str] = []  # stages whose work decides which rows later ones see
         self.pending: list[Stage] = []  # of the pass that is to run next
+        self.reported = time.monotonic()
+        self.report_seconds = _FIRST_REPORT_SECONDS  # that the last report took
         earlier = RunRecord.read(output)
         if earlier and earlier.format != FORMAT:
             raise RunError(f"{output} holds an older run: choose another folder, or delete it")
@@ -514,7 +522,6 @@ class _Driver:
         if not stages:
             return
         names = tuple(stage.name for stage in stages)
-        started = time.monotonic()
         with Progress(self.corpus.root, names, self.watcher) as progress, _named(stages):
             if isinstance(stages[0], Source):
                 self._read([stage for stage in stages if isinstance(stage, Source)], progress)
@@ -522,12 +529,42 @@ class _Driver:
                 self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
             else:
                 self._judge(stages, progress)
-        if time.monotonic() - started > REPORT_AFTER_SECONDS:
-            self.write_report(count_funnel(self.corpus, self.record.stages))
+            if (time.monotonic() - self.reported) * REPORT_SHARE >= self.report_seconds:
+                self.write_report(count_funnel(self.corpus, self.record.stages))
 
     def write_report(self, funnel: Funnel) -> None:
         """Write the report; its figures are counted here, or by the workers where these are elsewhere."""
+        started = time.monotonic()
         write_report(self.corpus, funnel, self.record, count_parts if self.runner.local else self._count_by_workers)
+        self.reported = time.monotonic()
+        self.report_seconds = self.reported - started
+
+    def report_failed(self) -> None:
+        """Write a report of what there is when a stage has failed."""
+        if self.record.stages and self.runner.local:
+            # The disk may be full, too: it is the failure that the user is told.
+            with contextlib.suppress(OSError, pa.ArrowException):
+                self.corpus = self.record.corpus(self.corpus.root)  # without what the stage has half made
+                self.write_report(count_funnel(self.corpus, self.record.stages))
+
+    def end(self, later: Sequence[str], warn_removed: float) -> Outcome:
+        """Account for every document, and write what tells of the run.
+
+        Raises:
+            ConservationError: if documents were lost or invented.
+        """
+        root = self.corpus.root
+        funnel = count_funnel(self.corpus, self.record.stages)
+        check_funnel(self.corpus, funnel, self.record)
+        self.record.funnel = funnel.as_json()
+        self.record.warnings = describe_losses(find_losses(self.corpus, warn_removed), warn_removed)
+        self.clear(later)
+        self.save()
+        write_leaks(self.corpus, self.record.stages)
+        self.write_report(funnel)
+        self.record.closing = kept_files.record_closing(root)
+        self.save()
+        return Outcome(self.corpus, funnel, self.record)
 
     def _count_by_workers(self, parts: Sequence[Part], options: Options) -> Figures:
         folder = files.join(self.corpus.root, FIGURES)
@@ -570,7 +607,7 @@ class _Driver:
                 | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
             )
 
-        usage = self.runner.run(build, sum(task.text_bytes for task, _ in todo), self._watch(progress))
+        usage = self.runner.run(build, sum(task.text_bytes for task, _ in todo), self.check_lock)
         for stage, of_stage in zip(ready, tasks, strict=True):
             folder = self.corpus.folder(stage.name)
             result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
@@ -610,7 +647,7 @@ class _Driver:
             if pieces > 1:
                 _ = done | "Group" >> beam.GroupByKey() | "Join" >> beam.Map(work.join, this).with_output_types(int)
 
-        usage = self.runner.run(build, read_bytes, self._watch(progress))
+        usage = self.runner.run(build, read_bytes, self.check_lock)
         spent = work.sum_spent(this)
         for stage in stages:
             files.remove(files.join(self.corpus.folder(stage.name), work.PIECES))
@@ -645,7 +682,7 @@ class _Driver:
         used: list[Usage] = []
 
         def run_pipeline(build: Callable[[beam.Pipeline], Any]) -> None:
-            used.append(self.runner.run(build, read_bytes, self._watch(progress)))
+            used.append(self.runner.run(build, read_bytes, self.check_lock))
 
         def build(pipeline: beam.Pipeline) -> None:
             parts = pipeline | "Parts" >> beam.Create(corpora[0].of_kind(ready[0].part_kinds()), reshuffle=False)
@@ -685,15 +722,6 @@ class _Driver:
     def _remove_leftovers(self, stage: Stage) -> None:
         for path in stage.leftovers(self.corpus.folder(stage.name)):
             files.remove(path)
-
-    def _watch(self, progress: Progress) -> Callable[[], None]:
-        """What is done several times a second while a pipeline runs."""
-
-        def watch() -> None:
-            self.check_lock()
-            progress.show()
-
-        return watch
 
     def _step(self, stage: Stage, judge: beam.PTransform, corpus: Corpus) -> beam.PTransform:
         """Parts to what a stage makes of them, with its columns written where it has any."""

@@ -21,7 +21,7 @@ from datapipe.engine import work
 from datapipe.engine.output import RunError, open_corpus
 from datapipe.engine.progress import Progress
 from datapipe.engine.run import NoDocumentsError, Outcome, _Driver, run
-from datapipe.engine.runner import Runner
+from datapipe.engine.runner import PipelineError, Runner
 from datapipe.mix.shards import WriteShards
 from datapipe.stage import DocumentStage, Stage
 from datapipe.store import files
@@ -683,8 +683,8 @@ def test_a_stage_works_on_some_documents_only(tmp_path: pathlib.Path) -> None:
         run_recipe(text.replace("source", "site").replace("WHICH", "web"), tmp_path, [str(tmp_path / "in")], "other")
 
 
-def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("datapipe.engine.run.REPORT_AFTER_SECONDS", 0.0)
+def test_a_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datapipe.engine.run.REPORT_SHARE", 1e9)
     write_lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}, {"text": "two"}])
     seen: dict[str, bool] = {}
 
@@ -697,6 +697,19 @@ def test_a_long_run_has_a_report_before_it_ends(tmp_path: pathlib.Path, monkeypa
     recipe = "stages: [documents, language, exact_duplicates, embeddings, shards]"
     run_recipe(recipe, tmp_path, [str(tmp_path / "a.jsonl")], report=report)
     assert (seen["language"], seen["shards"]) == (False, True)
+
+
+def test_a_run_that_fails_has_a_report_of_what_there_is(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError("the machine is on fire")
+
+    monkeypatch.setattr(WriteShards, "_write", fail)
+    write_lines(tmp_path / "a.jsonl", [{"text": "one"}, {"text": "one"}, {"text": "two"}])
+    with pytest.raises(PipelineError, match="on fire"):
+        run_recipe("stages: [documents, exact_duplicates, language, shards]", tmp_path, [str(tmp_path / "a.jsonl")])
+    assert "exact_duplicates: exact_duplicate" in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
 
 
 def test_workers_elsewhere_count_the_figures_of_the_report(tmp_path: pathlib.Path) -> None:
