@@ -21,6 +21,7 @@ from apache_beam.runners.common import DoFnContext, DoFnInvoker, DoFnSignature, 
 from apache_beam.runners.dask import dask_runner, transform_evaluator
 from apache_beam.runners.dask.overrides import _Create, _Flatten, _GroupByKeyOnly, _Reshuffle, dask_overrides
 from apache_beam.runners.runner import PipelineResult
+from apache_beam.transforms import core
 from apache_beam.transforms.sideinputs import SideInputMap
 from apache_beam.transforms.window import GlobalWindows
 
@@ -33,7 +34,7 @@ ELEMENTS_PER_TASK = 8
 class DaskRunner(dask_runner.DaskRunner):
     """Sends pipelines to the Dask cluster that the options name."""
 
-    def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> PipelineResult:
+    def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> PipelineResult:
         """Send one; its result has the client, which the caller closes."""
         given: Any = options.view_as(dask_runner.DaskOptions)
         connection = given.get_all_options(drop_default=True, current_only=True)
@@ -76,10 +77,11 @@ class Graph(PipelineVisitor):
         return self._bags[value.producer]
 
     def _translate(self, node: Any, step: Any, inputs: list[Any]) -> Any:
+        bags: Any = dask.bag
         if isinstance(step, _Create):
             values = list(step.values)
             size = max(1, min(self._elements, math.ceil(len(values) / self._tasks)))
-            return dask.bag.from_sequence(values, partition_size=size)
+            return bags.from_sequence(values, partition_size=size)
         if isinstance(step, beam.ParDo):
             (bag,) = inputs
             sides = [_all_of(self._bag(side.pvalue)) for side in node.side_inputs]
@@ -87,7 +89,7 @@ class Graph(PipelineVisitor):
         if isinstance(step, _GroupByKeyOnly):
             return transform_evaluator.GroupByKey(node).apply(inputs[0])
         if isinstance(step, _Flatten):
-            return dask.bag.concat(inputs)
+            return bags.concat(inputs)
         (bag,) = inputs
         if isinstance(step, _Reshuffle) and bag.npartitions < self._tasks:
             return bag.repartition(npartitions=self._tasks)
@@ -116,6 +118,8 @@ def _run(step: _Step, items: Iterable[Any], *sides: list[Any]) -> list[Any]:
     windows = GlobalWindows()
     in_window = functools.partial(transform_evaluator.get_windowed_value, window_fn=windows)
     handler: Any = _OutputHandler
+    context: Any = DoFnContext
+    finalizer: Any = core.DoFn.BundleFinalizerParam
     invoker = DoFnInvoker.create_invoker(
         DoFnSignature(step.function),
         handler(
@@ -127,7 +131,7 @@ def _run(step: _Step, items: Iterable[Any], *sides: list[Any]) -> list[Any]:
             process_yields_batches=False,
             process_batch_yields_elements=False,
         ),
-        context=DoFnContext(step.label, state=None),
+        context=context(step.label, state=None),
         side_inputs=[
             SideInputMap(kind, options, [in_window(item) for item in side])
             for (kind, options), side in zip(step.views, sides, strict=True)
@@ -135,7 +139,7 @@ def _run(step: _Step, items: Iterable[Any], *sides: list[Any]) -> list[Any]:
         input_args=list(step.args),
         input_kwargs=step.kwargs,
         user_state_context=None,
-        bundle_finalizer_param=beam.DoFn.BundleFinalizerParam(),
+        bundle_finalizer_param=finalizer(),
     )
     invoker.invoke_setup()
     try:

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe.engine.progress import tick
+from datapipe.flow.counters import count, count_removed, tell_done
 from datapipe.flow.shuffle import BLOCK_BYTES
 from datapipe.stage import DocumentStage, Source, Stage
 from datapipe.store import files
@@ -82,8 +83,11 @@ class Spent:
 def read_task(numbered: tuple[Any, Source], root: str, folder: str) -> int:
     """Read one task of a source into files in its folder of tasks."""
     task, stage = numbered
+    started = time.monotonic()
     stage.read(task, files.join(root, stage.name, folder))
+    count(stage.name, bytes=task.size, milliseconds=_milliseconds(time.monotonic() - started))
     tick(root, f"{stage.name}-{task.number}", task.size)
+    tell_done(task.size)
     return int(task.number)
 
 
@@ -117,11 +121,16 @@ def process(part: Part, this: Pass) -> tuple[int, Part]:
             for stage, write, take in zip(stages, writers, earlier, strict=True):
                 started = time.thread_time()
                 before = take(len(rows.alive)) if take else None
-                spent[stage.name].rows += rows.count(before)
-                write(rows.run(stage, before))
-                spent[stage.name].seconds += time.thread_time() - started
+                computed = rows.count(before)
+                made = rows.run(stage, before)
+                write(made)
+                seconds = time.thread_time() - started
+                spent[stage.name].rows += computed
+                spent[stage.name].seconds += seconds
+                _count(stage.name, made, rows=computed, milliseconds=_milliseconds(seconds))
             done += len(rows.alive)
             tick(this.root, part.name, done)
+            tell_done(len(rows.alive))
     files.write_json(
         files.join(this.spent, f"{SPENT}-{part.name}.json"),
         {name: dataclasses.asdict(of_stage) for name, of_stage in spent.items()},
@@ -129,8 +138,19 @@ def process(part: Part, this: Pass) -> tuple[int, Part]:
     return part.number, part
 
 
+def _count(stage: str, made: pa.RecordBatch, **figures: int) -> None:
+    """Count what a stage has made: its bytes, and the rows that it removes, by reason."""
+    reasons = [made.column(name) for name in made.schema.names if name.endswith(REASON)]
+    count_removed(stage, reasons)
+    count(stage, bytes=made.nbytes, **figures)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
 def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
-    """Join the pieces of a part's column files, in order of their rows; they stay, as this may have to be done again."""
+    """Join the pieces of a part's column files, in order of their rows; they stay, since it may be done again."""
     number, pieces = numbered
     pieces = sorted(pieces, key=lambda piece: piece.bounds)
     if pieces[0].span is None:
@@ -277,7 +297,7 @@ def _schema(stage: DocumentStage) -> pa.Schema:
 
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """A batch of verdicts, cut by part, in blocks of about `BLOCK_BYTES` at most, each serialized as an Arrow stream."""
+    """A batch of verdicts, cut by part, in Arrow streams of about `BLOCK_BYTES` at most."""
     numbers = verdicts.column("id").to_numpy() >> ROW_BITS
     for number in sorted(set(numbers.tolist())):
         of_part = verdicts.filter(pa.array(numbers == number))
@@ -304,7 +324,12 @@ def write(
     wanted = pa.schema([("id", pa.uint64()), *schema])
     batches = [batch.select(wanted.names).cast(wanted) for batch in batches]
     write_verdicts(parts[number], part_path(folder, number), schema, batches)
-    tick(root, f"{folder.rpartition('/')[2]}-{number}", 1)
+    stage = folder.rpartition("/")[2]
+    count(stage, rows=parts[number].rows)
+    for batch in batches:
+        _count(stage, batch)
+    tick(root, f"{stage}-{number}", 1)
+    tell_done(1)
     return number
 
 
