@@ -202,6 +202,18 @@ def _check_answers(address: str, otherwise: str) -> None:
             time.sleep(0.5)
 
 
+def count_workers(options: PipelineOptions) -> int:
+    """How many threads of workers an engine has, by its options, or as Dask's scheduler says; 1: nobody says."""
+    given = options.get_all_options()
+    if options.view_as(StandardOptions).runner == DASK:
+        import distributed
+
+        with distributed.Client(given["address"], scheduler_file=given["scheduler_file"]) as client:
+            return max(1, sum(client.nthreads().values()))
+    told = (given.get(option) for option in ("parallelism", "max_num_workers", "num_workers", "sdk_worker_parallelism"))
+    return next((int(number) for number in told if number and int(number) > 0), 1)
+
+
 def explain(said: str) -> str | None:
     """What an engine's error comes to, in one line; None where there is nothing better than its last line.
 

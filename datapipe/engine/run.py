@@ -639,7 +639,8 @@ class _Driver:
         ]
         progress.expect(sum(part.rows for part in todo), "rows")
         read_bytes = self._read_bytes(stages)
-        pieces = self.runner.pieces(len(todo), read_bytes)
+        # Elsewhere than on disk each look at a file is a request.
+        pieces = self.runner.pieces(len(todo), read_bytes) if files.is_local(self.corpus.root) else 1
         if pieces > 1:
             for stage in stages:
                 files.make_folder(files.join(self.corpus.folder(stage.name), work.PIECES))

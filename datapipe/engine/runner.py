@@ -120,11 +120,21 @@ class Runner:
             distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
         )
 
+    @functools.cached_property
+    def _workers_elsewhere(self) -> int:
+        """How many workers the engine has; 1 where nothing says so."""
+        options = _Options(list(self.flags))
+        if jobs.name_engine(options) == "dask":
+            with _one_line():
+                jobs.check_reachable(options)
+                self._name_cluster(options)
+        return jobs.count_workers(options)
+
     def close(self) -> None:
         """Stop what was started for the pipelines of a run."""
         if "_held" in self.__dict__:
             self._held.close()
-        for started in ("_held", "_engine", "_cluster"):
+        for started in ("_held", "_engine", "_cluster", "_workers_elsewhere"):
             self.__dict__.pop(started, None)
 
     def __enter__(self) -> Self:
@@ -142,11 +152,11 @@ class Runner:
         return self.workers if read_bytes >= self.threads_from_bytes else 1
 
     def pieces(self, parts: int, read_bytes: int) -> int:
-        """In how many pieces to cut each of so many parts, so that all workers have their share; elsewhere in none."""
-        threads = self.threads(read_bytes)
-        if not self.local or threads == 1 or not parts:
+        """In how many pieces to cut each of so many parts, so that all workers have their share, as far as known."""
+        if read_bytes < self.threads_from_bytes or not parts:
             return 1
-        return min(MAX_PIECES, -(-threads * PIECES_PER_WORKER // parts))
+        workers = self.workers if self.local else self._workers_elsewhere
+        return min(MAX_PIECES, -(-workers * PIECES_PER_WORKER // parts)) if workers > 1 else 1
 
     def run(
         self,

@@ -1,8 +1,13 @@
 """Pipelines on Dask: the bytes of a local run though workers die, side inputs once, even work, the step that failed."""
 
+import contextlib
 import os
 import pathlib
+import platform
+import shutil
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,13 +20,18 @@ import pytest
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.runner import PipelineError, Runner
 from datapipe.flow.spread import Spread
-from tests.helpers import digests
+from datapipe.store import files
+from tests import s3
+from tests.helpers import NIGHTLY, digests
 from tests.jobs import nothing, run, write_inputs
+from tests.programs import free_port, process, started
+from tests.s3 import s3_flags
 
 distributed = pytest.importorskip("distributed", reason="needs the extra dask, which `make test` installs")
 dask = pytest.importorskip("datapipe.engine.dask")
 pytestmark = pytest.mark.xdist_group("engines")
 WAIT_SECONDS = 60
+DASK = (sys.executable, "-m", "dask")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +79,7 @@ def test_dask_gives_the_bytes_of_a_local_run_though_both_workers_die(
     assert digests(tmp_path / "out") == digests(local_run / "out")
     killer.join(WAIT_SECONDS)
     assert len(set(killed)) == 2
+    assert not list((tmp_path / "out").rglob("*.tmp"))
 
 
 def test_without_an_address_there_is_one_cluster_a_run() -> None:
@@ -147,3 +158,115 @@ def test_an_error_names_its_step(cluster: Any) -> None:
     with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$") as raised:
         on(cluster).run(build, 0, nothing)
     assert raised.value.step == "toy"
+
+
+@contextlib.contextmanager
+def hosts() -> Iterator[tuple[list[str], str]]:
+    """Two hosts, network namespaces on a bridge, and the address of this one there."""
+    here, bridge = "10.213.7.1", "datapipe-br"
+    names = [f"datapipe-{letter}" for letter in "ab"]
+    commands = [f"link add {bridge} type bridge", f"addr add {here}/24 dev {bridge}", f"link set {bridge} up"]
+    for number, name in enumerate(names, 2):
+        commands += [
+            f"netns add {name}",
+            f"link add {name} type veth peer name eth0 netns {name}",
+            f"link set {name} master {bridge} up",
+            f"-n {name} addr add 10.213.7.{number}/24 dev eth0",
+            f"-n {name} link set eth0 up",
+            f"-n {name} link set lo up",
+        ]
+    try:
+        for command in commands:
+            done = subprocess.run(["ip", *command.split()], capture_output=True, text=True, check=False)
+            if done.returncode:
+                pytest.skip(f"ip {command}: {done.stderr.strip()}")
+        yield names, here
+    finally:
+        for name in names:
+            subprocess.run(["ip", "netns", "del", name], check=False)
+        subprocess.run(["ip", "link", "del", bridge], check=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root makes network namespaces")
+def test_two_hosts_that_share_a_store_and_no_disk(local_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """Each worker is behind a link of its own, and sees the install, but no folder that a run lies in."""
+    base, seen = "s3://bucket/work", tmp_path.parent
+    with hosts() as (names, here), s3.served("0.0.0.0") as client, contextlib.ExitStack() as workers:
+        port = free_port()
+        workers.enter_context(started(*DASK, "scheduler", "--port", str(port), "--no-dashboard", port=port))
+        for name in names:
+            worker = [*DASK, "worker", f"tcp://{here}:{port}", "--nthreads", "1", "--no-dashboard"]
+            apart = f"mount -t tmpfs none {seen} && exec {' '.join(worker)} --local-directory {seen}"
+            workers.enter_context(process("ip", "netns", "exec", name, "unshare", "-m", "sh", "-c", apart))
+        with distributed.Client(f"tcp://127.0.0.1:{port}") as looking:
+            looking.wait_for_workers(2, timeout=WAIT_SECONDS)
+            there = looking.run(os.path.exists, str(local_run / "out"))
+            assert sorted(address.rpartition(":")[0] for address in there) == ["tcp://10.213.7.2", "tcp://10.213.7.3"]
+            assert set(there.values()) == {False}
+        write_inputs(base)
+        store = [flag.replace("127.0.0.1", here) for flag in s3_flags(client)]
+        run(base, Runner(2, ("--runner=dask", f"--dask_client_address=tcp://127.0.0.1:{port}", *store)))
+        assert outputs(f"{base}/out") == outputs(str(local_run / "out"))
+
+
+def outputs(folder: str) -> dict[str, bytes]:
+    """The bytes of every file of a run, but for those that carry times and paths."""
+    found = {}
+    for file in files.files_below(folder):
+        name = file.path.removeprefix(f"{folder}/")
+        if name not in ("run.json", "report.html", ".lock"):
+            with files.open_input(file.path) as source:
+                found[name] = bytes(source.read())
+    return found
+
+
+SLURM = """
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CredType=cred/munge
+SlurmUser=root
+SlurmctldPort={controller}
+SlurmdPort={daemon}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/controller.pid
+SlurmdPidFile={folder}/daemon.pid
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SwitchType=switch/none
+MpiDefault=none
+SlurmdParameters=config_overrides
+NodeName={host} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES State=UP
+"""
+
+
+@pytest.mark.skipif(not NIGHTLY, reason="starts a Slurm of its own: `make test-all`")
+@pytest.mark.skipif(
+    not shutil.which("slurmctld") or os.geteuid() != 0, reason="needs root, and Slurm: apt install slurm-wlm"
+)
+def test_workers_that_slurm_starts(local_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    ports = {"controller": free_port(), "daemon": free_port()}
+    scheduler = free_port()
+    for name in ("state", "spool"):
+        (tmp_path / name).mkdir()
+    configured = tmp_path / "slurm.conf"
+    configured.write_text(SLURM.format(host=platform.node().partition(".")[0], folder=tmp_path, **ports))
+    (tmp_path / "munge.key").write_bytes(os.urandom(1024))
+    (tmp_path / "munge.key").chmod(0o600)
+    kept = [f"--{kind}-file={tmp_path}/munge.{kind}" for kind in ("key", "pid", "log", "seed")]
+    with contextlib.ExitStack() as programs:
+        programs.enter_context(process("munged", "-F", "--force", f"--socket={tmp_path}/munge.socket", *kept))
+        programs.enter_context(started("slurmctld", "-D", "-f", str(configured), port=ports["controller"]))
+        programs.enter_context(started("slurmd", "-D", "-f", str(configured), port=ports["daemon"]))
+        programs.enter_context(started(*DASK, "scheduler", "--port", str(scheduler), "--no-dashboard", port=scheduler))
+        worker = [*DASK, "worker", f"tcp://127.0.0.1:{scheduler}", "--nthreads", "1", "--no-dashboard"]
+        command = ["srun", "--ntasks=2", *worker, f"--local-directory={tmp_path}"]
+        programs.enter_context(process(*command, SLURM_CONF=str(configured)))
+        with distributed.Client(f"tcp://127.0.0.1:{scheduler}") as looking:
+            looking.wait_for_workers(2, timeout=WAIT_SECONDS)
+        write_inputs(str(tmp_path))
+        run(str(tmp_path), Runner(2, ("--runner=dask", f"--dask_client_address=tcp://127.0.0.1:{scheduler}")))
+    assert digests(tmp_path / "out") == digests(local_run / "out")
