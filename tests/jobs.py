@@ -1,10 +1,18 @@
 """What tests of engines share: a small run that passes through every kind of stage, here or there."""
 
+import os
 import pathlib
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import apache_beam as beam
 
 from datapipe.engine.runner import Runner
 from datapipe.store import files
-from tests.helpers import prose, run_recipe, write_lines
+from tests.helpers import ROOT, prose, run_recipe, write_lines
 
 RECIPE = """
 stages:
@@ -47,3 +55,37 @@ def local_run(base: pathlib.Path) -> pathlib.Path:
     write_inputs(str(base))
     run(str(base), Runner(1))
     return base
+
+
+def of_one(value: Any, function: Callable[[Any], Any]) -> Callable[[beam.Pipeline], Any]:
+    return lambda pipeline: pipeline | beam.Create([value]) | "toy" >> (beam.Map(same) | "Inner" >> beam.Map(function))
+
+
+def same(value: Any) -> Any:
+    return value
+
+
+def take_a_while(begun: str) -> None:
+    pathlib.Path(begun).touch()
+    time.sleep(4)
+    pathlib.Path(f"{begun}-ended").touch()
+
+
+SEND = """
+import sys
+from datapipe.engine.runner import Runner
+from tests.jobs import nothing, of_one, take_a_while
+begun, job_file, *flags = sys.argv[1:]
+Runner(1, tuple(flags)).run(of_one(begun, take_a_while), 0, nothing, job_file)
+"""
+
+
+def send_and_die(flags: Sequence[str], begun: pathlib.Path, job_file: pathlib.Path) -> None:
+    """Have another process send a job, which makes `begun`, and kill it once the job runs."""
+    around = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", SEND, str(begun), str(job_file), *flags], env=around) as sender:
+        while not begun.exists():
+            assert sender.poll() is None
+            time.sleep(0.1)
+        time.sleep(0.5)  # the file is written once the engine has answered
+        sender.kill()

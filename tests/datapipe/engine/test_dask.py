@@ -23,7 +23,7 @@ from datapipe.flow.spread import Spread
 from datapipe.store import files
 from tests import s3
 from tests.helpers import NIGHTLY, digests
-from tests.jobs import nothing, run, write_inputs
+from tests.jobs import nothing, run, send_and_die, write_inputs
 from tests.programs import free_port, process, started
 from tests.s3 import s3_flags
 
@@ -158,6 +158,16 @@ def test_an_error_names_its_step(cluster: Any) -> None:
     with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$") as raised:
         on(cluster).run(build, 0, nothing)
     assert raised.value.step == "toy"
+
+
+def test_nothing_goes_on_once_its_sender_is_killed(cluster: Any, tmp_path: pathlib.Path) -> None:
+    begun, job_file = tmp_path / "begun", tmp_path / ".job"
+    send_and_die(flags_of(cluster), begun, job_file)
+    assert not job_file.exists()
+    until = time.monotonic() + WAIT_SECONDS
+    while cluster.scheduler.tasks and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not cluster.scheduler.tasks
 
 
 @contextlib.contextmanager

@@ -7,11 +7,10 @@ import os
 import pathlib
 import re
 import signal
-import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -32,8 +31,8 @@ from datapipe.extras import MissingExtraError
 from datapipe.flow import counters
 from datapipe.mix.tokens import CountTokens
 from datapipe.store import files
-from tests.helpers import ROOT, digests
-from tests.jobs import nothing, run, write_inputs
+from tests.helpers import digests
+from tests.jobs import nothing, of_one, run, send_and_die, write_inputs
 from tests.programs import free_port, started
 from tests.s3 import s3_flags
 
@@ -60,12 +59,6 @@ def write(path: str) -> None:
 def dawdle(begun: str) -> None:
     pathlib.Path(begun).touch()
     time.sleep(30)
-
-
-def take_a_while(begun: str) -> None:
-    pathlib.Path(begun).touch()
-    time.sleep(4)
-    pathlib.Path(f"{begun}-ended").touch()
 
 
 def tell(amount: int) -> None:
@@ -120,14 +113,6 @@ def test_prism_gives_the_bytes_of_a_local_run(local_run: pathlib.Path, tmp_path:
     assert psutil.Process().children() == before
 
 
-def of_one(value: Any, function: Callable[[Any], Any]) -> Callable[[beam.Pipeline], Any]:
-    return lambda pipeline: pipeline | beam.Create([value]) | "toy" >> (beam.Map(same) | "Inner" >> beam.Map(function))
-
-
-def same(value: Any) -> Any:
-    return value
-
-
 def test_the_workers_own_error_is_the_cause_and_names_the_step(pool: list[str]) -> None:
     with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$") as raised:
         Runner(1, tuple(pool)).run(of_one(7, fail), 0, nothing)
@@ -163,26 +148,11 @@ def test_progress_comes_from_the_engines_counters(pool: list[str]) -> None:
     assert runner.counted() == 0  # nothing runs
 
 
-SEND = """
-import sys
-from datapipe.engine.output import RunError
-from datapipe.engine.runner import Runner
-from tests.datapipe.engine.test_jobs import nothing, of_one, take_a_while
-begun, job_file, *flags = sys.argv[1:]
-Runner(1, tuple(flags)).run(of_one(begun, take_a_while), 0, nothing, job_file)
-"""
-
-
 @pytest.fixture
 def left_behind(pool: list[str], tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
     """The file of a job that goes on although its sender was killed; beside it, `begun-ended` once it is over."""
     begun, job_file = tmp_path / "begun", tmp_path / ".job"
-    around = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen([sys.executable, "-c", SEND, begun, job_file, *pool], env=around) as sender:
-        while not (begun.exists() and job_file.exists()):
-            assert sender.poll() is None
-            time.sleep(0.1)
-        sender.kill()
+    send_and_die(pool, begun, job_file)
     yield job_file
     while not begun.with_name("begun-ended").exists():  # the pool is others', too
         time.sleep(0.1)
