@@ -141,7 +141,7 @@ def test_the_graph_carries_no_data_twice() -> None:
         sides = sides | f"Side {depth}" >> beam.Map(lambda number, _: number, beam.pvalue.AsList(sides))
     _ = sides | "Use" >> beam.Map(lambda number, _: number, payload)
     overridden: Any = pipeline
-    overridden.replace_all(dask.dask_overrides())
+    overridden.replace_all(dask.overrides())
     graph = dask.Graph(16, 8)
     pipeline.visit(graph)
     size = len(cloudpickle.dumps([dict(end.__dask_graph__()) for end in graph.ends()]))
