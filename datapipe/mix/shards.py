@@ -32,7 +32,7 @@ from datapipe.store.schemas import OTHER_COLUMNS, common_schema, conform_column
 from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
-SPILL = "spill"  # the folder of the spilled parts, gone when all is written
+SPILL = "spill"  # the folder of the spilled parts, gone once its pipeline has ended
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
 # Where a document comes from, and its length in UTF-8: columns of every corpus that has been read.
 ORIGIN = ("path", "position", "bytes")
