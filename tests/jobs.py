@@ -80,12 +80,18 @@ Runner(1, tuple(flags)).run(of_one(begun, take_a_while), 0, nothing, job_file)
 """
 
 
-def send_and_die(flags: Sequence[str], begun: pathlib.Path, job_file: pathlib.Path) -> None:
-    """Have another process send a job, which makes `begun`, and kill it once the job runs."""
+def send_and_die(flags: Sequence[str], begun: pathlib.Path, job_file: pathlib.Path, *, leaves_it: bool) -> None:
+    """Have another process send a job, which makes `begun`, and kill it once the job runs.
+
+    Args:
+        flags: for Beam.
+        begun: is made by the job.
+        job_file: names the job.
+        leaves_it: whether to wait for that file: not where a job ends with its sender.
+    """
     around = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", SEND, str(begun), str(job_file), *flags], env=around) as sender:
-        while not begun.exists():
+        while not begun.exists() or (leaves_it and not job_file.exists()):
             assert sender.poll() is None
             time.sleep(0.1)
-        time.sleep(0.5)  # the file is written once the engine has answered
         sender.kill()

@@ -162,7 +162,7 @@ def test_an_error_names_its_step(cluster: Any) -> None:
 
 def test_nothing_goes_on_once_its_sender_is_killed(cluster: Any, tmp_path: pathlib.Path) -> None:
     begun, job_file = tmp_path / "begun", tmp_path / ".job"
-    send_and_die(flags_of(cluster), begun, job_file)
+    send_and_die(flags_of(cluster), begun, job_file, leaves_it=False)
     assert not job_file.exists()
     until = time.monotonic() + WAIT_SECONDS
     while cluster.scheduler.tasks and time.monotonic() < until:
