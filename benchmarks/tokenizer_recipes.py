@@ -9,10 +9,12 @@ those of each tokenizer.
 """
 
 import argparse
+import itertools
 import pathlib
 import time
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from benchmarks.tokenizer import MIX
@@ -22,6 +24,7 @@ from datapipe.engine.recipe import load_recipe
 from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.count import count_by_group, counting, named, once, weighted
 from tokenizer_training.encode import Encoder, encoder_of
+from tokenizer_training.extend import with_single_digits
 from tokenizer_training.extended_tokenizer import ExtendTokenizer
 from tokenizer_training.formats import read_tokenizer, token_bytes
 from tokenizer_training.options import TrainingOptions
@@ -72,6 +75,50 @@ def check(tokenizer: TokenizerJson, encoder: Encoder, max_characters: int | None
     return ", ".join(said)
 
 
+def check_extension(base: TokenizerJson, tokenizer: TokenizerJson, texts: list[str]) -> str:
+    """What an extended tokenizer promises, in a few words.
+
+    Raises:
+        AssertionError: if it does not keep it.
+    """
+    old, new = ([token for _, token in sorted(token_bytes(of).items())] for of in (base, tokenizer))
+    kept = [token for token in old if not (len(token) > 1 and token.isdigit())]
+    for prefix in (old, kept):
+        if new[: len(prefix)] == prefix:
+            break
+    else:
+        raise AssertionError("the entries of the base are not a prefix, in order")
+    said = ["prefix in order"]
+    bounds = []
+    for of in (with_single_digits(base) if prefix is kept else base, tokenizer):
+        spelt = token_bytes(of)
+        lengths = np.zeros(max(spelt) + 1, np.int64)  # of special tokens texts have none
+        lengths[list(spelt)] = [len(token) for token in spelt.values()]
+        flat, _ = encoder_of(of).encode_flat(texts)
+        bounds.append(np.cumsum(lengths[flat]))
+    if bounds[0][-1] != bounds[1][-1] or not np.isin(bounds[1], bounds[0]).all():
+        raise AssertionError("a boundary that the base does not have")
+    said.append("boundaries among the base's")
+    if not tokenizer["model"]["byte_fallback"]:
+        ids = {token: number for number, token in enumerate(new)}
+        open_ones = sum(len(token) > 1 and len(by_lower(token, ids, number)) != 2 for token, number in ids.items())
+        if open_ones:
+            raise AssertionError(f"{open_ones} tokens do not come down to two of lower id")
+        said.append("closure")
+    return ", ".join(said)
+
+
+def by_lower(token: bytes, ids: dict[bytes, int], limit: int) -> list[bytes]:
+    """A token encoded by the tokens of lower id alone, as tiktoken merges: the lowest id first."""
+    parts = [bytes([byte]) for byte in token]
+    while len(parts) > 1:
+        best, place = min((ids.get(a + b, limit), place) for place, (a, b) in enumerate(itertools.pairwise(parts)))
+        if best >= limit:
+            break
+        parts[place : place + 2] = [parts[place] + parts[place + 1]]
+    return parts
+
+
 def main() -> None:
     """Run the benchmark."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,10 +164,14 @@ def main() -> None:
         tokenizer = read_tokenizer(str(base)) if base else train(counted(training.algorithm), training)
         grown = ""
         if extending:
+            original = tokenizer
             tokenizer, summary = extending.grown(tokenizer, counted(extending.algorithm(tokenizer)))
             grown = "; {base:,} - {dropped:,} + {characters:,} + {tokens:,} + {special_tokens:,}".format(**summary)
+        seconds = time.process_time() - started
         said = check(tokenizer, encoder_of(tokenizer), None if extending else training.max_token_length)
-        show(name, tokenizer, f"{said}{grown}; {time.process_time() - started:.0f} s")
+        if extending:
+            said += f", {check_extension(original, tokenizer, texts[:: 1 + len(texts) // 500])}"
+        show(name, tokenizer, f"{said}{grown}; {seconds:.0f} s")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from datapipe.filters.rules import ApplyRules
     from datapipe.filters.safety import ScoreSafety
     from datapipe.filters.safety_filter import FilterSafety
+    from datapipe.filters.url_filter import FilterAddresses
     from datapipe.mix.caps import CapGroups
     from datapipe.mix.chat import RenderDialogues
     from datapipe.mix.chat_tokens import EncodeDialogues
@@ -65,6 +66,7 @@ _MODULES = {
     "ReadDocuments": "datapipe.read.documents",
     "ReadInstructions": "datapipe.read.instructions",
     "FilterColumns": "datapipe.filters.column_filter",
+    "FilterAddresses": "datapipe.filters.url_filter",
     "FindDuplicateIds": "datapipe.dedup.duplicate_ids",
     "IdentifyLanguage": "datapipe.filters.language",
     "FilterLanguage": "datapipe.filters.language_filter",
@@ -117,6 +119,7 @@ __all__ = [  # noqa: RUF022
     "ReadDocuments",
     "ReadInstructions",
     "FilterColumns",
+    "FilterAddresses",
     "FindDuplicateIds",
     "IdentifyLanguage",
     "FilterLanguage",

@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import functools
 import gc
+import importlib
 import importlib.metadata
 import io
 import logging
@@ -16,7 +17,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
@@ -27,6 +28,8 @@ from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
 OF_SIGNAL = 128  # what shells add to the number of the signal that ended a command
+# What Beam imports, and no stage reads or writes: MongoDB and BigQuery.
+_CONNECTORS = ("pymongo", "bson", "apache_beam.io.gcp.bigquery")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -76,7 +79,9 @@ def parser() -> argparse.ArgumentParser:
 
     run = commands.add_parser("run", help="run a recipe over documents", allow_abbrev=False)
     run.add_argument("recipe", help="a YAML file, or the name of a recipe that `datapipe recipes` lists")
-    run.add_argument("--input", dest="inputs", nargs="+", required=True, help="files, folders or globs of documents")
+    run.add_argument(
+        "--input", dest="inputs", nargs="+", action=_Extend, required=True, help="files, folders or globs of documents"
+    )
     run.add_argument("--output", required=True, help="a new folder, or that of an earlier run of this recipe")
     run.add_argument("--workers", type=int, default=os.cpu_count(), help="local workers (default: one a core)")
     run.add_argument(
@@ -147,7 +152,12 @@ def parser() -> argparse.ArgumentParser:
     sample.add_argument("--count", type=int, default=5, help="how many (default: 5)")
     sample.add_argument("--borderline", action="store_true", help="those nearest to the threshold that decided")
     sample.add_argument(
-        "--where", nargs="+", default=[], metavar="COLUMN=VALUE", help="only such, as source=web language=zh"
+        "--where",
+        nargs="+",
+        action=_Extend,
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="only such, as source=web language=zh",
     )
     sample.add_argument("--seed", type=int, default=0, help="another choice (default: 0)")
     _add_json(sample)
@@ -159,7 +169,9 @@ def parser() -> argparse.ArgumentParser:
 
     stats = commands.add_parser("stats", help="documents, bytes and tokens by source, language or any column")
     stats.add_argument("output", help="the output folder of a run")
-    stats.add_argument("--by", nargs="+", default=["source"], metavar="COLUMN", help="(default: source)")
+    stats.add_argument(
+        "--by", nargs="+", action=_Extend, default=["source"], metavar="COLUMN", help="(default: source)"
+    )
     stats.add_argument("--count", type=int, default=30, help="how many groups (default: 30)")
     _add_json(stats)
 
@@ -171,7 +183,9 @@ def parser() -> argparse.ArgumentParser:
 
     clean = commands.add_parser("clean", help="what a run takes on the disk, and what of it can go")
     clean.add_argument("output", help="the output folder of a run")
-    clean.add_argument("--stages", nargs="+", default=[], help="remove the columns of these (default: only say)")
+    clean.add_argument(
+        "--stages", nargs="+", action=_Extend, default=[], help="remove the columns of these (default: only say)"
+    )
     _add_json(clean)
 
     doctor = commands.add_parser("doctor", help="whether this machine has what runs need")
@@ -181,7 +195,9 @@ def parser() -> argparse.ArgumentParser:
 
     mix = commands.add_parser("mix", help="try another mixture of a run, in seconds")
     mix.add_argument("output", help="the output folder of a run")
-    mix.add_argument("--by", nargs="+", help="the columns that group documents, such as source language")
+    mix.add_argument(
+        "--by", nargs="+", action=_Extend, help="the columns that group documents, such as source language"
+    )
     mix.add_argument("--shares", help="of the groups, as in a recipe: '{web: {zh: 0.4, en: 0.3}, books: 0.1}'")
     mix.add_argument("--phases", help="as in a recipe: '[{budget: 900000, shares: {stem: 0.1}}, ...]'")
     mix.add_argument("--unit", choices=["tokens", "bytes"], help="what shares and budgets are of")
@@ -203,9 +219,10 @@ def parser() -> argparse.ArgumentParser:
     thresholds.add_argument(
         "--what-if",
         nargs="+",
+        action=_Extend,
         default=[],
-        metavar="LANGUAGE.RULE=VALUE",
-        help="what other thresholds would do, from what is measured: en.gopher_min_words=30; null: off",
+        metavar="STAGE.OPTION=VALUE",
+        help="what other options would do, from what is measured: quality_filter.min_score=0.3 en.gopher_min_words=30",
     )
     _add_json(thresholds)
     thresholds.add_argument(
@@ -238,6 +255,7 @@ def _add_tokenizer_commands(actions: Any) -> None:
     train.add_argument(
         "--weights",
         nargs="*",
+        action=_Extend,
         default=[],
         metavar="NAME=FACTOR",
         help="how often a source or language counts, such as zh=2 (default: of a run, as its mixture takes it)",
@@ -266,7 +284,7 @@ def _add_tokenizer_commands(actions: Any) -> None:
     _add_base(prune)
     _add_input(prune, required=False)
     prune.add_argument("--output", required=True, help="the folder for tokenizer.json and ids.parquet")
-    prune.add_argument("--ranges", nargs="*", default=[], help="ids to drop, such as 0-19999")
+    prune.add_argument("--ranges", nargs="*", action=_Extend, default=[], help="ids to drop, such as 0-19999")
     prune.add_argument("--weights", help="a safetensors file to cut")
 
     compare = actions.add_parser("compare", help="compare tokenizers, language by language")
@@ -295,6 +313,14 @@ def _add_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", dest="as_json", action="store_true", help="for programs: everything, as JSON")
 
 
+class _Extend(argparse.Action):
+    """A flag given twice takes what follows both: argparse would forget the first."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:  # noqa: ARG002
+        before = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, values if before is self.default else [*before, *values])
+
+
 def _add_base(command: argparse.ArgumentParser) -> None:
     command.add_argument("base", help="tokenizer.json, .tiktoken or SentencePiece .model")
     command.add_argument("--pattern", help="the regular expression of a .tiktoken file of unknown name")
@@ -302,12 +328,19 @@ def _add_base(command: argparse.ArgumentParser) -> None:
 
 def _add_input(command: argparse.ArgumentParser, *, required: bool) -> None:
     command.add_argument(
-        "--input", dest="inputs", nargs="+", default=[], required=required, help="documents, or the output of a run"
+        "--input",
+        dest="inputs",
+        nargs="+",
+        action=_Extend,
+        default=[],
+        required=required,
+        help="documents, or the output of a run",
     )
     command.add_argument(
         "--text-field",
         dest="text_fields",
         nargs="+",
+        action=_Extend,
         default=[],
         metavar="NAME",
         help="what the text of a record is called, beside text, content, body and raw_content",
@@ -326,7 +359,7 @@ def _add_options(command: argparse.ArgumentParser, owner: type[Any]) -> None:
         elif hint is bool:
             form["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(hint) is list:
-            form["nargs"] = "*"
+            form["nargs"], form["action"] = "*", _Extend
         else:
             form["type"] = hint
         shown = " ".join(default) if isinstance(default, list) else default
@@ -344,7 +377,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = parser().parse_known_args(argv)
     is_run = arguments.command == "run"
     if rest and not is_run:
-        parser().error(f"unknown arguments: {' '.join(rest)}{_meant(arguments.command, rest[0])}")
+        of_command = _parser_of(arguments.command, vars(arguments).get("action"))
+        known = list(of_command._option_string_actions)
+        of_command.error(f"unknown arguments: {' '.join(rest)}{suggest(rest[0], known)}")
     try:
         _call(**vars(arguments), flags=rest)
     except BrokenPipeError:
@@ -364,10 +399,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return DONE
 
 
-def _meant(command: str, flag: str) -> str:
-    """The flag of a command that was likely meant."""
-    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    return suggest(flag, list(commands.choices[command]._option_string_actions))
+def _parser_of(*names: str | None) -> argparse.ArgumentParser:
+    """The parser of a command, or of one within it."""
+    found = parser()
+    for name in filter(None, names):
+        commands = next(action for action in found._actions if isinstance(action, argparse._SubParsersAction))
+        found = commands.choices[name]
+    return found
 
 
 def _call(command: str, flags: Sequence[str], **values: Any) -> None:
@@ -380,7 +418,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
     # Imported here: commands pull in Beam, numba and faiss, which `datapipe --help` need not wait for.
     match command:
         case "run":
-            _import_run()(**values, flags=flags)
+            _import("commands.run", whole_beam=bool(flags)).run(**values, flags=flags)
         case "inspect":
             from datapipe.commands.inspect import inspect
 
@@ -444,6 +482,7 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
             warm_up(**values)
         case "validate":
+            _import("engine.recipe")
             from datapipe.commands.recipes import validate
 
             validate(**values)
@@ -452,26 +491,39 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
             list_recipes(**values)
         case "stages":
-            from datapipe.commands.stages import list_stages
-
-            list_stages(**values)
+            _import("commands.stages").list_stages(**values)
         case "tokenizer":
             _call_tokenizer(**values)
 
 
 @functools.cache
-def _import_run() -> Callable[..., None]:
-    """The command that imports most. Garbage is looked for neither meanwhile nor, later, in what the modules hold.
+def _import(module: str, *, whole_beam: bool = False) -> Any:
+    """A module of ours that imports all stages. Garbage is not looked for meanwhile, nor in what modules hold.
 
-    It would take a tenth of the time of a short run, and find nothing.
+    It would take a tenth of the time of a short run, and find nothing. Without flags for it, Beam comes without what
+    connects it to elsewhere, a quarter of all that is imported; a file system comes with the first path of its own.
     """
+    from datapipe.store import files
+
     gc.disable()
     try:
-        from datapipe.commands.run import run
+        with _without(() if whole_beam else (*_CONNECTORS, *files.REMOTE_SYSTEMS.values())):
+            return importlib.import_module(f"datapipe.{module}")
     finally:
         gc.freeze()
         gc.enable()
-    return run
+
+
+@contextlib.contextmanager
+def _without(modules: Sequence[str]) -> Iterator[None]:
+    """Have modules not found by what is imported meanwhile, unless they are loaded already."""
+    hidden = [name for name in modules if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # as Python's import has it
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 def _call_tokenizer(action: str, **values: Any) -> None:

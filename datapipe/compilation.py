@@ -12,13 +12,12 @@ import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
-from llvmlite import binding
+from llvmlite import binding, ir
 from numba.core import codegen, types
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.targetconfig import TargetConfig
 from numba.core.typing import BaseContext, Signature
-from numba.np import linalg
 
 _SCALARS = (types.Number, types.Boolean, types.IntegerLiteral, types.BooleanLiteral, type(types.none))
 
@@ -57,6 +56,8 @@ def _import_without_scipy() -> None:
     """
     if importlib.util.find_spec("scipy") is None:
         return
+    from numba.np import linalg  # it imports all about arrays
+
     ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
     try:
         importlib.import_module("numba.np.arraymath")
@@ -91,6 +92,19 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         # LLVM passes over what nothing calls yet, so each comes after all that call it.
         self._linking_libraries = list(_reach(self, set()))[::-1]
         super().finalize()
+
+    def serialize_using_object_code(self) -> Any:
+        """What is kept of a kernel: its machine code, and the names of all that it defines.
+
+        numba would keep all of it once more, for others to link, which takes longer to read than the machine code. But
+        only Python calls a kernel.
+        """
+        self._ensure_finalized()
+        names = ir.Module()
+        for defined in (*self._final_module.functions, *self._final_module.global_variables):
+            if not defined.is_declaration:
+                ir.GlobalVariable(names, ir.IntType(8), defined.name).initializer = ir.Constant(ir.IntType(8), 0)
+        return self.name, "object", (self._get_compiled_object(), binding.parse_assembly(str(names)).as_bitcode())
 
     def _get_module_for_linking(self) -> Any:
         if self._finalized:

@@ -381,7 +381,7 @@ def _sum(spilled: tuple[int, Iterable[str]], groups: Sequence[Group], folder: st
     partition, spills = spilled
     tables = []
     for path in sorted(spills):
-        with files.open_input(path) as source:
+        with files.open_columns(path) as source:
             tables.append(pq.ParquetFile(source).read_row_group(partition))
     totals = summed(pa.concat_tables(tables), ["word", "group"])
     if pc.count_distinct(totals.column("word")).as_py() * PARTITIONS > EXACT_WORDS:
@@ -428,7 +428,7 @@ def read_counts(paths: Iterable[str]) -> pa.Table:
     """The counts of all partitions, in their order: a table of `GROUPED`."""
     tables = []
     for path in sorted(paths):
-        with files.open_input(path) as source:
+        with files.open_columns(path) as source:
             tables.append(pq.read_table(source))
     return pa.concat_tables(tables) if tables else GROUPED.empty_table()
 

@@ -128,7 +128,7 @@ def count_runs(counts: pa.Table, encoder: Encoder, mergeable: npt.NDArray[np.boo
     Returns:
         A table of `RUNS`: distinct runs of two tokens or more, as bytes of uint32 ids.
     """
-    totals = RUNS.empty_table()
+    found, waiting = [RUNS.empty_table()], 0
     for batch in counts.to_batches(max_chunksize=1 << 16):
         ids, offsets = encoder.encode_flat(batch.column(0).to_pylist())
         kept = mergeable[ids]
@@ -143,8 +143,11 @@ def count_runs(counts: pa.Table, encoder: Encoder, mergeable: npt.NDArray[np.boo
         starts = np.concatenate([[0], np.cumsum(lengths[long])]) * data.itemsize
         buffers = [None, pa.py_buffer(starts), pa.py_buffer(data)]
         runs = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(texts), buffers)
-        totals = _sum_runs([totals, pa.table([runs, batch.column(1).to_numpy()[texts]], schema=RUNS)])
-    return totals
+        found.append(_sum_runs([pa.table([runs, batch.column(1).to_numpy()[texts]], schema=RUNS)]))
+        waiting += len(found[-1])
+        if waiting > len(found[0]):  # to add each to the sum of all before would take the square of the time
+            found, waiting = [_sum_runs(found)], 0
+    return _sum_runs(found)
 
 
 def _sum_runs(tables: list[pa.Table]) -> pa.Table:

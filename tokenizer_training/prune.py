@@ -62,9 +62,10 @@ def prune(tokenizer: TokenizerJson, drop: Iterable[int]) -> tuple[TokenizerJson,
         symbols = {SENTENCEPIECE_SPACE, *(byte_token(byte) for byte in range(256))}
     kept = {name for name, number in vocabulary.items() if number not in dropped or name in symbols}
     kept |= {model["unk_token"]} & vocabulary.keys()
-    ranks = {(left, right): rank for rank, (left, right) in enumerate(model["merges"])}
-    for name in sorted(kept - added.keys()):
-        kept |= ancestors(name, ranks) & vocabulary.keys()
+    if len(kept) < len(vocabulary):
+        ranks = {(left, right): rank for rank, (left, right) in enumerate(model["merges"])}
+        for name in sorted(kept - added.keys()):
+            kept |= ancestors(name, ranks) & vocabulary.keys()
     names = {name: vocabulary[name] for name in kept}
     names |= {name: number for name, number in added.items() if number not in dropped}
     old = np.array(sorted(set(names.values())), np.int32)

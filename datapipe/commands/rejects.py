@@ -41,7 +41,7 @@ def rejects(output: str, *, reason: str | None, count: int, as_json: bool = Fals
         if not path.endswith(".parquet"):
             continue
         source = path.rpartition("/")[2].rpartition("-")[0]
-        with files.open_input(path) as content:
+        with files.open_columns(path) as content:
             for batch in pq.ParquetFile(content).iter_batches():
                 for row in batch.to_pylist():
                     reasons[row["reason"]] += 1

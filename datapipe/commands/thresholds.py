@@ -5,8 +5,6 @@ from collections.abc import Sequence
 
 from datapipe.commands.console import STRONG, say, say_json, say_table
 from datapipe.commands.inspection import open_run
-from datapipe.engine.rule_counts import WhatIf, parse_thresholds, try_thresholds
-from datapipe.engine.verdicts import RULES
 from datapipe.store.corpus import Corpus
 from datapipe.store.record import RunRecord
 
@@ -27,7 +25,7 @@ def thresholds(
         removed_share: of a language's documents, by each rule.
         min_documents: a language with fewer is left out.
         parallel_to: a language; the documents are the same in each, and thresholds on words are scaled from it.
-        what_if: thresholds to try, `language.rule=value`.
+        what_if: options to try, `stage.option=value` or `language.rule=value`.
         as_json: for programs.
 
     Raises:
@@ -35,8 +33,7 @@ def thresholds(
     """
     corpus, record = open_run(output)
     if what_if:
-        found = try_thresholds(corpus, record.options.get(RULES, {}), parse_thresholds(what_if))
-        _say_what_if(found, what_if, record, as_json)
+        _say_what_if(corpus, record, what_if, as_json)
         return
     fitted = _fit(corpus, removed_share, min_documents, parallel_to)
     if as_json:
@@ -62,27 +59,42 @@ def _fit(
     return fit_thresholds(batches, removed_share, min_documents=min_documents)
 
 
-def _say_what_if(found: WhatIf, what_if: Sequence[str], record: RunRecord, as_json: bool) -> None:
+def _say_what_if(corpus: Corpus, record: RunRecord, settings: Sequence[str], as_json: bool) -> None:
+    # Imported here: the stages pull in Beam.
+    from datapipe.engine.what_if import full_settings, try_settings
+
+    found = try_settings(corpus, record, settings)
     if as_json:
         say_json(dataclasses.asdict(found))
         return
-    say((f"of {found.reached:,} documents that the rules have seen they removed {found.removed_before:,}, ", STRONG),
-        (f"and would remove {found.removed_after:,}", STRONG))  # fmt: skip
-    if found.not_measured and record.recipe.get("every_row"):
-        say(f"gone whatever the rules say: {found.not_measured:,} documents that earlier stages took")
-    elif found.not_measured:
-        every = "a run with --every-row measures them"
-        say(f"not measured: {found.not_measured:,} documents that earlier stages took; {every}")
-    say(f"would come back: {found.back:,}; later stages have not judged them")
+    most = found.kept_after + found.not_judged
+    would = f"{found.kept_after:,}" + (f" to {most:,}" if found.not_judged else "")
+    say((f"the run kept {found.kept_before:,} documents, and would keep {would}", STRONG))
     tokens = f", {found.gone_tokens:,} tokens" if found.gone_tokens else ""
-    say(f"would go: {found.gone:,}, of which the run kept {found.gone_kept:,}{tokens}")
-    changed = [
-        (name, found.first_before.get(name, 0), found.first_after.get(name, 0))
-        for name in dict.fromkeys([*found.first_before, *found.first_after])
+    say(f"would go: {found.gone:,} that it kept{tokens}; would come back for certain: {found.back:,}")
+    if found.not_measured:
+        every = "" if record.recipe.get("every_row") else "; a run with --every-row measures them"
+        say(f"not measured: {found.not_measured:,} documents that were gone before {found.changed[0]}{every}")
+    say()
+    rows = [("stage", "removed", "then", "", "not judged")]
+    for decision in found.decisions:
+        before, after = sum(decision.before.values()), sum(decision.after.values())
+        if before or after or decision.not_judged:
+            unseen = f"{decision.not_judged:,}" if decision.not_judged else ""
+            rows.append((decision.stage, *_compared(before, after), unseen))
+    say_table(rows, styles=[STRONG if row[0] in found.changed else "" for row in rows[1:]])
+    reasons = [
+        (name, *_compared(decision.before.get(name, 0), decision.after.get(name, 0)))
+        for decision in found.decisions
+        for name in dict.fromkeys([*decision.before, *decision.after])
+        if decision.before.get(name) != decision.after.get(name)
     ]
-    rows = [(name, f"{old:,}", f"{new:,}", f"{new - old:+,}") for name, old, new in changed if old != new]
-    if rows:
+    if reasons:
         say()
-        say_table([("first failed rule", "now", "then", ""), *rows])
-    settings = " ".join(f"--set rules.thresholds.{setting}" for setting in what_if)
-    say(f"\nto run it so: datapipe run … {settings}")
+        say_table([("reason", "removed", "then", ""), *reasons])
+    sets = " ".join(f"--set {setting}" for setting in full_settings(settings))
+    say(f"\nto run it so: datapipe run … {sets} --reuse {corpus.root}")
+
+
+def _compared(before: int, after: int) -> tuple[str, str, str]:
+    return f"{before:,}", f"{after:,}", f"{after - before:+,}" if after != before else ""

@@ -1,12 +1,13 @@
 """Documents that an earlier run has already seen, nearly the same: found by its signatures alone, without its text.
 
 So a corpus grows by what is new. What the earlier run removed for its own sake, by a rule or a filter, is not in the
-corpus, and does not count. Within the new documents `near_duplicates.py` looks at the text; here the earlier text is
-not at hand, and the similarity is the share of equal slots of two signatures, an estimate.
+corpus, and does not count; nor do its copies. Within the new documents `near_duplicates.py` looks at the text; here the
+earlier text is not at hand, and the similarity is the share of equal slots of two signatures, an estimate.
 """
 
 import dataclasses
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 import apache_beam as beam
@@ -26,20 +27,54 @@ from datapipe.store import files
 from datapipe.store.corpus import REASON, ROW_BITS, Corpus, Part, first_reasons, part_path
 from datapipe.store.record import RUN_FILE, RunRecord
 
-# Whoever these remove is a copy of a document that the corpus holds.
-_DUPLICATES = frozenset(
-    f"{stage}{REASON}"
-    for stage in ("exact_duplicates", "near_duplicates", "semantic_duplicates", "cross_run_duplicates")
-)
+# Whoever these remove is a copy: of a document that this column names, or of one that a still earlier run held.
+_COPY_OF = {
+    "exact_duplicates": "exact_duplicates_of",
+    "near_duplicates": "near_duplicates_cluster",
+    "semantic_duplicates": "semantic_duplicates_of",
+    "cross_run_duplicates": None,
+}
 EARLIER = np.uint64(1 << 63)  # marks an id of the earlier run while both share a shuffle
+_ROW_MASK = np.uint64((1 << ROW_BITS) - 1)
 MATCH = np.dtype([("id", "<u8"), ("rank_key", "<f8"), ("of", "<u8")])
 
 
-def is_held(part: Part) -> npt.NDArray[np.bool_]:
-    """Which rows of a finished run's part its corpus holds: those kept, and the copies of others, shape (rows,)."""
-    stages, _ = first_reasons(part)
-    copies = np.array([decision in _DUPLICATES for decision in part.decisions] + [True])  # -1, kept, is the last
-    return copies[stages]
+def held_rows(parts: Sequence[Part]) -> list[npt.NDArray[np.bool_]]:
+    """Which rows of a finished run's parts its corpus holds, (rows,) of each: those kept, and the copies of such.
+
+    A copy of a document that was removed later, for its own sake, is in no corpus. Takes a byte a document, and 32 for
+    each that was removed as a copy.
+    """
+    starts = np.r_[0, np.cumsum([part.rows for part in parts])]
+    start_of = np.zeros(max((part.number for part in parts), default=0) + 1, np.int64)
+    held = np.zeros(starts[-1], bool)
+    copies, originals = [np.zeros(0, np.int64)], [np.zeros(0, np.uint64)]
+    for part, start in zip(parts, starts[:-1].tolist(), strict=True):
+        start_of[part.number] = start
+        stages, _ = first_reasons(part)
+        held[start : start + part.rows] = stages < 0
+        for place, decision in enumerate(part.decisions):
+            rows = np.flatnonzero(stages == place)
+            name = decision.removesuffix(REASON)
+            column = _COPY_OF.get(name)
+            if name in _COPY_OF and len(rows):
+                if column in part.columns:
+                    copies.append(start + rows)
+                    originals.append(part.column(column).take(pa.array(rows)).to_numpy())
+                else:
+                    held[start + rows] = True
+    copy, ids = np.concatenate(copies), np.concatenate(originals)
+    original = start_of[(ids >> np.uint64(ROW_BITS)).astype(np.int64)] + (ids & _ROW_MASK).astype(np.int64)
+    while True:  # what an exact copy is named after may be the near duplicate of another
+        found = held[original] & ~held[copy]
+        if not found.any():
+            return [held[start:end] for start, end in itertools.pairwise(starts.tolist())]
+        held[copy[found]] = True
+
+
+def _held_path(folder: str, number: int) -> str:
+    """Where it stands which rows of a part of the earlier run its corpus holds."""
+    return files.join(folder, f"held-{number:05d}.parquet")
 
 
 def unpack(column: pa.Array) -> npt.NDArray[np.uint32]:
@@ -103,7 +138,7 @@ class FindCrossRunDuplicates(CorpusStage):
         bands: groups of slots that are compared as one.
         rows: slots a band.
         partitions: how many groups each shuffle makes; changes no result, only the memory a group takes.
-        earlier: the parts of the earlier run, as `prepare` found them; no option.
+        held: the folder in which `prepare` left what the earlier run's corpus holds, if anything tells; no option.
     """
 
     against: FilesOption
@@ -112,10 +147,10 @@ class FindCrossRunDuplicates(CorpusStage):
     bands: Count = 20
     rows: Count = 6
     partitions: Count = 64
-    earlier: dict[int, Part] = dataclasses.field(default_factory=dict, init=False)
+    held: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "cross_run_duplicates"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("cross_run_duplicates_of", pa.uint64()),
@@ -149,10 +184,13 @@ class FindCrossRunDuplicates(CorpusStage):
             return self
         run = _run_of(self.against)
         record = RunRecord.read(run)
-        parts = {part.number: part for part in record.corpus(run).parts} if record else {}
-        if not parts:
+        if not record:
             write_notes(folder, [f"no record of a run beside {self.against}: all its documents count as seen"])
-        return self.ready(earlier=parts)
+            return self
+        parts = record.corpus(run).parts
+        for part, rows in zip(parts, held_rows(parts), strict=True):
+            files.write_table(_held_path(folder, part.number), pa.table({"held": rows}))
+        return self.ready(held=folder)
 
     def _new(self, part: Part) -> Iterator[np.ndarray]:
         for batch in part.read(self.requires()):
@@ -162,9 +200,12 @@ class FindCrossRunDuplicates(CorpusStage):
 
     def _earlier(self, path: str) -> Iterator[np.ndarray]:
         number = int(path.removesuffix(".parquet").rpartition("-")[2])  # see `corpus.part_path`
-        held = is_held(self.earlier[number]) if number in self.earlier else None
+        held = None
+        if self.held:
+            with files.open_input(_held_path(self.held, number)) as source:
+                held = pq.read_table(source).column("held").to_numpy()
         start = 0
-        with files.open_input(path) as source:
+        with files.open_columns(path, ["signature"]) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["signature"]):
                 known = batch.column("signature").is_valid().to_numpy(zero_copy_only=False)
                 if held is not None:
@@ -177,13 +218,14 @@ class FindCrossRunDuplicates(CorpusStage):
 
     def _matches(self, pairs: np.ndarray, parts: dict[int, Part]) -> Iterator[np.ndarray]:
         pairs = pairs[np.r_[True, pairs[1:] != pairs[:-1]]]
-        row_mask = np.uint64((1 << ROW_BITS) - 1)
         for group in np.split(pairs, group_starts(pairs["parts"])[1:]):
             new = parts[int(group["first"][0]) >> ROW_BITS].column("signature")
-            with files.open_input(part_path(self.against, int(group["second"][0]) >> ROW_BITS)) as source:
+            with files.open_columns(
+                part_path(self.against, int(group["second"][0]) >> ROW_BITS), ["signature"]
+            ) as source:
                 earlier = pq.read_table(source, columns=["signature"]).column(0).combine_chunks()
             left, right = (
-                unpack(column.take(pa.array(group[end] & row_mask)))
+                unpack(column.take(pa.array(group[end] & _ROW_MASK)))
                 for column, end in ((new, "first"), (earlier, "second"))
             )
             similarity = (left == right).mean(axis=1)

@@ -42,8 +42,9 @@ class CutRepeatedText(DocumentStage):
     copy that was to stay.
 
     Books more than 90 % of which stand in others are dropped by LLaMA (Touvron et al. 2023, 2.1): that is
-    `max_share: 0.9` and `cut: false` after `repeated_text: {keep_copies: {window: 1}}`. As a copy stays of each window,
-    the first by id, so does the first of two such books.
+    `max_share: 0.9` and `cut: false` after `repeated_text: {keep_copies: {window: 1}, keep: longest}`. As the copy of
+    the longest stays of each window, a book that is contained in another goes, in whatever order they come; of two that
+    are equally long the later one by id.
 
     Attributes:
         min_characters: a document that loses a span is removed as `too_little_left` where fewer characters stay.

@@ -207,7 +207,7 @@ def _even_weights() -> npt.NDArray[np.float32]:
 
 @made_by_content
 def _weights(path: str) -> npt.NDArray[np.float32]:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         return pq.read_table(source).column("weight").to_numpy()
 
 
@@ -284,7 +284,7 @@ class EmbedDocuments(DocumentStage):
     writes: ClassVar[pa.Schema] = pa.schema(
         [("embeddings_vector", pa.list_(pa.float16())), (WORDS_COLUMN, pa.binary())]
     )
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def check(self) -> None:
         """The model is the one that is meant, and can be loaded here."""

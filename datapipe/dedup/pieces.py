@@ -36,6 +36,7 @@ KEY = np.dtype([("key", "<u8")])
 _GROUP_BITS = np.uint64(0xFFFFFFFF)  # the lower ones: the upper bits of an anchor, the least of several, are uneven
 # Windows that follow one another mostly share an anchor; grouped by it, they are still together when they are cut.
 PIECE = np.dtype([("unit", "u1"), ("id", "<u8"), ("start", "<u4"), ("end", "<u4"), ("hash", "<u8"), ("group", "<u4")])
+SIZED_PIECE = np.dtype([*PIECE.descr, ("size", "<u4")])  # with the bytes of its document
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +78,15 @@ class Pieces:
             found.append(self._tagged(unit, hashes))
         return np.concatenate(found)
 
-    def find(self, batch: pa.RecordBatch, keys: npt.NDArray[np.uint64]) -> Iterator[np.ndarray]:
-        """A `PIECE` record for each piece of each document that has one of some keys; an array for each unit.
+    def find(
+        self, batch: pa.RecordBatch, keys: npt.NDArray[np.uint64], dtype: np.dtype = PIECE
+    ) -> Iterator[np.ndarray]:
+        """A record for each piece of each document that has one of some keys; an array for each unit.
 
         Args:
             batch: with `id` and `text`.
             keys: ascending.
+            dtype: of the records, `PIECE` or `SIZED_PIECE`.
         """
         data, bounds = text_buffers(batch.column("text"))
         ids = batch.column("id").to_numpy()
@@ -96,12 +100,14 @@ class Pieces:
                 hashes, documents, starts, ends, tagged = (
                     column[known] for column in (hashes, documents, starts, ends, tagged)
                 )
-            records = np.empty(len(hashes), PIECE)
+            records = np.empty(len(hashes), dtype)
             records["unit"] = UNITS[unit]
             records["id"] = ids[documents]
             records["start"], records["end"] = starts - bounds[documents], ends - bounds[documents]
             records["hash"] = self._tagged(unit, hashes)
             records["group"] = tagged & _GROUP_BITS
+            if dtype == SIZED_PIECE:
+                records["size"] = np.diff(bounds)[documents]
             yield records
 
     def _tagged(self, unit: str, hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

@@ -16,7 +16,7 @@ import pyarrow as pa
 from annotated_types import Ge, MinLen
 
 from datapipe.checks import Count
-from datapipe.dedup.pieces import HASH_BITS, KEY, PIECE, UNITS, Pieces, Unit
+from datapipe.dedup.pieces import HASH_BITS, KEY, PIECE, SIZED_PIECE, UNITS, Pieces, Unit
 from datapipe.flow.shuffle import GroupRecords, group_starts, ordered_groups, partition
 from datapipe.flow.spread import SpreadPieces
 from datapipe.stage import CorpusStage
@@ -57,10 +57,13 @@ def repeated(records: np.ndarray, keep_copies: Mapping[Unit, int], keep_first: b
     A copy that overlaps the last one kept stays: else text of one repeated character would lose even that.
 
     Args:
-        records: `PIECE` records sorted by unit, id, start.
+        records: `PIECE` records sorted by unit, id, start; of `SIZED_PIECE` the longest document's come first.
         keep_copies: how many copies of a piece stay, by unit.
         keep_first: whether they stay where there are more, too.
     """
+    if records.dtype == SIZED_PIECE:
+        length = records["size"].astype(np.int64)
+        records = records[np.lexsort([records["start"], records["id"], -length, records["unit"]])]
     order, starts = ordered_groups(np.ascontiguousarray(records["hash"]))
     sizes = np.diff(starts, append=len(records))
     keep = np.repeat(_keep(records["hash"][order[starts]], keep_copies), sizes)
@@ -127,10 +130,11 @@ _SPAN = pa.struct([("start", pa.uint32()), ("end", pa.uint32()), ("unit", pa.str
 class FindRepeatedText(CorpusStage):
     """Find pieces of text that occurred before in the corpus: parts in, verdicts on the documents that hold any out.
 
-    The first copies, by document id and place, stay. Each later one is a span in `repeated_text_spans`: first byte, end
-    byte (UTF-8), unit, and the id of the document with the first copy. Pieces of different units are found side by side
-    and may overlap. A piece of which the normalization leaves nothing is no copy of any. Pieces are compared by 64-bit
-    hashes: among 10^9 different ones less than one is expected to be taken for another.
+    The first copies, by document id and place, stay, or those of the longest document. Each later one is a span in
+    `repeated_text_spans`: first byte, end byte (UTF-8), unit, and the id of the document with the first copy. Pieces of
+    different units are found side by side and may overlap. A piece of which the normalization leaves nothing is no copy
+    of any. Pieces are compared by 64-bit hashes: among 10^9 different ones less than one is expected to be taken for
+    another.
 
     As in CCNet (lines), C4 (three sentences), Baichuan 2 (sentences, paragraphs), Lee et al. 2022 (50 tokens) and
     Skywork (several copies of common blocks stay).
@@ -144,6 +148,8 @@ class FindRepeatedText(CorpusStage):
     Attributes:
         keep_copies: how many copies stay, for each unit that is looked at: `line`, `paragraph`, `sentence`, `span`
             (sentences in a row), `window` (tokens in a row).
+        keep: whose copies stay: "first", by id; "longest": the longest documents', of equally long ones by id, so that
+            what stands in a longer text goes, however the input is ordered.
         keep_first: whether these stay where there are more; CCNet's code cuts all copies of such a line.
         normalization: what counts as the same line, paragraph or sentence: `whitespace`, `text` or `ccnet`, see
             `datapipe.text.hashes.NORMALIZATIONS`; windows compare tokens (`datapipe.text.shingles`).
@@ -155,6 +161,7 @@ class FindRepeatedText(CorpusStage):
     """
 
     keep_copies: Annotated[dict[Unit, Count], MinLen(1)] = dataclasses.field(default_factory=lambda: {"span": 1})
+    keep: Literal["first", "longest"] = "first"
     keep_first: bool = True
     # Pieces carry the white space that ends them, so it cannot count.
     normalization: Literal["whitespace", "text", "ccnet"] = "ccnet"
@@ -181,6 +188,10 @@ class FindRepeatedText(CorpusStage):
     def leftovers(self, folder: str) -> tuple[str, ...]:
         """The places of pieces."""
         return (files.join(folder, "scratch"),)
+
+    @property
+    def _piece(self) -> np.dtype:
+        return SIZED_PIECE if self.keep == "longest" else PIECE
 
     def _pieces(self, part: Part) -> Pieces:
         group = part.number // self.parts_per_group if self.parts_per_group else 0
@@ -212,7 +223,7 @@ class FindRepeatedText(CorpusStage):
         part = parts[group[0]]
         pieces = self._pieces(part)
         for batch in part.read(self.requires()):
-            yield from pieces.find(batch, keys)
+            yield from pieces.find(batch, keys, self._piece)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         keys = (
@@ -227,7 +238,7 @@ class FindRepeatedText(CorpusStage):
             keys
             | "By part" >> beam.GroupByKey()
             | "Find" >> beam.FlatMap(self._find, beam.pvalue.AsDict(numbered)).with_output_types(np.ndarray)
-            | "By key" >> GroupRecords(PIECE, "group", self.partitions, self.scratch)
+            | "By key" >> GroupRecords(self._piece, "group", self.partitions, self.scratch)
             | "Repeated" >> beam.Map(repeated, self.keep_copies, self.keep_first).with_output_types(np.ndarray)
         )
         return (

@@ -39,7 +39,7 @@ def check_quality(stage: str, quality: str | None, corpus: Corpus, folder: str) 
         return
     having = [part for part in corpus.of_kind(("document",)) if quality in part.columns]
     for part in having:
-        with files.open_input(part.columns[quality]) as source:
+        with files.open_columns(part.columns[quality], [quality]) as source:
             kind = pq.read_schema(source).field(quality).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_null(kind)):
             raise ValueError(f"{stage}: quality must name a column of numbers, got {quality!r}, which holds {kind}")

@@ -67,5 +67,5 @@ def check_funnel(corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
 
 
 def _count_rows(path: str) -> int:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         return int(pq.ParquetFile(source).metadata.num_rows)

@@ -166,7 +166,7 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
     found = []
     for file in files.list_folder(corpus.folder(REJECTS)):
         if file.endswith(".parquet"):
-            with files.open_input(file) as source:
+            with files.open_columns(file, ["file", "position", "reason", "detail"]) as source:
                 table = pq.read_table(source, columns=["file", "position", "reason", "detail"])
             found += [
                 row
@@ -182,20 +182,8 @@ def find_rejects(corpus: Corpus, name: str) -> list[dict[str, Any]]:
 
 def read_row(part: Part, row: int, names: list[str] | None = None) -> dict[str, pa.Scalar]:
     """Columns of one document, read from the row group that it stands in."""
-    by_file: dict[str, list[str]] = {}
-    for name in part.columns if names is None else names:
-        by_file.setdefault(part.columns[name], []).append(name)
-    values = {}
-    for path, columns in by_file.items():
-        with files.open_input(path) as source:
-            file = pq.ParquetFile(source)
-            group, left = 0, row
-            while left >= file.metadata.row_group(group).num_rows:
-                left -= file.metadata.row_group(group).num_rows
-                group += 1
-            table = file.read_row_group(group, columns=columns, use_threads=False).slice(left, 1)
-            values.update({name: table.column(name)[0] for name in columns})
-    return {name: values[name] for name in (part.columns if names is None else names)}
+    (batch,) = part.pick([*part.columns] if names is None else names, [row])
+    return {name: batch.column(name)[0] for name in batch.schema.names[1:]}
 
 
 def look_up(corpus: Corpus, place: Place | str) -> dict[str, Any]:
@@ -307,7 +295,7 @@ def _shards(corpus: Corpus, document: str) -> tuple[str, ...] | None:
         if len(paths) > MOST_SHARDS:
             return None
         for path in paths:
-            with files.open_input(path) as source:
+            with files.open_columns(path, ["id"]) as source:
                 ids = pq.read_table(source, columns=["id"]).column("id")
             if pc.index(ids, document).as_py() >= 0:
                 found.append(f"{folder}/{path.rpartition('/')[2]}")

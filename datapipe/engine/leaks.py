@@ -100,7 +100,7 @@ def leaks_of(corpus: Corpus, record: str) -> list[dict[str, Any]]:
     if name is None or not files.exists(path):
         return []
     wanted = [("file", "=", name["file"]), ("record", "=", int(name["number"]))]
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         rows: list[dict[str, Any]] = pq.read_table(source, filters=wanted).to_pylist()
     return rows
 
@@ -157,7 +157,7 @@ def measure_records(corpus: Corpus) -> pa.Table:
     Memory grows with the evaluation sets, not with the documents.
     """
     stage = _SHARED.removesuffix(LEAKS)
-    with files.open_input(files.join(corpus.folder(stage), EVALUATION_RECORDS)) as source:
+    with files.open_columns(files.join(corpus.folder(stage), EVALUATION_RECORDS)) as source:
         records = pq.read_table(source)
     names = records.column("record").to_pylist()
     seen: dict[str, set[int]] = {}

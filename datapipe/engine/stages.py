@@ -26,6 +26,7 @@ from datapipe.filters.quality_filter import FilterQuality
 from datapipe.filters.rules import ApplyRules
 from datapipe.filters.safety import ScoreSafety
 from datapipe.filters.safety_filter import FilterSafety
+from datapipe.filters.url_filter import FilterAddresses
 from datapipe.mix.caps import CapGroups
 from datapipe.mix.chat import RenderDialogues
 from datapipe.mix.chat_tokens import EncodeDialogues
@@ -52,6 +53,7 @@ STAGES: tuple[type[Stage], ...] = (
     ReadDocuments,
     ReadInstructions,
     FilterColumns,
+    FilterAddresses,
     FindDuplicateIds,
     IdentifyLanguage,
     FilterLanguage,

@@ -223,7 +223,8 @@ class _Rows:
 
     def _alive(self, name: str) -> pa.Array:
         if name not in self.seen:
-            self.seen[name] = self.columns[name].filter(pa.array(self.alive))
+            column = self.columns[name]  # a filter copies even what it keeps whole
+            self.seen[name] = column if self.alive.all() else column.filter(pa.array(self.alive))
         return self.seen[name]
 
     def _drop(self, removed: pa.Array) -> None:

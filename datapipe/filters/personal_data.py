@@ -20,10 +20,11 @@ from datapipe.stage import DocumentStage
 from datapipe.store.corpus import MASKED, PartKind
 from datapipe.text.dialogues import MESSAGES, message_columns, read_dialogues, spoken_text
 
-# Forms that say the same are one for the patterns: full-width ASCII, dashes and spaces. Each stays one character, so
-# that what is found lies in the text where it lies in the folded one.
+# Forms that say the same are one for the patterns: full-width ASCII, dashes, spaces, and the digits of Arabic, Persian
+# and Hindi. Each stays one character, so that what is found lies in the text where it lies in the folded one.
 _FOLDED = {0xFEE0 + code_point: code_point for code_point in range(0x21, 0x7F)} | {
     **dict.fromkeys((*range(0x2010, 0x2016), 0x2212), ord("-")),
+    **{zero + digit: ord("0") + digit for zero in (0x660, 0x6F0, 0x966) for digit in range(10)},
     **dict.fromkeys((0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000), ord(" ")),
 }
 # All patterns are bounded, so that no text makes them take more than linear time, and their digits are ASCII.
@@ -95,9 +96,10 @@ _NORTH_AMERICA = r"\(?[2-9][0-9]{2}\)?[ .-]?[2-9][0-9]{2}[ .-]?[0-9]{4}"
 # After such a word, any number of so many digits is one to call.
 _CALLED = (
     r"(?i:(?<![a-z])(?:tel|telephone|telefon[a-zá]{0,8}|tel[eé]fono|t[eé]l[eé]phone|phone|mobil[a-z]{0,4}|m[oó]vil|cell"
-    r"|celular|cellulare|gsm|handy|fax|whatsapp|call|ring|dial|appele[rz]|llam[ae]r?|chiama(?:te|re)?|bel|zadzwoń)"
+    r"|tfno|tlf|tfn|telp|puh|celular|cellulare|gsm|handy|fax|whatsapp|call|ring|dial|appele[rz]|llam[ae]r?|chiama(?:te|re)?|bel|zadzwoń)"
     r"(?: (?:us|me|at|on|al|le|au))*"
-    r"|тел|телефон|звоните|моб|电话|電話|手机|手機|手机号|传真|傳真|热线|座机|联系方式|전화|☎|📞)"
+    r"|тел|телефон|звоните|моб|هاتف|تلفن|تلفون|फ़ोन|फोन|โทร|โทรศัพท์|טלפון|τηλ|điện thoại|đt"
+    r"|电话|電話|手机|手機|手机号|传真|傳真|热线|座机|联系方式|連絡先|携帯|전화|휴대폰|핸드폰|☎|📞)"
 )
 # What is counted or paid is no number to call.
 _UNIT = (
@@ -110,17 +112,18 @@ _PHONE = re.compile(
     # its groups, with a national 0 or an area code in brackets
     + r"|(?:\((?:\+|00)(?!1)"
     + _COUNTRY
-    + r"\)|(?:\+|00(?=[0-9]{2,3}[ ./-]|861))(?!1)"
+    + r"\)|(?:\+|00 ?(?=[0-9]{2,3}[ ./-]|861)|011 (?=[0-9]{2,3} ))(?!1)"
     + _COUNTRY
     + r")"
-    r"[ ./-]?(?:\(0\)[ ./-]?)?\(?[0-9]{1,5}\)?(?:[ ./-]?[0-9]{1,5}){1,6}"
+    r"[ ./-]?(?:\(0\)[ ./-]?)?\(?[0-9]{1,5}\)?(?:(?:[ ./-]| [/-] )?[0-9]{1,5}){1,6}"
     r"|(?:1[ .-])?(?=\(?[0-9]{3}\)?[ .-][0-9]{3}[.-]|\([0-9]{3}\)[ ]?[0-9]{3}[ .-])"
     + _NORTH_AMERICA  # North America
     # China: land lines, mobile, shared cost
     + r"|(?:\(0[1-9][0-9]{1,2}\)[ -]?|0[1-9][0-9]{1,2}[ -])[2-8](?:[0-9]{6,7}|[0-9]{2,3}[ -][0-9]{4})"
     r"|(?:(?:00)?86[ -]?)?1[3-9][0-9](?:[0-9]{8}|([ .-])[0-9]{4}\1[0-9]{4})"
     r"|[48]00-[0-9]{3}-[0-9]{4}|[48]00-[0-9]{4}-[0-9]{3}"
-    r"|0[1-9][0-9]{2} [0-9]{3} [0-9]{2} [0-9]{2}|0[1-9](?:([ .-])[0-9]{2})(?:\2[0-9]{2}){3}"  # pairs
+    r"|0[1-9][0-9]{2} [0-9]{3} [0-9]{2} [0-9]{2}"  # pairs: Turkey, France
+    r"|0[1-9](?:([ .-])[0-9]{2})(?:\2[0-9]{2}){3}(?! [0-9]{2}(?![0-9]))"
     r"|0[1-9][0-9]{0,3}([ -])[0-9]{3,4}\3[0-9]{3,4}"  # three groups: Japan, Korea, Taiwan, Italy, Britain
     r"|\(0[1-9][0-9]{0,4}\)[ ]?[0-9]{3,4}[ -]?[0-9]{3,4}"
     r"|0[1-9][0-9]{1,4} ?/ ?[0-9]{3,8}(?:[ -][0-9]{2,4}){0,2}"  # Germany, Austria
@@ -134,7 +137,7 @@ _PHONE = re.compile(
 )
 _CALL = re.compile(
     r"(?:" + _CALLED + r")(?:\.|号|号码| ?(?:no\.?|n(?:umme)?r\.?|number))?[ :：]{0,2}"
-    r"(?P<phone>\(?[0-9]{1,5}\)?(?:[ .-]?[0-9]{1,5}){1,5})"
+    r"(?P<phone>\(?[0-9]{1,5}\)?(?:(?:[ .-]| [/-] )?[0-9]{1,5}){1,5})"
     r"(?![0-9A-Za-z]|[.,:/-][0-9])" + _UNIT
 )
 # Province (GB/T 2260), district, date of birth, number, check digit.
@@ -266,12 +269,12 @@ class _Kind(NamedTuple):
 
 
 # A document in which this finds nothing has nothing to mask; RE2 finds it at several hundred MB/s.
-_DIGIT = "[0-9０-９]"
+_DIGIT = "[0-9０-９٠-٩۰-۹०-९]"
 _TRACES = {
     "email": "[@＠]",
     "ip": f"{_DIGIT}[.．]{_DIGIT}{{1,3}}[.．]{_DIGIT}{{1,3}}[.．]{_DIGIT}|[0-9A-Fa-f]:[0-9A-Fa-f:]*:",
     "chinese_id": f"{_DIGIT}{{6}}",
-    "phone": f"{_DIGIT}(?:[^0-9０-９A-Za-z,]{{0,3}}{_DIGIT}){{6}}",
+    "phone": f"{_DIGIT}(?:[^0-9０-９٠-٩۰-۹०-९A-Za-z,]{{0,3}}{_DIGIT}){{6}}",
     "bank_card": f"{_DIGIT}{{4}}",
     "iban": "[A-ZＡ-Ｚ]{2}[0-9０-９]{2}",
     "secret": "AKIA|ASIA|(?i:secret_?access_?key)|gh[pousr]_|github_pat_|glpat-|xox|AIza|sk_live_|hf_|PRIVATE KEY",
@@ -361,7 +364,7 @@ class MaskPersonalData(DocumentStage):
     mask: list[Entity] = dataclasses.field(default_factory=lambda: list(_ENTITIES))
 
     name: ClassVar[str] = "personal_data"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("text", pa.string()),

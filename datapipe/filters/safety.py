@@ -49,7 +49,7 @@ class ScoreSafety(DocumentStage):
     bad_label: str = "toxic"
 
     name: ClassVar[str] = "safety"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

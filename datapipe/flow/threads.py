@@ -5,7 +5,7 @@ from typing import Any
 
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_runner_api_pb2
-from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.transforms import userstate
 
@@ -22,6 +22,8 @@ class ThreadsRunner(FnApiRunner):
         super().__init__()
         self.threads = threads
         userstate.get_dofn_specs = _state_and_timers  # type: ignore[assignment]
+        # A cache of side inputs, besides that of each step: to measure one, Beam walks through all modules there are.
+        worker_handlers.STATE_CACHE_SIZE_MB = 0
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions

@@ -228,7 +228,7 @@ class _Index(NamedTuple):
 
 @made_by_content
 def _load_index(path: str, longer_than: int) -> _Index:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         table = pq.read_table(source)
     tokens = table.column("tokens").combine_chunks()
     offsets = np.cumsum([0, *tokens.value_lengths().to_pylist()])
@@ -262,6 +262,7 @@ class FindContaminatedTokens(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "contaminated_tokens"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [("contaminated_tokens_reason", pa.string()), ("contaminated_tokens_leaks", LEAKS)]
     )

@@ -114,7 +114,7 @@ def folded_samples(texts: pa.Array) -> pa.Array:
 
 @made_by_content
 def _load_index(path: str) -> pa.Table:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         return pq.read_table(source)
 
 
@@ -124,7 +124,8 @@ class Decontaminate(DocumentStage):
 
     Attributes:
         evaluation: files, folders and globs of evaluation records. None: there is nothing to do.
-        fields: the fields of a record that count; empty: every string in it, at any depth.
+        fields: the fields of a record that count; empty: every string in it, at any depth, but for the answers to
+            choose from (`choices`, `endings`, `A` and the like): one of those alone is no question.
         ngram: tokens of the overlap that removes a sample: 13 in GPT-3 (appendix C) and Qwen.
         shortest: an evaluation record without a text of `ngram` tokens is looked for by a text as a whole, if that has
             so many tokens and is more than half of the record: 8 is the shortest overlap that GPT-3 counts.
@@ -139,7 +140,7 @@ class Decontaminate(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "decontamination"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     writes: ClassVar[pa.Schema] = pa.schema(
         [
             ("decontamination_reason", pa.string()),
@@ -168,7 +169,7 @@ class Decontaminate(DocumentStage):
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - it learns from files alone
         """Write the n-grams of the evaluation sets into the folder and return the transform that looks for them."""
         texts, records = [], []
-        for record, text in read_evaluation(self.evaluation, self.fields):
+        for record, text in read_evaluation(self.evaluation, self.fields, options=False):
             texts.append(text)
             records.append(record)
         ready = self.ready(index=files.join(folder, "ngrams.parquet"))

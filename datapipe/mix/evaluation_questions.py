@@ -422,7 +422,7 @@ def _folded(questions: Sequence[Question]) -> list[Question]:
 
 @made_by_content
 def _load_questions(path: str, min_score: float) -> Questions:
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         return make_questions(pq.read_table(source), min_score)
 
 
@@ -457,6 +457,7 @@ class FindEvaluationQuestions(DocumentStage):
     index: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "evaluation_questions"
+    version: ClassVar[int] = 2
     writes: ClassVar[pa.Schema] = pa.schema(
         [("evaluation_questions_reason", pa.string()), ("evaluation_questions_leaks", LEAKS)]
     )

@@ -345,7 +345,7 @@ def _schema(part: Part, names: Sequence[str]) -> pa.Schema:
     """The names and types of some columns of a part."""
     schemas = {}
     for path in {part.columns[name] for name in names}:
-        with files.open_input(path) as source:
+        with files.open_columns(path) as source:
             schemas[path] = pq.read_schema(source)
     return pa.schema([schemas[part.columns[name]].field(name) for name in names])
 

@@ -47,9 +47,13 @@ class ReadDocuments(Source[Task]):
         fields: our column names, each with the user's name for it, or with several of which the first that has a value
             is taken; `text` is looked for last whatever stands here. Columns not named keep their names. Formats
             without fields (text, HTML) give `text`.
+        source_from: what a document's `source` is. "record": what its record says or, of a dump, which wiki or site it
+            is; else the file's stem, or the folder's name where each file is one document. "folder": the first folder
+            below the input, however many files, wikis and sites are in it, and whatever they say; of a file that lies
+            in the input itself, its stem.
         format: read every file as this key of FORMATS; "" goes by the file's name.
         text_unit: "file" or "line": what one document of a plain text file is.
-        main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all visible text.
+        main_content: of HTML pages, leave out navigation, advertisements and the like; otherwise keep all text.
         wiki: of dumps of wikis, the fields of `WikiOptions` that differ from its defaults: `language`, `variant` (of
             Chinese, such as zh-cn), `namespaces`.
         post_comments: in Stack Exchange dumps, under each post the comments on it, from the `Comments.xml` beside.
@@ -66,6 +70,7 @@ class ReadDocuments(Source[Task]):
     """
 
     fields: dict[str, str | list[str]] = dataclasses.field(default_factory=lambda: {"text": list(TEXT_FIELDS)})
+    source_from: Literal["record", "folder"] = "record"
     format: str = ""
     text_unit: Literal["file", "line"] = "file"
     main_content: bool = True
@@ -84,7 +89,7 @@ class ReadDocuments(Source[Task]):
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 12
+    version: ClassVar[int] = 13
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
     part_kind: ClassVar[PartKind] = "document"
 
@@ -118,6 +123,7 @@ class ReadDocuments(Source[Task]):
             text_fields=tuple(dict.fromkeys((*text_fields, "text"))),
             renamed_fields=tuple(theirs.items()),
             reserved=self.reserved,
+            source_from=self.source_from,
             format=self.format,
             text_unit=self.text_unit,
             main_content=self.main_content,

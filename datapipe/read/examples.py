@@ -4,6 +4,7 @@ They are few and chosen by hand. So what cannot be read stops the run here, wher
 reason: a half-read evaluation set would pass what it should stop.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -40,6 +41,14 @@ def read_words(paths: tuple[str, ...]) -> WordList:
     return make_word_list(read_examples(paths))
 
 
+# What evaluation sets call the answers to choose from: MMLU, ARC, HellaSwag, PIQA, COPA, MedMCQA, TruthfulQA, C-Eval.
+_OPTIONS = re.compile(
+    r"(?:answer_?)?(?:choices?|options?|endings?|alternatives|candidates|distractors)(?:_list)?|mc[12]_targets"
+    r"|(?:incorrect|wrong)_answers?|(?:option|choice|ending|sol|op|answer)?[ _]?(?:[a-h]|[0-9])",
+    re.IGNORECASE,
+)
+
+
 class EvaluationRecord(NamedTuple):
     """A record of an evaluation set: its name, `file#number`, the first number 0; where it stands; and its fields."""
 
@@ -74,12 +83,13 @@ def read_records(paths: Sequence[str]) -> Iterator[EvaluationRecord]:
             yield EvaluationRecord(f"{names[file]}#{number}", f"{file} at {row.position}", row.columns)
 
 
-def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tuple[str, str]]:
+def read_evaluation(paths: Sequence[str], fields: Sequence[str], *, options: bool = True) -> Iterator[tuple[str, str]]:
     """The texts of evaluation sets, each with the name of its record.
 
     Args:
         paths: as for `read_records`.
         fields: the fields of a record that count; none: all, at any depth.
+        options: whether, of all fields, the answers to choose from count.
 
     Raises:
         ValueError: as `read_records`, and if a record lacks one of the fields.
@@ -89,7 +99,7 @@ def read_evaluation(paths: Sequence[str], fields: Sequence[str]) -> Iterator[tup
         if lacking:
             raise ValueError(f"{record.place}: no field {lacking[0]!r}")
         for value in [record.fields[field] for field in fields] if fields else [record.fields]:
-            for text in _strings(value):
+            for text in _strings(value, options=options or bool(fields)):
                 yield record.name, text
 
 
@@ -121,13 +131,17 @@ def _records(source: Source, format_: str, place: str) -> Iterator[Row]:
         yield row
 
 
-def _strings(value: Any) -> Iterator[str]:
-    """All strings in a value, at any depth, in order."""
+def _strings(value: Any, *, options: bool = True) -> Iterator[str]:
+    """All strings in a value, at any depth, in order, with or without the answers to choose from."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from _strings(item)
+        left_out = set() if options else {name for name in value if _OPTIONS.fullmatch(name)}
+        if len(left_out) == 1 and len(min(left_out)) == 1:
+            left_out = set()  # the answer of "q" and "a"
+        for name, item in value.items():
+            if name not in left_out:
+                yield from _strings(item, options=options)
     elif isinstance(value, list):
         for item in value:
-            yield from _strings(item)
+            yield from _strings(item, options=options)

@@ -33,7 +33,7 @@ class Slice:
         name: its path relative to the folder that all inputs share: the same wherever that folder lies.
         format: a key of FORMATS, or "" where its name tells none.
         source: the source of its documents, unless they name one: the file's stem, or for files that are one document
-            each, or whose name tells no format, the folder's name.
+            each, or whose name tells no format, the folder's name; where folders are sources, see `ReadDocuments`.
         size: bytes of the whole file.
         modified: when it last changed, in seconds since 1970.
         start: first byte of the range.
@@ -110,12 +110,12 @@ def plan(inputs: Iterable[str], options: ReadOptions) -> list[Task]:
             raise ValueError(f"there is nothing in the input {path!r}; {sought}{passed}")
         for file, there in listing.files.items():
             format_ = options.format or formats.format_of(file) or ""
-            shown = _shown(file)
+            name = _shown(file.removeprefix(base)).lstrip("/")
             new = Slice(
                 path=file,
-                name=_shown(file.removeprefix(base)).lstrip("/"),
+                name=name,
                 format=format_,
-                source=_source_of(shown, format_, options),
+                source=_source_of(_shown(file), name, format_, options),
                 size=there.size,
                 modified=there.modified,
                 fault=there.fault,
@@ -180,7 +180,10 @@ def _common_folder(folders: list[str]) -> str:
     return "/".join(level[0] for level in shared)
 
 
-def _source_of(file: str, format_: str, options: ReadOptions) -> str:
+def _source_of(file: str, name: str, format_: str, options: ReadOptions) -> str:
+    if options.source_from == "folder":
+        folder, slash, _ = name.partition("/")
+        return folder if slash else formats.stem(file)
     whole = not format_ or (FORMATS[format_].one_document and (format_ != "text" or options.text_unit == "file"))
     return file.split("/")[-2] if whole else formats.stem(file)
 

@@ -142,7 +142,7 @@ def bad_records(rejects: str, stage: str) -> list[str]:
     for path in files.list_folder(rejects):
         if not (path.rpartition("/")[2].startswith(f"{stage}-") and path.endswith(".parquet")):
             continue
-        with files.open_input(path) as opened:
+        with files.open_columns(path, ["file", "reason", "detail"]) as opened:
             table = pq.read_table(opened, columns=["file", "reason", "detail"])
         for row in table.to_pylist():
             known = row["detail"].startswith(_SHAPE)

@@ -102,9 +102,27 @@ def _list_glob(pattern: str) -> Listing:
     else:
         # All below, not what is like the pattern alone: what a folder is shows by other files, such as that of a run.
         below = _match(re.split(r"[*?[]", pattern, maxsplit=1)[0] + "**" if "/" in wild else pattern)
-    like = files.matches(pattern)
-    matched = {file: found for file, found in below.items() if like.match(file)}
+    like, deeper = files.matches(pattern), [files.matches(folder) for folder in _folders_of(pattern)]
+    matched = {
+        file: found
+        for file, found in below.items()
+        if like.match(file) or (found.fault and pathlib.Path(file).is_dir() and any(at.match(file) for at in deeper))
+    }
     return Listing(root, *_sort_out(root, matched, below, hidden_too=re.search(r"(^|/)[._]", wild) is not None))
+
+
+def _folders_of(pattern: str) -> list[str]:
+    """Patterns of the folders in which a pattern may match: one that cannot be looked into is not passed over unsaid.
+
+    >>> _folders_of("a/*/b*/**/c.txt")
+    ['a', 'a/*', 'a/*/b*', 'a/*/b*/**']
+    >>> _folders_of("a/b**.txt")
+    ['a', 'a/b**']
+    """
+    *above, last = pattern.split("/")
+    before, deep, _ = last.partition("**")
+    levels = [*above, before + deep] if deep else above
+    return ["/".join(levels[: level + 1]) for level in range(len(levels))]
 
 
 def _name(root: str, file: str) -> str:

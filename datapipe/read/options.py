@@ -18,13 +18,14 @@ class ReadOptions:
         text_fields: the user's names for the text, of which the first that has a value is taken.
         renamed_fields: our name for a column, and the user's names for it.
         reserved: names that stages write, and that columns of the user's must leave to them.
-        format, text_unit, main_content, wiki, post_comments, gutenberg_notices, normalization, encodings,
+        source_from, format, text_unit, main_content, wiki, post_comments, gutenberg_notices, normalization, encodings,
             repair_encoding, max_document_bytes, max_expansion, part_bytes, rows_per_group: as there.
     """
 
     text_fields: tuple[str, ...] = TEXT_FIELDS
     renamed_fields: tuple[tuple[str, tuple[str, ...]], ...] = ()
     reserved: frozenset[str] = frozenset()
+    source_from: str = "record"
     format: str = ""
     text_unit: str = "file"
     main_content: bool = True

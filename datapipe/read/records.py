@@ -8,7 +8,7 @@ from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.read.formats.arrow_values import shown
 from datapipe.read.formats.encodings import repair
-from datapipe.read.formats.sniff import sniff_format
+from datapipe.read.formats.sniff import sniff_format, unpacked_by
 from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
 from datapipe.read.listing import FAULTS
@@ -58,6 +58,9 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
             yield source.reject(0, piece.fault, FAULTS[piece.fault])
             continue
         format_, start = (piece.format, b"") if piece.format else sniff_format(source)
+        if format_ is None and (command := unpacked_by(piece.name, start)):
+            yield source.reject(0, "archive", f"unpack it first: {command}", start)
+            continue
         if format_ is None:
             yield source.reject(0, "unknown_format", "no extension that is known, nor text in UTF-8", start)
             continue
@@ -141,7 +144,8 @@ def _admit(
         if theirs is not None and ours not in columns:
             columns[ours] = columns.pop(theirs)
     if isinstance(columns.get("source"), str) and columns["source"]:
-        name = columns.pop("source")
+        said = columns.pop("source")
+        name = name if options.source_from == "folder" else said
     return Document(encoded, name, source.name, row.position, columns, row.dialogue)
 
 

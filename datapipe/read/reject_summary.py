@@ -50,6 +50,8 @@ def summarize_rejects(folder: str, stage: str, records: int, rejects: int, optio
     lines = [f"WARNING: {stage} rejected {rejects:,} of {records:,} records ({rejects / records:.0%}): see {folder}"]
     by_extension = [f"{extension}: {count:,} {reason}" for (extension, reason), count in _most(counts.reasons)]
     lines += _block("by extension", by_extension, len(counts.reasons))
+    if any(reason == "archive" for _, reason in counts.reasons):
+        lines.append("  archives are read unpacked; the command stands in the detail of each of these rejects")
     by_columns = [f"{', '.join(names)}: {count:,}" for names, count in _most(counts.columns)]
     lines += _block("without text, by columns seen", by_columns, len(counts.columns))
     advice = advise(counts, options)
@@ -65,7 +67,7 @@ def _count(folder: str, stage: str) -> RejectCounts:
     for path in files.list_folder(folder):
         if not path.rpartition("/")[2].startswith(f"{stage}-"):
             continue
-        with files.open_input(path) as source:
+        with files.open_columns(path, ["file", "reason", "raw", "columns"]) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["file", "reason", "raw", "columns"]):
                 for row in batch.to_pylist():
                     count_reject(counts, **row)

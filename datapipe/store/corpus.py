@@ -103,7 +103,7 @@ class Part:
 
     def _group_ends(self, column: str) -> list[int]:
         """Where the row groups of a column's file end, after a 0."""
-        with _reading(self.columns[column], [column]), files.open_input(self.columns[column]) as source:
+        with files.open_columns(self.columns[column], [column]) as source:
             metadata = pq.ParquetFile(source).metadata
             groups = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
         return [0, *itertools.accumulate(groups)]
@@ -138,7 +138,7 @@ class Part:
 
     def column(self, name: str) -> pa.Array:
         """One whole column: for small ones, since it lies in memory at once."""
-        with _reading(self.columns[name], [name]), files.open_input(self.columns[name]) as source:
+        with files.open_columns(self.columns[name], [name]) as source:
             column = pq.ParquetFile(source).read([name], use_threads=False).column(name)
         start, stop = self.bounds
         return column.slice(start, stop - start).combine_chunks()
@@ -222,16 +222,6 @@ def as_batch(table: pa.Table) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
 
-@contextlib.contextmanager
-def _reading(path: str, names: Sequence[str]) -> Iterator[None]:
-    """Name the file and the columns in an error of reading them: Arrow's own names neither."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        columns = f"column{'s' * (len(names) > 1)} {', '.join(names)} of " if names else ""
-        raise OSError(f"cannot read {columns}{path}: {error}") from error
-
-
 class _open_all:  # noqa: N801 - a context manager reads as a function
     """Readers over several column files of one part, closed together."""
 
@@ -256,7 +246,7 @@ class _Reader:
     def __init__(self, path: str, source: pa.NativeFile, names: list[str], start: int, stop: int) -> None:
         self._path = path
         self._names = names
-        with _reading(path, names):
+        with files.naming(path, names):
             self._file = pq.ParquetFile(source)
             self._pending: pa.Table = self._file.schema_arrow.empty_table().select(names)
         self._left = stop - start
@@ -278,7 +268,7 @@ class _Reader:
                 self._pending = self._group()
 
     def _group(self) -> pa.Table:
-        with _reading(self._path, self._names):
+        with files.naming(self._path, self._names):
             table = self._file.read_row_group(self._next, columns=self._names, use_threads=False)
         table = table.select(self._names)  # to pyarrow, `a` is the beginning of the column `a.b`, too
         self._next += 1
@@ -345,7 +335,7 @@ def part_path(folder: str, number: int) -> str:
 def column_reader(part: Part, path: str) -> Iterator[Callable[[int], pa.RecordBatch]]:
     """A function that reads the next so many rows of a part, or piece, from one of its column files: all columns."""
     with files.open_input(path) as source:
-        with _reading(path, []):
+        with files.naming(path):
             names = pq.read_schema(source).names
         with _open_all({path: names}, *part.bounds) as (reader,):
             yield lambda rows: as_batch(reader.take(rows))

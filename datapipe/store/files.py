@@ -6,6 +6,7 @@ takes a second to import, and is imported where a path is remote, or a glob.
 
 import contextlib
 import hashlib
+import importlib
 import io
 import itertools
 import json
@@ -26,6 +27,12 @@ from datapipe.extras import load_extra
 COLUMN_COMPRESSION_LEVEL = 1
 # What Beam reaches a remote path by: the module, and the extra that brings it.
 REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws"), "azfs": ("azure.storage.blob", "azure")}
+# Beam's own modules for them, which register themselves when they are imported.
+REMOTE_SYSTEMS = {
+    "gs": "apache_beam.io.gcp.gcsfilesystem",
+    "s3": "apache_beam.io.aws.s3filesystem",
+    "azfs": "apache_beam.io.azure.blobstoragefilesystem",
+}
 _SUM = ".sum"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
@@ -84,6 +91,7 @@ def check_reachable(path: str) -> None:
         return
     if scheme in REMOTE:
         load_extra(*REMOTE[scheme], path)
+        importlib.import_module(REMOTE_SYSTEMS[scheme])
     from apache_beam.io.filesystem import FileSystem
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -107,6 +115,24 @@ def open_input(path: str) -> pa.NativeFile:
     if is_local(path):
         return pa.OSFile(os.fsencode(path))  # as bytes: a name may be no UTF-8
     return pa.PythonFile(_beam().open(path, compression_type=_AS_IT_IS), mode="r")
+
+
+@contextlib.contextmanager
+def naming(path: str, columns: Iterable[str] = ()) -> Iterator[None]:
+    """Name the file and the columns in an error of reading them: Arrow's own names neither."""
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        names = list(columns)
+        of = f"column{'s' * (len(names) > 1)} {', '.join(names)} of " if names else ""
+        raise OSError(f"cannot read {of}{path}: {error}") from error
+
+
+@contextlib.contextmanager
+def open_columns(path: str, columns: Iterable[str] = ()) -> Iterator[pa.NativeFile]:
+    """A Parquet file opened to be read at once: an error of that names it, and the columns."""
+    with open_input(path) as source, naming(path, columns):
+        yield source
 
 
 def _create(path: str) -> pa.NativeFile:

@@ -14,7 +14,12 @@ from datapipe.text.spans import Text
 FEWEST_LETTERS = 100  # in fewer, chance decides
 ERRORS = 2.5  # standard errors; by chance alone, one text in 160 is above
 _LEAST_CHANCE = 0.001  # that two letters of a text are the same
+# The same of letters of Latin, Greek, Cyrillic and Armenian alone: 5,500 good texts in 190 languages have .028 at
+# least, and letters drawn evenly from those of Vietnamese .01.
+_LEAST_CHANCE_OF_ALPHABET = 0.02
 _MOST_LETTERS = 1000  # more of them say nothing new
+# Code points: before Hebrew, and Latin with more accents and Greek with breathings.
+_END_OF_ALPHABETS, _MORE_ALPHABETS, _END_OF_MORE = 0x590, 0x1E00, 0x2000
 
 
 @helper
@@ -28,7 +33,8 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     1.6, of Chinese 3 to 100.
 
     Where chance makes less than one equal pair, as in a short Chinese text, the letters alone decide: of the characters
-    of Chinese prose one in 100 to 300 is the same as another, of characters drawn from a dictionary one in 2,000.
+    of Chinese prose one in 100 to 300 is the same as another, of characters drawn from a dictionary one in 2,000. So
+    they do where they are of an alphabet and too many are different.
 
     Returns:
         The lift; NaN of a text with fewer than 100 letters, or about which chance may decide.
@@ -52,14 +58,21 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     if letters < FEWEST_LETTERS:
         return np.nan
     mask = clear_table(m, letters)
-    same = 0
+    same = same_of_alphabet = of_alphabet = 0
     for k in range(letters):
-        same += m.counts[count(m, mask, np.uint64(m.positions[k]))] - 1
+        others = m.counts[count(m, mask, np.uint64(m.positions[k]))] - 1
+        same += others
+        if m.positions[k] < _END_OF_ALPHABETS or _MORE_ALPHABETS <= m.positions[k] < _END_OF_MORE:
+            of_alphabet += 1
+            same_of_alphabet += others
     mask = clear_table(m, letters)
     same_pairs = 0
     for k in range(pairs):
         first, second = np.uint64(m.positions[m.slots[k]]), np.uint64(m.positions[m.slots[k] + 1])
         same_pairs += m.counts[count(m, mask, first << np.uint64(32) | second)] - 1
+    judged = of_alphabet >= FEWEST_LETTERS and 2 * of_alphabet >= letters
+    if judged and same_of_alphabet < _LEAST_CHANCE_OF_ALPHABET * of_alphabet * (of_alphabet - 1) / 2:
+        return 0.0
     chance = same / (letters * (letters - 1) / 2)
     of_pairs = pairs * (pairs - 1) / 2
     expected = of_pairs * chance**2

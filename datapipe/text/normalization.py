@@ -53,6 +53,8 @@ _HANGUL_OF_KOREAN = 0.1  # of hanja: a sentence of Chinese words has a particle 
 MAX_KANA_OF_CHINESE = 0.05
 # Small and capital letters of which one has no single counterpart, so that `lower_table` leaves them.
 _CASES = {ord("İ"): "I", ord("ß"): "ss", ord("ẞ"): "SS"}
+# Greek in capitals has no accents, and one sigma.
+_CASES |= dict(zip(map(ord, "άέήίόύώΆΈΉΊΌΎΏς"), "αεηιουωΑΕΗΙΟΥΩσ", strict=True))
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -149,7 +151,7 @@ def fold(texts: pa.Array) -> pa.Array:
 
     For what is looked for in texts, evaluation sets and listed words: the one may be normalized, the other from a web
     page. Characters are simplified one by one, since a word too short to tell its language is to be found as well. Case
-    stays, but ß is ss and İ is I: then `lower_table` makes equal what differs in case alone.
+    stays, but ß is ss, İ is I and Greek has no accents: then `lower_table` makes equal what differs in case alone.
 
     Args:
         texts: strings, shape (texts,).

@@ -210,12 +210,15 @@ def hash_tokens(
     value, before = np.uint64(0), 0
     m.hashes[0] = value  # where that of a piece may stand
     for i in range(tokens):
-        for j in range(starts[i], ends[i]):
+        start, end = starts[i], ends[i]
+        m.before[i] = before  # it may lie where `starts` does
+        for j in range(start, end):
             value = extend(value, points[j])
         if separated:
             value = end_token(value)
-        before += ends[i] - starts[i]
-        m.before[i + 1], m.hashes[i + 1] = before, value
+        before += end - start
+        m.hashes[i + 1] = value
+    m.before[tokens] = before
 
 
 @helper

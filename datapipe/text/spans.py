@@ -55,7 +55,10 @@ def sentence_marks() -> npt.NDArray[np.uint8]:
 
 
 class Text(NamedTuple):
-    """One document, and tables to read it; `starts` and `ends` hold its tokens, lines or paragraphs by turns."""
+    """One document, and tables to read it; `starts` and `ends` hold its tokens, lines or paragraphs by turns.
+
+    What `room` holds can be read again: a long text makes room there for the hashes of its tokens.
+    """
 
     points: npt.NDArray[np.int32]  # code points, and then `BEYOND` zeros
     flags: npt.NDArray[np.uint8]  # and what `classes` and ...
@@ -64,21 +67,26 @@ class Text(NamedTuple):
     prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first PREFIX_STEP * i code points
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
+    room: npt.NDArray[np.uint64]  # `prefix`, `flags` and `signs` lie in it
     classes: npt.NDArray[np.uint8]
     lower: npt.NDArray[np.int32]
     marks: npt.NDArray[np.uint8]
 
 
 def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
-    """Memory for documents of at most `longest` code points."""
+    """Memory for documents of at most `longest` code points; what is not written takes none."""
+    prefixes = longest // PREFIX_STEP + 2
+    room = np.empty(max(longest + 1, prefixes + -(-longest // 4)), np.uint64)
+    flags, signs = room[prefixes:].view(np.uint8)[: 2 * longest].reshape(2, longest)
     return Text(
         points=np.empty(longest + BEYOND, np.int32),
-        flags=np.empty(longest, np.uint8),
-        signs=np.empty(longest, np.uint8),
+        flags=flags,
+        signs=signs,
         breaks=np.empty(longest + 1, np.int32),
-        prefix=np.zeros(longest // PREFIX_STEP + 2, np.uint64),
+        prefix=room[:prefixes],
         starts=np.empty(longest + 1, np.int32),
         ends=np.empty(longest + 1, np.int32),
+        room=room,
         classes=class_table(),
         lower=lower_table(),
         marks=marks,

@@ -9,9 +9,22 @@ import pyarrow as pa
 
 from datapipe.kernels import inlined, kernel
 from datapipe.text.bit_mixing import GOLDEN, multiply_fold
-from datapipe.text.characters import HAN, LETTER, MARK, SPACE, class_table, decode, lower_table, text_buffers
+from datapipe.text.characters import (
+    HAN,
+    LETTER,
+    MARK,
+    SPACE,
+    UNSPACED_RANGES,
+    class_table,
+    decode,
+    lower_table,
+    text_buffers,
+)
 from datapipe.text.hashes import search_sorted
 from datapipe.text.normalization import fold
+
+# In Thai and the like, where no space shows where a word ends, shorter ones are parts of many others.
+MIN_UNSPACED_LETTERS = 4
 
 
 class WordList(NamedTuple):
@@ -53,6 +66,15 @@ def make_word_list(words: Sequence[str]) -> WordList:
     )
 
 
+@inlined
+def _is_unspaced(code_point: int) -> bool:
+    """Whether a letter is of a script without spaces, whose words have several letters."""
+    found = False
+    for first, last in UNSPACED_RANGES:
+        found = found or first <= code_point <= last
+    return found
+
+
 NO_WORDS = WordList(np.empty(0, np.uint64), np.empty(0, np.int32), 0)
 
 
@@ -61,7 +83,8 @@ def find_words(
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32], npt.NDArray[np.int32]]:
     """Look for the words of a list, the longest at each place, one after the other, in texts folded as the list is.
 
-    A word in letters must begin and end where a word does; Chinese characters and kana stand by themselves.
+    A word in letters must begin and end where a word does; Chinese characters and kana stand by themselves, and so does
+    a word of four letters or more of Thai and the other scripts without spaces.
 
     Args:
         texts: strings, shape (texts,).
@@ -103,7 +126,9 @@ def _find_words(
             is_letter = flags & (LETTER | MARK) > 0
             alone = flags & HAN > 0
             letters[text] += is_letter
-            starts = begin >= skip_until and flags & SPACE == 0 and (alone or not in_word)
+            within = in_word
+            unspaced = flags & LETTER > 0 and _is_unspaced(code_point)
+            starts = begin >= skip_until and flags & SPACE == 0 and (alone or unspaced or not in_word)
             in_word = is_letter and not alone
             if not starts:
                 continue
@@ -130,8 +155,13 @@ def _find_words(
                 if listed.word[index] >= 0:
                     is_whole = True
                     if flags & (LETTER | MARK) > 0 and flags & HAN == 0 and ahead < end:
-                        code_point, _ = decode(data, ahead)
-                        is_whole = classes[code_point] & (LETTER | MARK) == 0 or classes[code_point] & HAN > 0
+                        following_point, _ = decode(data, ahead)
+                        next_flags = classes[following_point]
+                        is_whole = next_flags & (LETTER | MARK) == 0 or next_flags & HAN > 0
+                        if unspaced and passed >= MIN_UNSPACED_LETTERS:
+                            is_whole = next_flags & MARK == 0
+                    if unspaced and within and passed < MIN_UNSPACED_LETTERS:
+                        is_whole = False
                     if is_whole:
                         found, found_end, found_letters = listed.word[index], ahead, passed
             if found >= 0:

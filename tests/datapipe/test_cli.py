@@ -4,11 +4,13 @@ import argparse
 import functools
 import gc
 import json
+import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 import pytest
 
@@ -116,6 +118,26 @@ def test_arguments_that_are_unknown_or_missing_are_bad_use(arguments: list[str])
     assert stop.value.code == 2
 
 
+def test_a_flag_given_twice_takes_what_follows_both() -> None:
+    given = parser().parse_args(["run", "r.yaml", "--input", "a", "b", "--input", "c", "--output", "out"])
+    assert given.inputs == ["a", "b", "c"]
+    assert parser().parse_args(["stats", "out", "--by", "x", "--by", "y"]).by == ["x", "y"]
+    assert parser().parse_args(["stats", "out"]).by == ["source"]
+    takes_many = [a for c in _commands() for a in c._actions if a.option_strings and a.nargs in ("+", "*")]
+    assert len(takes_many) > 10
+    assert {type(action).__name__ for action in takes_many} == {"_Extend"}
+
+
+def _commands() -> list[argparse.ArgumentParser]:
+    """The parsers of all commands, and of those below them."""
+    found = [parser()]
+    for command in found:
+        for action in command._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += action.choices.values()
+    return found
+
+
 def test_options_of_training_are_flags_with_their_defaults_and_documentation(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -133,6 +155,36 @@ def test_help_loads_neither_beam_nor_numba() -> None:
     code = "import sys, datapipe.cli; datapipe.cli.parser(); print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"apache_beam", "numba", "numpy", "pyarrow", "faiss", "torch"} & {*loaded}
+
+
+@pytest.mark.parametrize("arguments", [["stages"], ["validate", "default"]])
+def test_what_describes_stages_loads_no_numba_and_the_least_of_beam(arguments: list[str]) -> None:
+    code = "import sys; from datapipe.cli import main; print(main(sys.argv[1:])); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    *_, status, modules = done.stdout.splitlines()
+    assert status == "0", done.stderr
+    assert not {"numba", "faiss", "torch", "pymongo", "apache_beam.io.gcp.bigquery"} & {*modules.split()}
+
+
+def test_a_run_takes_of_beam_what_its_paths_need(recipe: pathlib.Path, tmp_path: pathlib.Path, s3: Any) -> None:
+    s3.put_object(Bucket="bucket", Key="in/a.jsonl", Body=b'{"text": "some text"}')
+    write_lines(tmp_path / "a.jsonl", [{"text": "some text"}])
+    environment = {
+        **os.environ,
+        "AWS_ENDPOINT_URL": s3.meta.endpoint_url,
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    elsewhere = {"pymongo", "apache_beam.io.gcp.bigquery", "boto3"}
+    code = "import sys; from datapipe.cli import main; print(main(sys.argv[1:])); print(*sys.modules)"
+    for path, needed in ((str(tmp_path / "a.jsonl"), set[str]()), ("s3://bucket/in", {"boto3"})):
+        arguments = ["run", str(recipe), "--input", path, "--output", str(tmp_path / f"out-{len(needed)}"), "--quiet"]
+        command = [sys.executable, "-c", code, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        *_, status, modules = done.stdout.splitlines()
+        assert status == "0", done.stderr
+        assert {*modules.split()} & elsewhere == needed
 
 
 def test_a_tokenizer_is_trained_from_the_command_line(documents: pathlib.Path, tmp_path: pathlib.Path) -> None:
@@ -155,6 +207,10 @@ def test_news_is_there_line_by_line_in_a_pipe() -> None:
     [
         (["explan", "out"], "invalid choice: 'explan'; did you mean 'explain'?"),
         (["stats", "out", "--bye", "x"], "unknown arguments: --bye x; did you mean '--by'?"),
+        (
+            ["tokenizer", "train", "--input", "in", "--output", "out", "--vocab-size", "9"],
+            "datapipe tokenizer train: error: unknown arguments: --vocab-size 9; did you mean '--vocabulary'?",
+        ),
         (["run", "default", "--inptu", "x"], "are required: --input, --output; --inptu; did you mean '--input'?"),
         (["tokenizer", "trian"], "invalid choice: 'trian'; did you mean 'train'?"),
     ],

@@ -9,7 +9,20 @@ import pytest
 
 from datapipe.engine.run import Outcome
 from tests.helpers import write_lines
-from tests.recipes.toy import chinese, code, columns, english, entries, plain, run_named, sample_quality, shards
+from tests.recipes.toy import (
+    chinese,
+    code,
+    columns,
+    english,
+    entries,
+    plain,
+    run_named,
+    sample_quality,
+    shards,
+    write_crawl,
+    write_papers,
+    write_wiki,
+)
 
 
 def _order(name: str) -> list[str]:
@@ -34,13 +47,12 @@ def test_stages_stand_in_the_published_order(name: str, published: list[str]) ->
 
 
 def test_fineweb_2_samples_clusters_back_by_their_size(tmp_path: pathlib.Path) -> None:
-    (tmp_path / "documents").mkdir()
     sizes = [1, 2, 3, 4, 5, 6, 12]
     texts = []
     for number, size in enumerate(sizes):
         text = chinese(number, 8)
         texts += [text + "再见。" * copy for copy in range(size)]
-    write_lines(tmp_path / "documents" / "a.jsonl", ({"text": text} for text in texts))
+    write_crawl(tmp_path / "documents" / "web", texts)
     run_named("fineweb2_zh", tmp_path, {"tokenizer.vocabulary": 700, "rules.rule_sets": {"zh": []}})
     found = collections.Counter(row["text"].splitlines()[0] for row in shards(tmp_path))
     weights = {1: 1, 2: 2, 3: 3, 4: 3, 5: 5, 6: 5, 12: 5}
@@ -81,16 +93,15 @@ def test_dclm_keeps_the_best_tenth(scored: pathlib.Path) -> None:
 @pytest.fixture(scope="module")
 def olmo(scored: pathlib.Path) -> tuple[pathlib.Path, Outcome]:
     (scored / "olmo").mkdir()
-    for number, name in enumerate(["web", "pdf", "math", "arxiv"]):
+    write_papers(scored / "olmo" / "arxiv", [english(3000 + seed, 6) for seed in range(60)])
+    write_wiki(scored / "olmo" / "wikipedia", [english(9000 + seed, 1) for seed in range(20)])
+    for number, name in enumerate(["web", "pdf", "math"]):
         first, count = 1000 * number, {"web": 300, "pdf": 150}.get(name, 60)
         write_lines(
             scored / "olmo" / f"{name}.jsonl",
             ({"text": english(first + seed, 6), "mark": seed} for seed in range(count)),
         )
     write_lines(scored / "olmo" / "code.jsonl", ({"text": code(seed), "mark": seed} for seed in range(120)))
-    write_lines(
-        scored / "olmo" / "wikipedia.jsonl", ({"text": english(9000 + seed, 1), "mark": seed} for seed in range(20))
-    )
     toy = {
         "tokenizer.vocabulary": 600,
         "rules.rule_sets": {"default": []},

@@ -11,7 +11,17 @@ import pytest
 from datapipe.engine.run import Outcome
 from datapipe.mix.blank_infilling import attention_mask
 from tests.helpers import write_lines
-from tests.recipes.toy import chinese, columns, english, run_named, sentence
+from tests.recipes.toy import (
+    chinese,
+    columns,
+    english,
+    run_named,
+    sentence,
+    write_books,
+    write_papers,
+    write_posts,
+    write_wiki,
+)
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +29,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     base = tmp_path_factory.mktemp("glm130b")
     for folder in ("documents", "instructions"):
         (base / folder).mkdir()
-    write_lines(base / "documents" / "en.jsonl", ({"text": english(seed, 30)} for seed in range(500)))
+    write_posts(base / "documents" / "stackexchange", [english(seed, 30) for seed in range(60)])
+    write_books(base / "documents" / "gutenberg", [english(seed, 30) for seed in range(60, 100)])
+    write_papers(base / "documents" / "arxiv", [english(seed, 30) for seed in range(100, 140)])
+    write_wiki(base / "documents" / "wikipedia", [english(seed, 30) for seed in range(140, 500)])
     write_lines(base / "documents" / "zh.jsonl", ({"text": chinese(seed, 12)} for seed in range(500)))
     write_lines(
         base / "documents" / "other.jsonl", [{"text": "Der Fluss fließt ruhig durch die alte Stadt am Meer."}] * 3

@@ -4,6 +4,7 @@ import collections
 import json
 import pathlib
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,21 @@ import tokenizers
 
 from datapipe.engine.run import Outcome
 from tests.helpers import write_lines
-from tests.recipes.toy import code, columns, english, plain, run_named, sample_quality, sentence, shards
+from tests.recipes.toy import (
+    code,
+    columns,
+    english,
+    plain,
+    run_named,
+    sample_quality,
+    sentence,
+    shards,
+    write_books,
+    write_crawl,
+    write_papers,
+    write_posts,
+    write_wiki,
+)
 
 # Table 1: share and epochs.
 TABLE = {
@@ -22,6 +37,15 @@ TABLE = {
     "books": (0.045, 2.23),
     "arxiv": (0.025, 1.06),
     "stackexchange": (0.02, 1.03),
+}
+# How each source comes: Common Crawl as WET, Wikipedia as a dump, papers as LaTeX, Stack Exchange as its posts, books
+# as EPUB; C4 as the JSON lines that it is published in, GitHub as those of its export, with licences.
+WRITERS = {
+    "cc": write_crawl,
+    "wikipedia": write_wiki,
+    "books": write_books,
+    "arxiv": write_papers,
+    "stackexchange": write_posts,
 }
 LINE = "Subscribe to OUR letter of 2021, and win 3 boats!"
 VARIANT = "subscribe to our letter of 1987 and win 5 boats"
@@ -34,7 +58,22 @@ def _texts(name: str, count: int) -> list[str]:
         return [english(start + number, 6) for number in range(count)]
     if name == "github":
         return [code(start + number) for number in range(count)]
-    return [sentence(random.Random(start + number), 24) for number in range(count)]
+    # A year that is frequent: a tokenizer that may join digits has a token of it.
+    return [f"In 2023 {sentence(random.Random(start + number), 24)}" for number in range(count)]
+
+
+def _write(folder: pathlib.Path, name: str, texts: list[str]) -> None:
+    """The texts of a source in the form in which it is published."""
+    shutil.rmtree(folder / name, ignore_errors=True)
+    if name in WRITERS:
+        WRITERS[name](folder / name, texts)
+        return
+    records: list[dict[str, str]] = [{"text": text, "license": "MIT"} for text in texts]
+    if name == "github":
+        records += [{"text": code(10**6), "license": "gpl-3.0"}, {"text": code(10**6 + 1)}, records[0]]
+    (folder / name).mkdir()
+    for number in range(2):  # as large sources, in several files
+        write_lines(folder / name / f"{name}.{number:05}-of-00002.jsonl", records[number::2])
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +82,16 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     (base / "documents").mkdir()
     # Without a budget first: what is there tells how large the corpus must be for the published epochs.
     per_document = {"cc": 110, "github": 110}
+    counts = {}
     for name, (share, epochs) in TABLE.items():
         size = 260_000 * share / epochs
-        count = round(size / per_document.get(name, 46) / (0.6 if name == "cc" else 1))
-        records = [{"text": text, "license": "MIT"} for text in _texts(name, count)]
-        if name == "github":
-            records += [{"text": code(10**6), "license": "gpl-3.0"}, {"text": code(10**6 + 1)}, records[0]]
+        counts[name] = round(size / per_document.get(name, 50) / (0.6 if name == "cc" else 1))
+        texts = _texts(name, counts[name])
         if name == "cc":
             for place, line in ((0, LINE), (1, VARIANT)):
-                records[place]["text"] += "\n" + line
-            records.append({"text": "Too short for CCNet.", "license": ""})
-        write_lines(base / "documents" / f"{name}.jsonl", records)
+                texts[place] += "\n" + line
+            texts.append("Too short for CCNet.")
+        _write(base / "documents", name, texts)
     (base / "references").mkdir()
     (base / "quality").mkdir()
     write_lines(base / "references" / "wikipedia.jsonl", ({"text": english(-seed, 6)} for seed in range(1, 60)))
@@ -70,12 +108,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     budget = int(tokens["cc"] * TABLE["cc"][1] / TABLE["cc"][0])
     for name, (share, epochs) in TABLE.items():
         if name != "cc":
-            path = base / "documents" / f"{name}.jsonl"
-            lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-            wanted = budget * share / epochs / (tokens[name] / len(lines))
-            texts = [{"text": text, "license": "MIT"} for text in _texts(name, round(wanted))]
-            tail = lines[-3:] if name == "github" else []
-            write_lines(path, [*texts, *map(json.loads, tail)])
+            wanted = budget * share / epochs / (tokens[name] / counts[name])
+            _write(base / "documents", name, _texts(name, round(wanted)))
     return base, run_named("llama", base, toy | {"mixture.budget": budget})
 
 
@@ -91,6 +125,25 @@ def test_shares_are_met_and_epochs_are_those_of_the_table(run: tuple[pathlib.Pat
     for name, (share, epochs) in TABLE.items():
         assert taken[name] / total == pytest.approx(share, abs=0.01), name
         assert taken[name] / there[name] == pytest.approx(epochs, rel=0.02), name
+
+
+def test_each_source_is_read_from_the_form_in_which_it_is_published(run: tuple[pathlib.Path, Outcome]) -> None:
+    texts = collections.defaultdict[str, list[str]](list)
+    for row in shards(run[0]):
+        texts[row["source"]].append(row["text"])
+    assert set(texts) == set(TABLE)
+    assert run[1].funnel.rejects == {"documents": {}}
+    marks = ("{{", "[[", "<ref", "thumb|", "Category:", "\\section", "\\cite", "bibitem", "abstract", "<p>", "Contents")
+    for name in WRITERS:
+        assert not [text for text in texts[name] if any(mark in text for mark in marks)], name
+    assert all("References" not in text for text in texts["wikipedia"])  # a section of nothing else
+    assert all("Nothing of this is body text" not in text for text in texts["arxiv"])  # before the first section
+    assert any("What follows is the study in full" in text for text in texts["arxiv"])  # a macro, inlined
+    best, accepted = (min(text.find(mark) for text in texts["stackexchange"]) for mark in ("\n\nA: ", "A (accepted): "))
+    assert min(best, accepted) > 0
+    for text in texts["stackexchange"]:
+        assert text.startswith("Q: What do you make of")
+        assert text.index("\n\nA: ") < text.index("\n\nA (accepted): ")  # by score
 
 
 def test_a_line_that_differs_in_case_digits_and_punctuation_is_the_same(run: tuple[pathlib.Path, Outcome]) -> None:
@@ -131,4 +184,4 @@ def test_the_tokenizer_spells_digits_and_unseen_characters_apart(run: tuple[path
     assert [tokenizer.id_to_token(number) for number in range(3)] == ["<unk>", "<s>", "</s>"]
     assert max(len(token) for token in tokenizer.get_vocab() if not token.startswith("<0x")) <= 16
     options = next(stage["tokenizer"] for stage in plain("llama")["stages"] if "tokenizer" in stage)
-    assert (options["vocabulary"], options["coverage"]) == (32_000, 0.99995)
+    assert (options["vocabulary"], options["coverage"], options["digits"]) == (32_000, 0.99995, 1)

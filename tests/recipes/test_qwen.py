@@ -12,7 +12,16 @@ import tokenizers
 
 from datapipe.engine.run import Outcome
 from tests.helpers import random_words, write_lines
-from tests.recipes.toy import chinese, columns, english, run_named, sample_quality, shards
+from tests.recipes.toy import (
+    chinese,
+    columns,
+    english,
+    run_named,
+    sample_quality,
+    shards,
+    write_books,
+    write_wiki,
+)
 from tokenizer_training.formats import read_tokenizer, token_bytes
 
 QUESTION = random_words(7, 40)
@@ -35,7 +44,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
     web += [web[2] + " And the end.", web[3] + " And the end."]  # near
     web += ["有人说了badword，又说了villain。" + chinese(900, 12), english(901, 12) + " " + " ".join(QUESTION)]
     write_lines(base / "documents" / "web.jsonl", ({"text": text} for text in web))
-    write_lines(base / "documents" / "wikipedia.jsonl", ({"text": english(500 + seed, 12)} for seed in range(20)))
+    write_wiki(base / "documents" / "wikipedia", [english(500 + seed, 12) for seed in range(20)])
+    write_books(base / "documents" / "books", [english(600 + seed, 12) for seed in range(6)])
     (base / "safety" / "words.txt").write_text("badword\nvillain\n", encoding="utf-8")
     write_lines(base / "evaluation" / "e.jsonl", [{"question": " ".join(QUESTION)}])
     source = random.Random(3)
@@ -80,7 +90,7 @@ def test_selected_sources_come_twice(run: tuple[pathlib.Path, Outcome]) -> None:
         row["source"]: row["upsampling_weight"]
         for row in columns(run[1], "source", "upsampling_weight", kept_only=True)
     }
-    assert (weights["web"], weights["wikipedia"]) == (1.0, 2.0)
+    assert weights.items() >= {"web": 1.0, "wikipedia": 2.0, "books": 2.0}.items()  # by folders, not by `enwiki`
 
 
 def test_the_tokenizer_is_pruned_extended_and_appended_to(run: tuple[pathlib.Path, Outcome]) -> None:

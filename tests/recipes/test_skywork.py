@@ -1,9 +1,12 @@
 """Skywork: frequent blocks thinned out, nothing more than five times, shares of both stages, STEM from 10 to 40 %."""
 
 import collections
+import functools
 import json
 import pathlib
 import random
+import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,10 +14,30 @@ import tokenizers
 
 from datapipe.engine.run import Outcome
 from tests.helpers import write_lines
-from tests.recipes.toy import chinese, code, columns, english, plain, run_named, sample_quality, sentence, shards
+from tests.recipes.toy import (
+    chinese,
+    code,
+    columns,
+    english,
+    plain,
+    run_named,
+    sample_quality,
+    sentence,
+    shards,
+    write_books,
+    write_papers,
+    write_wiki,
+)
 
 BLOCK = "This block stands on every page of the site, and says that readers may write to the keeper of the boats."
 PHASES = next(stage["mixture"]["phases"] for stage in plain("skywork")["stages"] if "mixture" in stage)
+# The sources that are published as dumps of a wiki, books and papers, in that form.
+WRITERS: dict[str, Callable[[pathlib.Path, list[str]], None]] = {
+    "en_encyclopedia": write_wiki,
+    "zh_encyclopedia": functools.partial(write_wiki, language="zh"),
+    "en_books": write_books,
+    "en_papers": write_papers,
+}
 BUDGETS = [80_000, 19_800, 19_800, 19_800, 19_800]  # a little more STEM than five epochs have
 
 
@@ -37,7 +60,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
         if name == "en_web":
             texts = [text + (f"\n\n{BLOCK}" if place < 30 else "") for place, text in enumerate(texts)]
             texts += [texts[100]] * 9  # ten copies, of which five stay
-        write_lines(base / "documents" / f"{name}.jsonl", ({"text": text} for text in texts))
+        if name in WRITERS:
+            WRITERS[name](base / "documents" / name, texts)
+        else:
+            write_lines(base / "documents" / f"{name}.jsonl", ({"text": text} for text in texts))
     both = [{"text": text} for seed in range(1, 40) for text in (english(-seed, 8), chinese(-seed, 4))]
     write_lines(base / "references" / "wikipedia.jsonl", both)
     negatives = pathlib.Path(sample_quality()["negative"]).read_text(encoding="utf-8").splitlines()
@@ -57,6 +83,15 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, Outcome
         "mixture.phases": phases,
     }
     return base, run_named("skywork", base, toy)
+
+
+def test_dumps_books_and_papers_are_read_from_their_own_forms(run: tuple[pathlib.Path, Outcome]) -> None:
+    assert run[1].funnel.rejects == {"documents": {}, "instructions": {}}
+    for row in columns(run[1], "text", "source"):
+        if row["source"] in WRITERS:
+            assert not re.search(r"\{\{|\[\[|<ref|thumb|Category|分类|\\section|bibitem|Contents", row["text"]), row[
+                "source"
+            ]
 
 
 def test_frequent_blocks_stay_five_times(run: tuple[pathlib.Path, Outcome]) -> None:

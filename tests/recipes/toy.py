@@ -1,5 +1,7 @@
 """What the tests of recipes share: toy corpora of many kinds, and a recipe that comes along run at toy size."""
 
+import gzip
+import importlib
 import pathlib
 import random
 from collections.abc import Iterator, Sequence
@@ -13,6 +15,8 @@ from datapipe.commands.recipes import RECIPES
 from datapipe.engine.run import Outcome
 from tests.helpers import PROSE_WORDS, SAMPLE, run_recipe
 
+# By name, since a folder of the same name, of what it makes, lies beside it.
+SOURCES = importlib.import_module("sample_data.sources")
 CHINESE = (
     "河流 市场 早晨 渔船 灯光 人们 街道 学校 图书馆 春天 山坡 农民 收获 稻谷 工人 桥梁 火车 城市 公园 湖水 孩子 "
     "老师 医生 音乐 绘画 历史 语言 科学 研究"
@@ -53,6 +57,50 @@ def code(seed: int) -> str:
 
     body = "\n".join(f"    {name()} = measure_{name()}({name()}, {name()})" for _ in range(6))
     return f"import os\n\n\ndef collect_{name()}({name()}, {name()}):\n{body}\n    return {name()}\n"
+
+
+def write_wiki(path: pathlib.Path, texts: Sequence[str], language: str = "en") -> None:
+    """Texts as the articles of a wiki's dump, with templates, files, tables and references around them."""
+    words = {"en": ("Category", "File"), "zh": ("分类", "文件")}
+    path.mkdir(parents=True)
+    data = SOURCES.wiki(language, 3, *words[language], [*texts])
+    (path / f"{language}wiki-20261126-pages-articles-multistream.xml.bz2").write_bytes(data)
+
+
+def write_papers(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as papers, each in its LaTeX source as arXiv serves it: a tar with its parts, or the one file."""
+    path.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        files = SOURCES.paper(f"Paper {number}", ["Nothing of this is body text.", text], inputs=number % 2 == 0)
+        if len(files) > 1:
+            (path / f"2611.{number:05}.tar.gz").write_bytes(SOURCES.tar(files))
+        else:
+            (path / f"2611.{number:05}.gz").write_bytes(gzip.compress(files["main.tex"].encode(), mtime=0))
+
+
+def write_posts(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as the posts of a Stack Exchange site, in threes: a question, an accepted answer and a better one."""
+    folder = path / "boats.stackexchange.com"
+    folder.mkdir(parents=True)
+    (folder / "Posts.xml").write_bytes(SOURCES.posts([*texts]))
+
+
+def write_books(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as books, an EPUB each."""
+    path.mkdir(parents=True)
+    for number, text in enumerate(texts):
+        (path / f"{number:05}.epub").write_bytes(SOURCES.epub(f"Book {number}", [text]))
+
+
+def write_crawl(path: pathlib.Path, texts: Sequence[str]) -> None:
+    """Texts as pages of a crawl, in the form that CCNet takes from Common Crawl: WET."""
+    path.mkdir(parents=True)
+    records = []
+    for number, text in enumerate(texts):
+        body = text.encode()
+        head = f"WARC-Type: conversion\r\nWARC-Target-URI: https://example.com/{number}\r\nContent-Type: text/plain"
+        records.append(f"WARC/1.0\r\n{head}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body + b"\r\n\r\n")
+    (path / "crawl.warc.wet.gz").write_bytes(b"".join(gzip.compress(record, mtime=0) for record in records))
 
 
 def sample_quality() -> dict[str, str]:

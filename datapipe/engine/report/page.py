@@ -124,7 +124,7 @@ def _rejects(corpus: Corpus) -> Iterator[dict[str, str]]:
     shown: dict[tuple[str, str], int] = {}
     for path in files.list_folder(corpus.folder("rejects")):
         stage = path.rpartition("/")[2].rpartition("-")[0]
-        with files.open_input(path) as source:
+        with files.open_columns(path, ["file", "position", "reason", "detail", "raw"]) as source:
             for batch in pq.ParquetFile(source).iter_batches(columns=["file", "position", "reason", "detail", "raw"]):
                 for row in batch.to_pylist():
                     key = stage, row["reason"]
@@ -154,7 +154,7 @@ def _topics(corpus: Corpus, record: RunRecord) -> list[dict[str, Any]]:
     path = files.join(corpus.folder(TOPICS), TOPICS_TABLE)
     if not record.done(TOPICS) or not files.exists(path):
         return []
-    with files.open_input(path) as source:
+    with files.open_columns(path) as source:
         rows: list[dict[str, Any]] = pq.read_table(source).to_pylist()[:_TOPICS_SHOWN]
     for row in rows:
         row["languages"] = ", ".join(f"{of['language']} {of['documents']:,}" for of in row["languages"][:3])

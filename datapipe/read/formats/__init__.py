@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from datapipe.read.formats.arc import read_arc
 from datapipe.read.formats.epub import read_epub
 from datapipe.read.formats.latex_sources import read_latex
 from datapipe.read.formats.mediawiki import read_mediawiki
@@ -76,6 +77,7 @@ FORMATS: dict[str, Format] = {
     "markdown": Format(read_as_it_is, (".md", ".markdown"), has_fields=False, one_document=True),
     "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
     "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
+    "arc": Format(read_arc, (".arc",), has_fields=False, text_share=0.5),
     "epub": Format(read_epub, (".epub",), has_fields=False, one_document=True, text_share=2),
     "latex": Format(read_latex, (".tex", ".latex", ".ltx", ".tar"), has_fields=False, one_document=True),
     "mediawiki": Format(read_mediawiki, (), has_fields=False, splittable=True, splits_bz2=True),

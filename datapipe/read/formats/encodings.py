@@ -69,6 +69,18 @@ _NAMES = {
     "iso8859-15": "csisolatin9 iso-8859-15 iso8859-15 iso885915 iso_8859-15 l9",
     "iso8859-16": "iso-8859-16",
 }
+# Where an ISO encoding has controls, the one of Windows that people take for the same has quotes, dashes and letters.
+_OF_WINDOWS = {
+    "iso8859-2": "cp1250",
+    "iso8859-4": "cp1257",
+    "iso8859-5": "cp1251",
+    "iso8859-6": "cp1256",
+    "iso8859-7": "cp1253",
+    "iso8859-8": "cp1255",
+    "iso8859-13": "cp1257",
+    "iso8859-15": "cp1252",
+}
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
 _CODECS = {label: codec for codec, labels in _NAMES.items() for label in labels.split()}
 # Names of encodings that are not read, and what shows that a page really is in one: it would be taken for ASCII.
 _UNREAD = {
@@ -122,15 +134,18 @@ MIN_ALTERNATING_NULS = 8
 
 
 def wide_encoding(head: bytes) -> str | None:
-    """UTF-16 or UTF-32, if a byte order mark says so, or if every other byte is NUL as in Latin letters and mark-up."""
+    """UTF-16 or UTF-32, if a byte order mark says so, or if every other byte is NUL as in Latin letters and mark-up.
+
+    Some characters end in NUL on the other side, such as the commonest of Chinese, U+4E00.
+    """
     for mark, name in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return name
     head = head[:HEAD_BYTES]
     nuls = head[::2].count(0), head[1::2].count(0)
-    if max(nuls) < MIN_ALTERNATING_NULS or min(nuls) > 0 or 4 * max(nuls) < len(head):
+    if max(nuls) < MIN_ALTERNATING_NULS or 8 * min(nuls) > max(nuls) or 4 * max(nuls) < len(head):
         return None
-    return "utf-16-be" if nuls[0] else "utf-16-le"
+    return "utf-16-be" if nuls[0] > nuls[1] else "utf-16-le"
 
 
 def decode_page(page: bytes, charset: str = "") -> str:
@@ -321,6 +336,8 @@ class _Judgement(NamedTuple):
 def _codec_of(page: bytes, declared: Sequence[str]) -> str | None:
     """What a page that is not UTF-8, or not quite, is encoded in: as declared, unless that makes no sense at all."""
     visible = _MARKUP.sub(b" ", page)[:SAMPLE_BYTES]
+    if _CONTROLS.search(visible):
+        declared = [*filter(None, map(_OF_WINDOWS.get, declared)), *declared]
     judged = {codec: judgement for codec in declared if (judgement := _judge(visible, codec)).sound}
     for codec, judgement in judged.items():
         if judgement.plausibility > IMPLAUSIBLE:

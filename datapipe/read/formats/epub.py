@@ -6,6 +6,7 @@ Pages beside that order (`linear="no"`) and tables of contents are left out. Wha
 """
 
 import contextlib
+import html
 import posixpath
 import re
 import urllib.parse
@@ -33,6 +34,10 @@ _PAGES = ("application/xhtml+xml", "text/html", "application/x-dtbook+xml", "tex
 _CLOSED = re.compile(
     r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)([a-zA-Z][\w:-]*)((?:\s[^<>]*?)?)/>"
 )
+_NCX = "application/x-dtbncx+xml"
+_PAGE_NAMES = (".xhtml", ".html", ".htm")  # whatever their type is said to be
+_ENTITY = re.compile(rb"&(?:(#?\w+);)?")
+_OF_XML = (b"amp", b"lt", b"gt", b"quot", b"apos")
 _COLUMNS = {"title": "title", "language": "language", "publisher": "publisher", "date": "date", "rights": "license"}
 _COLUMNS |= {"identifier": "identifier"}
 
@@ -104,7 +109,7 @@ def _read(source: Source, book: zipfile.ZipFile) -> dict[str, Any]:
     columns = _metadata(package)
     texts: list[str] = []
     size = 0
-    for page in _spine(package, posixpath.dirname(path)):
+    for page in _spine(package, posixpath.dirname(path), members):
         if members.find(page) is None and texts:
             continue  # one page less
         raw = members.read(page)
@@ -122,6 +127,23 @@ def _read(source: Source, book: zipfile.ZipFile) -> dict[str, Any]:
     return {"text": bare.text if bare else text, **(bare.columns if bare else {}), **columns}
 
 
+def _is_page(path: str, media_type: str) -> bool:
+    return media_type in _PAGES or (path.lower().endswith(_PAGE_NAMES) and not media_type.startswith("image/"))
+
+
+def _contents(manifest: dict[str, tuple[str, str, str]], members: _Budget) -> list[str]:
+    """The pages in the order of the contents for navigation (NCX), then those of the manifest that it lacks."""
+    found: list[str] = []
+    for path, media_type, _ in manifest.values():
+        if media_type == _NCX and members.find(path):
+            for element in _parse(members.read(path), path).iter():
+                if _bare(element.tag) == "content":
+                    href = urllib.parse.unquote(element.get("src", "").partition("#")[0])
+                    found.append(posixpath.normpath(posixpath.join(posixpath.dirname(path), href)))
+    pages = [path for path, kind, properties in manifest.values() if _is_page(path, kind) and "nav" not in properties]
+    return [path for path in found if path in pages] + [path for path in pages if path not in found]
+
+
 def _check_rights(members: _Budget) -> None:
     if members.find("META-INF/encryption.xml") is None:
         return
@@ -137,7 +159,7 @@ def _package_path(members: _Budget, book: zipfile.ZipFile) -> str:
     if members.find("META-INF/container.xml") is not None:
         for element in _parse(members.read("META-INF/container.xml"), "META-INF/container.xml").iter():
             path = element.get("full-path")
-            if _bare(element.tag) == "rootfile" and path:
+            if _bare(element.tag) == "rootfile" and path and members.find(path):
                 return path
     path = next((name for name in book.namelist() if name.lower().endswith(".opf")), None)
     if path is None:
@@ -149,7 +171,17 @@ def _parse(raw: bytes, name: str) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(raw)
     except (ElementTree.ParseError, ValueError, LookupError) as error:
+        # What HTML forgives: ampersands that stand for themselves, entities that only HTML has.
+        mended = _ENTITY.sub(lambda found: found[0] if found[1] in _OF_XML else _numbered(found[0]), raw)
+        with contextlib.suppress(ElementTree.ParseError, ValueError, LookupError):
+            return ElementTree.fromstring(mended)
         raise Damage("malformed_epub", f"{name}: {error}") from None
+
+
+def _numbered(reference: bytes) -> bytes:
+    """An ampersand, or an entity of HTML, as XML can have it."""
+    shown = html.unescape(reference.decode())
+    return "".join(f"&#{ord(character)};" for character in shown).encode()
 
 
 def _bare(tag: object) -> str:
@@ -178,8 +210,8 @@ def _metadata(package: ElementTree.Element) -> dict[str, Any]:
     return columns
 
 
-def _spine(package: ElementTree.Element, folder: str) -> list[str]:
-    """Paths of the pages in the order in which they are read."""
+def _spine(package: ElementTree.Element, folder: str, members: _Budget) -> list[str]:
+    """Paths of the pages in the order in which they are read: the spine's or, if it has none, that of the contents."""
     manifest: dict[str, tuple[str, str, str]] = {}
     references: list[tuple[str, bool]] = []
     contents: set[str] = set()
@@ -197,9 +229,9 @@ def _spine(package: ElementTree.Element, folder: str) -> list[str]:
         for id_, beside in references
         if id_ in manifest and not beside
         for path, media_type, properties in (manifest[id_],)
-        if media_type in _PAGES and "nav" not in properties.split()
+        if _is_page(path, media_type) and "nav" not in properties.split()
     ]
-    chosen = [page for page in pages if page not in contents] or pages
+    chosen = [page for page in pages if page not in contents] or pages or _contents(manifest, members)
     if not chosen:
         raise Damage("malformed_epub", "no page in the spine")
     if len(chosen) > MAX_PAGES:

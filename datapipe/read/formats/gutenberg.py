@@ -23,21 +23,28 @@ _NAME = re.compile(r"project\s+gutenberg", re.IGNORECASE)
 _STARTS = re.compile(
     r"""^[ \t]*\*{1,3}[ ]?START[ ]OF[ ](?:THE|THIS)[ ](?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG[^\n*]*
         (?:(?:\n[^\n*]+){0,3}\*{3}[^\n]*|\*[^\n]*)?$
-    |^[^\n]{0,8}\*[ ]?END[ *]*(?:OF[ ])?THE[ ]SMALL[ ]PRINT[^\n]*$""",
+    |^[^\n]{0,8}\*[ ]?END[ *]*(?:OF[ ])?THE[ ]SMALL[ ]PRINT[^\n]*$
+    |^[ \t]*To[ ]contact[ ]Project[ ]Gutenberg[ ]of[ ]Australia[ ]go[ ]to[^\n]*$""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _ENDS = re.compile(
     r"""^[ \t]*\*{1,3}[ ]?(?:END[ ]OF[ ](?:THE|THIS)[ ](?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG|START:[ ]FULL[ ]LICENSE)
-    |^[ \t]*\*{3}[ ]?START\**[ ]?THE[ ]SMALL[ ]PRINT""",
+    |^[ \t]*\*{3}[ ]?START\**[ ]?THE[ ]SMALL[ ]PRINT
+    |^[ \t]*This[ ]site[ ]is[ ]full[ ]of[ ]FREE[ ]ebooks[ ]-[ ]Project[ ]Gutenberg[ ]Australia""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
+# The small print may come last as well, and END there is no beginning of a book.
+_LAST = re.compile(
+    r"^[ \t]*\*{1,3}[ ]?END[ ]OF[ ](?:THE|THIS)[ ](?:COPYRIGHTED[ ])?PROJECT[ ]GUTENBERG", re.IGNORECASE | re.MULTILINE
+)
 _CLOSING = re.compile(
-    r"""^[ \t*\[(_]{0,8}(?:(?:the[ ])?end[ ]of[ ](?:the[ ]|this[ ])?project[ ]gutenberg|fin[ ]de[ ]project[ ]gutenberg
-        |ende[ ]dieses?[ ]proje[ck]t[ ]gutenberg)""",
+    r"""^[ \t*\[(_]{0,8}(?:(?:the[ ])?end[ ]of[ ](?:the[ ]|this[ ])?project[ ]gutenberg
+            (?:['’]s\b|[ ]?\(?tm\)?|[ ]e-?text|[ ]e-?book|[ ]edition|[ ]file|[^\n\w]*$)
+        |fin[ ]de[ ](?:ce[ ])?project[ ]gutenberg|ende[ ]dieses?[ ]proje[ck]t[ ]gutenberg)""",
     re.VERBOSE | re.IGNORECASE | re.MULTILINE,
 )
 _FIELD = re.compile(
-    r"^(Title|Author|Language|Release Date|Posting Date):[ \t]*([^\n]*(?:\n(?![A-Z][\w ]*:)[^\n]+)*)", re.MULTILINE
+    r"^(Title|Author|Language|Release Date|Posting Date):[ \t]*([^\n]*(?:\n(?![A-Z][\w ]*:|\*)[^\n]+)*)", re.MULTILINE
 )
 # The first line of a head without fields, and the closing line.
 _NAMED = re.compile(
@@ -83,7 +90,8 @@ def book_of(text: str) -> Book | None:
     if not _NAME.search(text):
         return None
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    start = max((mark.end() for mark in _STARTS.finditer(text, 0, MAX_HEAD)), default=0)
+    over = min((mark.start() for last in (_LAST, _CLOSING) if (mark := last.search(text))), default=len(text))
+    start = max((mark.end() for mark in _STARTS.finditer(text, 0, min(over, MAX_HEAD))), default=0)
     ends = [mark.start() for mark in _ENDS.finditer(text, start)]
     closings = [mark.start() for mark in _CLOSING.finditer(text, start)]
     end = ends[0] if ends else len(text)

@@ -45,6 +45,7 @@ _BLANKS = re.compile(r"(?:[ \t]+|%[^\n]*(?:\n[ \t]*|\Z)|\n[ \t]*(?!\s*\n))*")
 _ALL_BLANKS = re.compile(r"(?:\s+|%[^\n]*(?:\n|\Z))*")
 _GROUP_MARKS = re.compile(r"\\.|[{}]|(?<!\\)%[^\n]*", re.DOTALL)
 _OPTION_MARKS = re.compile(r"\\.|[{}\]]", re.DOTALL)
+_UNIT = re.compile(r"\\([a-zA-Z]+)|([^\\{}\s]+)")
 _PARAMETER = re.compile(r"#(#|[1-9])")
 
 _NO_SPACE_AFTER = frozenset(".,;:!?'/)]}~-\\%")  # of \xspace, and what cannot follow it
@@ -206,6 +207,22 @@ class _Reader:
         self._at[-1] += 1
         return self._raw_until("}")
 
+    def _raw_group(self) -> str:
+        """A group in which all but braces, in pairs, are characters; to the end of its line, if it has no end."""
+        if not self._texts:
+            return ""
+        text, at = self._texts[-1], self._at[-1]
+        line_end = text.find("\n", at)
+        line_end = line_end if line_end >= 0 else len(text)
+        depth, stop = 0, at
+        while stop < line_end:
+            depth += {"{": 1, "}": -1}.get(text[stop], 0)
+            stop += 1
+            if depth == 0:
+                break
+        self._at[-1] = stop
+        return text[at + 1 : stop - (depth == 0)]
+
     def _option(self) -> str | None:
         """What stands in brackets, if anything does."""
         self._skip_blanks()
@@ -234,10 +251,12 @@ class _Reader:
         if not self._texts:
             return ""
         text, at = self._texts[-1], self._at[-1]
-        stop = text.find(end, at)
-        self._scan((stop if stop >= 0 else len(text)) - at)
+        # What ends with one character does so within its paragraph.
+        paragraph = text.find("\n\n", at) if len(end) == 1 else -1
+        stop = text.find(end, at, paragraph if paragraph >= 0 else len(text))
+        self._scan((stop if stop >= 0 else len(text) if paragraph < 0 else paragraph) - at)
         if stop < 0:
-            stop = text.find("\n\n", at) if len(end) == 1 else len(text)
+            stop = paragraph if len(end) == 1 else len(text)
             stop = len(text) if stop < 0 else stop
             end = ""
         self._at[-1] = stop + len(end)
@@ -318,10 +337,13 @@ class _Reader:
             self._end(self._argument().strip())
         elif bare in commands.SECTIONS:
             self._option()
-            heading = " ".join(self.rendered(self._argument()).split())
-            if self._in_document and self.first_section is None:
-                self.first_section = len(self._out)
-            self._put(f"\n\n{heading}\n\n")
+            self._heading(self._argument())
+        elif bare in commands.ENDS_OF_PLAIN:
+            self._ended = True
+        elif bare in commands.DELIMITED and self._peek() != "{" and self._ends_with(f"\\end{bare}"):
+            self._delimited_part(bare)
+        elif bare == "beginsection":  # plain TeX's heading: a paragraph
+            self._heading(self._raw_until("\n\n"))
         elif bare in commands.RUN_IN:
             self._option()
             self._put(f"\n\n{' '.join(self.rendered(self._argument()).split())} ")
@@ -359,11 +381,15 @@ class _Reader:
                 self._option()
                 self._option()
                 self._argument()
+        elif bare in commands.QUANTITIES:
+            self._option()
+            *numbers, unit = [self._argument() for _ in range(commands.QUANTITIES[bare])]
+            self._put(" ".join(filter(None, [" to ".join(map(self.rendered, numbers)), self._unit(unit)])))
         elif bare in commands.LATER:
             while self._option() is not None:
                 pass
             for _ in range(commands.LATER[bare]):
-                self._argument()
+                self._address() if bare == "href" else self._argument()
                 self._option()
         elif bare.startswith("if") and bare not in ("iff",):
             self._condition(bare)
@@ -376,7 +402,7 @@ class _Reader:
             self._switches[f"if{bare.removesuffix('true').removesuffix('false')}"] = bare.endswith("true")
         elif bare == "endinput" and self._texts:
             self._at[-1] = len(self._texts[-1])
-        elif bare in _DIMENSIONS:
+        elif bare in _DIMENSIONS or (len(name) > 1 and self._peek() == "="):
             self._dimension()
         elif len(name) > 1 and self._peek() == "[":
             # Of a command that is not known, arguments are text, and options before them none.
@@ -384,6 +410,35 @@ class _Reader:
             self._option()
             if self._peek() != "{" and depth == len(self._texts):
                 self._at[-1] = at
+
+    def _unit(self, source: str) -> str:
+        """A unit of siunitx, `\\kilo\\metre\\per\\second`, in words; one that is spelt as it is."""
+        if "\\" not in source:
+            return source.replace(".", " ").replace("~", " ").strip()
+        shown = ""
+        for name, spelt in _UNIT.findall(source):
+            shown += name if name in commands.PREFIXES else f"{name or spelt} "
+        return shown.strip()
+
+    def _heading(self, source: str) -> None:
+        heading = " ".join(self.rendered(source).split())
+        if self._in_document and self.first_section is None:
+            self.first_section = len(self._out)
+        self._put(f"\n\n{heading}\n\n")
+
+    def _ends_with(self, end: str) -> bool:
+        return bool(self._texts) and self._texts[-1].find(end, self._at[-1]) >= 0
+
+    def _delimited_part(self, name: str) -> None:
+        """What AMS-TeX has between `\\head` and `\\endhead` and their like."""
+        source = self._raw_until(f"\\end{name}")
+        kind = commands.DELIMITED[name]
+        if kind == "heading":
+            self._heading(source)
+        elif kind == "title":
+            self.title = self.title or self.rendered(source)
+        elif kind == "abstract":
+            self.abstract = self.rendered(source)
 
     def _dimension(self) -> None:
         if self._texts:
@@ -466,7 +521,7 @@ class _Reader:
             self._argument()
         mark = self._peek()
         if mark == "{":
-            self._put(self._argument())
+            self._put(self._raw_group())
         elif mark and self._texts:
             self._at[-1] += 1
             self._put(self._raw_until(mark))

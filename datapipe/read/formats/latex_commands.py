@@ -5,7 +5,20 @@ def _words(text: str) -> list[str]:
     return text.split()
 
 
-SECTIONS = frozenset(_words("part chapter section subsection subsubsection"))
+# LaTeX's, and those of harvmac, in which much of hep-th was written.
+SECTIONS = frozenset(_words("part chapter section subsection subsubsection newsec subsec subsubsec"))
+# AMS-TeX's parts between `\name` and `\endname`: headings, the title, the abstract, and what is no running text.
+DELIMITED = dict.fromkeys(_words("head heading subhead subheading specialhead"), "heading")
+DELIMITED |= {"title": "title", "abstract": "abstract"}
+DELIMITED |= dict.fromkeys(_words("author affil address email thanks date dedicatory keywords subjclass Refs"), "")
+# siunitx's quantities, by how many arguments they have, of which the last is a unit; and what stands before a unit.
+QUANTITIES = {"SI": 2, "qty": 2, "si": 1, "unit": 1, "SIrange": 3, "qtyrange": 3}
+PREFIXES = frozenset(
+    _words(
+        "yocto zepto atto femto pico nano micro milli centi deci deca hecto kilo mega giga tera peta exa zetta yotta"
+    )
+)
+ENDS_OF_PLAIN = frozenset(_words("bye enddocument"))
 RUN_IN = frozenset(_words("paragraph subparagraph"))
 # Environments that are no running text, those that are formulas, code, lists.
 DROPPED = frozenset(

@@ -6,7 +6,6 @@ many papers: a member a paper, itself compressed.
 """
 
 import io
-import itertools
 import posixpath
 import re
 import tarfile
@@ -60,18 +59,17 @@ def read_latex(source: Source) -> Iterator[Row | Reject]:
     Rejects are papers without LaTeX (`no_latex`, such as those of which arXiv has a PDF alone), those that expand
     without end (`macro_bomb`), and damaged files.
     """
-    blocks = source.blocks()
-    try:
-        first = next(blocks, b"")
-    except Damage as damage:
-        yield source.reject(0, damage.reason, damage.detail)
+    opened = source.opened()
+    if isinstance(opened, Reject):
+        yield opened
         return
+    first, blocks = opened
     if is_tar(first):
         yield from _read_tar(source)
         return
     held = bytearray()
     try:
-        for block in itertools.chain((first,), blocks):
+        for block in blocks:
             held += block
             if len(held) > source.max_document_bytes:
                 raise Damage("too_large", f"more than {source.max_document_bytes} bytes")

@@ -2,8 +2,8 @@
 
 Resiliparse parses a page as browsers do; its own extraction is not used, since it takes every text node of a single
 character of three bytes (我, –, €) for an icon, and runs ruby and the word it explains together. The tree is read in
-its serialised form, where every element has its end tag and no attribute holds `<` or `>`: splitting that takes a tenth
-of the time of asking the tree for each node.
+its serialised form, where every element has its end tag and no attribute's value holds `<` or `>`: splitting that takes
+a tenth of the time of asking the tree for each node.
 """
 
 import dataclasses
@@ -35,7 +35,7 @@ _SKIPPED = _RAW.union(
     video""".split()  # noqa: SIM905
 )
 
-_AROUND_FORMULA = re.compile(r"[^>]*>\s*<math\b[^>]*>\s*")
+_AROUND_FORMULA = re.compile(r"[^>]*>\s*")
 _TEX = re.compile(r'<annotation encoding="application/x-tex"[^>]*>([^<]*)<')
 _HIDING_CLASSES = frozenset(("d-none", "hidden", "hide", "invisible", "is-hidden", "screen-reader-text", "sr-only"))
 _HIDING_CLASSES |= {"display-none", "visually-hidden", "visuallyhidden"}
@@ -148,12 +148,12 @@ def _formulas_as_tex(html: str) -> str:
 
     Wikipedia hides both and shows an image instead: its TeX is shown.
     """
-    pieces = html.split("<semantics>")
+    pieces = html.split("<math")
     for at, piece in enumerate(pieces[1:], 1):
-        formula, end, after = piece.partition("</semantics>")
+        formula, end, after = piece.partition("</math>")
         tex = _TEX.search(formula)
         if not tex or not end:
-            pieces[at] = "<semantics>" + piece
+            pieces[at] = "<math" + piece
             continue
         pieces[at] = tex[1] + after
         head, span, tail = pieces[at - 1].rpartition("<span ")
@@ -165,8 +165,14 @@ def _formulas_as_tex(html: str) -> str:
 def _tags(html: str, skipped: frozenset[str], hidden: bool) -> Iterator[tuple[str, str, str]]:
     """Name (an end tag's with its slash), attributes and the text that follows, of each tag that is not passed over."""
     within, depth = "", 0  # the element that is passed over, and how many of its name are open
+    begun = ""  # of a tag whose name, or that of an attribute, holds "<": what stands before it
     for piece in html.split("<"):
-        tag, _, text = piece.partition(">")
+        tag, ended, text = piece.partition(">")
+        if not ended and tag[:3] != "!--" and within != "!--" and within not in _RAW:
+            begun = begun or tag
+            continue
+        if begun:
+            tag, begun = f"{begun}<", ""
         if not within and tag[:1] == "/":
             yield tag, "", text
             continue

@@ -6,6 +6,7 @@ what is not is left to whoever names a format.
 
 import codecs
 import re
+import shlex
 
 import orjson
 
@@ -16,8 +17,19 @@ from datapipe.read.formats.source import Damage, Source
 from datapipe.read.formats.stackexchange import table_of
 
 LOOKED_AT = 1 << 16  # bytes
+# Archives of files, and what unpacks them: Stack Exchange gives its dumps out as 7z. Python has no reader of 7z, those
+# that there are bring half a dozen compressors, and a site is unpacked once but read with every run.
+_ARCHIVES = {b"7z\xbc\xaf\x27\x1c": "7z x {} -o{}", b"Rar!\x1a\x07": "unrar x {} {}/", b"PK\3\4": "unzip {} -d {}"}
 # First bytes of formats that are read, and of documents for other programs that would pass for text.
-_MAGIC = {b"PAR1": "parquet", b"ARROW1": "arrow", b"WARC/": "warc", b"%PDF-": None, b"%!PS": None, b"{\\rtf": None}
+_MAGIC = {
+    b"PAR1": "parquet",
+    b"ARROW1": "arrow",
+    b"WARC/": "warc",
+    b"filedesc:": "arc",
+    b"%PDF-": None,
+    b"%!PS": None,
+    b"{\\rtf": None,
+}
 _PAGE = re.compile(rb"(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)?<(?:!doctype\s+html|html)\b", re.IGNORECASE | re.DOTALL)
 # What no text holds: control characters but tab, line feeds, form feed and escape (of terminals).
 _BINARY = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -40,6 +52,19 @@ def sniff_format(source: Source) -> tuple[str | None, bytes]:
             return "text", b""
     start = bytes(head[:LOOKED_AT])
     return _format_of(start, source, whole=len(head) < LOOKED_AT), start
+
+
+def unpacked_by(name: str, start: bytes) -> str | None:
+    """The command that unpacks an archive, if a file is one by its name and first bytes; other programs' files are zip.
+
+    >>> unpacked_by("dump/beer.stackexchange.com.7z", b"7z\\xbc\\xaf\\x27\\x1c")
+    '7z x beer.stackexchange.com.7z -obeer.stackexchange.com'
+    """
+    file = name.rpartition("/")[2]
+    command = next((command for magic, command in _ARCHIVES.items() if start.startswith(magic)), None)
+    if command is None or (command.startswith("unzip") and not file.lower().endswith(".zip")):
+        return None
+    return command.format(shlex.quote(file), shlex.quote(file.rpartition(".")[0] or f"{file}.d"))
 
 
 def _format_of(start: bytes, source: Source, *, whole: bool) -> str | None:

@@ -8,6 +8,7 @@ import codecs
 import contextlib
 import dataclasses
 import io
+import itertools
 import lzma
 import tempfile
 from collections.abc import Iterator
@@ -178,6 +179,15 @@ class Source:
             file.seek(begin)
             blocks = self._decompressed_blocks(file, compression) if compression else _plain_blocks(file)
             yield from _as_utf8(blocks) if begin == 0 else blocks
+
+    def opened(self) -> tuple[bytes, Iterator[bytes]] | Reject:
+        """The first block and all blocks, that one too; a reject where the file has damage before it has any."""
+        blocks = self.blocks()
+        try:
+            first = next(blocks, b"")
+        except Damage as damage:
+            return self.reject(0, damage.reason, damage.detail)
+        return first, itertools.chain((first,), blocks)
 
     def stream(self, *, carriage_returns: bool = False) -> io.BufferedReader:
         """The blocks as one stream that raises `Damage` where they do; carriage returns are line feeds, if so asked."""

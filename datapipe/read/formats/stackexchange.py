@@ -55,12 +55,11 @@ def read_stackexchange(source: Source) -> Iterator[Row | Reject]:
     `score`, `tags`, `date`, `answers` (how many), `answer_scores`, `accepted_answer` (its id, if the file holds it),
     `license`, where the dump says it, `url`, and as source the site, by the name of the file or its folder.
     """
-    blocks = source.blocks()
-    try:
-        first = next(blocks, b"")
-    except Damage as damage:
-        yield source.reject(0, damage.reason, damage.detail)
+    opened = source.opened()
+    if isinstance(opened, Reject):
+        yield opened
         return
+    first, blocks = opened
     table = table_of(first)
     if table != "posts":
         detail = f"the table {table} of a Stack Exchange dump" if table else "no table of a Stack Exchange dump"
@@ -69,7 +68,7 @@ def read_stackexchange(source: Source) -> Iterator[Row | Reject]:
     with temporary_folder() as folder, contextlib.closing(sqlite3.connect(f"{folder}/site")) as database:
         for pragma in (f"cache_size = -{HELD_BYTES >> 10}", "synchronous = OFF", "journal_mode = OFF"):
             database.execute(f"PRAGMA {pragma}")
-        yield from _keep_posts(source, itertools.chain((first,), blocks), database)
+        yield from _keep_posts(source, blocks, database)
         if source.post_comments:
             yield from _keep_comments(source, database)
         yield from _threads(source, database)
@@ -178,6 +177,7 @@ def _thread(
 
     asked = _known_columns(source, question)
     replies = [_known_columns(source, answer) for answer in answers]
+    replies = [reply for reply in replies if reply.get("Body", "").strip()]  # of some posts nothing is left
     accepted = asked.get("AcceptedAnswerId")
     title = asked.get("Title", "").strip()
     parts = [f"Q: {title}\n\n{body(asked)}" if title else f"Q: {body(asked)}"]

@@ -47,7 +47,7 @@ def read_warc(source: Source) -> Iterator[Row | Reject]:
     Records of other types (warcinfo, request, metadata, revisit) hold no page and are passed over. Bytes that are no
     record are one reject up to the next record; a page whose record gives a wrong length is read, and a reject says so.
     """
-    stream = _Stream(source.blocks())
+    stream = Stream(source.blocks())
     try:
         while True:
             line, garbage = _until_record(source, stream)
@@ -60,7 +60,7 @@ def read_warc(source: Source) -> Iterator[Row | Reject]:
         yield source.reject(stream.position, damage.reason, damage.detail)
 
 
-class _Stream:
+class Stream:
     """Blocks of bytes that can be looked at before they are read.
 
     Attributes:
@@ -99,6 +99,7 @@ class _Stream:
             raise self._damage
 
     def peek(self, start: int, size: int) -> bytes:
+        """So many bytes from some place ahead on, or as many as there are."""
         self.available(start + size)
         return self._held[self._at + start : self._at + start + size]
 
@@ -113,12 +114,14 @@ class _Stream:
         return None
 
     def read(self, size: int) -> bytes:
+        """The next so many bytes, or as many as there are."""
         data = self.peek(0, size)
         self._at += len(data)
         self.position += len(data)
         return data
 
     def readline(self) -> bytes:
+        """The next line with its end, cut at `MAX_HEADER_BYTES`; empty at the end."""
         for size in (1, MAX_HEADER_BYTES):
             self.available(size)
             end = self._held.find(b"\n", self._at, self._at + MAX_HEADER_BYTES)
@@ -134,7 +137,7 @@ class _Stream:
         return size - left
 
 
-def _until_record(source: Source, stream: _Stream) -> tuple[bytes, Reject | None]:
+def _until_record(source: Source, stream: Stream) -> tuple[bytes, Reject | None]:
     """The first line of the next record, and a reject of other bytes before it, if any."""
     garbage, begin = b"", 0
     while line := stream.readline():
@@ -148,7 +151,7 @@ def _until_record(source: Source, stream: _Stream) -> tuple[bytes, Reject | None
     return line, source.reject(begin, "malformed_warc", "bytes that are no record", garbage) if garbage else None
 
 
-def _record(source: Source, stream: _Stream, line: bytes) -> Iterator[Row | Reject]:
+def _record(source: Source, stream: Stream, line: bytes) -> Iterator[Row | Reject]:
     """The page of a record that begins with a line already read, and what is wrong with it."""
     start = stream.position - len(line)
     head = line + _head(stream)
@@ -166,7 +169,7 @@ def _record(source: Source, stream: _Stream, line: bytes) -> Iterator[Row | Reje
         content = stream.read(actual)
         complete = len(content) == actual
         if complete or content.rstrip().endswith(b"</html>"):
-            yield _page(source, start, kind, headers, content)
+            yield read_page(source, start, kind, headers, content)
     else:
         complete = stream.skip(actual) == actual
         if page and complete:
@@ -176,7 +179,7 @@ def _record(source: Source, stream: _Stream, line: bytes) -> Iterator[Row | Reje
         yield source.reject(start, "truncated_file", "the file ends within a record", head)
 
 
-def _actual_size(stream: _Stream, kind: str, size: int | None, limit: int) -> int:
+def _actual_size(stream: Stream, kind: str, size: int | None, limit: int) -> int:
     """How many bytes the record at hand has: as its head says or, where that is wrong or missing, up to the next one.
 
     A length is wrong if no record follows but one begins before; or if the line goes on. One that takes in whole
@@ -199,7 +202,7 @@ def _actual_size(stream: _Stream, kind: str, size: int | None, limit: int) -> in
     return min(stream.available(limit + 1), limit + 1) if following_record is None else following_record
 
 
-def _head(stream: _Stream) -> bytes:
+def _head(stream: Stream) -> bytes:
     """Header lines up to the blank one."""
     head = b""
     while len(head) < MAX_HEADER_BYTES:
@@ -225,8 +228,16 @@ def _number(digits: str) -> int | None:
     return int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 19 else None
 
 
-def _page(source: Source, position: int, kind: str, headers: dict[str, str], content: bytes) -> Row | Reject:
-    """The page that a record holds."""
+def read_page(source: Source, position: int, kind: str, headers: dict[str, str], content: bytes) -> Row | Reject:
+    """The page that a record holds.
+
+    Args:
+        source: of the record.
+        position: where it begins.
+        kind: its type; of a "response", `content` begins with the head of HTTP.
+        headers: of the record, by lower-case names.
+        content: what follows them.
+    """
     address = headers.get("warc-target-uri")
     columns = {"url": address and address.removeprefix("<").removesuffix(">"), "date": headers.get("warc-date")}
     content_type, body = headers.get("content-type", ""), content

@@ -12,6 +12,13 @@ from datapipe.read.formats import wiki_words as words
 
 # {{lang-de|Text}}; {{link-de|title here|title there}}, of which the first is shown.
 _OF_LANGUAGE = re.compile(r"(?:lang|link)-[a-z]{2,3}(?:-\w+)*|internal link helper/[a-z-]+")
+# {{laS|civis}}, as German wikis write a word of a language; {{1er}}: ordinals that are their own text.
+_OF_LANGUAGE_SHORT = re.compile(r"[a-zA-Z][a-z]{1,2}S")
+_ORDINAL = re.compile(
+    r"(?:[IVXLC]+|\d+)(?:er|re|e|o)?(?: (?:siècle|millénaire))?(?: av\. J\.-C\.)?|до н\. ?э\.|н\. ?э\."
+)
+_ROMAN = re.compile(r"[IVXLC]+")
+_SHIPS = frozenset("hms uss ss rms ms mv usns uscgc hmas hmcs hmnzs sms ins mts hmt ps rv".split())  # noqa: SIM905
 _NUMBER = re.compile(r"[-+−±~≈<>]?[\d.,/ ]*\d[\d.,/e+-]*|[-+−]?\d+⁄\d+")
 _JOINERS = {
     "to": " to ",
@@ -132,9 +139,11 @@ def template_text(content: str, title: str) -> str:
     """What a template shows: nothing, unless it is known to be part of the running text."""
     head, _, rest = content.partition("|")
     name = " ".join(head.replace("_", " ").split()).lower()
-    if name in words.CHARACTERS:
+    if name in words.CHARACTERS and not (rest and name == '"'):
         return words.CHARACTERS[name]
     if not rest:
+        if _ORDINAL.fullmatch(head.strip()):
+            return head.strip()
         magic, colon, argument = head.strip().partition(":")
         if colon and magic.lower() in ("formatnum", "lc", "uc", "lcfirst", "ucfirst", "nowrap"):
             return _CASES[magic.lower()](argument.strip())
@@ -156,6 +165,10 @@ def template_text(content: str, title: str) -> str:
         return values[-1]
     if name in words.ALL:
         return "\n" + "\n".join(v if v.startswith("*") else f"* {v}" for v in values if v.strip()) + "\n"
+    if name in _SHIPS:
+        return f"{head.strip()} {values[0]}" + (f" ({values[1]})" if len(values) > 1 and values[1] else "")
+    if _OF_LANGUAGE_SHORT.fullmatch(head.strip()):
+        return values[0]
     if _OF_LANGUAGE.fullmatch(name):
         return named.get("lt", "") or values[0] or named.get("text", "")
     return ""
@@ -228,6 +241,8 @@ def _as_of(given: _Given) -> str:
 def _date(given: _Given) -> str:
     """Year, month, day as one reads them."""
     year, *rest = given.values
+    if len(rest) == 2 and rest[1].isdecimal() and year.isdecimal() and int(year) <= 31 < int(rest[1]):
+        return " ".join(given.values)  # as French wikis have it: day, month, year
     month = int(rest[0]) if rest and rest[0].isdecimal() and 1 <= int(rest[0]) <= 12 else 0
     if not month:
         return " ".join([*reversed(rest), year]).strip() if rest and all(rest) else year
@@ -252,8 +267,42 @@ def _ruby(given: _Given) -> str:
     return f"{given.values[0]}（{given.values[1]}）" if len(given.values) > 1 and given.values[1] else given.values[0]
 
 
+def _century(given: _Given) -> str:
+    """`{{s|XX}}` of French wikis, {{s|12 июня}} of Russian ones."""
+    return f"{given.values[0]}e siècle" if _ROMAN.fullmatch(given.values[0]) else given.values[0]
+
+
+def _lived(given: _Given) -> str:
+    """{{bd|701年||762年}} of Chinese wikis: year and day of birth, year and day of death."""
+    born, born_on, died, died_on = (*given.values, "", "", "", "")[:4]
+    return f"{born}{born_on}－{died}{died_on}"
+
+
+def _author(given: _Given) -> str:
+    """{{harvtxt|Smith|Jones|2000}}: authors, who are part of the sentence, and the year."""
+    *authors, year = given.values
+    return f"{' & '.join(authors)} ({year})" if authors else year
+
+
+def _sized(given: _Given) -> str:
+    return given.values[1] if len(given.values) > 1 else given.values[0]
+
+
+def _translated(given: _Given) -> str:
+    """{{нп5|title elsewhere|text here|en|title there}}, of which the second is shown if there is one."""
+    return given.values[1] if len(given.values) > 1 and given.values[1] else given.values[0]
+
+
+def _measured(given: _Given) -> str:
+    return " ".join([_number(given.values[0]), *given.values[1:2]])
+
+
 def _circa(given: _Given) -> str:
     return "c. " + " – c. ".join(value for value in given.values if value)
+
+
+def _of_century(name: str) -> _Renderer:
+    return lambda given: f"{name} {given.values[0]}"
 
 
 def _money(sign: str) -> _Renderer:
@@ -269,6 +318,18 @@ def _same_elsewhere(place: int) -> _Renderer:
 _RENDERERS: dict[str, _Renderer] = {
     "convert": _convert, "cvt": _convert, "convinfobox": _convert,
     "frac": _fraction, "fraction": _fraction, "sfrac": _fraction, "val": _value, "as of": _as_of,
+    **dict.fromkeys(("birth date and age", "death date and age"), lambda given: _date(_Given(given.values[:3], {}))),
+    **dict.fromkeys(("нп", "нп1", "нп2", "нп3", "нп4", "нп5", "не переведено", "не переведено 2", "не переведено 3",
+                     "не переведено 4", "не переведено 5"), _translated),
+    **dict.fromkeys(("unité", "nombre", "nb", "число", "zahl", "unitat", "unidad"), _measured),
+    **{name: _of_century(name) for name in ("siglo", "segle", "século", "secolo")},
+    "s": _century, "s-": lambda given: f"{''.join(given.values[:2])} siècle", "bd": _lived, "harvtxt": _author,
+    '"': lambda given: given.values[0],
+    "resize": _sized, "bruch": _fraction, "ship": lambda given: " ".join(given.values[:2]),
+    "sclass": lambda given: f"{given.values[0]}-class {given.values[1] if len(given.values) > 1 else ''}".strip(),
+    "chem": lambda given: "".join(given.values), "linktext": lambda given: "".join(given.values),
+    "oldstyledate": lambda given: " ".join(given.values[:2]),
+    "要出典": lambda given: given.named.get("範囲", ""), "n°": lambda given: f"no {given.values[0]}",
     "circa": _circa, "c.": _circa, "ca": _circa, "ca.": _circa,
     "date": _date, "start date": _date, "end date": _date, "dts": _date, "birth date": _date, "death date": _date,
     "nihongo": _nihongo, "nihongo2": lambda given: given.values[0], "nihongo3": _nihongo,

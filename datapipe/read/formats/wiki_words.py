@@ -94,11 +94,12 @@ FIRST = _words(
     """
     nowrap|nobr|nobold|small|smaller|big|larger|em|strong|abbr|tooltip|mvar|math|var|sic|not a typo|as written|
     sup|sub|smallcaps|sc|sc1|sc2|smallsup|underline|u|strike|del|ins|code|mono|key|keypress|kbd|samp|quote|
-    blockquote|cquote|quotation|quote box|rquote|bquote|zitat|citation bloc|centre|center|left|right|resize|
+    blockquote|cquote|quotation|quote box|rquote|bquote|zitat|citation bloc|centre|center|left|right|
     color box|noitalic|visible anchor|vanchor|translation|gloss|pron|unicode|polytonic|hebrew|iw|iwl|ill|illm|
     interlanguage link|仮リンク|link|li|flag|flagcountry|flagu|fb|country|indent|block indent|
-    bulleted list item|lien|補助漢字フォント|jis2004フォント|拡張漢字|僻字|angbr|angle bracket|chem2|chem|
-    ce|poem|poemquote|verse|le|internal link helper|ipa|citation needed span|cnspan|要出典範囲
+    bulleted list item|lien|補助漢字フォント|jis2004フォント|拡張漢字|僻字|angbr|angle bracket|chem2|
+    ce|poem|poemquote|verse|le|internal link helper|ipa|цитата|comment|référence nécessaire|
+    référence souhaitée|citation|citation needed span|cnspan|要出典範囲
     """
 )
 SECOND = _words(

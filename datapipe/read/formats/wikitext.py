@@ -101,14 +101,32 @@ def plain_text(wikitext: str, title: str = "", wiki: Wiki = Wiki()) -> str:
     text = _BREAK.sub("\n", text)
     text = _TAG.sub("", text)
     text = _EXTERNAL.sub(r"\1", text)
-    text = _QUOTES.sub(_quotes, text)
+    if "''" in text:
+        text = "\n".join(_unquoted(line) if "''" in line else line for line in text.split("\n"))
     text = _SIGNATURE.sub("", _SWITCH.sub("", text))
     return html.unescape(_lines(text)).strip("\n")
 
 
-def _quotes(marks: re.Match[str]) -> str:
-    # Bold and italics of two, three and five; what is more is an apostrophe.
-    return "'" * {4: 1}.get(len(marks[0]), max(0, len(marks[0]) - 5))
+def _unquoted(line: str) -> str:
+    """A line without the marks of bold and italics: two, three and five apostrophes; what is more are apostrophes.
+
+    Where neither comes in pairs, one of three is an apostrophe and two (MediaWiki's doQuotes), as in `l'''été''`: that
+    after a word of one letter, else that after a longer one, else that after a blank.
+    """
+    lengths = [min(len(mark[0]), 5) if len(mark[0]) != 4 else 3 for mark in _QUOTES.finditer(line)]
+    bold, italic = (sum(length in (own, 5) for length in lengths) for own in (3, 2))
+    apostrophe = -1
+    if bold % 2 and italic % 2:
+        ranked = [(_rank(line, mark.start()), mark.start()) for mark in _QUOTES.finditer(line) if len(mark[0]) == 3]
+        apostrophe = min(ranked, default=(0, -1))[1]
+    return _QUOTES.sub(
+        lambda mark: "'" * (mark.start() == apostrophe or {4: 1}.get(len(mark[0]), max(0, len(mark[0]) - 5))), line
+    )
+
+
+def _rank(line: str, at: int) -> int:
+    before = line[max(0, at - 2) : at].rjust(2)
+    return 2 if before[1] == " " else 0 if before[0] == " " else 1
 
 
 def _without_elements(text: str) -> str:
@@ -308,7 +326,7 @@ def _lines(text: str) -> str:
             elif kind == "*":
                 item = f"{'  ' * depth}• "
             if kind != "#":
-                counts = []
+                counts = counts[: marks[1].rfind("#") + 1]  # an item goes on, or has others below it
         else:
             body = _tidy(line) if not line.startswith(" ") else _tidy(line, preformatted=True)
             body = body.strip() if not line.startswith(" ") else body.rstrip()[1:]

@@ -41,7 +41,6 @@ def test_commands_that_read_a_run_start_without_beam_and_numba(finished_run: pat
         ["report", run, "--json"],
         ["explain", run, "near", "--all"],
         ["rules", run],
-        ["thresholds", run, "--what-if", "en.gopher_min_words=30"],
         ["sample", run, "--reason", "kept", "--borderline"],
         ["diff", run, run],
         ["stats", run],

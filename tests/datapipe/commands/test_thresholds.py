@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 
 import pytest
 import yaml
@@ -31,8 +32,11 @@ def test_what_other_thresholds_would_do(finished_run: pathlib.Path, capsys: pyte
     command = ["thresholds", str(finished_run), "--what-if", "en.gopher_min_words=1000"]
     assert main(command) == 0
     said = capsys.readouterr().out
-    assert "of 29 documents that the rules have seen they removed 3, and would remove 29" in said
-    assert "would go: 26, of which the run kept 24, " in said
-    assert "--set rules.thresholds.en.gopher_min_words=1000" in said
+    assert "the run kept 24 documents, and would keep 0\n" in said
+    assert "would go: 24 that it kept, " in said
+    assert re.search(r"^rules +3 +29 +\+26$", said, re.MULTILINE)
+    assert f"--set rules.thresholds.en.gopher_min_words=1000 --reuse {finished_run}" in said
+    assert main([*command[:-1], "rules.rule_sets={en: []}"]) == 0
+    assert "would keep 24 to 27" in capsys.readouterr().out
     assert main([*command, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["gone_kept"] == 24
+    assert json.loads(capsys.readouterr().out)["gone"] == 24

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, is_held, new_and_earlier, unpack
+from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, held_rows, new_and_earlier, unpack
 from datapipe.dedup.near_duplicates import MEMBER
 from datapipe.dedup.signatures import ComputeSignatures
 from datapipe.stage import read_notes
@@ -78,8 +78,8 @@ def test_what_the_earlier_run_removed_for_its_own_sake_is_not_seen(tmp_path: pat
     rows = [("a", text(1)), ("a", text(2)), ("b", text(1, 100)), ("c", text(3))]
     write_lines(tmp_path / "old" / "d.jsonl", ({"id": id_, "text": words} for id_, words in rows))
     earlier = run_recipe(RECIPE, tmp_path, [str(tmp_path / "old")], "earlier")
-    (part,) = earlier.corpus.parts
-    assert is_held(part).tolist() == [True, False, True, True]
+    (held,) = held_rows(earlier.corpus.parts)
+    assert held.tolist() == [True, False, True, True]
 
     (tmp_path / "new").mkdir()
     write_lines(tmp_path / "new" / "d.jsonl", ({"text": text(seed)} for seed in (1, 2, 3, 4)))
@@ -97,9 +97,31 @@ def test_what_the_earlier_run_removed_for_its_own_sake_is_not_seen(tmp_path: pat
     assert left(against) == [False, False, False, True]
 
 
+COPIES_FIRST = """
+description: A run that removes copies before it filters.
+stages:
+  - documents
+  - signatures
+  - exact_duplicates
+  - near_duplicates
+  - column_filter: {keep: {license: [free]}}
+"""
+
+
+def test_copies_of_what_the_earlier_run_removed_for_its_own_sake_are_not_seen(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "old").mkdir()
+    rows = [(1, "free"), (1, "free"), (2, "paid"), (2, "paid"), (3, "paid")]
+    copies = [{"text": text(seed), "license": license_} for seed, license_ in rows]
+    near = [{"text": text(3, 100), "license": "paid"}, {"text": text(1, 100), "license": "free"}]
+    write_lines(tmp_path / "old" / "d.jsonl", copies + near)
+    earlier = run_recipe(COPIES_FIRST, tmp_path, [str(tmp_path / "old")], "earlier")
+    (held,) = held_rows(earlier.corpus.parts)
+    assert held.tolist() == [True, True, False, False, False, False, True]
+
+
 def test_signatures_without_a_run_all_count(runs: tuple[list[Part], str], tmp_path: pathlib.Path) -> None:
     _, before = runs
-    assert FindCrossRunDuplicates(before).prepare(Corpus(str(tmp_path)), str(tmp_path)).earlier == {}
+    assert FindCrossRunDuplicates(before).prepare(Corpus(str(tmp_path)), str(tmp_path)).held == ""
     assert "all its documents count as seen" in read_notes(str(tmp_path))[0]
 
 

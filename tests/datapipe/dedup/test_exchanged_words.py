@@ -38,7 +38,7 @@ def test_a_page_of_the_same_template_is_no_version() -> None:
     assert not are_exchanged(longer, header)
     assert not are_exchanged(header, header)
     assert are_exchanged(header, edited)  # of 60 words, one says much
-    (long, rewritten) = records(HEADER * 3 + " the end", HEADER * 3 + " the last word")
+    (long, rewritten) = records(HEADER * 4 + " the end", HEADER * 4 + " the last word")
     assert not are_exchanged(long, rewritten)
 
 
@@ -49,10 +49,10 @@ def test_chinese() -> None:
 
 
 def test_only_the_commonest_words_are_kept_and_ties_go_together() -> None:
-    text = " ".join([f"word{n} " * (3 if n < 100 else 2 if n < 130 else 1) for n in range(400)])
+    text = " ".join([f"word{n} " * (3 if n < 150 else 2 if n < 200 else 1) for n in range(400)])
     (record,) = records(text)
-    assert record[:2].tolist() == [100 * 3 + 30 * 2 + 270, 2]
-    assert counts(record) == [3] * 100
+    assert record[:2].tolist() == [150 * 3 + 50 * 2 + 200, 2]
+    assert counts(record) == [3] * 150
     (few,) = records(" ".join(f"word{n}" for n in range(WORDS)))
     assert few[1] == 0
     assert len(counts(few)) == WORDS

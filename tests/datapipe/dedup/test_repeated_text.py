@@ -170,6 +170,29 @@ def test_a_run_of_one_token_keeps_its_first_window(corpus_of: CorpusOf) -> None:
     assert found(parts, keep_copies={"window": 1}, window_tokens=10) == {0: [(30, 300, "window", 0)]}
 
 
+NUMBERED = [f"word{number}" for number in range(400)]
+WHOLE, PART, OTHER = (" ".join(NUMBERED[start:stop]) for start, stop in ((0, 300), (50, 200), (300, 400)))
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (1, 2, 0, 3), (3, 1, 2, 0), (2, 3, 1, 0)])
+def test_what_stands_in_a_longer_text_goes_in_whatever_order(order: tuple[int, ...], corpus_of: CorpusOf) -> None:
+    texts = [(WHOLE, PART, OTHER, PART)[place] for place in order]
+    lost = found(corpus_of(texts, rows_per_part=1), keep_copies={"window": 1}, keep="longest", window_tokens=10)
+    longest = texts.index(WHOLE) << 32
+    contained = [number << 32 for number, text in enumerate(texts) if text == PART]
+    assert lost == {number: [(0, len(PART), "window", longest)] for number in contained}
+
+
+def test_of_two_that_are_equally_long_the_later_one_goes(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([PART, OTHER, PART], rows_per_part=1)
+    assert list(found(parts, keep_copies={"window": 1}, keep="longest", window_tokens=10)) == [2 << 32]
+
+
+def test_the_first_copy_stays_though_another_text_is_longer(corpus_of: CorpusOf) -> None:
+    parts = corpus_of([PART, WHOLE], rows_per_part=1)
+    assert list(found(parts, keep_copies={"window": 1}, window_tokens=10)) == [1 << 32]
+
+
 def test_copies_within_a_document_go_too(corpus_of: CorpusOf) -> None:
     assert found(corpus_of(["x\ny\nx\nx"]), keep_copies={"line": 2}) == {0: [(6, 7, "line", 0)]}
 

@@ -93,7 +93,7 @@ def test_the_first_record_is_named() -> None:
 def evaluation(tmp_path: pathlib.Path) -> str:
     path = tmp_path / "evaluation.jsonl"
     records: list[dict[str, Any]] = [
-        {"id": 1, "question": QUESTION, "choices": ["At three.", {"text": " ".join(f"choice{i}" for i in range(13))}]},
+        {"id": 1, "question": QUESTION, "hints": ["At three.", {"text": " ".join(f"choice{i}" for i in range(13))}]},
     ]
     write_lines(path, records)
     return str(path)
@@ -122,6 +122,14 @@ def test_every_string_counts_unless_fields_are_named(evaluation: str, tmp_path: 
     assert verdicts(Decontaminate([evaluation], fields=["question"]), nested, tmp_path)[key] == [None]
     with pytest.raises(ValueError, match="no field 'query'"):
         verdicts(Decontaminate([evaluation], fields=["query"]), nested, tmp_path)
+
+
+def test_an_answer_to_choose_from_is_no_question(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "choices.jsonl"
+    option = " ".join(f"choice{i}" for i in range(13))
+    write_lines(path, [{"question": " ".join(WORDS[:13]), "choices": [option, "At four."]}])
+    found = verdicts(Decontaminate([str(path)]), [option, " ".join(WORDS[:13])], tmp_path)
+    assert found["decontamination_reason"] == [None, "evaluation_overlap"]
 
 
 def test_ngram_and_shortest_change_the_decision(evaluation: str, tmp_path: pathlib.Path) -> None:
@@ -217,7 +225,7 @@ def test_an_answer_option_does_not_stand_for_the_question() -> None:
 
 def test_the_note_counts_records_and_names_the_way_out(tmp_path: pathlib.Path) -> None:
     path = tmp_path / "set.jsonl"
-    write_lines(path, [{"question": " ".join(WORDS[:8]), "choices": ["in the morning", "in the evening", "at noon"]}])
+    write_lines(path, [{"question": " ".join(WORDS[:8]), "hints": ["in the morning", "in the evening", "at noon"]}])
     option: list[str | None] = ["It came in the morning."]
     for fields, looked_for in (([], False), (["question"], True)):
         folder = tmp_path / str(len(fields))

@@ -58,6 +58,8 @@ def test_evaluation_records_are_named_by_file_and_number(tmp_path: pathlib.Path)
     ]
     assert list(read_evaluation([str(tmp_path)], [])) == every
     assert list(read_evaluation([f"{tmp_path}/*.jsonl"], [])) == every[1:]
+    assert list(read_evaluation([str(tmp_path)], [], options=False)) == [*every[:2], every[-1]]
+    assert list(read_evaluation([f"{tmp_path}/*.jsonl"], ["choices"], options=False)) == every[2:4]
     assert list(read_evaluation([str(tmp_path / "b.jsonl")], ["choices"])) == every[2:4]
 
 
@@ -81,3 +83,22 @@ def test_an_evaluation_set_is_read_whole_or_not_at_all(tmp_path: pathlib.Path) -
         list(read_evaluation([str(path)], ["query"]))
     with pytest.raises(ValueError, match=r"evaluation names no file of records, .*answers\.docx"):
         list(read_evaluation([str(tmp_path / "answers.docx")], []))
+
+
+@pytest.mark.parametrize(
+    ("record", "texts"),
+    [
+        ({"question": "q", "A": "x", "B": "y", "answer": "A"}, ["q", "A"]),
+        ({"goal": "q", "sol1": "x", "sol2": "y"}, ["q"]),
+        ({"question": "q", "opa": "x", "opb": "y", "exp": "e"}, ["q", "e"]),
+        ({"ctx": "q", "endings": ["x", "y"]}, ["q"]),
+        ({"question": {"stem": "q", "choices": {"text": ["x"], "label": ["A"]}}}, ["q"]),
+        ({"q": "question", "a": "answer"}, ["question", "answer"]),
+        ({"messages": [{"role": "user", "content": "q"}]}, ["user", "q"]),
+    ],
+)
+def test_answers_to_choose_from_are_known_by_their_names(
+    tmp_path: pathlib.Path, record: dict[str, Any], texts: list[str]
+) -> None:
+    write_lines(tmp_path / "e.jsonl", [record])
+    assert [text for _, text in read_evaluation([str(tmp_path)], [], options=False)] == texts

@@ -140,6 +140,20 @@ def test_a_sample_reads_some_of_each_file(tmp_path: pathlib.Path) -> None:
     assert documents[5].text == b"b 0"
 
 
+def test_a_folder_is_the_source_of_all_that_lies_in_it_if_so_asked(tmp_path: pathlib.Path) -> None:
+    for path in ("c4/en.00001.jsonl", "c4/deep/er/en.00002.jsonl", "wikipedia/enwiki.jsonl", "cc.jsonl"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        write_lines(tmp_path / path, [{"text": path, "source": "said"}, {"text": path}])
+    found = {}
+    for way in ("record", "folder"):
+        options = ReadOptions(source_from=way)
+        tasks = plan([str(tmp_path)], options)
+        records = [record for task in tasks for record in read_task(task, options) if isinstance(record, Document)]
+        found[way] = [record.source for record in records]
+    assert found["record"] == ["said", "en.00002", "said", "en.00001", "said", "cc", "said", "enwiki"]
+    assert found["folder"] == ["c4"] * 4 + ["cc"] * 2 + ["wikipedia"] * 2
+
+
 def test_how_much_text_to_expect_of_ranges_and_of_what_is_compressed(tmp_path: pathlib.Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b"{}\n" * 10_000)
     (tmp_path / "b.jsonl.gz").write_bytes(b"-" * 10_000)

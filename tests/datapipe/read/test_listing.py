@@ -94,6 +94,10 @@ def test_a_glob_elsewhere_leaves_out_the_output_of_a_run(shelf: str) -> None:
 def test_a_folder_without_permission_is_a_fault_that_names_it(locked_folder: pathlib.Path) -> None:
     faults = {"inner/b.jsonl": "", "inner/locked": "no_permission"}
     assert found(list_input(str(locked_folder))) == faults
+    for pattern in ("**", "**/*.jsonl", "**.jsonl", "inner/**/b.jsonl", "*/*/x.jsonl", "inner/*d/*.jsonl"):
+        listed = list_input(f"{locked_folder}/{pattern}").files
+        assert listed[f"{locked_folder}/inner/locked"].fault == "no_permission", pattern
+    assert "no_permission" not in found(list_input(f"{locked_folder}/inner/*.jsonl")).values()
     assert found(list_input(f"{locked_folder}/**")) == faults
     with pytest.raises(PermissionError, match=r"inner/locked/a\.jsonl"):
         list_input(f"{locked_folder}/inner/locked/a.jsonl")

@@ -199,3 +199,16 @@ def test_a_sum_lies_beside_what_a_stage_writes_in_bulk(tmp_path: pathlib.Path) -
         sink.write(b"half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_reading_a_table_names_the_file_and_the_columns(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"score": list(range(10_000))}), path)
+    content = bytearray(path.read_bytes())
+    content[100:140] = b"\xff" * 40
+    path.write_bytes(content)
+    with (
+        pytest.raises(OSError, match=rf"^cannot read column score of {re.escape(str(path))}: "),
+        files.open_columns(str(path), ["score"]) as source,
+    ):
+        pq.read_table(source)

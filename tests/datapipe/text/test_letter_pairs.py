@@ -35,6 +35,14 @@ def test_letters_at_random_have_a_lift_of_one_at_most(alphabet: str, skewed: boo
     assert once > 0.2
 
 
+def test_letters_of_an_alphabet_are_never_so_many_different_ones() -> None:
+    draw = random.Random(7)
+    letters = [chr(point) for point in (*range(0xE0, 0xF6), *range(0x1EA1, 0x1EFA, 2), *range(ord("a"), ord("{")))]
+    words = ["".join(draw.choices(letters, k=draw.randrange(2, 5))) for _ in range(70)]
+    assert lift(" ".join(words)) == 0
+    assert lift(" ".join([*words, *(chr(0x4E00 + at) for at in range(400))])) != 0  # most are Chinese
+
+
 @pytest.mark.parametrize("name", ["european.jsonl.zst", "chinese.jsonl.zst"])
 def test_languages_have_a_higher_one(name: str) -> None:
     lifts = [lift(record["text"]) for record in read_lines(SAMPLE / "documents" / name)]

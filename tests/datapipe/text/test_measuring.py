@@ -18,7 +18,7 @@ import rjieba
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from datapipe.text import measures, words
+from datapipe.text import measures, measuring, words
 from datapipe.text.measures import CHINESE_ONLY, DEFINITIONS, MEASUREMENTS, SCHEMA
 from datapipe.text.measuring import measure_text
 from datapipe.text.notices import ADVERTS, NOTICES
@@ -159,6 +159,11 @@ def letter_pair_lift(text: str) -> float | None:
     letters = collections.Counter("".join(runs))
     if letters.total() < 100:
         return None
+    alphabetic = {c: n for c, n in letters.items() if ord(c) < 0x590 or 0x1E00 <= ord(c) < 0x2000}
+    number = sum(alphabetic.values())
+    judged = number >= 100 and 2 * number >= letters.total()
+    if judged and sum(n * (n - 1) for n in alphabetic.values()) < 0.02 * number * (number - 1):
+        return 0.0
     pairs = collections.Counter(pair for run in runs for pair in itertools.pairwise(run))
     same, same_pairs = (sum(n * (n - 1) for n in counted.values()) / 2 for counted in (letters, pairs))
     chance = same / math.comb(letters.total(), 2)
@@ -408,6 +413,26 @@ def test_equals_plain_python_in_each_definition(document: str, definition: str, 
 @given(repetitive, st.sampled_from(["en", "zh"]), st.sampled_from(list(words.DEFINITIONS)))
 def test_equals_plain_python_on_repetitive_text(document: str, language: str, kind: str) -> None:
     check(document, language, kind, "datapipe")
+
+
+@settings(max_examples=100, deadline=None)
+@given(texts | repetitive, st.sampled_from(["en", "zh", "th"]), st.sampled_from(list(DEFINITIONS)))
+def test_equals_plain_python_where_ngrams_are_counted_in_place_of_the_text(
+    document: str, language: str, definition: str
+) -> None:
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(measuring, "_LONG_TEXT", 1)
+        check(document, language, "auto", definition)
+
+
+@pytest.mark.parametrize(("piece", "language"), [("of a word the ", "en"), ("天气。真好的书", "zh")])
+def test_a_text_of_several_million_characters_measures_the_same_in_place(
+    piece: str, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts, languages = pa.array([piece * (measuring._LONG_TEXT // len(piece) + 1)]), pa.array([language])
+    in_place = measure_text(texts, languages)
+    monkeypatch.setattr(measuring, "_LONG_TEXT", 1 << 30)
+    assert in_place.equals(measure_text(texts, languages))
 
 
 def test_slices_and_large_strings_measure_the_same() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from datapipe.text.characters import HAN, LETTER, MARK, class_table, lower_table
 from datapipe.text.normalization import fold
-from datapipe.text.word_list import find_words, make_word_list
+from datapipe.text.word_list import MIN_UNSPACED_LETTERS, find_words, make_word_list
 
 
 def found(words: list[str], *texts: str | None) -> list[tuple[int, int, int, int]]:
@@ -20,6 +20,11 @@ def found(words: list[str], *texts: str | None) -> list[tuple[int, int, int, int
 def test_words_are_whole_words() -> None:
     assert found(["ass"], "class assess ass", "ASS!", "pass") == [(1, 3, 14, 1), (1, 3, 3, 1), (0, 0, 4, 1)]
     assert found(["赌博"], "网上赌博平台 赌", "x赌博y") == [(1, 2, 7, 1), (1, 2, 4, 1)]
+
+
+def test_a_short_word_of_thai_is_not_a_part_of_others() -> None:
+    assert [row[0] for row in found(["หมา"], "หมา", "เสื้อหมาก", "หมากรุก")] == [1, 0, 0]
+    assert [row[0] for row in found(["คนโง่เขลา"], "เขาเป็นคนโง่เขลาจริง", "คนโง่เขลาๆ", "คนโง่")] == [1, 1, 0]
 
 
 def test_the_longest_phrase_counts_once() -> None:
@@ -51,6 +56,9 @@ def test_different_words_and_lines() -> None:
         ("scheiße", "SCHEISSE"),
         ("SCHEIẞE", "scheisse"),
         ("izmir", "İZMİR"),
+        ("βλάκας", "ΒΛΑΚΑΣ"),
+        ("คำหยาบ", "เขาพูดคำหยาบมาก"),
+        ("ຄຳຫຍາບ", "ລາວເວົ້າຄຳຫຍາບຫຼາຍ"),
     ],
 )
 def test_words_are_found_however_they_are_written(listed: str, written: str) -> None:
@@ -66,10 +74,17 @@ def reference(words: list[str], text: str) -> tuple[int, int]:
     seen, letters, i = set(), 0, 0
     while i < len(text):
         best = 0
-        if not text[i].isspace() and not (i and alphabetic[i - 1] and not kind[i] & HAN):
+        thai = "ก" <= text[i] <= "ฮ"
+        inside = i > 0 and alphabetic[i - 1] and not kind[i] & HAN
+        if not text[i].isspace() and (thai or not inside):
             for j in range(i + 1, len(text) + 1):
                 part = "".join(chr(lower[ord(c)]) for c in text[i:j])
                 ends = not (alphabetic[j - 1] and j < len(text) and alphabetic[j])
+                size = sum(flags & (LETTER | MARK) > 0 for flags in kind[i:j])
+                if thai and size >= MIN_UNSPACED_LETTERS and alphabetic[j - 1]:
+                    ends = not (j < len(text) and kind[j] & MARK)
+                elif thai and inside:
+                    ends = ends and size >= MIN_UNSPACED_LETTERS
                 if not text[j - 1].isspace() and " ".join(part.split()) in wanted and ends:
                     best = j
         if best:
@@ -79,10 +94,10 @@ def reference(words: list[str], text: str) -> tuple[int, int]:
     return len(seen), letters
 
 
-WORDS = st.lists(st.text("ab 中文́", min_size=1, max_size=3), max_size=4)
+WORDS = st.lists(st.text("ab 中文́กขิ", min_size=1, max_size=5), max_size=4)
 
 
-@given(WORDS, st.lists(st.text("aAb \n中文́,", max_size=12), min_size=1, max_size=3))
+@given(WORDS, st.lists(st.text("aAb \n中文́,กขิ", max_size=12), min_size=1, max_size=3))
 @settings(deadline=None, max_examples=300)
 def test_equals_the_reference(words: list[str], texts: list[str]) -> None:
     rows = found(words, "x", *texts)[1:]

@@ -93,6 +93,22 @@ def test_the_page_is_believed_before_a_server_that_says_latin_1() -> None:
         assert decode_page(html.encode("gbk"), charset=charset) == html
 
 
+@pytest.mark.parametrize(
+    ("name", "codec", "text"),
+    [
+        ("iso-8859-2", "cp1250", "Stary latarnik źle śpi, gdyż żółta łódź płynie, a świt był różowy."),
+        ("iso-8859-7", "cp1253", "Ο παλιός φάρος – “ψηλός” – στέκεται κοντά στο λιμάνι."),
+        ("iso-8859-8", "cp1255", "המגדלור הישן – “גבוה” – עומד ליד הנמל."),
+        ("iso-8859-5", "cp1251", "Старый маяк – “высокий” – стоит у порта."),
+    ],
+)
+def test_an_iso_encoding_with_controls_is_that_of_windows(name: str, codec: str, text: str) -> None:
+    assert decode_page(declared(text, name).encode(codec)) == declared(text, name)
+    plain = text.replace("–", "-").replace("“", "'").replace("”", "'").replace("ź", "z").replace("ś", "s")
+    iso = name.replace("iso-", "iso")
+    assert decode_page(declared(plain, name).encode(iso)) == declared(plain, name)
+
+
 def test_where_an_encoding_is_declared() -> None:
     raw = page("Старая").encode("koi8-r")
     for declaration in (
@@ -121,6 +137,9 @@ def test_encodings_of_seven_bits_are_not_taken_for_ascii() -> None:
 def test_utf_16_is_known_by_its_mark_or_its_nuls() -> None:
     for codec in ("utf-16", "utf-16-le", "utf-16-be", "utf-32"):
         assert decode_page(declared(CHINESE, "utf-16").encode(codec)) == declared(CHINESE, "utf-16")
+    for codec in ("utf-16-le", "utf-16-be"):
+        html = page("一天下午，他们走到了港口边的旧灯塔。")
+        assert decode_page(html.encode(codec)) == html
     assert wide_encoding(b"\0" * 600) is None
     assert wide_encoding(b"PK\3\4\0\0\0\1\0\2\0\3\0\4\0\5\0\6\0\0\0\0") is None
     assert wide_encoding(b"a\0" * 7) is None  # too little to tell

@@ -39,6 +39,23 @@ BOOK = "CHAPTER I\n\nEmma Woodhouse, handsome, clever, and rich.\n\n  *       * 
             "\n\nThe End of Project Gutenberg's",
         ),
         (SMALL + "Please make a donation.\n\n", "\n\n***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN ETEXTS**START***"),
+        # The small print comes last, and its end is no beginning.
+        (
+            HEAD + "\n\n*** START OF THE PROJECT GUTENBERG EBOOK, EMMA ***\n\n",
+            (
+                "\n\n*** END OF THE PROJECT GUTENBERG EBOOK, EMMA ***\n"
+                "***START**THE SMALL PRINT!**FOR PUBLIC DOMAIN EBOOKS**START***\n"
+                "*END THE SMALL PRINT! FOR PUBLIC DOMAIN EBOOKS*Ver.02/11/02*END*"
+            ),
+        ),
+        (
+            (
+                "Project Gutenberg Australia\n\nTitle: Emma\nAuthor: Jane\n"
+                "* A Project Gutenberg of Australia eBook *\n\n"
+                "To contact Project Gutenberg of Australia go to http://gutenberg.net.au\n\n"
+            ),
+            "\n\nThis site is full of FREE ebooks - Project Gutenberg Australia",
+        ),
         ("", "\n\n\nEnd of the Project Gutenberg EBook of Emma, by Jane Austen"),
         ("", "\n\nEnde dieses Projekt Gutenberg Etextes Emma"),
     ],
@@ -59,7 +76,13 @@ def test_what_the_head_says_comes_along() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [BOOK, "I have it from Project Gutenberg.", "START OF THE PROJECT GUTENBERG EBOOK, I read"]
+    "text",
+    [
+        BOOK,
+        "I have it from Project Gutenberg.",
+        "START OF THE PROJECT GUTENBERG EBOOK, I read",
+        "An essay on Project Gutenberg.\n\nThe end of the Project Gutenberg era is not near.\nMany read.",
+    ],
 )
 def test_other_texts_are_none_of_its_books(text: str) -> None:
     assert book_of(text) is None

@@ -34,6 +34,26 @@ def read(source: str, **files: str) -> str:
             "affine-% comment\n  invariant \\% kept % gone\nnext\n% whole line\n\nnew",
             "affine-invariant % kept next\n\nnew",
         ),
+        # Code within a line in braces, and what is left open: neither takes the paper with it.
+        ("x \\lstinline{a % {b} \\c} y, \\mintinline{c}{d%e}.", "x a % {b} \\c y, d%e."),
+        ("x \\verb|a b\n\nnext \\lstinline{c\nd | e", "x a b\n\nnext c d | e"),
+        ("See \\href{http://a.b/c%20d}{the page} there.", "See the page there."),
+        (
+            "\\SI{5}{\\kilo\\metre\\per\\second}, \\qty{3}{kg}, \\SIrange{1}{2}{\\celsius}, in \\si{\\volt}.",
+            "5 kilometre per second, 3 kg, 1 to 2 celsius, in volt.",
+        ),
+        # Plain TeX, AMS-TeX and harvmac.
+        (
+            "\\magnification=1200\n\\beginsection 1. One\n\nText, $x$.\n\\newsec{Two}\nMore.\n\\bye\nno",
+            "1. One\n\nText, $x$.\n\nTwo\n\nMore.",
+        ),
+        (
+            (
+                "\\title A\\endtitle\\author B\\endauthor\n\\head 1. C\\endhead\nText.\n"
+                "\\Refs\\key 1\\endRefs\n\\enddocument no"
+            ),
+            "1. C\n\nText.",
+        ),
         ("a\nb\n\nc\\\\d\\\\[2pt]e", "a b\n\nc\nd\ne"),
         (r"$\alpha_1 < \beta$ and \(x\) in $a\label{x}b$", r"$\alpha_1 < \beta$ and $x$ in $ab$"),
         (

@@ -1,10 +1,32 @@
 """How the text of a page is displayed: lines, lists, tables; and what of it is not its text."""
 
 import pytest
-from resiliparse.parse.html import HTMLTree
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from resiliparse.parse.html import HTMLTree, NodeType
 
-from datapipe.read.formats.page_blocks import MAX_DEPTH, read_blocks, render
+from datapipe.read.formats.page_blocks import _BLOCKS, MAX_DEPTH, read_blocks, render
 from datapipe.read.formats.source import Damage
+
+# What a page may be torn into; none of it is passed over with what it holds.
+SOUP = (
+    *("<div>", "</div>", "<p>", "</p>", "<ul><li>", "</ul>", "<table><td>", "</table>", "<h1>", "</h1>", "<b>", "</b>"),
+    *(
+        "text ",
+        "<",
+        ">",
+        "/",
+        '"',
+        "<!-- < -->",
+        "<!--",
+        "-->",
+        "<x<p>",
+        "</x<p>",
+        "<div(<",
+        "<b y<!--z>",
+        "<p a='<p>'>",
+    ),
+)
 
 
 def displayed(body: str, hidden: bool = False) -> str:
@@ -63,6 +85,8 @@ FORMULA = (
          r"If a<\frac{b}{c} holds."),
         ("<p>If <math><semantics><mi>a</mi></semantics></math> holds.</p>", "If a holds."),
         ("<p>If <math><mi>a</mi></math> holds.</p>", "If a holds."),
+        (f"<p>If {FORMULA.replace('<semantics>', '').replace('</semantics>', '')} holds.</p>",
+         r"If a<\frac{b}{c} holds."),
     ],
 )  # fmt: skip
 def test_a_formula_is_its_tex(html: str, text: str) -> None:
@@ -118,6 +142,23 @@ def test_preformatted_text_keeps_its_white_space() -> None:
 )
 def test_what_is_no_text_is_passed_over(nothing: str) -> None:
     assert displayed(f"<p>before {nothing} after") in ("before after", "before\nafter")
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.sampled_from(SOUP), max_size=30).map("".join))
+@example("<div(<p>a</div>b<p>c")  # once had the choice of the content go round for ever
+def test_every_element_ends_whatever_names_hold(soup: str) -> None:
+    tree = HTMLTree.parse(f"<body>{soup}")
+    elements, blocks = read_blocks(tree, hidden=True)
+    assert tree.body is not None
+    for at, element in enumerate(elements):
+        assert at < element.end <= len(elements)
+        assert element.first <= element.stop <= len(blocks)
+    assert len(elements) == sum(node.type == NodeType.ELEMENT and node.tag in _BLOCKS for node in tree.body)
+
+
+def test_what_is_passed_over_ends_whatever_names_hold() -> None:
+    assert displayed("<svg><x<svg></svg></svg>a<x<!--b>c") == "ac"
 
 
 def test_only_what_is_kept_is_rendered() -> None:

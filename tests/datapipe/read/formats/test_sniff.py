@@ -5,8 +5,11 @@ import pathlib
 
 import pytest
 
-from datapipe.read.formats import Source
+from datapipe.read.formats import Reject, Source
 from datapipe.read.formats.sniff import LOOKED_AT, sniff_format
+from datapipe.read.inputs import plan
+from datapipe.read.options import ReadOptions
+from datapipe.read.records import read_task
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,32 @@ def test_kinds(data: bytes, format_: str | None, tmp_path: pathlib.Path) -> None
     path = tmp_path / "file"
     path.write_bytes(data)
     assert sniff_format(Source(str(path), "file"))[0] == format_
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "command"),
+    [
+        (
+            "x/beer.stackexchange.com.7z",
+            b"7z\xbc\xaf\x27\x1c\0\4",
+            "7z x beer.stackexchange.com.7z -obeer.stackexchange.com",
+        ),
+        ("a b.rar", b"Rar!\x1a\x07\x01", "unrar x 'a b.rar' 'a b'/"),
+        ("books.ZIP", b"PK\3\4", "unzip books.ZIP -d books"),
+        ("letter.docx", b"PK\3\4", None),
+        ("a.7z", b"\x89PNG\0", None),
+    ],
+)
+def test_an_archive_is_told_how_it_is_unpacked(
+    name: str, data: bytes, command: str | None, tmp_path: pathlib.Path
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(data)
+    (task,) = plan([str(tmp_path / name)], ReadOptions())
+    (record,) = read_task(task, ReadOptions())
+    assert isinstance(record, Reject)
+    assert record.reason == ("archive" if command else "unknown_format")
+    assert (command is not None) == record.detail.endswith(f"unpack it first: {command}")
 
 
 def test_text_in_one_of_the_encodings_is_text(tmp_path: pathlib.Path) -> None:

@@ -34,6 +34,14 @@ def table(*rows: str, name: str = "posts") -> bytes:
     return f'\ufeff<?xml version="1.0" encoding="utf-8"?>\r\n<{name}>\r\n{"".join(rows)}</{name}>\r\n'.encode()
 
 
+def test_a_post_of_which_nothing_is_left_is_no_answer(read: Read) -> None:
+    empty = row(Id=3, PostTypeId=2, ParentId=1, Score=5, Body="")
+    unscored = row(Id=4, PostTypeId=2, ParentId=1, Body="<p>Late.</p>")
+    (thread,) = read(table(empty, unscored, question(1, AcceptedAnswerId=3)))
+    assert thread.columns["text"] == "Q: On 1\n\nWhy 1?\n\nA: Late."
+    assert (thread.columns["answers"], thread.columns["accepted_answer"]) == (1, None)
+
+
 def test_answers_stand_under_their_question_best_first_and_the_accepted_is_marked(read: Read) -> None:
     tagged = {"Tags": "<ale><hops>", "CreationDate": "2019-01-02T03:04:05.000", "ContentLicense": "CC BY-SA 4.0"}
     posts = [answer(2, 1, -1), question(1, AcceptedAnswerId=5, **tagged), answer(4, 9, 2), answer(5, 1, 7)]

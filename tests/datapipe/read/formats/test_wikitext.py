@@ -68,6 +68,12 @@ from datapipe.read.formats.wikitext import Wiki, plain_text
         # Lines
         ("== A ==\n=== B ===\ntext\n== References ==\n{{reflist}}\n== C ==\n* d", "A\n\nB\n\ntext\n\nC\n\n  • d"),
         ("* a\n** b\n# c\n# d\n* {{x}}\n; t : e\n: f\n----\n__NOTOC__ g", "  • a\n    • b\n  1. c\n  2. d\nt: e\nf\ng"),
+        # An apostrophe before italics; an item that goes on, with others below it.
+        ("L'homme et l'''été'', ''a''; d''''ami'''.\nA '''b''' l'''c''.", "L'homme et l'été, a; d'ami.\nA b l'c."),
+        (
+            "# a\n#: more\n#* under\n# b\n#: {{x}}\n# c\n: no\n# d",
+            "  1. a\nmore\n    • under\n  2. b\n  3. c\nno\n  1. d",
+        ),
         ("''a'' '''b''' '''''c''''' l''''d''''", "a b c l'd'"),
         ("A ({{lang|x}}; 1900) (, {{x}} , ) ( ) [ ] 「」（、生年）b , c。", "A (1900)（生年）b, c。"),
         ("AT&amp;T&nbsp;x &lt;b&gt; &#91;y&#93; &mdash;", "AT&T x <b> [y] —"),
