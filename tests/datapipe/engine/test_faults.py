@@ -99,8 +99,8 @@ def test_bundles_that_are_done_again_give_the_same_bytes(
     monkeypatch.setattr(BundleManager, "process_bundle", again)
     run(begun)
     assert outputs(begun) == whole
-    assert done["twice"] > 40
-    assert min(done.values()) > 3, done
+    assert done["twice"] > 20, done
+    assert min(done.values()) > 2, done
 
 
 def test_after_any_fault_the_next_run_gives_what_a_whole_one_gives(begun: str, tmp_path: pathlib.Path) -> None:
