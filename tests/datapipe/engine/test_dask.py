@@ -197,6 +197,7 @@ def hosts() -> Iterator[tuple[list[str], str]]:
         subprocess.run(["ip", "link", "del", bridge], check=False)
 
 
+@pytest.mark.skipif(not NIGHTLY, reason="each request to a store takes its time: `make test-all`")
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root makes network namespaces")
 def test_two_hosts_that_share_a_store_and_no_disk(local_run: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """Each worker is behind a link of its own, and sees the install, but no folder that a run lies in."""
