@@ -9,7 +9,7 @@ test: check
 	.venv/bin/pytest -n 2 --dist loadgroup
 
 # Hours: kills, faults and damaged files by the hundred and thousand, for a night.
-test-all: check
+test-all: check .venv/nightly
 	NIGHTLY=1 .venv/bin/pytest -n 2 --dist loadgroup
 
 check: .venv/dev
@@ -29,4 +29,8 @@ check: .venv/dev
 
 .venv/dev: .venv/base
 	$(INSTALL) '.[dev]'
+	touch $@
+
+.venv/nightly: .venv/dev
+	$(INSTALL) '.[dev,nightly]'
 	touch $@

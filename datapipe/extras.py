@@ -17,6 +17,7 @@ EXTRAS = {
     "gcp": "apitools",
     "aws": "boto3",
     "azure": "azure",
+    "hub": "huggingface_hub",
     "dask": "distributed",
     "completion": "shtab",
 }

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe.flow.gather import Gather
-from datapipe.flow.spread import SpreadPieces
+from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.kernels import inlined, kernel
 from datapipe.store import files
 from datapipe.store.corpus import Part, part_path
@@ -36,7 +36,8 @@ SCHEMA = pa.schema([("word", pa.large_string()), ("count", pa.int64())])
 GROUPED = pa.schema([SCHEMA.field("word"), ("source", pa.string()), ("language", pa.string()), SCHEMA.field("count")])
 PARTITIONS = 64
 GROUPS = 64  # pairs of source and language that are counted apart; those of fewest documents are counted together
-COUNT_PIECES = 3  # of a part: each is a file that every partition opens
+COUNT_PIECES = 3  # of a part: each is a file that every bundle of partitions opens
+FILES_PER_BUNDLE = 2  # so many files' words lie in memory at once, until there are a partition's for each bundle
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
 UNIT = 1000  # what one occurrence counts where weights are no whole numbers
@@ -337,13 +338,17 @@ class CountPretokens(beam.PTransform):
         sizes = parts | "GroupSizes" >> beam.Map(_part_sizes).with_output_types(dict[Group, int])
         found = sizes | "Gather" >> Gather() | "Largest" >> beam.Map(largest).with_output_types(list[Group])
         groups = beam.pvalue.AsSingleton(found)
-        spill = beam.FlatMap(_spill, groups, counting(self.options), self.folder, self.weight_column)
+        spill = beam.Map(_spill, groups, counting(self.options), self.folder, self.weight_column)
+        spilled = beam.pvalue.AsList(
+            parts | "Spread" >> SpreadPieces(COUNT_PIECES) | "Count" >> spill.with_output_types(str)
+        )
+        add_up = beam.FlatMap(_sum, spilled, groups, self.folder, self.options.sample_threshold)
         return (
-            parts
-            | "Spread" >> SpreadPieces(COUNT_PIECES)
-            | "Count" >> spill.with_output_types(tuple[int, str])
-            | "Group" >> beam.GroupByKey()
-            | "Sum" >> beam.Map(_sum, groups, self.folder, self.options.sample_threshold).with_output_types(str)
+            parts.pipeline
+            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Bundle" >> beam.FlatMap(_bundles, spilled).with_output_types(tuple[int, int])
+            | "Spread bundles" >> Spread()
+            | "Sum" >> add_up.with_output_types(str)
         )
 
 
@@ -352,10 +357,8 @@ def _part_sizes(part: Part) -> dict[Group, int]:
     return dict(group_sizes(part.read([], optional=["source", "language"])).most_common(16 * GROUPS))
 
 
-def _spill(
-    part: Part, groups: Sequence[Group], algorithm: Algorithm, folder: str, weight_column: str
-) -> Iterator[tuple[int, str]]:
-    """Write the counts of one part, a row group for each partition, and name the partitions with the file."""
+def _spill(part: Part, groups: Sequence[Group], algorithm: Algorithm, folder: str, weight_column: str) -> str:
+    """Write the counts of one part, a row group for each partition, and name the file."""
     weights = [weight_column] if weight_column else []
     batches = part.read(["text"], optional=["source", "language"], named=weights)
     table, _ = count_by_group(batches, algorithm, groups, weight_column)
@@ -373,16 +376,32 @@ def _spill(
     ):
         for begin, end in zip([0, *ends], ends, strict=False):
             writer.write_table(table.slice(begin, end - begin))
-    yield from ((number, path) for number in range(PARTITIONS))
+    return path
 
 
-def _sum(spilled: tuple[int, Iterable[str]], groups: Sequence[Group], folder: str, sample_threshold: int) -> str:
-    """Add up one partition over all parts, sample its rare words, and write it."""
-    partition, spills = spilled
-    tables = []
+def _bundles(_: None, spills: Sequence[str]) -> Iterator[tuple[int, int]]:
+    """Which partitions to add up together, from one to before another: for few files few bundles, as each opens all."""
+    size = -(-PARTITIONS // min(PARTITIONS, max(1, len(spills) // FILES_PER_BUNDLE)))
+    yield from ((begin, min(begin + size, PARTITIONS)) for begin in range(0, PARTITIONS, size))
+
+
+def _sum(
+    bundle: tuple[int, int], spills: Sequence[str], groups: Sequence[Group], folder: str, sample_threshold: int
+) -> Iterator[str]:
+    """Add up some partitions over all parts, sample their rare words, and write a file for each."""
+    tables = {partition: [_SPILLED.empty_table()] for partition in range(*bundle)}
     for path in sorted(spills):
         with files.open_columns(path) as source:
-            tables.append(pq.ParquetFile(source).read_row_group(partition))
+            spilled = pq.ParquetFile(source)
+            for partition, of_partition in tables.items():
+                of_partition.append(spilled.read_row_group(partition))
+    for partition, of_partition in tables.items():
+        yield _sum_partition(partition, of_partition, groups, folder, sample_threshold)
+
+
+def _sum_partition(
+    partition: int, tables: list[pa.Table], groups: Sequence[Group], folder: str, sample_threshold: int
+) -> str:
     totals = summed(pa.concat_tables(tables), ["word", "group"])
     if pc.count_distinct(totals.column("word")).as_py() * PARTITIONS > EXACT_WORDS:
         totals = sample_rare(totals, sample_threshold)

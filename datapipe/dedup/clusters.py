@@ -7,6 +7,7 @@ bit from run to run, and workers share the cores between them anyway.
 
 import contextlib
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -128,4 +129,11 @@ def read_rows(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> np.ndarray:
         parts: where they lie.
         ids: ascending, of rows whose vector is not null.
     """
-    return np.concatenate([read_vectors(column)[0] for column in read_column(parts, ids, VECTOR)])
+    pieces = (read_vectors(column)[0] for column in read_column(parts, ids, VECTOR))
+    first = next(pieces)
+    rows = np.empty((len(ids), first.shape[1]), first.dtype)  # filled piece by piece: together they are as large again
+    at = 0
+    for piece in itertools.chain([first], pieces):
+        rows[at : at + len(piece)] = piece
+        at += len(piece)
+    return rows

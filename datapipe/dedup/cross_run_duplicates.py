@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from apache_beam.io.filesystems import FileSystems
 
 from datapipe.checks import Count, FilesOption, PositiveShare
 from datapipe.dedup.near_duplicates import MEMBER, PAIR, members
@@ -120,7 +119,7 @@ def best(matches: np.ndarray) -> pa.RecordBatch:
 
 def _run_of(signatures: str) -> str:
     """The output folder in which a folder of signatures lies."""
-    return FileSystems.split(signatures.rstrip("/"))[0]
+    return signatures.rstrip("/").rpartition("/")[0]
 
 
 @dataclasses.dataclass(eq=False)

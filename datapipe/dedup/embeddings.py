@@ -300,6 +300,10 @@ class EmbedDocuments(DocumentStage):
         """The columns that it needs."""
         return ("text",)
 
+    def named_files(self) -> tuple[str, ...]:
+        """The model, where it is one that lies somewhere."""
+        return () if self.model == HASHED_NGRAMS else super().named_files()
+
     def _model(self) -> Any:
         return load_model(self.model, self.device, self.precision, self.max_tokens, self.dimensions)
 

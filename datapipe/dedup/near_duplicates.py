@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from annotated_types import Ge
-from apache_beam.io.filesystems import FileSystems
 
 from datapipe.checks import ColumnOption, Count, PositiveShare
 from datapipe.dedup.exact_duplicates import OF as EXACT_OF
@@ -338,7 +337,7 @@ class FindNearDuplicates(CorpusStage):
         number, rows = group
         wanted = np.unique(np.frombuffer(b"".join(rows), ROW)["id"])
         part = parts[number]
-        folder = self.scratch or files.join(FileSystems.split(part.columns["text"])[0], scratch)
+        folder = self.scratch or files.join(part.columns["text"].rpartition("/")[0], scratch)
         files.make_folder(folder)
         path = files.join(folder, f"part-{number:05d}")
 
@@ -443,7 +442,7 @@ def _cluster(
     if scratch is None or sum(count for _, count in blocks) <= gather_edges:
         yield clusters(_records(block, VERIFIED_PAIR) for block, _ in blocks)
     if scratch is None:
-        for folder in {FileSystems.split(path)[0] for path in paths.values()}:
+        for folder in {path.rpartition("/")[0] for path in paths.values()}:
             files.remove(folder)
 
 

@@ -100,9 +100,7 @@ def record_files(
 
 def remove_sums(root: str, names: Iterable[str]) -> None:
     """Remove the sums among some files."""
-    for name in names:
-        if files.is_sum(name):
-            files.remove(files.join(root, name))
+    files.remove_files([files.join(root, name) for name in names if files.is_sum(name)])
 
 
 def compare(

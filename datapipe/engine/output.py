@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 
-from datapipe.store import files
+from datapipe.store import files, objects
 from datapipe.store.corpus import Corpus
 from datapipe.store.locks import LOCK, LockedError, Owner, locked
 from datapipe.store.record import FORMAT, RUN_FILE, RecordError, RunRecord
@@ -43,6 +43,10 @@ def lock_output(output: str, report: Callable[[str], None]) -> Iterator[Callable
     Raises:
         RunError: if it cannot be made or written to, holds other files, or another run holds it.
     """
+    if objects.is_read_only(output):
+        raise RunError(
+            f"--output {output}: the hub is for reading here, as each file would be a commit; choose another"
+        )
     with contextlib.ExitStack() as held:
         try:
             files.make_folder(output)

@@ -56,8 +56,10 @@ from datapipe.store.record import (
 
 TASKS = "tasks"
 JOB = ".job"  # names the job that runs on another engine
+ELEMENTS = ".elements"  # what pipelines begin with on another engine
 FIGURES = ".figures"  # of the report, where workers count them
 REPORT = "report"  # what a run does at its end
+PARTS_COUNTED_HERE = 32  # of a run elsewhere, for its report: a job of Dataflow's takes minutes to start
 # Of a run's time, so much at most goes into reports of what there is so far.
 REPORT_SHARE = 0.05
 _FIRST_REPORT_SECONDS = 0.5  # that the first one is taken to need: short runs have one at their end alone
@@ -223,7 +225,7 @@ class _Driver:
             return
         if earlier is None:
             self.save()  # before anything else is written: from here on the folder is a run's
-        for left_over in (ERROR_LOG, PROGRESS):
+        for left_over in (ERROR_LOG, PROGRESS, ELEMENTS):
             files.remove(files.join(output, left_over))
         files.remove_temporary(output)
 
@@ -489,9 +491,8 @@ class _Driver:
         """Whether a stopped run has left all columns of a corpus stage."""
         folder = self.corpus.folder(stage.name)
         numbers = [part.number for part in self.corpus.of_kind(stage.part_kinds())]
-        return files.exists(files.join(folder, work.ENDED)) and all(
-            files.exists(part_path(folder, number)) for number in numbers
-        )
+        there = set(files.list_folder(folder))
+        return files.join(folder, work.ENDED) in there and all(part_path(folder, number) in there for number in numbers)
 
     def _end(self, stage: Stage, done: Done) -> None:
         """Take up what a stage has made, check it, and record it."""
@@ -537,9 +538,10 @@ class _Driver:
                 self.write_report(count_funnel(self.corpus, self.record.stages))
 
     def write_report(self, funnel: Funnel) -> None:
-        """Write the report; its figures are counted here, or by the workers where these are elsewhere."""
+        """Write the report; its figures are counted here, or by workers elsewhere where the parts are many."""
         started = time.monotonic()
-        write_report(self.corpus, funnel, self.record, count_parts if self.runner.local else self._count_by_workers)
+        here = self.runner.local or len(self.corpus.parts) <= PARTS_COUNTED_HERE
+        write_report(self.corpus, funnel, self.record, count_parts if here else self._count_by_workers)
         self.reported = time.monotonic()
         self.report_seconds = self.reported - started
 
@@ -566,6 +568,7 @@ class _Driver:
         self.save()
         write_leaks(self.corpus, self.record.stages)
         self.write_report(funnel)
+        files.remove(files.join(root, ELEMENTS))
         self.record.closing = kept_files.record_closing(root)
         self.save()
         return Outcome(self.corpus, funnel, self.record)
@@ -578,7 +581,7 @@ class _Driver:
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
                 pipeline
-                | "Parts" >> beam.Create(parts, reshuffle=False)
+                | "Parts" >> self._create(parts, Part)
                 | "Spread" >> Spread()
                 | "Count" >> beam.Map(_count, options).with_output_types(bytes)
                 | "Sum" >> beam.CombineGlobally(_sum).with_output_types(bytes)
@@ -602,13 +605,17 @@ class _Driver:
             tasks.append(stage.plan(self.inputs))
         todo = [(task, stage) for stage, of_stage in zip(ready, tasks, strict=True) for task in of_stage]
         progress.expect(sum(task.size for task, _ in todo), "bytes")
+        elements: list[Any] = todo
+        read: Any = work.read_task
+        if not self.runner.local:
+            elements, read = work.Place.of(todo, files.join(self.corpus.root, ELEMENTS)), work.read_placed
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
                 pipeline
-                | "Tasks" >> beam.Create(todo, reshuffle=False)
+                | "Tasks" >> self._create(elements, type(elements[0]))
                 | "Spread" >> Spread()
-                | "Read" >> beam.Map(work.read_task, self.corpus.root, TASKS).with_output_types(int)
+                | "Read" >> beam.Map(read, self.corpus.root, TASKS).with_output_types(int)
             )
 
         usage = self._run(build, sum(task.text_bytes for task, _ in todo))
@@ -631,11 +638,12 @@ class _Driver:
             ready.append(stage.prepare(corpus, corpus.folder(stage.name)))
             prepared[stage.name] = time.process_time() - started
         this = work.Pass(tuple(ready), self.corpus.root, self.every_row)
+        there = {path for stage in stages for path in files.list_folder(corpus.folder(stage.name))}
         todo = [
             part
             for part in corpus.parts
             if this.of(part)
-            and not (all(as_they_are) and all(files.exists(this.path(stage, part)) for stage in this.of(part)))
+            and not (all(as_they_are) and there.issuperset(this.path(stage, part) for stage in this.of(part)))
         ]
         progress.expect(sum(part.rows for part in todo), "rows")
         read_bytes = self._read_bytes(stages)
@@ -646,7 +654,7 @@ class _Driver:
                 files.make_folder(files.join(self.corpus.folder(stage.name), work.PIECES))
 
         def build(pipeline: beam.Pipeline) -> None:
-            parts = pipeline | "Parts" >> beam.Create(todo, reshuffle=False)
+            parts = pipeline | "Parts" >> self._create(todo, Part)
             spread = parts | "Spread" >> (SpreadPieces(pieces) if pieces > 1 else Spread())
             done = spread | "Process" >> beam.Map(work.process, this).with_output_types(tuple[int, Part])
             if pieces > 1:
@@ -690,11 +698,11 @@ class _Driver:
             used.append(self._run(build, read_bytes))
 
         def build(pipeline: beam.Pipeline) -> None:
-            parts = pipeline | "Parts" >> beam.Create(corpora[0].of_kind(ready[0].part_kinds()), reshuffle=False)
+            parts = pipeline | "Parts" >> self._create(corpora[0].of_kind(ready[0].part_kinds()), Part)
             for stage, following, corpus in zip(ready, [*ready[1:], None], corpora[:-1], strict=True):
                 written = parts | stage.name >> self._step(stage, stage, corpus)
                 if following:
-                    kept = corpora[ready.index(following)].of_kind(following.part_kinds())
+                    kept = self._kept(corpora[ready.index(following)].of_kind(following.part_kinds()))
                     parts = (
                         pipeline
                         | f"After {stage.name}" >> beam.Create([(begun_at, corpus.folder(stage.name))], reshuffle=False)
@@ -705,7 +713,7 @@ class _Driver:
         last, corpus = ready[-1], corpora[-2]
 
         def again(pipeline: beam.Pipeline, judge: beam.PTransform) -> None:
-            parts = pipeline | "Parts" >> beam.Create(corpus.of_kind(last.part_kinds()), reshuffle=False)
+            parts = pipeline | "Parts" >> self._create(corpus.of_kind(last.part_kinds()), Part)
             _ = parts | last.name >> self._step(last, judge, corpus)
 
         run_pipeline(build)
@@ -731,6 +739,16 @@ class _Driver:
         for path in stage.leftovers(self.corpus.folder(stage.name)):
             files.remove(path)
 
+    def _kept(self, values: Sequence[Any]) -> Iterable[Any]:
+        """Values for a step: here as they are, elsewhere in a file."""
+        return values if self.runner.local else work.Kept.of(values, files.join(self.corpus.root, ELEMENTS))
+
+    def _create(self, values: Sequence[Any], of_type: Any) -> beam.PTransform:
+        """What a pipeline begins with."""
+        if self.runner.local:
+            return beam.Create(values, reshuffle=False)
+        return _FromFile(self._kept(values), of_type)
+
     def _step(self, stage: Stage, judge: beam.PTransform, corpus: Corpus) -> beam.PTransform:
         """Parts to what a stage makes of them, with its columns written where it has any."""
         if isinstance(stage, CorpusStage):
@@ -752,6 +770,24 @@ class _Driver:
 
 
 @dataclasses.dataclass(eq=False)
+class _FromFile(beam.PTransform):
+    """The values that wait in a file."""
+
+    kept: Iterable[Any]
+    of_type: Any
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, pipeline: Any) -> beam.PCollection[Any]:
+        return (
+            pipeline
+            | "Name" >> beam.Create([self.kept], reshuffle=False)
+            | "Read" >> beam.FlatMap(iter).with_output_types(self.of_type)
+        )
+
+
+@dataclasses.dataclass(eq=False)
 class _WriteVerdicts(beam.PTransform):
     """Parts, and a transform that gives verdicts on them, to the numbers of the parts whose column file is there."""
 
@@ -763,7 +799,7 @@ class _WriteVerdicts(beam.PTransform):
         super().__init__()
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[int]:
-        by_number = {part.number: part for part in self.corpus.of_kind(self.stage.part_kinds())}
+        numbered = parts | "Number" >> beam.Map(work.numbered).with_output_types(tuple[int, Part])
         folder = self.corpus.folder(self.stage.name)
         verdicts = parts | self.judge | "By part" >> beam.FlatMap(work.by_part).with_output_types(tuple[int, bytes])
         every = parts | "Every" >> beam.Map(work.nothing).with_output_types(tuple[int, bytes])
@@ -772,7 +808,9 @@ class _WriteVerdicts(beam.PTransform):
             | "Flatten" >> beam.Flatten()
             | "Gather" >> beam.GroupByKey()
             | "Write"
-            >> beam.Map(work.write, by_number, self.stage.writes, folder, self.corpus.root).with_output_types(int)
+            >> beam.Map(
+                work.write, beam.pvalue.AsDict(numbered), self.stage.writes, folder, self.corpus.root
+            ).with_output_types(int)
         )
 
 

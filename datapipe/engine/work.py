@@ -5,9 +5,11 @@ Apart from `run.py`, so that a worker imports the stage that it runs and none of
 
 import contextlib
 import dataclasses
+import pickle
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -78,6 +80,60 @@ class Spent:
 
     seconds: float = 0.0
     rows: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Kept:
+    """Values that wait in a file, so that a pipeline that is sent to an engine names it alone.
+
+    A part with all its columns takes 2 KB, and Dataflow refuses a pipeline of more than 10 MB.
+    """
+
+    path: str
+
+    @classmethod
+    def of(cls, values: Iterable[Any], folder: str) -> "Kept":
+        """Write values into a file of that folder."""
+        files.make_folder(folder)
+        path = files.join(folder, uuid.uuid4().hex)
+        with files.whole_file(path) as sink:
+            sink.write(pickle.dumps(list(values)))
+        return cls(path)
+
+    def __iter__(self) -> Iterator[Any]:
+        with files.open_input(self.path) as source:
+            yield from pickle.loads(source.read())
+
+
+class Place(NamedTuple):
+    """Where one of the values lies that wait in a file, for those that are large: a task may name 8,000 files."""
+
+    path: str
+    start: int
+    size: int
+
+    @classmethod
+    def of(cls, values: Iterable[Any], folder: str) -> "list[Place]":
+        """Write values into a file of that folder."""
+        files.make_folder(folder)
+        path = files.join(folder, uuid.uuid4().hex)
+        places, at = list[Place](), 0
+        with files.whole_file(path) as sink:
+            for value in values:
+                content = pickle.dumps(value)
+                places.append(cls(path, at, len(content)))
+                sink.write(content)
+                at += len(content)
+        return places
+
+    def read(self) -> Any:
+        """The value."""
+        return pickle.loads(files.read_range(*self))
+
+
+def read_placed(place: Place, root: str, folder: str) -> int:
+    """As `read_task`, for a task that waits in a file."""
+    return read_task(place.read(), root, folder)
 
 
 def read_task(numbered: tuple[Any, Source], root: str, folder: str) -> int:
@@ -170,12 +226,12 @@ def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
 def sum_spent(this: Pass) -> dict[str, Spent]:
     """What each stage of a pass has spent on all parts; the files that say so are gone after."""
     total = {stage.name: Spent() for stage in this.stages}
-    for path in files.list_folder(this.spent):
-        if path.rpartition("/")[2].startswith(f"{SPENT}-"):
-            for name, spent in files.read_json(path).items():
-                total[name].seconds += spent["seconds"]
-                total[name].rows += spent["rows"]
-            files.remove(path)
+    paths = [path for path in files.list_folder(this.spent) if path.rpartition("/")[2].startswith(f"{SPENT}-")]
+    for path in paths:
+        for name, spent in files.read_json(path).items():
+            total[name].seconds += spent["seconds"]
+            total[name].rows += spent["rows"]
+    files.remove_files(paths)
     return total
 
 
@@ -259,8 +315,8 @@ def _batches(part: Part, stages: Sequence[DocumentStage], every_row: bool) -> It
 @contextlib.contextmanager
 def _earlier(part: Part, stage: Stage, this: Pass) -> Iterator[Callable[[int], pa.RecordBatch] | None]:
     """A function that reads the next rows of the stage's columns of a part or piece, if they are there."""
-    for path in (this.path(stage, part), this.path(stage, dataclasses.replace(part, span=None))):
-        if files.exists(path):
+    for path in dict.fromkeys((this.path(stage, part), this.path(stage, dataclasses.replace(part, span=None)))):
+        if files.is_file(path):
             with column_reader(part, path) as take:
                 yield take
             return
@@ -311,6 +367,11 @@ def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
             yield int(number), sink.getvalue().to_pybytes()
 
 
+def numbered(part: Part) -> tuple[int, Part]:
+    """A part by its number."""
+    return part.number, part
+
+
 def nothing(part: Part) -> tuple[int, bytes]:
     """No verdict, for the part: every part gets its file, touched or not."""
     return part.number, b""
@@ -334,12 +395,12 @@ def write(
     return number
 
 
-def go_on(begun: tuple[float, str], parts: Sequence[Part], written: Sequence[int]) -> Iterator[Part]:  # noqa: ARG001
+def go_on(begun: tuple[float, str], parts: Any, written: Sequence[int]) -> Iterator[Part]:  # noqa: ARG001
     """The parts for the next stage of a pipeline, once the one before has written all its columns.
 
     Args:
         begun: when the pipeline began, seconds since the epoch; the folder of the stage before.
-        parts: as that stage leaves them.
+        parts: as that stage leaves them, or `Kept` with them.
         written: the parts that have its columns: what this step waits for.
     """
     started, folder = begun

@@ -36,7 +36,7 @@ from datapipe.text.scripts import (
     scripts_present,
     weigh,
 )
-from datapipe.text.source_code import FEWEST_LINES, keyword_hashes, measure_code, named_as
+from datapipe.text.source_code import FEWEST_LINES, keyword_hashes, measure_code, named_as, without_formulas
 from datapipe.text.windows import NO_SENTENCE_HAS, cut_windows, fold_table
 
 CODE = "code"
@@ -168,7 +168,7 @@ def identify(
     >>> found.column("language").to_pylist(), found.column("language_script").to_pylist()
     (['en', 'zh', 'und'], ['Latn', 'Hans', None])
     """
-    data, bounds = text_buffers(texts)
+    data, bounds = text_buffers(without_formulas(texts))
     said = [""] * len(texts) if names is None else [named_as(name) for name in names.to_pylist()]
     named = np.array([what == "code" for what in said], np.bool_)
     code, prose, code_lines, data, bounds = measure_code(data, bounds, class_table(), keyword_hashes(), named)
@@ -402,7 +402,7 @@ class IdentifyLanguage(DocumentStage):
     parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

@@ -153,7 +153,7 @@ class GroupRecords(beam.PTransform):
         return rejoin(group[1], self.dtype)
 
     def _rejoin_spilt(self, group: tuple[int, Iterable[tuple[str, int, int]]]) -> np.ndarray:
-        return rejoin(itertools.starmap(_read_block, group[1]), self.dtype)
+        return rejoin(itertools.starmap(files.read_range, group[1]), self.dtype)
 
     def expand(self, records: beam.PCollection[np.ndarray]) -> beam.PCollection[np.ndarray]:
         if self.folder is not None:
@@ -169,9 +169,3 @@ class GroupRecords(beam.PTransform):
             | "Group" >> beam.GroupByKey()
             | "Rejoin" >> beam.Map(self._rejoin).with_output_types(np.ndarray)
         )
-
-
-def _read_block(path: str, at: int, size: int) -> bytes:
-    with files.open_input(path) as source:
-        source.seek(at)
-        return bytes(source.read(size))

@@ -15,10 +15,11 @@ from collections import Counter, deque
 from collections.abc import Collection
 from typing import NamedTuple
 
+from apache_beam.io.filesystem import FileSystem
 from apache_beam.io.filesystems import FileSystems
 
 from datapipe.read import formats
-from datapipe.store import files
+from datapipe.store import files, objects
 from datapipe.store.record import RUN_FILE, is_record
 
 # In the root of a folder, prose of these names speaks about the data, as in datasets on the Hugging Face hub.
@@ -186,6 +187,13 @@ def _is_run(path: str) -> bool:
 
 
 def _match(pattern: str) -> dict[str, Found]:
+    if objects.is_object(pattern):
+        store, bucket, key = objects.store_of(pattern)
+        like = re.compile(FileSystem.translate_pattern(pattern))  # type: ignore[attr-defined]
+        root = pattern.removesuffix(key)
+        listed = store.listed(bucket, re.split(r"[*?[]", key, maxsplit=1)[0])
+        found = {f"{root}{each.key}": Found(each.size, each.modified) for each in listed}
+        return {file: there for file, there in found.items() if like.match(file)}
     matched = FileSystems.match([pattern])[0].metadata_list
     return {file.path: Found(file.size_in_bytes, file.last_updated_in_seconds) for file in matched}
 

@@ -1,5 +1,6 @@
 """From documents and rejects to the parts and the reject files of the corpus, each written whole or not at all."""
 
+import contextlib
 import dataclasses
 import itertools
 from collections import Counter
@@ -276,9 +277,7 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
     for manifest, path in zip(rejects, kept, strict=True):
         _rename(manifest.path, path)
     earlier = [path for path in files.list_folder(rejects_folder) if path.rpartition("/")[2].startswith(f"{stage}-")]
-    for path in earlier:
-        if path not in kept:
-            files.remove(path)
+    files.remove_files([path for path in earlier if path not in kept])
     by_reason: Counter[str] = Counter()
     for manifest in rejects:
         by_reason.update(manifest.reasons)
@@ -293,5 +292,5 @@ def number_parts(tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: 
 def _rename(path: str, to: str) -> None:
     # Not there: an earlier, interrupted run has renamed it.
     for old, new in ((files.sum_path(path), files.sum_path(to)), (path, to)):  # what bears the name has its sum
-        if files.exists(old):
+        with contextlib.suppress(FileNotFoundError):
             files.rename(old, new)

@@ -9,7 +9,7 @@ A removed document is a reason in a column `<stage>_reason`, never a missing row
 import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -121,10 +121,17 @@ class Part:
         for name in self.decisions:
             if name.removesuffix(REASON) in self.view.unseen:
                 continue
-            reasons = self.column(name)
+            reasons = self._few_texts(name)
             left = reasons.is_null() if despite is None else pc.equal(reasons, despite).fill_null(True)
-            kept &= left.to_numpy(zero_copy_only=False)
+            kept &= left.to_numpy()
         return kept
+
+    def _few_texts(self, name: str) -> pa.ChunkedArray:
+        """One whole column of texts that recur, each of which lies in memory once."""
+        with files.open_columns(self.columns[name], [name]) as source:
+            column = pq.ParquetFile(source, read_dictionary=[name]).read([name], use_threads=False).column(name)
+        start, stop = self.bounds
+        return column.slice(start, stop - start)
 
     def chosen(self) -> npt.NDArray[np.bool_]:
         """Which rows the view is of, removed or not, shape (rows,)."""
@@ -225,7 +232,7 @@ def as_batch(table: pa.Table) -> pa.RecordBatch:
 class _open_all:  # noqa: N801 - a context manager reads as a function
     """Readers over several column files of one part, closed together."""
 
-    def __init__(self, by_file: dict[str, list[str]], start: int, stop: int) -> None:
+    def __init__(self, by_file: Mapping[str, list[str] | None], start: int, stop: int) -> None:
         self._sources = [files.open_input(path) for path in by_file]
         self._readers = [
             _Reader(path, source, names, start, stop)
@@ -241,14 +248,14 @@ class _open_all:  # noqa: N801 - a context manager reads as a function
 
 
 class _Reader:
-    """Reads some columns and a span of rows of one Parquet file, row group by row group or in runs of any length."""
+    """Reads some columns or all, and a span of rows, of one Parquet file, by row groups or in runs of any length."""
 
-    def __init__(self, path: str, source: pa.NativeFile, names: list[str], start: int, stop: int) -> None:
+    def __init__(self, path: str, source: pa.NativeFile, names: list[str] | None, start: int, stop: int) -> None:
         self._path = path
-        self._names = names
-        with files.naming(path, names):
+        with files.naming(path, names or ()):
             self._file = pq.ParquetFile(source)
-            self._pending: pa.Table = self._file.schema_arrow.empty_table().select(names)
+            self._names = self._file.schema_arrow.names if names is None else names
+            self._pending: pa.Table = self._file.schema_arrow.empty_table().select(self._names)
         self._left = stop - start
         self._next = 0
         while self._next < self._file.num_row_groups and start >= self._rows(self._next):
@@ -334,11 +341,8 @@ def part_path(folder: str, number: int) -> str:
 @contextlib.contextmanager
 def column_reader(part: Part, path: str) -> Iterator[Callable[[int], pa.RecordBatch]]:
     """A function that reads the next so many rows of a part, or piece, from one of its column files: all columns."""
-    with files.open_input(path) as source:
-        with files.naming(path):
-            names = pq.read_schema(source).names
-        with _open_all({path: names}, *part.bounds) as (reader,):
-            yield lambda rows: as_batch(reader.take(rows))
+    with _open_all({path: None}, *part.bounds) as (reader,):
+        yield lambda rows: as_batch(reader.take(rows))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """Files wherever Beam can reach them, and the one way this project writes them: whole, or not at all.
 
-A local path and `gs://…` go through the same functions. Local files need Arrow and the standard library alone: Beam
-takes a second to import, and is imported where a path is remote, or a glob.
+A local path and `gs://…` go through the same functions. Object stores are those of `objects.py`; any other scheme is
+left to Beam's file systems. Local files need Arrow and the standard library alone: Beam takes a second to import, and
+is imported where a path is remote, or a glob.
 """
 
 import contextlib
@@ -14,19 +15,20 @@ import os
 import re
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from datapipe.extras import load_extra
+from datapipe.store import objects
 
 # Level 1 compresses 290 MB/s a core, level 3 125 MB/s: column files are read once or twice, shards for years.
 COLUMN_COMPRESSION_LEVEL = 1
-# What Beam reaches a remote path by: the module, and the extra that brings it.
-REMOTE = {"gs": ("google.cloud.storage", "gcp"), "s3": ("boto3", "aws"), "azfs": ("azure.storage.blob", "azure")}
+# What a remote path is reached by: the module, and the extra that brings it.
+REMOTE = {**objects.EXTRAS, "azfs": ("azure.storage.blob", "azure")}
 # Beam's own modules for them, which register themselves when they are imported.
 REMOTE_SYSTEMS = {
     "gs": "apache_beam.io.gcp.gcsfilesystem",
@@ -64,7 +66,11 @@ class Sum(NamedTuple):
 
 def join(*segments: str) -> str:
     """One path of several segments, for the file system of the first."""
-    return os.path.join(*segments) if is_local(segments[0]) else str(_beam().join(*segments))  # noqa: PTH118
+    if is_local(segments[0]):
+        return os.path.join(*segments)  # noqa: PTH118
+    if objects.is_object(segments[0]):
+        return "/".join((segments[0].rstrip("/"), *(segment.strip("/") for segment in segments[1:])))
+    return str(_beam().join(*segments))
 
 
 def _beam() -> Any:
@@ -91,6 +97,9 @@ def check_reachable(path: str) -> None:
         return
     if scheme in REMOTE:
         load_extra(*REMOTE[scheme], path)
+    if objects.is_object(path):
+        return
+    if scheme in REMOTE_SYSTEMS:
         importlib.import_module(REMOTE_SYSTEMS[scheme])
     from apache_beam.io.filesystem import FileSystem
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -114,6 +123,8 @@ def open_input(path: str) -> pa.NativeFile:
     """A file opened for reading by Arrow."""
     if is_local(path):
         return pa.OSFile(os.fsencode(path))  # as bytes: a name may be no UTF-8
+    if objects.is_object(path):
+        return pa.PythonFile(objects.Reader(path), mode="r")
     return pa.PythonFile(_beam().open(path, compression_type=_AS_IT_IS), mode="r")
 
 
@@ -135,19 +146,11 @@ def open_columns(path: str, columns: Iterable[str] = ()) -> Iterator[pa.NativeFi
         yield source
 
 
-def _create(path: str) -> pa.NativeFile:
-    return pa.OSFile(os.fsencode(path), "wb") if is_local(path) else pa.PythonFile(_Summed(path), mode="w")
-
-
 class _Summed(io.RawIOBase):
     """A file opened for writing that sums up what it is given, so that it need not be read again for it."""
 
-    def __init__(self, path: str) -> None:
-        self._file: BinaryIO = (
-            open(os.fsencode(path), "wb")  # noqa: PTH123, SIM115 - closed by `close`
-            if is_local(path)
-            else _beam().create(path, compression_type=_AS_IT_IS)
-        )
+    def __init__(self, file: Any) -> None:
+        self._file = file
         self._hash = hashlib.sha256()
         self._size = 0
 
@@ -174,12 +177,32 @@ class _Summed(io.RawIOBase):
         return Sum(self._size, self._hash.hexdigest())
 
 
+def read_range(path: str, start: int, size: int) -> bytes:
+    """So many bytes of a file, from some place on: of a store in one request."""
+    if objects.is_object(path):
+        store, bucket, key = objects.store_of(path)
+        return store.read(bucket, key, start, start + size)[0]
+    with open_input(path) as source:
+        source.seek(start)
+        return bytes(source.read(size))
+
+
+def _create(path: str) -> pa.NativeFile:
+    if is_local(path):
+        return pa.OSFile(os.fsencode(path), "wb")
+    return pa.PythonFile(_Summed(_beam().create(path, compression_type=_AS_IT_IS)), mode="w")
+
+
 @contextlib.contextmanager
 def whole_file(path: str) -> Iterator[pa.NativeFile]:
     """A file opened for writing that takes its name only once the block has ended well.
 
     The temporary name is unique, so a step that runs twice at once does no harm; after an error nothing is left.
     """
+    if objects.is_object(path):
+        with objects.upload(path) as raw, pa.PythonFile(raw, mode="w") as sink:
+            yield sink
+        return
     with _named_at_last(path) as temporary, _create(temporary) as sink:
         yield sink
 
@@ -187,26 +210,41 @@ def whole_file(path: str) -> Iterator[pa.NativeFile]:
 @contextlib.contextmanager
 def durable_file(path: str) -> Iterator[pa.NativeFile]:
     """As `whole_file`, for what must survive that the machine stops: the name is that of a file on the disk."""
+    if not is_local(path):
+        with whole_file(path) as sink:
+            yield sink
+        return
     with _named_at_last(path) as temporary:
         with _create(temporary) as sink:
             yield sink
-        if is_local(path):
-            _sync(temporary)
-    if is_local(path):
-        _sync(os.path.dirname(path) or ".")  # noqa: PTH120
+        _sync(temporary)
+    _sync(os.path.dirname(path) or ".")  # noqa: PTH120
 
 
 @contextlib.contextmanager
 def summed_file(path: str) -> Iterator[pa.NativeFile]:
     """As `whole_file`, for what a resumed run takes up: its `Sum` lies beside it until the record of the run has it."""
-    with _named_at_last(path) as temporary:
-        raw = _Summed(temporary)
+    with _unnamed_yet(path) as file:
+        raw = _Summed(file)
         with pa.PythonFile(raw, mode="w") as sink:
             yield sink
         raw.close()
         # First the sum, so that what bears the name has one.
-        with _create(sum_path(path)) as beside:
-            beside.write(json.dumps(raw.sum()).encode())
+        write_sum(path, raw.sum())
+
+
+@contextlib.contextmanager
+def _unnamed_yet(path: str) -> Iterator[Any]:
+    """A raw file opened for writing, which has its name only after the block."""
+    if objects.is_object(path):
+        with objects.upload(path) as writer:
+            yield writer
+        return
+    with _named_at_last(path) as temporary:
+        if is_local(path):
+            yield open(os.fsencode(temporary), "wb")  # noqa: PTH123, SIM115 - whoever takes it closes it
+        else:
+            yield _beam().create(temporary, compression_type=_AS_IT_IS)
 
 
 @contextlib.contextmanager
@@ -245,6 +283,17 @@ def is_sum(path: str) -> bool:
     return name.startswith(".") and name.endswith(_SUM)
 
 
+def write_sum(path: str, of_file: Sum) -> None:
+    """Lay the sum of a file beside where it is to be."""
+    content = json.dumps(of_file).encode()
+    if objects.is_object(path):
+        store, bucket, key = objects.store_of(sum_path(path))
+        store.put(bucket, key, content)
+        return
+    with _create(sum_path(path)) as beside:
+        beside.write(content)
+
+
 def kept_sum(path: str) -> Sum | None:
     """The sum that lies beside a file; none if it is half of one."""
     try:
@@ -271,13 +320,30 @@ def exists(path: str) -> bool:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+    if objects.is_object(path):
+        store, bucket, key = objects.store_of(path.rstrip("/"))
+        # `a-b/c` is listed before `a/b`.
+        return store.size(bucket, key) is not None or any(True for _ in store.listed(bucket, f"{key}/", 1))
     return bool(_beam().exists(path)) or bool(_match(path, "/**"))
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file of this name: of a store one request, where `exists` may take two."""
+    if objects.is_object(path):
+        store, bucket, key = objects.store_of(path)
+        return store.size(bucket, key) is not None
+    return exists(path)
 
 
 def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[File]:
     """What bears this very name, the files right in this folder, or those anywhere below it: hidden ones, too."""
-    whole = path.rstrip("/")
-    if not is_local(path):
+    whole, local = path.rstrip("/"), is_local(path)
+    if objects.is_object(path):
+        if below:
+            found = _listed(whole + "/")
+            return [file for file in found if below == "/**" or "/" not in file.path[len(whole) + 1 :]]
+        return [file for file in _listed(whole) if file.path == whole]
+    if not local:
         # Beam takes `[` and `*` in a name for a pattern too.
         return [
             file
@@ -285,6 +351,13 @@ def _match(path: str, below: Literal["", "/*", "/**"] = "") -> list[File]:
             if file.path == whole or (below and file.path.startswith(whole + "/"))
         ]
     return _local_files([whole] if not below else _walk(whole, 1 if below == "/*" else None))
+
+
+def _listed(path: str, at_most: int | None = None) -> list[File]:
+    """The objects whose path begins so."""
+    store, bucket, prefix = objects.store_of(path)
+    root = path.removesuffix(prefix)
+    return [File(f"{root}{each.key}", each.size, each.stamp) for each in store.listed(bucket, prefix, at_most)]
 
 
 def _walk(folder: str, levels: int | None = None) -> Iterator[str]:
@@ -328,6 +401,9 @@ def _glob(pattern: str) -> list[File]:
         there = _walk(root or "/" if pattern.startswith("/") else root or ".", levels)
         like = matches(pattern)
         return _local_files(name for name in (name.removeprefix("./") for name in there) if like.match(name))
+    if objects.is_object(pattern):
+        like = matches(pattern)
+        return [file for file in _listed(_WILDCARD.split(pattern, maxsplit=1)[0]) if like.match(file.path)]
     found = _beam().match([pattern])[0].metadata_list
     return [File(file.path, file.size_in_bytes, repr(file.last_updated_in_seconds)) for file in found]
 
@@ -351,7 +427,10 @@ def make_folder(path: str) -> None:
 
 def remove(path: str) -> None:
     """Delete a file, with the sum beside it, or a folder with all that is in it, if it is there."""
-    if not is_local(path):
+    if objects.is_object(path):
+        # What lies beside it goes even where it is gone itself.
+        remove_files([path.rstrip("/"), sum_path(path.rstrip("/")), *(file.path for file in _match(path, "/**"))])
+    elif not is_local(path):
         _beam().delete([file.path for file in (*_match(path), *_match(sum_path(path)), *_match(path, "/**"))])
     elif os.path.isdir(path):  # noqa: PTH112
         shutil.rmtree(path)
@@ -359,6 +438,17 @@ def remove(path: str) -> None:
         for name in (path, sum_path(path)):
             if exists(name):
                 os.unlink(name)  # noqa: PTH108
+
+
+def remove_files(paths: Sequence[str]) -> None:
+    """Delete files, no folders, with as few requests as the store has it; one that is not there is no error."""
+    paths = list(paths)
+    if paths and objects.is_object(paths[0]):
+        store, bucket, _ = objects.store_of(paths[0])
+        store.delete(bucket, [objects.store_of(path)[2] for path in paths])
+    else:
+        for path in paths:
+            remove(path)
 
 
 def local_size(path: str) -> int:
@@ -370,6 +460,10 @@ def rename(path: str, name: str) -> None:
     """Give a file another name, in the place of whatever bears it."""
     if is_local(path):
         os.replace(path, name)  # noqa: PTH105
+    elif objects.is_object(path):
+        store, bucket, key = objects.store_of(path)
+        store.copy(bucket, key, objects.store_of(name)[2])
+        store.delete(bucket, [key])
     else:
         _beam().rename([path], [name])
 
@@ -381,9 +475,7 @@ def is_temporary(path: str) -> bool:
 
 def remove_temporary(folder: str) -> None:
     """Delete what a killed process left half written anywhere below a folder."""
-    for file in _match(folder, "/**"):
-        if is_temporary(file.path):
-            remove(file.path)
+    remove_files([file.path for file in _match(folder, "/**") if is_temporary(file.path)])
 
 
 def list_folder(path: str) -> list[str]:
@@ -396,9 +488,13 @@ def first_names(folder: str, at_most: int) -> list[str]:
     if is_local(folder):
         with os.scandir(folder) as entries:
             return [entry.name for entry in itertools.islice(entries, at_most)]
-    pattern = re.sub(r"[*?[]", "?", folder.rstrip("/")) + "/**"
-    found = _beam().match([pattern], [at_most])[0].metadata_list
     whole = folder.rstrip("/") + "/"
+    found: Iterable[Any]
+    if objects.is_object(folder):
+        found = _listed(whole, at_most)
+    else:
+        pattern = re.sub(r"[*?[]", "?", folder.rstrip("/")) + "/**"
+        found = _beam().match([pattern], [at_most])[0].metadata_list
     return [file.path.removeprefix(whole).partition("/")[0] for file in found if file.path.startswith(whole)]
 
 

@@ -17,9 +17,9 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple, Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
-from datapipe.store import files
+from datapipe.store import files, objects
 
 LOCK = ".lock"
 # A sign of life so often. One that cannot be given for as long as others wait means that the lock may be lost.
@@ -227,14 +227,6 @@ def _store(path: str) -> _Store | None:
     return makers[scheme](bucket, key) if scheme in makers else None
 
 
-def _beam_options() -> Any:
-    """The options that Beam's file systems go by: keys, addresses."""
-    from apache_beam.io.filesystems import FileSystems
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    return FileSystems._pipeline_options or PipelineOptions([])  # type: ignore[attr-defined]
-
-
 @contextlib.contextmanager
 def _as_os_errors(*errors: type[Exception]) -> Iterator[None]:
     """Raise the errors of a store's client as those of any file system."""
@@ -248,9 +240,7 @@ class _S3Object:
     """An object of S3, or of a store that speaks like it."""
 
     def __init__(self, bucket: str, key: str) -> None:
-        from apache_beam.io.aws.clients.s3.boto3_client import Client
-
-        self._client = Client(_beam_options()).client  # type: ignore[no-untyped-call]
+        self._client = objects.store_of(f"s3://{bucket}/{key}")[0].client
         self._place = {"Bucket": bucket, "Key": key}
 
     def create(self, content: bytes) -> str | None:
@@ -296,10 +286,7 @@ class _GoogleObject:
     """An object of Google Cloud Storage."""
 
     def __init__(self, bucket: str, key: str) -> None:
-        from apache_beam.io.gcp.gcsio import create_storage_client
-
-        client = create_storage_client(_beam_options())  # type: ignore[no-untyped-call]
-        self._blob = client.bucket(bucket).blob(key)
+        self._blob = objects.store_of(f"gs://{bucket}/{key}")[0].client.bucket(bucket).blob(key)
 
     def create(self, content: bytes) -> str | None:
         return self._put(content, 0)

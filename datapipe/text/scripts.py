@@ -57,7 +57,7 @@ _EAST_ASIAN = [_KANA, _HANGUL, *_ALL_HAN]
 # thing, come, some, that, so, at, take, and final particles.
 _CANTONESE_CHARACTERS = "佢哋嘅咗唔冇嘢嚟啲嗰咁喺噉攞㗎喎啩嘥瞓嗌諗"
 # Cantonese as it is spoken has one in seven characters of them; a text in standard Chinese quotes one now and then.
-_CANTONESE_SHARE = 0.03
+_CANTONESE_SHARE, _CANTONESE_SHARE_OF_ONE = 0.03, 0.1
 
 # A Han character, kana or hangul syllable says as much as this many letters of an alphabet.
 HAN_WEIGHT = 3
@@ -194,7 +194,8 @@ def are_cantonese(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.bool_]:
     Args:
         counts: letters by script, shape (texts, len(SCRIPTS)).
     """
-    return counts[:, _CANTONESE] > _CANTONESE_SHARE * counts[:, _ALL_HAN].sum(axis=1)
+    marks, han = counts[:, _CANTONESE], counts[:, _ALL_HAN].sum(axis=1)
+    return marks > np.where(marks > 1, _CANTONESE_SHARE, _CANTONESE_SHARE_OF_ONE) * han
 
 
 def scripts_present(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:

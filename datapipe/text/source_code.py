@@ -9,10 +9,13 @@ of languages.
 """
 
 import functools
+import re
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from datapipe.kernels import helper, inlined, kernel
 from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, UPPER, decode
@@ -124,6 +127,21 @@ def keyword_hashes() -> npt.NDArray[np.int64]:
     return np.sort(
         np.array([_hash(word) for word in _KEYWORDS.split()] + [_hash(f"#{d}") for d in _DIRECTIVES.split()])
     )
+
+
+# A formula of TeX within a line, as Pandoc has it: no space within beside either `$`; and no variable stands there.
+_FORMULA = re.compile(r"(?<![A-Za-z0-9_])\$[^\0- ${(][^$\n]*(?<![\0- ])\$(?![A-Za-z0-9_${(])")
+
+
+def without_formulas(texts: pa.Array) -> pa.Array:
+    """Texts without what is written in TeX between two `$` of a line: to a reader of signs, mathematics is code.
+
+    >>> without_formulas(pa.array(["Let $H \\subset G$ be a group;", "echo $HOME/$USER", None])).to_pylist()
+    ['Let  be a group;', 'echo $HOME/$USER', None]
+    """
+    mask = pc.match_substring_regex(texts, r"\$[^$\n]+\$").fill_null(False)
+    changed = [_FORMULA.sub("", text) for text in texts.filter(mask).to_pylist()]
+    return pc.replace_with_mask(texts, mask, pa.array(changed, texts.type)) if changed else texts
 
 
 class _Line(NamedTuple):

@@ -34,6 +34,9 @@ _TOKEN = re.compile(
 _NAME = re.compile(r"\\(?:[a-zA-Z@]+\*?[ \t]*|.)", re.DOTALL)
 _WORD_AT_END = re.compile(r"\\[a-zA-Z]+\Z")
 _CONDITION = re.compile(r"%[^\n]*|\\(if[a-zA-Z@]*|else|fi)(?![a-zA-Z@])")
+_COMPARISON = re.compile(
+    r"[^\n<>=\\{}]{0,40}(?:\\[a-zA-Z@]+)?\s*(?:[<>=]\s*-?(?:\\[a-zA-Z@]+|[\d.]+[a-z]*)|(?<=\w))(?:\\relax)?[ \t]?"
+)
 _DEFINED = re.compile(r"\\([a-zA-Z@]+|.)\s*([^{}]{0,200}?)(?=\{)", re.DOTALL)
 _DIMENSION = re.compile(r"\s*=?\s*-?[\d.]*\s*(?:pt|cm|mm|in|em|ex|pc|bp|sp|\\\w+)?(?:\s*(?:plus|minus)\s*-?[\d.]+\w+)*")
 _FILE_NAME = re.compile(r"\s*([^\s{}\\]*)")
@@ -382,8 +385,10 @@ class _Reader:
                 self._option()
                 self._argument()
         elif bare in commands.QUANTITIES:
-            self._option()
+            option = self._option()
             *numbers, unit = [self._argument() for _ in range(commands.QUANTITIES[bare])]
+            if bare == "unit" and option and "=" not in option:
+                numbers = [option]  # the package units has the number there
             self._put(" ".join(filter(None, [" to ".join(map(self.rendered, numbers)), self._unit(unit)])))
         elif bare in commands.LATER:
             while self._option() is not None:
@@ -536,17 +541,22 @@ class _Reader:
         holds = self._switches.get(name, name not in ("iffalse", "if", "ifpdf"))
         if name == "if":
             holds = self._next().strip() not in ("0", "01", "0 1")
-        elif name in ("ifx", "ifnum", "ifdim", "ifcase", "ifcat"):
-            self._raw_line()
+        elif name in ("ifx", "ifcat"):
+            self._argument()
+            self._argument()
+        elif name in ("ifnum", "ifdim", "ifodd", "ifcase"):
+            self._compared()
         elif name == "ifdefined":
             self._argument()
         if not holds:
             self._skip_branch(stop_at_else=True)
 
-    def _raw_line(self) -> None:
+    def _compared(self) -> None:
+        """Pass over the numbers of a condition; without any, its line."""
         if self._texts:
-            end = self._texts[-1].find("\n", self._at[-1])
-            self._at[-1] = end if end >= 0 else len(self._texts[-1])
+            text, at = self._texts[-1], self._at[-1]
+            found, end = _COMPARISON.match(text, at), text.find("\n", at)
+            self._at[-1] = found.end() if found else end if end >= 0 else len(text)
 
     def _skip_branch(self, *, stop_at_else: bool) -> None:
         if not self._texts:

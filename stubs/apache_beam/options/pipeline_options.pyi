@@ -8,6 +8,14 @@ class PipelineOptions:
     def view_as(self, cls: type[_View]) -> _View: ...
     def get_all_options(self, **how: Any) -> dict[str, Any]: ...
 
+class AzureOptions(PipelineOptions):
+    azure_connection_string: str | None
+    blob_service_endpoint: str | None
+    azure_managed_identity_client_id: str | None
+
+class GoogleCloudOptions(PipelineOptions):
+    no_auth: bool
+
 class StandardOptions(PipelineOptions):
     runner: str | None
 

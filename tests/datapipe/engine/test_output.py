@@ -42,6 +42,12 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: pathlib.Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
 
 
+def test_nothing_is_written_to_the_hub() -> None:
+    said = r"--output hf://datasets/a/b: the hub is for reading here"
+    with pytest.raises(RunError, match=said), lock_output("hf://datasets/a/b", print):
+        pass
+
+
 def test_two_runs_never_write_into_one_folder(tmp_path: pathlib.Path) -> None:
     output = str(tmp_path / "out")
     with (

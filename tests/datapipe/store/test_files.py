@@ -64,8 +64,8 @@ def test_a_remote_path_names_the_extra_that_reaches_it(monkeypatch: pytest.Monke
 
 def test_a_scheme_that_nobody_knows_names_those_that_there_are() -> None:
     for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.find):
-        with pytest.raises(ValueError, match=r"^abfs://c/a: there is no file system abfs:// here; .*azfs://, gs://"):
-            function("abfs://c/a")
+        with pytest.raises(ValueError, match=r"^adl://c/a: there is no file system adl:// here; .*azfs://, gs://"):
+            function("adl://c/a")
 
 
 def test_a_store_is_reached_where_no_flags_were_given(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -117,6 +117,8 @@ def test_scripts_present() -> None:
 def test_cantonese() -> None:
     texts = ("佢哋琴日去咗邊度食飯呀", "他們昨天去了哪裡吃飯呢", "粵語「佢」就是" + "他們昨天去了哪裡吃飯呢" * 4, "")
     assert are_cantonese(counts(*texts)).tolist() == [True, False, False, False]
+    quoting, short = "他說「唔該」是粵語裡謝謝的意思，這個詞在香港很常用。", "佢好靚"
+    assert are_cantonese(counts(quoting, short)).tolist() == [False, True]
 
 
 def test_kana_means_japanese_and_hangul_korean() -> None:

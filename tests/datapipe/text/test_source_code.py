@@ -10,7 +10,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import DIGIT, HAN, LETTER, UPPER, class_table, text_buffers
-from datapipe.text.source_code import _DIRECTIVES, _KEYWORDS, FEWEST_LINES, keyword_hashes, measure_code, named_as
+from datapipe.text.source_code import (
+    _DIRECTIVES,
+    _KEYWORDS,
+    FEWEST_LINES,
+    keyword_hashes,
+    measure_code,
+    named_as,
+    without_formulas,
+)
 
 SOURCE_CODE = {
     "python": """
@@ -313,6 +321,22 @@ PIECES = [
 def test_equals_regular_expressions(texts: list[str]) -> None:
     assert measured("x", *texts)[1:] == [reference(text) for text in texts]
     assert measured(*texts, named=True) == [reference(text, named=True) for text in texts]
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("(ii) $gH = Hg$ for all $g$;", "(ii)  for all ;"),
+        ("$a$, $b$ and $$c$$", ",  and $$c$$"),
+        ("it costs $5 and $6", "it costs $5 and $6"),
+        ('cp "$A" "$B"; echo $A$B ${a}${b} $(A)/$(B) $@ $<', 'cp "$A" "$B"; echo $A$B ${a}${b} $(A)/$(B) $@ $<'),
+        ("my $x = $h{$k}; $y = $z;", "my $x = $h{$k}; $y = $z;"),
+        ("s/^a$/b$/ df$x$y", "s/^a$/b$/ df$x$y"),
+        ("one $x\ny$ two", "one $x\ny$ two"),
+    ],
+)
+def test_formulas_are_left_out_and_variables_are_not(line: str, left: str) -> None:
+    assert without_formulas(pa.array([line, None])).to_pylist() == [left, None]
 
 
 @pytest.mark.parametrize("kind", SOURCE_CODE)

@@ -1,1 +1,8 @@
-class Pipeline: ...
+from typing import Any
+
+ExternalPayload: Any
+
+class Pipeline:
+    components: Any
+    @classmethod
+    def FromString(cls, content: bytes) -> Pipeline: ...

@@ -39,8 +39,15 @@ def read(source: str, **files: str) -> str:
         ("x \\verb|a b\n\nnext \\lstinline{c\nd | e", "x a b\n\nnext c d | e"),
         ("See \\href{http://a.b/c%20d}{the page} there.", "See the page there."),
         (
-            "\\SI{5}{\\kilo\\metre\\per\\second}, \\qty{3}{kg}, \\SIrange{1}{2}{\\celsius}, in \\si{\\volt}.",
-            "5 kilometre per second, 3 kg, 1 to 2 celsius, in volt.",
+            (
+                "\\SI{5}{\\kilo\\metre\\per\\second}, \\qty{3}{kg}, \\SIrange{1}{2}{\\celsius}, "
+                "in \\si{\\volt}, \\unit[7]{km}."
+            ),
+            "5 kilometre per second, 3 kg, 1 to 2 celsius, in volt, 7 km.",
+        ),
+        (
+            "\\ifx\\a\\b one\\else two\\fi three \\ifnum\\x<3 four\\fi, \\ifdim 2pt>\\y five\\fi; \\ifodd\\x six\\fi.",
+            "one three four, five; six.",
         ),
         # Plain TeX, AMS-TeX and harvmac.
         (
