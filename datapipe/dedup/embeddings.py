@@ -284,7 +284,7 @@ class EmbedDocuments(DocumentStage):
     writes: ClassVar[pa.Schema] = pa.schema(
         [("embeddings_vector", pa.list_(pa.float16())), (WORDS_COLUMN, pa.binary())]
     )
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def check(self) -> None:
         """The model is the one that is meant, and can be loaded here."""

@@ -241,7 +241,7 @@ class FindSemanticDuplicates(CorpusStage):
     found_threshold: float | None = dataclasses.field(default=None, init=False)
 
     name: ClassVar[str] = "semantic_duplicates"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = _WRITES
 
     def requires(self) -> tuple[str, ...]:

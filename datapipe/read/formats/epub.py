@@ -6,6 +6,7 @@ Pages beside that order (`linear="no"`) and tables of contents are left out. Wha
 """
 
 import contextlib
+import errno
 import html
 import posixpath
 import re
@@ -59,8 +60,9 @@ def _opened(file: Any) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(file) as book:
             yield book
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OSError) as error:
-        if isinstance(error, OSError) and error.errno:
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError, OverflowError, OSError) as error:
+        # No such place in the file: its directory says that a member lies before the file begins.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise Damage("corrupt_file", f"zip: {error}") from error
 

@@ -1,5 +1,6 @@
 """EPUB books, as they should be and as people make them."""
 
+import gzip
 import io
 import pathlib
 import zipfile
@@ -144,6 +145,17 @@ def test_a_member_that_is_damaged_is_one_reject(read: Read) -> None:
     data[at : at + 8] = b"\xff" * 8
     (reject,) = read(bytes(data))
     assert reject.reason == "corrupt_file"
+
+
+@pytest.mark.parametrize("offset", [1, 100_000, 1 << 31])
+def test_a_directory_that_names_a_place_outside_the_file_is_one_reject(read: Read, offset: int) -> None:
+    data = bytearray(book())
+    end = data.rindex(b"PK\5\6")
+    place = int.from_bytes(data[end + 16 : end + 20], "little") + offset  # of the directory, as its end says
+    data[end + 16 : end + 20] = place.to_bytes(4, "little")
+    for packed in (bytes(data), gzip.compress(data)):
+        (reject,) = read(packed)
+        assert reject.reason == "corrupt_file"
 
 
 def test_zip_bombs_are_read_up_to_the_limit_only(read: Read) -> None:
