@@ -59,7 +59,7 @@ def report(texts: dict[str, list[str]], here: list[list[str | None]], there: lis
         both = [(left, right) for left, right in judged if left[0] is None and right[0] is None]
         alike = sum((left[0] is None) == (right[0] is None) for left, right in judged)
         kept = [sum(pair[side][0] is None for pair in judged) for side in (0, 1)]
-        same = sum(left[1] == right[1] for left, right in both)
+        same = sum(str(left[1]).split() == str(right[1]).split() for left, right in both)
         counts = f"{len(own):,} | {kept[0]:,} | {kept[1]:,} | {alike / len(own):.1%} | {same:,} of {len(both):,}"
         print(f"| {kind} | {counts} |")
         for text, (left, right) in zip(own, judged, strict=True):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import binding, ir
-from numba.core import codegen, types
+from numba.core import codegen, environment, types
 from numba.core.caching import FunctionCache
 from numba.core.runtime import rtsys
 from numba.core.targetconfig import TargetConfig
@@ -29,6 +29,7 @@ def speed_up() -> None:
     TargetConfig.__eq__ = _same_options
     TargetConfig.__hash__ = lambda self: hash(type(self))
     BaseContext.resolve_function_type = _resolve_call
+    environment._rebuild_env = _rebuild_env
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
@@ -134,6 +135,20 @@ def _set_env(self: Any, name: str, env: Any) -> None:
     # What is not machine code has no place for it, as a function that comes with a kernel from the cache.
     if self._engine.is_symbol_defined(name):
         _numba_set_env(self, name, env)
+
+
+def _rebuild_env(module: str, constants: list[Any], name: str) -> environment.Environment:
+    """What numba's own says of a function from the cache, without importing the function's module: all about arrays.
+
+    Code that handles no objects of Python reads none of the module's globals.
+    """
+    if (known := environment.lookup_environment(name)) is not None:
+        return known
+    rebuilt = environment.Environment({"__name__": module})
+    rebuilt.consts[:] = constants
+    rebuilt.env_name = name
+    environment.Environment._memo[name] = rebuilt
+    return rebuilt
 
 
 def _same_options(self: TargetConfig, other: object) -> bool:

@@ -105,6 +105,14 @@ class Stage(beam.PTransform, abc.ABC):
         """
         return self
 
+    def leftovers(self, folder: str) -> tuple[str, ...]:  # noqa: ARG002 - for those that leave any
+        """What its steps write for one another into its folder, by path.
+
+        The driver removes it once the pipeline has ended, and no step does: until then an engine may do any of them
+        again, those too that have ended well, where it has lost what they gave.
+        """
+        return ()
+
     def __ror__(self, left: Any) -> Any:
         """`documents | Stage()`: strings, dicts or a table, back with the stage's columns. All else is as in Beam.
 

@@ -1,7 +1,10 @@
 """Fixtures of several test modules: a small corpus on disk, and the shared data where it lies beside the checkout."""
 
+import importlib.metadata
 import os
 import pathlib
+import shutil
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,11 +12,39 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from datapipe.flow.threads import ThreadsRunner
 from datapipe.store.corpus import Corpus, Part, PartKind, part_path, write_columns
 from tests import gcs as gcs_server
+from tests import jobs
 from tests import s3 as s3_server
-from tests.helpers import FINISHED, PROSE_WORDS, ROOT, CorpusOf, prose, run_recipe, save_word_tokenizer, write_lines
+from tests.helpers import (
+    FINISHED,
+    PROSE_WORDS,
+    ROOT,
+    CorpusOf,
+    pickled_keys,
+    prose,
+    run_recipe,
+    save_word_tokenizer,
+    write_lines,
+)
 from tests.shelf import Shelf
+
+BEAM = importlib.metadata.version("apache-beam")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_pickled_keys() -> Iterator[None]:
+    """No pipeline of any test, those of all recipes among them, groups by keys that are pickled."""
+    run = ThreadsRunner.run_via_runner_api
+
+    def checked(self: ThreadsRunner, pipeline_proto: Any, options: Any) -> Any:
+        assert not pickled_keys(pipeline_proto)
+        return run(self, pipeline_proto, options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ThreadsRunner, "run_via_runner_api", checked)
+        yield
 
 
 @pytest.fixture
@@ -77,6 +108,29 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     save_word_tokenizer(base / "tokenizer.json", PROSE_WORDS.split())
     run_recipe(FINISHED, base, [str(base / "documents")])
     return base / "out"
+
+
+@pytest.fixture(scope="session")
+def local_run(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+    """A run on this machine of what `tests/jobs.py` runs on engines."""
+    return jobs.local_run(tmp_path_factory.mktemp("local"))
+
+
+@pytest.fixture(scope="session")
+def prism(request: pytest.FixtureRequest) -> str:
+    """Beam's portable engine, a program: that on the path, or one that Go builds once and pytest's cache keeps."""
+    found = shutil.which("prism")
+    go, cache = shutil.which("go"), getattr(request.config, "cache", None)
+    if found or go is None or cache is None:
+        return found or pytest.skip("needs the program prism, or go and pytest's cache to build it")
+    folder = cache.mkdir(f"prism-{BEAM}")
+    if not (folder / "prism").exists():
+        module = f"github.com/apache/beam/sdks/v2/go/cmd/prism@v{BEAM}"
+        around = {**os.environ, "GOBIN": str(folder)}
+        built = subprocess.run([go, "install", module], env=around, capture_output=True, text=True, check=False)
+        if built.returncode:
+            pytest.skip(f"go cannot build prism: {built.stderr.strip().splitlines()[-1]}")
+    return str(folder / "prism")
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import tokenizers
 import zstandard
+from apache_beam.portability import common_urns, python_urns
 
 from datapipe import kernels
 from datapipe.engine import work
@@ -185,6 +186,21 @@ def rows_of(page: pathlib.Path) -> list[list[str]]:
     """The cells of every row of the tables of a report."""
     rows = re.findall(r"<tr.*?>(.*?)</tr>", page.read_text(encoding="utf-8"), re.DOTALL)
     return [[re.sub("<.*?>", "", cell) for cell in re.findall(r"<td.*?>(.*?)</td>", row, re.DOTALL)] for row in rows]
+
+
+def pickled_keys(pipeline: Any) -> list[str]:
+    """The steps that group by keys which Beam pickles: two pickles of one key may differ, and engines compare bytes."""
+    there = pipeline.components
+
+    def pickled(coder: str) -> bool:
+        found = there.coders[coder]
+        return found.spec.urn == python_urns.PICKLED_CODER or any(map(pickled, found.component_coder_ids))
+
+    def key(collection: str) -> str:
+        return str(there.coders[there.pcollections[collection].coder_id].component_coder_ids[0])
+
+    groups = [step for step in there.transforms.values() if step.spec.urn == common_urns.primitives.GROUP_BY_KEY.urn]
+    return [step.unique_name for step in groups for collection in step.inputs.values() if pickled(key(collection))]
 
 
 def local_pipeline() -> beam.Pipeline:

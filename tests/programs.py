@@ -33,13 +33,20 @@ def await_port(port: int) -> None:
 
 @contextlib.contextmanager
 def started(*command: str, port: int, **environment: str) -> Iterator[None]:
-    """A program that listens on a port, for as long as the block lasts; it and its children are gone after."""
+    """As `process`, of a program that listens on a port once the block begins."""
+    with process(*command, **environment):
+        await_port(port)
+        yield
+
+
+@contextlib.contextmanager
+def process(*command: str, **environment: str) -> Iterator[None]:
+    """A program, for as long as the block lasts; it and its children are gone after."""
     path = f"{pathlib.Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # pools call `python`
     around = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), **environment}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(command, env=around, start_new_session=True, **quiet)  # type: ignore[call-overload]
     try:
-        await_port(port)
         yield
     finally:
         os.killpg(server.pid, signal.SIGKILL)

@@ -21,15 +21,20 @@ def s3_flags(client: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def served() -> Iterator[Any]:
-    """A client of a server that holds an empty bucket, `s3://bucket`, which Beam reaches too; skips without moto."""
+def served(host: str = "127.0.0.1") -> Iterator[Any]:
+    """A client of a server that holds an empty bucket, `s3://bucket`, which Beam reaches too; skips without moto.
+
+    Args:
+        host: the address that it listens at; this machine always reaches it by loopback.
+    """
     server_module = pytest.importorskip(
         "moto.server", reason="needs the packages moto[s3], flask and flask-cors, which `make test` installs"
     )
     boto3 = pytest.importorskip("boto3", reason="needs the package boto3, which `make test` installs")
-    server = server_module.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server = server_module.ThreadedMotoServer(ip_address=host, port=0, verbose=False)
     server.start()
-    host, port = server.get_host_and_port()
+    _, port = server.get_host_and_port()
+    host = "127.0.0.1"
     client = boto3.client(
         "s3",
         endpoint_url=f"http://{host}:{port}",

@@ -19,7 +19,7 @@ from datapipe.filters.language import IdentifyLanguage
 from datapipe.read.documents import ReadDocuments
 from datapipe.read.look import Look, look
 from datapipe.read.records import Document
-from datapipe.read.reject_summary import SHOWN
+from datapipe.read.reject_summary import SHOWN, UNPACK
 
 SAMPLES = 3
 _SAMPLE_CHARACTERS = 300
@@ -109,6 +109,8 @@ def _say_rejects(seen: Look, options: Mapping[str, Any]) -> None:
         say(("\nof these records no documents could be made", WARNING))
         for (extension, reason), count in seen.rejects.most_common(SHOWN):
             say(f"  {plain(extension)}: {count:,} {reason}")
+        if any(reason == "archive" for _, reason in seen.rejects):
+            say(f"  {UNPACK}")
     for columns, count in seen.instructions.items():
         say(f"  {count:,} with {' and '.join(columns)} are instruction data: put them into instructions/ beside it")
     if options:

@@ -302,6 +302,10 @@ class FindNearDuplicates(CorpusStage):
         groups = min(self.partitions, max(1, rows // ROWS_PER_GROUP))
         return self.ready(scratch=scratch, edges=edges, groups=groups)
 
+    def leftovers(self, folder: str) -> tuple[str, ...]:
+        """The shuffles' files and the shingle sets; the pairs stay for `more_rounds`."""
+        return (files.join(folder, "scratch"),)
+
     def more_rounds(self, run: RunPipeline) -> Iterator[beam.PTransform]:
         """The transform that gives the verdicts where pairs were too many to gather, once it can run.
 
@@ -327,12 +331,12 @@ class FindNearDuplicates(CorpusStage):
             found, known = compute_signatures(batch.column("text"), self.scheme, self.slots, self.shingle_size)
             yield members(found[known], batch.column("id").to_numpy()[known], self.bands, self.rows)
 
-    def _write_sets(self, group: tuple[int, dict[str, Iterable]], scratch: str) -> Iterator[tuple[int, str]]:
-        number, found = group
-        wanted = np.unique(np.frombuffer(b"".join(found["rows"]), ROW)["id"])
-        if not len(wanted):
-            return
-        (part,) = found["part"]
+    def _write_sets(
+        self, group: tuple[int, Iterable[bytes]], scratch: str, parts: dict[int, Part]
+    ) -> Iterator[tuple[int, str]]:
+        number, rows = group
+        wanted = np.unique(np.frombuffer(b"".join(rows), ROW)["id"])
+        part = parts[number]
         folder = self.scratch or files.join(part.columns["text"].rpartition("/")[0], scratch)
         files.make_folder(folder)
         path = files.join(folder, f"part-{number:05d}")
@@ -368,9 +372,10 @@ class FindNearDuplicates(CorpusStage):
         rows = pairs | "Rows of parts" >> beam.FlatMap(_rows).with_output_types(tuple[int, bytes])
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
         sets = (
-            {"part": numbered, "rows": rows}
-            | "Join rows" >> beam.CoGroupByKey()
-            | "Write sets" >> beam.FlatMap(self._write_sets, scratch).with_output_types(tuple[int, str])
+            rows
+            | "Join rows" >> beam.GroupByKey()
+            | "Write sets"
+            >> beam.FlatMap(self._write_sets, scratch, beam.pvalue.AsDict(numbered)).with_output_types(tuple[int, str])
         )
         paths = beam.pvalue.AsDict(sets)
         edges = pairs | "Verify" >> beam.FlatMap(_verify, paths, self.threshold, self.edges).with_output_types(
@@ -436,9 +441,9 @@ def _cluster(
     blocks = list(edges)
     if scratch is None or sum(count for _, count in blocks) <= gather_edges:
         yield clusters(_records(block, VERIFIED_PAIR) for block, _ in blocks)
-    folders = {path.rpartition("/")[0] for path in paths.values()}
-    for folder in folders if scratch is None else {scratch, *folders}:
-        files.remove(folder)
+    if scratch is None:
+        for folder in {path.rpartition("/")[0] for path in paths.values()}:
+            files.remove(folder)
 
 
 @dataclasses.dataclass(eq=False)

@@ -185,6 +185,10 @@ class FindRepeatedText(CorpusStage):
         files.remove(scratch)
         return self.ready(scratch=scratch)
 
+    def leftovers(self, folder: str) -> tuple[str, ...]:
+        """The places of pieces."""
+        return (files.join(folder, "scratch"),)
+
     @property
     def _piece(self) -> np.dtype:
         return SIZED_PIECE if self.keep == "longest" else PIECE
@@ -214,13 +218,12 @@ class FindRepeatedText(CorpusStage):
         found = frequent(records, self.keep_copies)
         return partition(found["key"].astype(KEY), found["part"].astype(np.int64))
 
-    def _find(self, group: tuple[int, dict[str, Iterable]]) -> Iterator[np.ndarray]:
-        keys = np.sort(np.frombuffer(b"".join(group[1]["keys"]), np.uint64))
-        if len(keys):
-            (part,) = group[1]["part"]
-            pieces = self._pieces(part)
-            for batch in part.read(self.requires()):
-                yield from pieces.find(batch, keys, self._piece)
+    def _find(self, group: tuple[int, Iterable[bytes]], parts: dict[int, Part]) -> Iterator[np.ndarray]:
+        keys = np.sort(np.frombuffer(b"".join(group[1]), np.uint64))
+        part = parts[group[0]]
+        pieces = self._pieces(part)
+        for batch in part.read(self.requires()):
+            yield from pieces.find(batch, keys, self._piece)
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         keys = (
@@ -232,25 +235,14 @@ class FindRepeatedText(CorpusStage):
         )
         numbered = parts | "Number" >> beam.Map(lambda part: (part.number, part)).with_output_types(tuple[int, Part])
         cuts = (
-            {"part": numbered, "keys": keys}
-            | "By part" >> beam.CoGroupByKey()
-            | "Find" >> beam.FlatMap(self._find).with_output_types(np.ndarray)
+            keys
+            | "By part" >> beam.GroupByKey()
+            | "Find" >> beam.FlatMap(self._find, beam.pvalue.AsDict(numbered)).with_output_types(np.ndarray)
             | "By key" >> GroupRecords(self._piece, "group", self.partitions, self.scratch)
             | "Repeated" >> beam.Map(repeated, self.keep_copies, self.keep_first).with_output_types(np.ndarray)
         )
-        if self.scratch is not None:
-            all_done = cuts | "Done" >> beam.combiners.Count.Globally()
-            _ = (
-                parts.pipeline
-                | "Once" >> beam.Create([self.scratch])
-                | "Clear" >> beam.Map(_remove, beam.pvalue.AsSingleton(all_done)).with_output_types(type(None))
-            )
         return (
             cuts
             | "By document" >> GroupRecords(CUT, "id", self.partitions)
             | "Spans" >> beam.Map(spans).with_output_types(pa.RecordBatch)
         )
-
-
-def _remove(folder: str, _: int) -> None:
-    files.remove(folder)

@@ -16,20 +16,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
+import grpc
 from apache_beam.io.filesystems import FileSystems
+from apache_beam.options import pipeline_options
 from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions, StandardOptions
 from apache_beam.pipeline import PipelineVisitor
 from apache_beam.portability import common_urns, python_urns
+from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.portability.portable_runner import PortableRunner
 from apache_beam.runners.runner import PipelineRunner, create_runner
 
+from datapipe.engine.output import RunError
 from datapipe.extras import check_extra
 from datapipe.stage import Stage
 from datapipe.store import files
 
-DASK = "apache_beam.runners.dask.dask_runner.DaskRunner"
+DASK = "datapipe.engine.dask.DaskRunner"
 REACH_SECONDS = 10.0  # a job server that is just starting has so long
+ASK_SECONDS = 1.0  # how long to leave between two questions whether a job has ended
 CANCEL_SECONDS = 120.0  # how long to wait for a job that is told to stop: Dataflow takes a minute or two
+OVER = ("DONE", "FAILED", "CANCELLED", "DRAINED", "UPDATED")  # states that jobs stay in
 # Options with which Beam makes a file of a pipeline, or nothing: the next one is made from what the last one wrote.
 _RUNS_NOTHING = ("dry_run", "template_location", "output_executable_path")
 # Where Google's and gRPC's errors of many lines say what is wrong.
@@ -98,7 +104,10 @@ def check_job(flags: Sequence[str], inputs: Iterable[str], output: str, stages: 
     why = _apart(engine, options)
     far = _away(engine, options)
     named = [("--output", output), *(("--input", path) for path in inputs)]
-    for name, path in [*named, *((stage.name, path) for stage in stages for path in stage.named_files())]:
+    for stage in stages:
+        # A relative path at which nothing lies is a name that the stage knows: of a model, say.
+        named += [(stage.name, path) for path in stage.named_files() if path.startswith("/") or files.find(path)]
+    for name, path in named:
         if not files.is_local(path):
             continue
         if why:
@@ -139,20 +148,22 @@ def _environment(options: PipelineOptions) -> str:
 
 
 @contextlib.contextmanager
-def engine(options: PipelineOptions) -> Iterator[PipelineRunner]:
-    """Beam's runner for what the options name. Where it brings a job server, that is one for all pipelines.
+def engine(options: PipelineOptions) -> Iterator[tuple[PipelineRunner, str]]:
+    """Beam's runner for what the options name, and the address of the job service that it sends jobs to.
 
-    Beam itself starts one for each, and stops them when Python ends, which `datapipe` does not wait for.
+    Where it brings a job service, that is one for all pipelines. Beam itself starts one for each, and stops them when
+    Python ends, which `datapipe` does not wait for. The address is empty where the service is in this process.
     """
     runner: Any = create_runner(options.view_as(StandardOptions).runner)
     portable: Any = PortableRunner  # has no types
-    if not isinstance(runner, portable) or options.view_as(PortableOptions).job_endpoint:
-        yield runner
+    given = options.view_as(PortableOptions).job_endpoint
+    if not isinstance(runner, portable) or given:
+        yield runner, "" if given in (None, "embed") else given
         return
     server = runner.default_job_server(options)
     runner.default_job_server = lambda _: server
     try:
-        yield runner
+        yield runner, str(server.start())
     finally:
         server.stop()
 
@@ -189,6 +200,18 @@ def _check_answers(address: str, otherwise: str) -> None:
             if time.monotonic() + 0.5 > until:
                 raise OSError(f"{otherwise}: {error.strerror or error}") from error
             time.sleep(0.5)
+
+
+def count_workers(options: PipelineOptions) -> int:
+    """How many threads of workers an engine has, by its options, or as Dask's scheduler says; 1: nobody says."""
+    given = options.get_all_options()
+    if options.view_as(StandardOptions).runner == DASK:
+        import distributed
+
+        with distributed.Client(given["address"], scheduler_file=given["scheduler_file"]) as client:
+            return max(1, sum(client.nthreads().values()))
+    told = (given.get(option) for option in ("parallelism", "max_num_workers", "num_workers", "sdk_worker_parallelism"))
+    return next((int(number) for number in told if number and int(number) > 0), 1)
 
 
 def explain(said: str) -> str | None:
@@ -269,19 +292,172 @@ def _interrupt(number: int, _: object) -> None:
     raise KeyboardInterrupt(number)
 
 
-def cancel(result: Any, ended: Callable[[float], bool]) -> str:
-    """Tell a job to stop, wait until it has, and say what has become of it.
+def cancel(job: str, stop: Callable[[], object], ended: Callable[[float], bool]) -> tuple[str, bool]:
+    """Tell a job to stop, wait until it has, and say what has become of it, and whether it is over.
 
     Args:
-        result: Beam's, of the job.
+        job: what the engine calls it, if it has a name for it.
+        stop: tells it.
         ended: waits for the job's end, so many seconds at most, and says whether it has come.
     """
-    job = getattr(result, "_job_id", None) or (result.job_id() if hasattr(result, "job_id") else "")
     which = f"the job {job}" if job else "the job"
     try:
-        result.cancel()
+        stop()
     except Exception as error:  # the job goes on: this is what the user has to know
-        return f"{which} could NOT be cancelled and may still run: {str(error).splitlines()[0]}"
+        return f"{which} could NOT be cancelled and may still run: {str(error).splitlines()[0]}", False
     if not ended(CANCEL_SECONDS):
-        return f"{which} was told to stop and has not within {CANCEL_SECONDS:.0f} s: it may still run"
-    return f"{which} is cancelled"
+        return f"{which} was told to stop and has not within {CANCEL_SECONDS:.0f} s: it may still run", False
+    return f"{which} is cancelled", True
+
+
+def job_id(result: Any) -> str:
+    """What the engine calls the job of one of Beam's results; empty: it has no name for it."""
+    return str(getattr(result, "_job_id", None) or (result.job_id() if hasattr(result, "job_id") else ""))
+
+
+@dataclasses.dataclass(frozen=True)
+class Sent:
+    """A job that goes on without the process that sent it: what the output folder holds while it runs.
+
+    Attributes:
+        job: what its engine calls it.
+        service: host:port of the job service that knows it; of Dataflow's, the address or empty.
+        project, region: of Dataflow.
+        ends_with_service: whether it is gone where nobody answers there.
+        ends_with_sender: whether its workers were threads of the process that sent it.
+        since: when it was sent.
+    """
+
+    job: str
+    service: str
+    project: str = ""
+    region: str = ""
+    ends_with_service: bool = False
+    ends_with_sender: bool = False
+    since: str = ""
+
+    @classmethod
+    def of(cls, result: Any, options: PipelineOptions, service: str) -> "Sent | None":
+        """The job of one of Beam's results; none where nothing is left to run once its sender is gone, as on Dask.
+
+        Args:
+            result: Beam's.
+            options: with which it was sent.
+            service: the address of the job service that took it; empty: it is in this process.
+        """
+        job = job_id(result)
+        since = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+        engine = name_engine(options)
+        if engine == "dataflow":
+            cloud: Any = options.view_as(_google_options())
+            return cls(job, cloud.dataflow_endpoint or "", cloud.project or "", cloud.region or "", since=since)
+        if not job or not service:
+            return None
+        loopback = _environment(options) == python_urns.EMBEDDED_PYTHON_LOOPBACK
+        return cls(job, service, ends_with_service=engine == "prism", ends_with_sender=loopback, since=since)
+
+    def is_over(self, flags: Sequence[str]) -> bool:
+        """Ask the engine whether the job has ended, or is not known there any more.
+
+        Args:
+            flags: for Beam, of the run that asks.
+
+        Raises:
+            OSError: if nobody answers.
+        """
+        if self.project:
+            return str(self._on_dataflow(flags).get_job(self.job).currentState).removeprefix("JOB_STATE_") in OVER
+        messages: Any = beam_job_api_pb2  # has no types of all
+        request = messages.GetJobStateRequest(job_id=self.job)
+        with grpc.insecure_channel(self.service) as channel:
+            try:
+                answer = beam_job_api_pb2_grpc.JobServiceStub(channel).GetState(request, timeout=REACH_SECONDS)
+            except grpc.RpcError as error:
+                if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+                    raise OSError(f"nobody answers at {self.service}") from error
+                return True
+        return beam_job_api_pb2.JobState.Enum.Name(answer.state) in OVER
+
+    def stop(self, flags: Sequence[str]) -> None:
+        """Tell the job to stop."""
+        if self.project:
+            self._on_dataflow(flags).modify_job_state(self.job, "JOB_STATE_CANCELLED")
+            return
+        with grpc.insecure_channel(self.service) as channel:
+            messages: Any = beam_job_api_pb2  # has no types of all
+            request = messages.CancelJobRequest(job_id=self.job)
+            beam_job_api_pb2_grpc.JobServiceStub(channel).Cancel(request, timeout=CANCEL_SECONDS)
+
+    def _on_dataflow(self, flags: Sequence[str]) -> Any:
+        from apache_beam.runners.dataflow.internal.apiclient import DataflowApplicationClient
+
+        options = PipelineOptions(list(flags))
+        cloud: Any = options.view_as(_google_options())
+        cloud.project, cloud.region = self.project, self.region
+        cloud.dataflow_endpoint = self.service or cloud.dataflow_endpoint
+        client: Any = DataflowApplicationClient
+        return client(options)
+
+
+def _google_options() -> Any:
+    options: Any = pipeline_options
+    return options.GoogleCloudOptions
+
+
+def see_to_earlier(path: str, flags: Sequence[str], report: Callable[[str], None], watch: Callable[[], None]) -> None:
+    """Wait for a job that a start of this run has left behind by dying, so that no second one runs beside it.
+
+    Whoever is interrupted while waiting cancels it.
+
+    Args:
+        path: of the file that names it, if there is one.
+        flags: for Beam.
+        report: takes a line.
+        watch: is called meanwhile.
+
+    Raises:
+        RunError: if it may still run, and cannot be asked for.
+        Cancelled: at an interrupt.
+    """
+    if not files.exists(path):
+        return
+    sent = Sent(**files.read_json(path))
+
+    def over() -> bool:
+        try:
+            return sent.is_over(flags)
+        except OSError as error:
+            if sent.ends_with_service:
+                return True
+            raise RunError(
+                f"the job {sent.job} of an earlier start of this run, sent at {sent.since}, may still run: {error}; "
+                f"see that it has ended, and delete {path}"
+            ) from error
+
+    def ended(seconds: float) -> bool:
+        until = time.monotonic() + seconds
+        while not over():
+            if time.monotonic() > until:
+                return False
+            time.sleep(ASK_SECONDS)
+        return True
+
+    def stop() -> str:
+        said, gone = cancel(sent.job, lambda: sent.stop(flags), ended)
+        if gone:
+            files.remove(path)
+        return said
+
+    if not over():
+        earlier = f"the job {sent.job}, which an earlier start of this run sent at {sent.since}, still runs"
+        if sent.ends_with_sender:
+            report(f"{earlier}, without the workers that went with it: {stop()}")
+        else:
+            report(f"{earlier}: waiting for its end; Ctrl-C cancels it")
+            with interruptible():
+                try:
+                    while not ended(ASK_SECONDS):
+                        watch()
+                except KeyboardInterrupt as error:
+                    raise Cancelled(stop(), *error.args) from error
+    files.remove(path)

@@ -32,12 +32,17 @@ def files_of(root: str, stage: str, *, rejects: bool) -> dict[str, File]:
         stage: its name.
         rejects: whether it is a source, which has files in the folder of rejects, too.
     """
+    found = _all_of(root, stage, rejects=rejects)
+    return {name: file for name, file in found.items() if not files.is_temporary(name)}
+
+
+def _all_of(root: str, stage: str, *, rejects: bool) -> dict[str, File]:
     found = files.files_below(files.join(root, stage))
     if rejects:
         folder = files.join(root, REJECTS)
         found += [file for file in files.files_below(folder) if _own(file.path.rpartition("/")[2], stage)]
     named = {file.path.removeprefix(root.rstrip("/") + "/"): file for file in found}
-    return {name: named[name] for name in sorted(named) if not files.is_temporary(name)}
+    return {name: named[name] for name in sorted(named)}
 
 
 def closing_files(root: str, names: Iterable[str] = (LEAKS_FOLDER, REPORT)) -> dict[str, File]:
@@ -61,6 +66,8 @@ def record_files(
 ) -> tuple[dict[str, Kept], list[str]]:
     """What a stage has written; read again is only that whose sum is known neither from beside it nor from before.
 
+    What a step that died left half written, and another has written since, is removed.
+
     Args:
         root, stage, rejects: as for `files_of`.
         before: what the stage has taken up from an earlier run.
@@ -71,8 +78,12 @@ def record_files(
     Raises:
         ConservationError: if a file holds less, or more, than was written into it.
     """
-    kept = {}
-    there = files_of(root, stage, rejects=rejects)
+    kept, there = {}, {}
+    for name, file in _all_of(root, stage, rejects=rejects).items():
+        if files.is_temporary(name):
+            files.remove(file.path)
+        else:
+            there[name] = file
     for name, file in there.items():
         if files.is_sum(name):
             continue

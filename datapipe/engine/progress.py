@@ -6,6 +6,7 @@ draws it on a terminal or writes a line now and then into a log (`datapipe/comma
 
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Literal, NamedTuple, Protocol, Self
 
@@ -78,7 +79,7 @@ class Watcher(Protocol):
 
 
 def tick(root: str, name: str, done: int) -> None:
-    """Say from a worker how much of a piece of work is done. Remote runners have metrics of their own."""
+    """Say from a worker how much of a piece of work is done, where it shares a disk with the driver."""
     if files.is_local(root):
         with files.whole_file(files.join(root, FOLDER, name)) as sink:
             sink.write(str(done).encode())
@@ -88,7 +89,22 @@ class Progress:
     """How far one pass has come, told to a watcher: by a thread of its own, so that what only learns or adds up is told
     of, too."""
 
-    def __init__(self, root: str, stages: tuple[str, ...], watcher: Watcher | None) -> None:
+    def __init__(
+        self,
+        root: str,
+        stages: tuple[str, ...],
+        watcher: Watcher | None,
+        counted: Callable[[], int] = int,
+    ) -> None:
+        """Begin.
+
+        Args:
+            root: the output folder.
+            stages: that work, in order.
+            watcher: who is told.
+            counted: how much is done, where no worker's files can tell: by the engine's counters.
+        """
+        self._counted = counted
         self._folder = files.join(root, FOLDER)
         self._local = files.is_local(root)
         self._watcher = watcher
@@ -129,8 +145,10 @@ class Progress:
             watcher.show(self._doing._replace(done=self._count(), seconds=seconds, notice=compiling()))
 
     def _count(self) -> int:
+        if not self._local:
+            return self._counted()
         done = 0
-        for path in files.list_folder(self._folder) if self._local else ():
+        for path in files.list_folder(self._folder):
             if not path.endswith(".tmp"):
                 with pa.OSFile(path) as source:
                     done += int(source.read())

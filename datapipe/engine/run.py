@@ -25,6 +25,7 @@ from datapipe.checks import check_known
 from datapipe.engine import kept_files, work
 from datapipe.engine.conservation import check_funnel, check_stage
 from datapipe.engine.funnel import Funnel, count_funnel
+from datapipe.engine.jobs import see_to_earlier
 from datapipe.engine.leaks import write_leaks
 from datapipe.engine.other_run import OtherRun
 from datapipe.engine.output import ERROR_LOG, RunError, check_disjoint, lock_output
@@ -54,6 +55,7 @@ from datapipe.store.record import (
 )
 
 TASKS = "tasks"
+JOB = ".job"  # names the job that runs on another engine
 ELEMENTS = ".elements"  # what pipelines begin with on another engine
 FIGURES = ".figures"  # of the report, where workers count them
 REPORT = "report"  # what a run does at its end
@@ -114,6 +116,7 @@ def run(
     others = [OtherRun.open(folder) for folder in reuse]
     last = names.index(until) if until else len(names) - 1
     with lock_output(output, lambda line: report(News("note", "", line))) as check_lock:
+        see_to_earlier(files.join(output, JOB), runner.flags, lambda line: report(News("note", "", line)), check_lock)
         driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock, others)
         try:
             for stage in recipe.stages[: last + 1]:
@@ -177,6 +180,7 @@ class _Driver:
         self.runner = runner
         self.report = report
         self.watcher = watcher
+        self.whose_memory = "" if runner.local else " here, not of its workers"
         self.others = others
         self.check_lock = check_lock or (lambda: None)
         self.every_row = recipe.every_row
@@ -511,7 +515,7 @@ class _Driver:
         rows = f"{sum(part.rows for part in self.corpus.of_kind(stage.part_kinds())):,} rows"
         if done.computed is not None:
             rows = f"{done.computed:,} of {rows}"
-        spent = f"{rows:>24}  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB"
+        spent = f"{rows:>24}  {done.seconds:8.1f} s  {done.peak_bytes / 2**20:8,.0f} MiB{self.whose_memory}"
         self.report(News("done", stage.name, spent))
         self._report_notes(stage, done)
         if done.source:
@@ -523,7 +527,7 @@ class _Driver:
         if not stages:
             return
         names = tuple(stage.name for stage in stages)
-        with Progress(self.corpus.root, names, self.watcher) as progress, _named(stages):
+        with Progress(self.corpus.root, names, self.watcher, self.runner.counted) as progress, _named(stages):
             if isinstance(stages[0], Source):
                 self._read([stage for stage in stages if isinstance(stage, Source)], progress)
             elif isinstance(stages[0], DocumentStage):
@@ -570,7 +574,9 @@ class _Driver:
         return Outcome(self.corpus, funnel, self.record)
 
     def _count_by_workers(self, parts: Sequence[Part], options: Options) -> Figures:
-        path = files.join(self.corpus.root, FIGURES)
+        folder = files.join(self.corpus.root, FIGURES)
+        files.make_folder(folder)
+        path = files.join(folder, "all")
 
         def build(pipeline: beam.Pipeline) -> None:
             _ = (
@@ -582,10 +588,10 @@ class _Driver:
                 | "Write" >> beam.Map(_write, path).with_output_types(None)
             )
 
-        self.runner.run(build, 0, self.check_lock)
+        self._run(build, 0)
         with files.open_input(path) as source:
             figures = Figures.from_bytes(bytes(source.read()))
-        files.remove(path)
+        files.remove(folder)
         return figures
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
@@ -612,7 +618,7 @@ class _Driver:
                 | "Read" >> beam.Map(read, self.corpus.root, TASKS).with_output_types(int)
             )
 
-        usage = self.runner.run(build, sum(task.text_bytes for task, _ in todo), self.check_lock)
+        usage = self._run(build, sum(task.text_bytes for task, _ in todo))
         for stage, of_stage in zip(ready, tasks, strict=True):
             folder = self.corpus.folder(stage.name)
             result = stage.number(of_stage, files.join(folder, TASKS), folder, self.corpus)
@@ -641,7 +647,8 @@ class _Driver:
         ]
         progress.expect(sum(part.rows for part in todo), "rows")
         read_bytes = self._read_bytes(stages)
-        pieces = self.runner.pieces(len(todo), read_bytes)
+        # Elsewhere than on disk each look at a file is a request.
+        pieces = self.runner.pieces(len(todo), read_bytes) if files.is_local(self.corpus.root) else 1
         if pieces > 1:
             for stage in stages:
                 files.make_folder(files.join(self.corpus.folder(stage.name), work.PIECES))
@@ -653,7 +660,7 @@ class _Driver:
             if pieces > 1:
                 _ = done | "Group" >> beam.GroupByKey() | "Join" >> beam.Map(work.join, this).with_output_types(int)
 
-        usage = self.runner.run(build, read_bytes, self.check_lock)
+        usage = self._run(build, read_bytes)
         spent = work.sum_spent(this)
         for stage in stages:
             files.remove(files.join(self.corpus.folder(stage.name), work.PIECES))
@@ -670,6 +677,7 @@ class _Driver:
             self._begin(stage)
             folder = self.corpus.folder(stage.name)
             if not ready and self._has_ended(stage):  # in the interrupted run
+                self._remove_leftovers(stage)
                 self._end(stage, self._judged(stage, work.read_seconds(folder), 0))
                 corpora = [self.corpus.seen_by(view)]
                 continue
@@ -687,7 +695,7 @@ class _Driver:
         used: list[Usage] = []
 
         def run_pipeline(build: Callable[[beam.Pipeline], Any]) -> None:
-            used.append(self.runner.run(build, read_bytes, self.check_lock))
+            used.append(self._run(build, read_bytes))
 
         def build(pipeline: beam.Pipeline) -> None:
             parts = pipeline | "Parts" >> self._create(corpora[0].of_kind(ready[0].part_kinds()), Part)
@@ -709,6 +717,8 @@ class _Driver:
             _ = parts | last.name >> self._step(last, judge, corpus)
 
         run_pipeline(build)
+        for stage in ready:
+            self._remove_leftovers(stage)
         # Their verdicts come in the place of the first ones.
         for judge in last.more_rounds(run_pipeline) if isinstance(last, CorpusStage) else ():
             run_pipeline(functools.partial(again, judge=judge))
@@ -721,6 +731,13 @@ class _Driver:
         # Two clocks: what ends with its pipeline would have ended before it began.
         seconds = prepared[-1] + max(0.0, sum(usage.seconds for usage in used) - begun)
         self._end(last, self._judged(last, seconds, peak_bytes))
+
+    def _run(self, build: Callable[[beam.Pipeline], Any], read_bytes: int) -> Usage:
+        return self.runner.run(build, read_bytes, self.check_lock, files.join(self.corpus.root, JOB))
+
+    def _remove_leftovers(self, stage: Stage) -> None:
+        for path in stage.leftovers(self.corpus.folder(stage.name)):
+            files.remove(path)
 
     def _kept(self, values: Sequence[Any]) -> Iterable[Any]:
         """Values for a step: here as they are, elsewhere in a file."""

@@ -18,11 +18,14 @@ from typing import Any, Self, TypeVar
 import apache_beam as beam
 import psutil
 import pyarrow as pa
+from apache_beam.metrics.metric import MetricsFilter
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.runner import PipelineRunner
 
 from datapipe.engine import jobs
+from datapipe.flow import counters
 from datapipe.flow.threads import ThreadsRunner
+from datapipe.store import files
 
 # Several threads cost a shuffle of references, and make each step anew: two took 1.16 times as long as one on 10 MB of
 # text, .82 times on 106 MB (`python -m benchmarks.whole_job workers`).
@@ -102,8 +105,8 @@ class Runner:
         return contextlib.ExitStack()
 
     @functools.cached_property
-    def _engine(self) -> PipelineRunner:
-        """What sends all pipelines of a run elsewhere."""
+    def _engine(self) -> tuple[PipelineRunner, str]:
+        """What sends all pipelines of a run elsewhere, and the address of the job service; see `jobs.engine`."""
         options = _Options(list(self.flags))
         jobs.name_engine(options)
         return self._held.enter_context(jobs.engine(options))
@@ -117,11 +120,21 @@ class Runner:
             distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
         )
 
+    @functools.cached_property
+    def _workers_elsewhere(self) -> int:
+        """How many workers the engine has; 1 where nothing says so."""
+        options = _Options(list(self.flags))
+        if jobs.name_engine(options) == "dask":
+            with _one_line():
+                jobs.check_reachable(options)
+                self._name_cluster(options)
+        return jobs.count_workers(options)
+
     def close(self) -> None:
         """Stop what was started for the pipelines of a run."""
         if "_held" in self.__dict__:
             self._held.close()
-        for started in ("_held", "_engine", "_cluster"):
+        for started in ("_held", "_engine", "_cluster", "_workers_elsewhere"):
             self.__dict__.pop(started, None)
 
     def __enter__(self) -> Self:
@@ -139,31 +152,40 @@ class Runner:
         return self.workers if read_bytes >= self.threads_from_bytes else 1
 
     def pieces(self, parts: int, read_bytes: int) -> int:
-        """In how many pieces to cut each of so many parts, so that all workers have their share; elsewhere in none."""
-        threads = self.threads(read_bytes)
-        if not self.local or threads == 1 or not parts:
+        """In how many pieces to cut each of so many parts, so that all workers have their share, as far as known."""
+        if read_bytes < self.threads_from_bytes or not parts:
             return 1
-        return min(MAX_PIECES, -(-threads * PIECES_PER_WORKER // parts))
+        workers = self.workers if self.local else self._workers_elsewhere
+        return min(MAX_PIECES, -(-workers * PIECES_PER_WORKER // parts)) if workers > 1 else 1
 
-    def run(self, build: Callable[[beam.Pipeline], Any], read_bytes: int, watch: Callable[[], None]) -> "Usage":
+    def run(
+        self,
+        build: Callable[[beam.Pipeline], Any],
+        read_bytes: int,
+        watch: Callable[[], None],
+        job_file: str | None = None,
+    ) -> "Usage":
         """Build a pipeline, run it to its end, and return what it used.
 
         Args:
             build: adds the transforms to the pipeline that it is given.
             read_bytes: how much the pipeline will read, about: decides between one thread and several.
-            watch: called several times a second while the pipeline runs, to show progress.
+            watch: called several times a second while the pipeline runs.
+            job_file: names the job, while it runs on an engine where it would go on without this process.
 
         Raises:
             PipelineError: if a step of the pipeline raises, or an engine does not take it.
             jobs.Cancelled: at an interrupt, once the job elsewhere is told to stop.
         """
         if not self.local:
-            return self._run_elsewhere(build, watch)
+            return self._run_elsewhere(build, watch, job_file)
         pipeline = beam.Pipeline(runner=ThreadsRunner(self.threads(read_bytes)), options=self._local_options)
         build(pipeline)
         return _watched(lambda: pipeline.run().wait_until_finish(), watch)
 
-    def _run_elsewhere(self, build: Callable[[beam.Pipeline], Any], watch: Callable[[], None]) -> "Usage":
+    def _run_elsewhere(
+        self, build: Callable[[beam.Pipeline], Any], watch: Callable[[], None], job_file: str | None
+    ) -> "Usage":
         """Send a pipeline to an engine from this thread, since engines set signals, and wait for it in another."""
         options = _Options(list(self.flags))
         engine = jobs.name_engine(options)
@@ -171,7 +193,8 @@ class Runner:
             jobs.check_reachable(options)
             if engine == "dask":
                 self._name_cluster(options)
-            pipeline = beam.Pipeline(runner=self._engine, options=options)
+            runner, service = self._engine
+            pipeline = beam.Pipeline(runner=runner, options=options)
         build(pipeline)
         jobs.carry_flags(pipeline, self.flags)
         with jobs.interruptible():
@@ -182,11 +205,47 @@ class Runner:
                 raise jobs.Cancelled("a job was just being sent: look whether it runs", *error.args) from error
         # Here Beam's own job servers have set signals of theirs.
         with jobs.interruptible():
+            sent = jobs.Sent.of(result, options, service) if job_file else None
+            if sent and job_file:
+                files.write_json(job_file, dataclasses.asdict(sent))
+
+            def forget() -> None:
+                if sent and job_file:
+                    files.remove(job_file)
+
+            def cancel(ended: Callable[[float], bool]) -> str:
+                said, over = jobs.cancel(jobs.job_id(result), result.cancel, ended)
+                if over:
+                    forget()
+                return said
+
+            self.__dict__["_running"] = result
             try:
-                return _watched(result.wait_until_finish, watch, lambda ended: jobs.cancel(result, ended))
+                usage = _watched(result.wait_until_finish, watch, cancel)
+            except PipelineError:
+                with contextlib.suppress(Exception):  # who cannot be asked may go on with it: then the file stays
+                    if str(result.state) in jobs.OVER:
+                        forget()
+                raise
             finally:
+                self.__dict__.pop("_running", None)
                 if engine == "dask":
                     result.client.close()
+            forget()
+            return usage
+
+    def counted(self) -> int:
+        """How much of its pass the job that runs elsewhere has done, by the engine's counters; 0 where it has none."""
+        result: Any = self.__dict__.get("_running")
+        if result is None:
+            return 0
+        result._metrics = None  # Beam asks once
+        only = MetricsFilter().with_namespace(counters.PROGRESS)
+        try:
+            found = result.metrics().query(only)["counters"]
+        except Exception:  # there are none yet, the job has just ended, or its engine has none: nobody has to know
+            return 0
+        return sum(counter.committed or counter.attempted or 0 for counter in found)
 
     def _name_cluster(self, options: PipelineOptions) -> None:
         """Set the address of a Dask cluster, where there is none: Beam starts one for each pipeline."""

@@ -18,6 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from datapipe.engine.progress import tick
+from datapipe.flow.counters import count, count_removed, tell_done
+from datapipe.flow.shuffle import BLOCK_BYTES
 from datapipe.stage import DocumentStage, Source, Stage
 from datapipe.store import files
 from datapipe.store.corpus import (
@@ -137,8 +139,11 @@ def read_placed(place: Place, root: str, folder: str) -> int:
 def read_task(numbered: tuple[Any, Source], root: str, folder: str) -> int:
     """Read one task of a source into files in its folder of tasks."""
     task, stage = numbered
+    started = time.monotonic()
     stage.read(task, files.join(root, stage.name, folder))
+    count(stage.name, bytes=task.size, milliseconds=_milliseconds(time.monotonic() - started))
     tick(root, f"{stage.name}-{task.number}", task.size)
+    tell_done(task.size)
     return int(task.number)
 
 
@@ -172,11 +177,16 @@ def process(part: Part, this: Pass) -> tuple[int, Part]:
             for stage, write, take in zip(stages, writers, earlier, strict=True):
                 started = time.thread_time()
                 before = take(len(rows.alive)) if take else None
-                spent[stage.name].rows += rows.count(before)
-                write(rows.run(stage, before))
-                spent[stage.name].seconds += time.thread_time() - started
+                computed = rows.count(before)
+                made = rows.run(stage, before)
+                write(made)
+                seconds = time.thread_time() - started
+                spent[stage.name].rows += computed
+                spent[stage.name].seconds += seconds
+                _count(stage.name, made, rows=computed, milliseconds=_milliseconds(seconds))
             done += len(rows.alive)
             tick(this.root, part.name, done)
+            tell_done(len(rows.alive))
     files.write_json(
         files.join(this.spent, f"{SPENT}-{part.name}.json"),
         {name: dataclasses.asdict(of_stage) for name, of_stage in spent.items()},
@@ -184,8 +194,19 @@ def process(part: Part, this: Pass) -> tuple[int, Part]:
     return part.number, part
 
 
+def _count(stage: str, made: pa.RecordBatch, **figures: int) -> None:
+    """Count what a stage has made: its bytes, and the rows that it removes, by reason."""
+    reasons = [made.column(name) for name in made.schema.names if name.endswith(REASON)]
+    count_removed(stage, reasons)
+    count(stage, bytes=made.nbytes, **figures)
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(1000 * seconds)
+
+
 def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
-    """Join the pieces of a part's column files, in order of their rows."""
+    """Join the pieces of a part's column files, in order of their rows; they stay, since it may be done again."""
     number, pieces = numbered
     pieces = sorted(pieces, key=lambda piece: piece.bounds)
     if pieces[0].span is None:
@@ -199,8 +220,6 @@ def join(numbered: tuple[int, Iterable[Part]], this: Pass) -> int:
                     for group in range(groups.num_row_groups):
                         for batch in groups.read_row_group(group, use_threads=False).to_batches():
                             write(batch)
-        for piece in pieces:
-            files.remove(this.path(stage, piece))
     return number
 
 
@@ -335,14 +354,17 @@ def _schema(stage: DocumentStage) -> pa.Schema:
 
 
 def by_part(verdicts: pa.RecordBatch) -> Iterator[tuple[int, bytes]]:
-    """A batch of verdicts, cut by part and serialized as an Arrow stream."""
+    """A batch of verdicts, cut by part, in Arrow streams of about `BLOCK_BYTES` at most."""
     numbers = verdicts.column("id").to_numpy() >> ROW_BITS
     for number in sorted(set(numbers.tolist())):
-        batch = verdicts.filter(pa.array(numbers == number))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, batch.schema) as writer:
-            writer.write_batch(batch)
-        yield int(number), sink.getvalue().to_pybytes()
+        of_part = verdicts.filter(pa.array(numbers == number))
+        rows = max(1, len(of_part) * BLOCK_BYTES // max(1, of_part.nbytes))
+        for start in range(0, len(of_part), rows):
+            batch = of_part.slice(start, rows)
+            sink = pa.BufferOutputStream()
+            with pa.ipc.new_stream(sink, batch.schema) as writer:
+                writer.write_batch(batch)
+            yield int(number), sink.getvalue().to_pybytes()
 
 
 def numbered(part: Part) -> tuple[int, Part]:
@@ -364,7 +386,12 @@ def write(
     wanted = pa.schema([("id", pa.uint64()), *schema])
     batches = [batch.select(wanted.names).cast(wanted) for batch in batches]
     write_verdicts(parts[number], part_path(folder, number), schema, batches)
-    tick(root, f"{folder.rpartition('/')[2]}-{number}", 1)
+    stage = folder.rpartition("/")[2]
+    count(stage, rows=parts[number].rows)
+    for batch in batches:
+        _count(stage, batch)
+    tick(root, f"{stage}-{number}", 1)
+    tell_done(1)
     return number
 
 

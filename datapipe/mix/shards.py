@@ -32,7 +32,7 @@ from datapipe.store.schemas import OTHER_COLUMNS, common_schema, conform_column
 from datapipe.text.bit_mixing import seeded_hash
 
 MANIFEST = "_manifest.json"  # readers of a folder pass over names that begin with "_"
-SPILL = "spill"  # the folder of the spilled parts, gone when all is written
+SPILL = "spill"  # the folder of the spilled parts, gone once its pipeline has ended
 LEADING = pa.schema([("text", pa.string()), ("source", pa.string()), ("language", pa.string()), ("tokens", pa.int64())])
 # Where a document comes from, and its length in UTF-8: columns of every corpus that has been read.
 ORIGIN = ("path", "position", "bytes")
@@ -303,8 +303,12 @@ class WriteShards(ProductStage):
             entry["phase"] = int(np.searchsorted(np.cumsum(self._ranges(amount)), range_, "right"))
         return entry
 
+    def leftovers(self, folder: str) -> tuple[str, ...]:
+        """The spilled rows."""
+        return (files.join(folder, SPILL),)
+
     def _finish(self, summaries: list[dict[str, Any]], amount: Amount) -> list[dict[str, Any]]:
-        """Check that every row has been written, write the manifest, and drop the spilled files."""
+        """Check that every row has been written, and write the manifest."""
         shards = sorted(summaries, key=lambda shard: shard["file"])
         rows = sum(shard["rows"] for shard in shards)
         if rows != amount.rows:
@@ -312,7 +316,6 @@ class WriteShards(ProductStage):
         tokens = [shard["tokens"] for shard in shards if shard["tokens"] is not None]
         totals = {"rows": rows, "bytes": sum(s["bytes"] for s in shards), "tokens": sum(tokens) if tokens else None}
         files.write_json(files.join(self.folder, MANIFEST), {**totals, "files": shards})
-        files.remove(files.join(self.folder, SPILL))
         return shards
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[dict[str, Any]]:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from annotated_types import Gt
 
 from datapipe.checks import Count, Share, check_known
+from datapipe.flow import counters
 from datapipe.read.formats import FORMATS
 from datapipe.read.formats.source import WikiOptions
 from datapipe.read.inputs import Task, passed_over_note, plan, sample
@@ -167,6 +168,9 @@ class ReadDocuments(Source[Task]):
             return
         files.make_folder(files.join(folder, "rejects"))
         written = write_parts(task, self.read_options(), folder, self.part_kind, self.compose())
+        for made in written.files:
+            rejected = {f"rejected_{reason}": rows for reason, rows in made.reasons.items()}
+            counters.count(self.name, **(rejected if made.kind == "reject" else {"rows": made.rows}))
         files.write_json(manifest, dataclasses.asdict(written), files.summed_file)
 
     def number(self, tasks: Sequence[Task], tasks_folder: str, folder: str, corpus: Corpus) -> SourceResult:

@@ -16,6 +16,7 @@ from datapipe.read import formats
 from datapipe.read.formats.encodings import likely_encoding
 from datapipe.store import files
 
+UNPACK = "archives are read unpacked, by `7z x FILE -oFOLDER`, `unzip FILE -d FOLDER` or `unrar x FILE FOLDER/`"
 WARN_ABOVE = 0.1  # of all records
 SHOWN = 8  # kinds of a sort
 SUGGESTED = 4  # names, or encodings
@@ -51,7 +52,7 @@ def summarize_rejects(folder: str, stage: str, records: int, rejects: int, optio
     by_extension = [f"{extension}: {count:,} {reason}" for (extension, reason), count in _most(counts.reasons)]
     lines += _block("by extension", by_extension, len(counts.reasons))
     if any(reason == "archive" for _, reason in counts.reasons):
-        lines.append("  archives are read unpacked; the command stands in the detail of each of these rejects")
+        lines.append(f"  {UNPACK}")
     by_columns = [f"{', '.join(names)}: {count:,}" for names, count in _most(counts.columns)]
     lines += _block("without text, by columns seen", by_columns, len(counts.columns))
     advice = advise(counts, options)

@@ -82,7 +82,8 @@ class Done:
     Attributes:
         key: of its options, version and inputs; see `datapipe.engine.run`.
         seconds: of wall time; for document stages, CPU seconds of each, of what it learns first, too.
-        peak_bytes: the most resident memory of all processes together, of the pass.
+        peak_bytes: the most resident memory of the driver's process, of the pass: with that of the workers, which are
+            its threads, unless they are elsewhere.
         part_kinds: the kinds of parts that it worked on.
         columns: that it wrote for each of these parts; none for a product.
         files: all that it has written, by their path in the output folder.

@@ -23,6 +23,7 @@ from datapipe.dedup.near_duplicates import (
 )
 from datapipe.dedup.near_duplicates import verdicts as judge
 from datapipe.flow.components import spanning_forest
+from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
 from tests.helpers import CorpusOf, at_most, edited, jaccard, random_words, verdicts
 
@@ -205,6 +206,9 @@ def test_scratch_files_are_deleted(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
     stage = FindNearDuplicates().prepare(Corpus(str(tmp_path)), str(tmp_path))
     assert removed(parts, stage)
     assert not list(stage.more_rounds(lambda _: None))
+    assert (tmp_path / "scratch").exists()  # a step may be done again
+    for path in stage.leftovers(str(tmp_path)):
+        files.remove(path)
     assert sorted(tmp_path.rglob("*")) == before
 
 

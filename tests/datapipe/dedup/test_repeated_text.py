@@ -232,7 +232,8 @@ def test_pieces_wait_in_files_that_go(corpus_on_disk: Callable[..., Corpus], tmp
     rows = pa.Table.from_batches(batches).to_pylist()
     got = {row["id"]: [tuple(span.values()) for span in row["repeated_text_spans"]] for row in rows}
     assert got == found(list(corpus.parts), keep_copies={"line": 1}, normalization="whitespace")
-    assert not (tmp_path / "scratch").exists()
+    assert [str(tmp_path / "scratch")] == list(stage.leftovers(str(tmp_path)))
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "scratch"}
 
 
 def test_null_and_empty_text(corpus_of: CorpusOf) -> None:

@@ -1,16 +1,16 @@
 """Jobs on other engines: the bytes of a local run, causes in one line, nothing left running, refusals before that."""
 
+import dataclasses
 import importlib
 import importlib.util
 import os
 import pathlib
 import re
-import shutil
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -22,24 +22,21 @@ from apache_beam.portability.api import beam_job_api_pb2, beam_job_api_pb2_grpc
 from apache_beam.runners.portability.job_server import ExternalJobServer, StopOnExitJobServer
 from apache_beam.runners.portability.portable_runner import JobServiceHandle, PortableRunner
 
+from datapipe.dedup.embeddings import EmbedDocuments
 from datapipe.engine import jobs
 from datapipe.engine.beam_flags import check_flags
+from datapipe.engine.output import RunError
 from datapipe.engine.runner import PipelineError, Runner
 from datapipe.extras import MissingExtraError
+from datapipe.flow import counters
 from datapipe.mix.tokens import CountTokens
 from datapipe.store import files
-from tests.helpers import digests, prose, run_recipe, write_lines
+from tests.helpers import digests
+from tests.jobs import nothing, of_one, run, send_and_die, write_inputs
 from tests.programs import free_port, started
 from tests.s3 import s3_flags
 
-RECIPE = """
-stages:
-  - documents: {part_bytes: 40000}
-  - language
-  - language_filter: {min_score: 0.1}
-  - exact_duplicates
-  - near_duplicates
-"""
+pytestmark = pytest.mark.xdist_group("engines")
 
 
 class EndsWithUs(PortableRunner):
@@ -49,10 +46,6 @@ class EndsWithUs(PortableRunner):
         external = ExternalJobServer(options.view_as(PortableOptions).job_endpoint, 60)  # type: ignore[no-untyped-call]
         server: Any = StopOnExitJobServer(external)  # type: ignore[no-untyped-call]
         return self.create_job_service_handle(server.start(), options)
-
-
-def nothing() -> None:
-    pass
 
 
 def fail(number: int) -> None:
@@ -66,6 +59,11 @@ def write(path: str) -> None:
 def dawdle(begun: str) -> None:
     pathlib.Path(begun).touch()
     time.sleep(30)
+
+
+def tell(amount: int) -> None:
+    counters.tell_done(amount)
+    time.sleep(1.5)
 
 
 @pytest.fixture(scope="module")
@@ -91,33 +89,12 @@ def pool(job_server: str) -> Iterator[list[str]]:
         ]
 
 
-def write_inputs(base: str) -> None:
-    files.make_folder(files.join(base, "documents"))
-    for number in range(2):
-        records = [{"text": prose(number * 30 + row % 35), "mine": row} for row in range(40)]
-        write_lines(files.join(base, "documents", f"{number}.jsonl"), records)
-
-
-def run(base: str, runner: Runner) -> None:
-    with runner:
-        run_recipe(RECIPE, base, [files.join(base, "documents")], runner=runner)
-
-
-@pytest.fixture(scope="module")
-def here(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
-    """The folder of a run on this machine."""
-    base = tmp_path_factory.mktemp("here")
-    write_inputs(str(base))
-    run(str(base), Runner(1))
-    return base
-
-
 def test_workers_of_a_pool_give_the_bytes_of_a_local_run(
-    here: pathlib.Path, tmp_path: pathlib.Path, pool: list[str]
+    local_run: pathlib.Path, tmp_path: pathlib.Path, pool: list[str]
 ) -> None:
     write_inputs(str(tmp_path))
     run(str(tmp_path), Runner(1, tuple(pool)))
-    expected = digests(here / "out")
+    expected = digests(local_run / "out")
     assert "near_duplicates/part-00000.parquet" in expected
     assert digests(tmp_path / "out") == expected
 
@@ -128,45 +105,12 @@ def test_workers_of_a_pool_reach_the_users_store(pool: list[str], s3: Any) -> No
     assert files.read_json(path) == "here"
 
 
-def test_dask_by_name_gives_the_bytes_of_a_local_run(here: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    distributed = pytest.importorskip("distributed", reason="needs the extra dask")
-    write_inputs(str(tmp_path))
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        flags = ("--runner=dask", f"--dask_client_address={cluster.scheduler_address}")
-        check_flags(flags)
-        run(str(tmp_path), Runner(2, flags))
-    assert digests(tmp_path / "out") == digests(here / "out")
-
-
-def test_dask_without_an_address_is_one_cluster_a_run() -> None:
-    pytest.importorskip("distributed", reason="needs the extra dask")
-    with Runner(1, ("--runner=DaskRunner",)) as runner:
-        addresses = set()
-        for _ in range(2):
-            runner.run(lambda pipeline: pipeline | beam.Create([1, 2]) | beam.Map(abs), 0, nothing)
-            addresses.add(runner._cluster.scheduler_address)
-        cluster = runner._cluster
-    assert len(addresses) == 1
-    assert cluster.status.name == "closed"
-
-
-def test_prism_gives_the_bytes_of_a_local_run(here: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    prism = shutil.which("prism")
-    if prism is None:
-        pytest.skip("needs the program prism: go install github.com/apache/beam/sdks/v2/go/cmd/prism@v2.77.0")
+def test_prism_gives_the_bytes_of_a_local_run(local_run: pathlib.Path, tmp_path: pathlib.Path, prism: str) -> None:
     write_inputs(str(tmp_path))
     before = psutil.Process().children()
     run(str(tmp_path), Runner(1, ("--runner=PrismRunner", f"--prism_location={prism}")))
-    assert digests(tmp_path / "out") == digests(here / "out")
+    assert digests(tmp_path / "out") == digests(local_run / "out")
     assert psutil.Process().children() == before
-
-
-def of_one(value: Any, function: Callable[[Any], Any]) -> Callable[[beam.Pipeline], Any]:
-    return lambda pipeline: pipeline | beam.Create([value]) | "toy" >> (beam.Map(same) | "Inner" >> beam.Map(function))
-
-
-def same(value: Any) -> Any:
-    return value
 
 
 def test_the_workers_own_error_is_the_cause_and_names_the_step(pool: list[str]) -> None:
@@ -189,6 +133,68 @@ def test_a_pool_that_is_not_there_is_one_line(job_server: str) -> None:
     flags = ("--runner=PortableRunner", f"--job_endpoint={job_server}", "--environment_type=EXTERNAL")
     with pytest.raises(PipelineError, match=r"connect.*127\.0\.0\.1:9"):
         Runner(1, (*flags, "--environment_config=127.0.0.1:9")).run(of_one(7, fail), 0, nothing)
+
+
+def test_progress_comes_from_the_engines_counters(prism: str) -> None:
+    seen = set[int]()
+
+    def build(pipeline: beam.Pipeline) -> None:
+        first = pipeline | beam.Create([3]) | "First" >> beam.Map(tell)
+        _ = first | beam.Reshuffle() | "Second" >> beam.Map(lambda _: tell(4))
+
+    with Runner(1, ("--runner=PrismRunner", f"--prism_location={prism}")) as runner:
+        runner.run(build, 0, lambda: seen.add(runner.counted()))
+        assert runner.counted() == 0  # nothing runs
+    assert {0, 3} <= seen
+
+
+@pytest.fixture
+def left_behind(pool: list[str], tmp_path: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The file of a job that goes on although its sender was killed; beside it, `begun-ended` once it is over."""
+    begun, job_file = tmp_path / "begun", tmp_path / ".job"
+    send_and_die(pool, begun, job_file, leaves_it=True)
+    yield job_file
+    while not begun.with_name("begun-ended").exists():  # the pool is others', too
+        time.sleep(0.1)
+
+
+def test_a_job_that_a_killed_start_left_is_waited_for(left_behind: pathlib.Path, pool: list[str]) -> None:
+    said: list[str] = []
+    waits: list[int] = []
+    jobs.see_to_earlier(str(left_behind), pool, said.append, lambda: waits.append(1))
+    assert left_behind.with_name("begun-ended").exists()
+    assert not left_behind.exists()
+    assert len(said) == 1
+    assert re.match(r"the job \S+, which an earlier start of this run sent at .*, still runs: waiting", said[0])
+    assert waits
+    jobs.see_to_earlier(str(left_behind), pool, said.append, nothing)
+    assert len(said) == 1
+
+
+def test_a_job_whose_workers_went_with_its_sender_is_cancelled(left_behind: pathlib.Path, pool: list[str]) -> None:
+    sent = jobs.Sent(**files.read_json(str(left_behind)))
+    files.write_json(str(left_behind), dataclasses.asdict(dataclasses.replace(sent, ends_with_sender=True)))
+    said: list[str] = []
+    jobs.see_to_earlier(str(left_behind), pool, said.append, nothing)
+    assert said[0].endswith(f"without the workers that went with it: the job {sent.job} is cancelled")
+    assert sent.is_over(pool)
+    assert not left_behind.exists()
+
+
+def test_a_job_that_nobody_can_be_asked_for_is_refused_unless_it_went_with_its_service(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / ".job"
+    sent = jobs.Sent("job-1", "127.0.0.1:9", since="today")
+    files.write_json(str(path), dataclasses.asdict(sent))
+    with pytest.raises(RunError, match=r"^the job job-1 .* may still run: nobody answers at 127.0.0.1:9; see that it"):
+        jobs.see_to_earlier(str(path), [], print, nothing)
+    assert path.exists()
+    files.write_json(str(path), dataclasses.asdict(dataclasses.replace(sent, ends_with_service=True)))
+    jobs.see_to_earlier(str(path), [], print, nothing)
+    assert not path.exists()
+
+
+def test_an_engine_that_forgot_a_job_has_ended_it(job_server: str) -> None:
+    assert jobs.Sent("never sent", job_server).is_over([])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -253,6 +259,12 @@ def test_what_cannot_work_is_refused_with_the_reason(flags: list[str], output: s
     check_flags(flags)
     with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
         jobs.check_job(flags, ["/in"], output, [])
+
+
+def test_a_name_that_no_path_has_is_not_refused() -> None:
+    jobs.check_job(
+        ["--runner=FlinkRunner", "--flink_master=x:1"], ["shelf://b/in"], "shelf://b/out", [EmbedDocuments()]
+    )
 
 
 def test_a_path_that_an_option_names_is_refused_by_its_stage() -> None:

@@ -67,3 +67,17 @@ def test_many_differences_are_a_few_lines() -> None:
     lines = ["0 is gone", "1 is gone", "2 is gone", "and 2 more files are not what was written"]
     assert list(kept_files.say(many)) == lines
     assert list(kept_files.say(many[:1])) == lines[:1]
+
+
+def test_what_a_retried_step_left_half_written_goes_at_the_end_of_its_stage(tmp_path: pathlib.Path, shelf: str) -> None:
+    for root in (str(tmp_path / "out"), shelf):
+        for name in ("toy/part", "rejects/toy-00000.parquet", "rejects/other-00000.parquet"):
+            path = files.join(root, name)
+            files.make_folder(path.rpartition("/")[0])
+            for half in ("", f".{'0' * 32}.tmp"):
+                files.write_json(path + half, "content")
+        kept, _ = kept_files.record_files(root, "toy", rejects=True, before={})
+        assert list(kept) == ["rejects/toy-00000.parquet", "toy/part"]
+        left = sorted(file.path.removeprefix(f"{root}/") for file in files.files_below(root))
+        others = ["rejects/other-00000.parquet", f"rejects/other-00000.parquet.{'0' * 32}.tmp"]  # it may be at work
+        assert left == [*others, "rejects/toy-00000.parquet", "toy/part"]

@@ -74,7 +74,8 @@ def test_several_threads_and_pieces_are_for_much_text() -> None:
     assert Runner(1).threads(1 << 30) == 1
     assert [Runner(2).pieces(parts, 1 << 30) for parts in (0, 1, 3, 100)] == [1, 8, 6, 1]
     assert Runner(2).pieces(1, 1 << 20) == 1
-    assert Runner(2, ("--runner=DataflowRunner",)).pieces(1, 1 << 30) == 1
+    assert Runner(2, ("--runner=FlinkRunner",)).pieces(1, 1 << 30) == 1
+    assert Runner(2, ("--runner=FlinkRunner", "--parallelism=3")).pieces(4, 1 << 30) == 6
 
 
 def test_bad_options_are_named() -> None:

@@ -2,16 +2,20 @@
 
 import dataclasses
 import pathlib
+from collections.abc import Callable
 from typing import Any, ClassVar
 
+import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
+from apache_beam.metrics.metric import MetricsFilter
 
 from datapipe.engine.progress import FOLDER
 from datapipe.engine.work import COMPUTED, PIECES, Pass, by_part, join, nothing, process, sum_spent, write
 from datapipe.filters.language import IdentifyLanguage
+from datapipe.flow.threads import ThreadsRunner
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import Part, part_path
 from tests.helpers import CorpusOf, add_columns, processed
@@ -75,6 +79,16 @@ class LengthWithLanguage(Length):
         more = [name for name in self.optional() if name in batch.schema.names]
         rows = zip(batch.column("text").to_pylist(), *(batch.column(name).to_pylist() for name in more), strict=True)
         return pa.record_batch({"length": [sum(map(len, row)) for row in rows]})
+
+
+def counters_of(build: Callable[[beam.Pipeline], Any], stage: str) -> dict[str, int]:
+    """What a pipeline has counted for a stage, as its engine shows it."""
+    pipeline = beam.Pipeline(runner=ThreadsRunner(2))
+    build(pipeline)
+    result: Any = pipeline.run()
+    result.wait_until_finish()
+    found = result.metrics().query(MetricsFilter().with_namespace(stage))["counters"]
+    return {counter.key.metric.name: counter.committed for counter in found}
 
 
 SCHEMA = pa.schema([("toy_reason", pa.string())])
@@ -169,3 +183,39 @@ def test_a_stage_that_loses_a_row_fails(corpus_of: CorpusOf, tmp_path: pathlib.P
     with pytest.raises(ValueError, match="length: 2 rows in, 1 rows"):
         processed(part, LosesARow(), tmp_path / "out")
     assert not list((tmp_path / "out" / "length").iterdir())
+
+
+def test_an_engine_shows_what_each_stage_has_done(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    parts = corpus_of(["a", "bc", "d", "efg"], rows_per_part=2)
+    for name in ("length", "short", ".progress", "toy"):
+        (tmp_path / name).mkdir()
+    this = Pass((RemoveShort(), Length()), str(tmp_path))
+
+    def pass_over(pipeline: beam.Pipeline) -> None:
+        _ = pipeline | beam.Create(parts) | beam.Map(process, this)
+
+    found = counters_of(pass_over, "short")
+    assert {name: found.get(name) for name in ("rows", "removed_too_short")} == {"rows": 4, "removed_too_short": 2}
+    assert found["bytes"] > 4
+    for part in parts:
+        (tmp_path / "short" / f"part-{part.number:05d}.parquet").unlink()
+    assert counters_of(pass_over, "progress") == {"done": 4}
+    verdict = pa.record_batch({"id": pa.array([1], pa.uint64()), "toy_reason": ["bad"]})
+    by_number = {part.number: part for part in parts}
+
+    def judge(pipeline: beam.Pipeline) -> None:
+        streams = pipeline | beam.Create([(0, [stream for _, stream in by_part(verdict)]), (1, [b""])])
+        _ = streams | beam.Map(write, by_number, SCHEMA, str(tmp_path / "toy"), str(tmp_path))
+
+    found = counters_of(judge, "toy")
+    assert {name: found.get(name) for name in ("rows", "removed_bad")} == {"rows": 4, "removed_bad": 1}
+
+
+def test_verdicts_travel_in_blocks() -> None:
+    rows = 200_000
+    verdict = pa.record_batch({"id": pa.array(range(rows), pa.uint64()), "toy_reason": ["a reason"] * rows})
+    streams = list(by_part(verdict))
+    assert {number for number, _ in streams} == {0}
+    assert max(len(stream) for _, stream in streams) < 1.1 * (1 << 20)
+    back = [batch for _, stream in streams for batch in pa.ipc.open_stream(stream)]
+    assert pa.Table.from_batches(back).equals(pa.Table.from_batches([verdict]))

@@ -14,15 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.mix.shards import Amount, WriteShards, row_ids, shard_bounds, shuffle_copies, total
+from datapipe.store import files
 from datapipe.store.corpus import Part
 from datapipe.store.schemas import marked_schema
 from tests.helpers import CorpusOf, digests
 
 
 def write(parts: list[Part], folder: pathlib.Path, **options: Any) -> tuple[pa.Table, list[dict[str, Any]]]:
-    """All rows of the shards, in order, and the summaries."""
+    """All rows of the shards, in order, and the summaries; what the driver removes is gone."""
     folder.mkdir(exist_ok=True)
-    summaries = parts | WriteShards(**options).ready(folder=str(folder))
+    stage = WriteShards(**options).ready(folder=str(folder))
+    summaries = parts | stage
+    for path in stage.leftovers(str(folder)):
+        files.remove(path)
     return pa.concat_tables([pq.read_table(folder / shard["file"]) for shard in summaries]), summaries
 
 

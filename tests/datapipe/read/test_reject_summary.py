@@ -56,6 +56,14 @@ def test_a_tenth_is_not_worth_a_word(write: Write, tmp_path: pathlib.Path) -> No
     assert summary(root, tmp_path / "more")[0].startswith("WARNING: documents rejected 1 of 9 records (11%)")
 
 
+def test_archives_are_told_to_be_unpacked(write: Write, tmp_path: pathlib.Path) -> None:
+    root = write("beer.stackexchange.com.7z", b"7z\xbc\xaf\x27\x1c\0\4")
+    lines = summary(root, tmp_path / "out")
+    assert "    .7z: 1 archive" in lines
+    assert any("7z x FILE -oFOLDER" in line for line in lines)
+    assert not any("paste into the recipe" in line for line in lines)
+
+
 def test_many_kinds_are_cut_short(write: Write, tmp_path: pathlib.Path) -> None:
     for number in range(20):
         root = write(f"a.x{number:02}", b"\0")
