@@ -62,7 +62,8 @@ REPORT = "report"  # what a run does at its end
 PARTS_COUNTED_HERE = 32  # of a run elsewhere, for its report: a job of Dataflow's takes minutes to start
 # Of a run's time, so much at most goes into reports of what there is so far.
 REPORT_SHARE = 0.05
-_FIRST_REPORT_SECONDS = 0.5  # that the first one is taken to need: short runs have one at their end alone
+# What a report is taken to need until one was written, at least and a row: short runs have one at their end alone.
+_REPORT_SECONDS, _REPORT_SECONDS_A_ROW = 0.5, 3e-5
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
 _PACKAGES = ("apache-beam", "pyarrow", "numpy", "numba")
 
@@ -194,7 +195,7 @@ class _Driver:
         self.deciders: list[str] = []  # stages whose work decides which rows later ones see
         self.pending: list[Stage] = []  # of the pass that is to run next
         self.reported = time.monotonic()
-        self.report_seconds = _FIRST_REPORT_SECONDS  # that the last report took
+        self.report_seconds = 0.0  # that the last report took
         earlier = RunRecord.read(output)
         if earlier and earlier.format != FORMAT:
             raise RunError(f"{output} holds an older run: choose another folder, or delete it")
@@ -534,14 +535,23 @@ class _Driver:
                 self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
             else:
                 self._judge(stages, progress)
-            if (time.monotonic() - self.reported) * REPORT_SHARE >= self.report_seconds:
+            if self._counts_here() and self._can_afford_report():
                 self.write_report(count_funnel(self.corpus, self.record.stages))
+
+    def _counts_here(self) -> bool:
+        """Whether the report's figures are counted here: by workers elsewhere it takes a job of its own."""
+        return self.runner.local or len(self.corpus.parts) <= PARTS_COUNTED_HERE
+
+    def _can_afford_report(self) -> bool:
+        rows = sum(part.rows for part in self.corpus.parts)
+        needed = self.report_seconds or max(_REPORT_SECONDS, _REPORT_SECONDS_A_ROW * rows)
+        return (time.monotonic() - self.reported) * REPORT_SHARE >= needed
 
     def write_report(self, funnel: Funnel) -> None:
         """Write the report; its figures are counted here, or by workers elsewhere where the parts are many."""
         started = time.monotonic()
-        here = self.runner.local or len(self.corpus.parts) <= PARTS_COUNTED_HERE
-        write_report(self.corpus, funnel, self.record, count_parts if here else self._count_by_workers)
+        count = count_parts if self._counts_here() else self._count_by_workers
+        write_report(self.corpus, funnel, self.record, count)
         self.reported = time.monotonic()
         self.report_seconds = self.reported - started
 

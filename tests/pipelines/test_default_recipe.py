@@ -40,9 +40,9 @@ def output(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A finished run of the default recipe, with its pipelines counted."""
     run_pipeline = Runner.run
 
-    def counted(self: Runner, build: Any, read_bytes: int, watch: Any) -> Usage:
+    def counted(self: Runner, build: Any, read_bytes: int, *args: Any) -> Usage:
         PIPELINES.append(read_bytes)
-        return run_pipeline(self, build, read_bytes, watch)
+        return run_pipeline(self, build, read_bytes, *args)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Runner, "run", counted)

@@ -168,7 +168,7 @@ def _tags(html: str, skipped: frozenset[str], hidden: bool) -> Iterator[tuple[st
     begun = ""  # of a tag whose name, or that of an attribute, holds "<": what stands before it
     for piece in html.split("<"):
         tag, ended, text = piece.partition(">")
-        if not ended and tag[:3] != "!--" and within != "!--" and within not in _RAW:
+        if not ended and (begun or tag[:3] != "!--") and within != "!--" and within not in _RAW:
             begun = begun or tag
             continue
         if begun:

@@ -163,7 +163,7 @@ def test_a_pipeline_over_a_hundred_thousand_files_is_small(tmp_path: pathlib.Pat
     columns = {f"{stage}_column_{n}": stage for stage in stages for n in range(3)}
     parts = tuple(
         Part(
-            number, "document", 1000, {name: part_path(f"gs://bucket/out/{of}", number) for name, of in columns.items()}
+            number, "document", 1000, {name: part_path(f"s3://bucket/out/{of}", number) for name, of in columns.items()}
         )
         for number in range(100_000 // 50)
     )

@@ -12,6 +12,7 @@ def test_the_defaults_are_those_of_the_stage() -> None:
 
 def test_every_option_of_the_stage_arrives() -> None:
     given = {
+        "source_from": "folder",
         "format": "csv",
         "text_unit": "line",
         "main_content": False,
