@@ -7,6 +7,7 @@ interpreter of syntax trees, without `eval`.
 """
 
 import base64
+import functools
 import gzip
 import hashlib
 import json
@@ -62,10 +63,7 @@ def write_report(
         if chart:
             charts[name] = chart
     script, vega = (_FOLDER / "page.js").read_text(), (_FOLDER / "vega.js.gz").read_bytes()
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template("page.html.jinja").render(
+    page = _template().render(
         record=record,
         output=corpus.root,
         options=options,
@@ -88,6 +86,14 @@ def write_report(
     )
     with files.whole_file(files.join(corpus.root, REPORT)) as sink:
         sink.write(page.encode(errors="backslashreplace"))  # an input may have a name that is no UTF-8
+
+
+@functools.cache  # a run writes several
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(_FOLDER)
+    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
+        "page.html.jinja"
+    )
 
 
 def _hash(script: bytes) -> str:
