@@ -133,13 +133,13 @@ class Documents:
         for name in names:
             if name not in self.column_names:
                 raise ValueError(f"no stage has written the column {name!r}; there are {', '.join(self.column_names)}")
-        batches = [
-            pa.Table.from_batches([batch])
-            for part in self.parts
-            for batch in part.read([], named=names, kept_only=self.kept_only)
-        ]
-        tables = batches or [pa.table({name: pa.nulls(0) for name in ("id", *names)})]
-        return pa.concat_tables(tables, promote_options="permissive")
+        batches = [batch for part in self.parts for batch in part.read([], named=names, kept_only=self.kept_only)]
+        if not batches:  # the columns have types, though nothing is kept
+            every = (part.read([], named=names, kept_only=False) for part in self.parts)
+            batches = [batch.slice(0, 0) for of_part in every for batch in itertools.islice(of_part, 1)]
+        return pa.concat_tables(
+            map(pa.Table.from_batches, ([batch] for batch in batches)), promote_options="permissive"
+        )
 
     def lazy(self) -> "polars.LazyFrame":
         """The documents as a lazy frame of polars, which reads the columns that a query needs and no others.

@@ -119,6 +119,10 @@ def test_what_is_cleaned_comes_back_as_it_was(base: pathlib.Path, kind: str) -> 
     ]() == kept
 
 
+def test_nothing_comes_back_where_nothing_is_kept() -> None:
+    assert datapipe.clean(["A text of few words."]) == []
+
+
 def test_a_dataset_comes_out(made: datapipe.Run) -> None:
     pytest.importorskip("datasets", reason="the extra `notebook` is not installed")
     dataset = made.kept().to_datasets()
