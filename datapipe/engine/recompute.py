@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from datapipe.checks import option_types
 from datapipe.engine.stages import BY_NAME
+from datapipe.engine.what_if import own_options
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import Corpus, Part
 from datapipe.store.record import RunRecord, with_stage
@@ -54,9 +54,7 @@ def recompute(record: RunRecord, output: str, count: int, seed: int = 0) -> Iter
             continue
         made = BY_NAME.get(name)
         if made is not None and issubclass(made, DocumentStage):
-            types = option_types(made)
-            options = {key: value for key, value in record.options.get(name, {}).items() if key in types}
-            stage: DocumentStage = made(**options)
+            stage: DocumentStage = made(**own_options(record, name))
             reads_files = type(stage).prepare is not DocumentStage.prepare and any(stage.named_files())
             if stage.learns_from_corpus() or reads_files:
                 yield Recomputed(name, 0, {}, "it learns first, from files or from all documents")

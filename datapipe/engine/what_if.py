@@ -143,7 +143,7 @@ def _other_options(record: RunRecord, settings: Sequence[str]) -> dict[str, dict
             f"--what-if {given}: the run has no stage", name, [each for each in record.stages if record.done(each)]
         )
         _check_stage(name, given)
-        options = changed.setdefault(name, copy.deepcopy(_own_options(record, name)))
+        options = changed.setdefault(name, copy.deepcopy(own_options(record, name)))
         check_known(f"--what-if {given}: {name} has no option", keys[0], options)
         try:
             tried = yaml.safe_load(value)
@@ -168,7 +168,8 @@ def _check_stage(name: str, given: str) -> None:
         raise ValueError(f"--what-if {given}: {name} does not only keep and remove; {instead}")
 
 
-def _own_options(record: RunRecord, name: str) -> dict[str, Any]:
+def own_options(record: RunRecord, name: str) -> dict[str, Any]:
+    """What a run's record says of a stage that are its options: `only` and branches are the recipe's."""
     types = option_types(BY_NAME[name])
     return {key: value for key, value in record.options.get(name, {}).items() if key in types}
 
