@@ -39,16 +39,22 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
 
 
 def _goes_over_lines(source: Source) -> bool:
-    """Whether the first line of a file is no value, but the first value is an object; by its first block alone."""
+    """Whether the first value of a file is an object and no line: it ends in a later one, or at another object.
+
+    By the first block alone. An object with something else behind it is a damaged line like any other.
+    """
     whole = dataclasses.replace(source, start=0, stop=None)
     try:
         head = next(whole.blocks(), b"")
     except Damage:
         return False
-    if _is_json(head.lstrip(_AROUND_VALUES).partition(b"\n")[0]):
+    line = head.lstrip(_AROUND_VALUES).partition(b"\n")[0]
+    if _is_json(line):
         return False
     value = next(_json_values(whole, iter((head,))), None)
-    return value is not None and not isinstance(value, Reject) and _is_json(value[1], dict)
+    if value is None or isinstance(value, Reject) or not _is_json(value[1], dict):
+        return False
+    return not line.startswith(value[1]) or line[len(value[1]) :].lstrip(_AROUND_VALUES).startswith(b"{")
 
 
 def _is_json(raw: bytes, kind: type = object) -> bool:

@@ -225,7 +225,9 @@ def test_values_that_are_no_lines_are_read_once_whatever_the_ranges(read: Read, 
         assert [row.columns for row in rows] == [{"text": "a"}, {"text": "b"}]
 
 
-@pytest.mark.parametrize("first", [b'{"text": "a"', b'{"text": "a" "b": 1}', b"{'text': 'a'}", b"12:30 {", b"[", b"]"])
+@pytest.mark.parametrize(
+    "first", [b'{"text": "a"', b'{"text": "a"} "b"', b'{"text": "a" "b": 1}', b"{'text': 'a'}", b"12:30 {", b"[", b"]"]
+)
 def test_a_first_line_that_is_malformed_takes_no_other_with_it(read: Read, first: bytes) -> None:
     rows = read(first + b'\n{"text": "b"}\n{"text": "c"}\n')
     assert [row.columns["text"] for row in rows if isinstance(row, Row)] == ["b", "c"]
