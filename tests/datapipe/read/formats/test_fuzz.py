@@ -191,6 +191,11 @@ def make(format_: str, number: int) -> tuple[bytes, bytes | None, bool, ReadOpti
     return data, None, cut, options
 
 
+def _unnamed(record: Document | Reject) -> Document | Reject:
+    zipped = isinstance(record, Reject) and record.detail.startswith("zip: ")
+    return record._replace(detail="zip: ") if zipped else record
+
+
 @pytest.mark.parametrize("format_", WHOLE)
 def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
@@ -222,7 +227,11 @@ def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path)
         elif format_ not in ("text_lines", "mediawiki", "stackexchange"):
             assert cut or rejects or len(records) >= DOCUMENTS, (format_, number)
         if plain is not None and plain != data and not plain.startswith(MAGIC):
-            assert read(plain) == records, (format_, number)
+            # `zipfile` names the same damage by what the file's own `seek` says.
+            assert [_unnamed(record) for record in read(plain)] == [_unnamed(record) for record in records], (
+                format_,
+                number,
+            )
         if plain is not None and format_ in ("jsonl", "text_lines") and not plain.startswith(MAGIC + MARKS):
             lines = [line.removesuffix(b"\r") for line in plain.removeprefix(codecs.BOM_UTF8).split(b"\n")]
             # Objects one behind the other are another format, whose values are no lines.
