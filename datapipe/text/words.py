@@ -63,9 +63,9 @@ DEFINITIONS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARA
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
 # en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·", and the simplified forms of three
-# that it has in traditional script alone; then what classical prose and verse have in their place: the function words of
-# the national syllabus (文言虚词), negations, pronouns, adverbs. The others: a dozen or two of each language's commonest
-# function words, chosen here; nearly every paragraph of running text holds two of them.
+# that it has in traditional script alone; then what classical prose and verse have in their place: the function words
+# of the national syllabus (文言虚词), negations, pronouns, adverbs. The others: a dozen or two of each language's
+# commonest function words, chosen here; nearly every paragraph of running text holds two of them.
 _STOP_WORDS = {
     "ar": "في من على أن إلى هذا التي عن مع هذه الذي كان ما لا أو",
     "bg": "на и за от да се не са по че като или",
