@@ -100,7 +100,8 @@ def _read(source: Source, dialect: _Dialect | None) -> Iterator[Row | Reject]:
         if not names:
             names = distinct_names((n if isinstance(n, str) else n.decode(errors="replace")).strip() for n in decoded)
             if not all(isinstance(name, str) for name in decoded):
-                header = source.reject(lines.start, "invalid_utf8", "the header is no text, and no row follows", lines.raw)
+                detail = "the header is no text, and no row follows"
+                header = source.reject(lines.start, "invalid_utf8", detail, lines.raw)
             continue
         header = None
         if len(values) != len(names):
