@@ -192,8 +192,9 @@ def make(format_: str, number: int) -> tuple[bytes, bytes | None, bool, ReadOpti
 
 
 def _unnamed(record: Document | Reject) -> Document | Reject:
-    zipped = isinstance(record, Reject) and record.detail.startswith("zip: ")
-    return record._replace(detail="zip: ") if zipped else record
+    if isinstance(record, Reject) and record.detail.startswith("zip: "):
+        return record._replace(detail="zip: ")
+    return record
 
 
 @pytest.mark.parametrize("format_", WHOLE)
