@@ -4,13 +4,14 @@ A kernel is compiled when it is first called, for the types of its arguments, an
 folder is named by a hash of all sources, since numba does not see a change in a module that a kernel inlines from; of
 numba, llvmlite and Python, and of what knows characters and words; and of the processor. So nothing old is ever loaded,
 and a folder can be copied to a machine with the same processor where datapipe lies in the same place. Tables of
-characters and words are kept there, too: to make them anew took a tenth of a short run.
+characters and words are kept there, too, to make which took a tenth of a short run, and the last quality classifier.
 
 A small function takes a tenth of a second to compile. So that there is little to compile, Python calls a `kernel`,
 which alone is kept and alone may allocate memory; kernels call `helper`s and what is `inlined`. Dear are arrays copied
 into slices of arrays, for which numba compiles what an error would say, lists, and sums and the like of whole arrays.
 """
 
+import contextlib
 import functools
 import gc
 import getpass
@@ -25,8 +26,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -105,27 +106,31 @@ def kept_table(make: Callable[[], npt.NDArray[Any]]) -> Callable[[], npt.NDArray
     @functools.cache
     @functools.wraps(make)
     def table() -> npt.NDArray[Any]:
-        # Where the user has named the folder, it is not named by what the table is made of.
-        kept = (
-            pathlib.Path(os.environ.get("NUMBA_CACHE_DIR") or folder())
-            / f"{make.__module__}.{make.__name__}.{_key()}.npy"
-        )
+        kept = kept_file(f"{make.__module__}.{make.__name__}", ".npy")
         if kept.is_file():
             made = np.load(kept)
         else:
             made = make()
-            _write(kept, made)
+            with whole(kept) as sink:
+                np.save(sink, made)
         made.flags.writeable = False
         return made
 
     return table
 
 
-def _write(path: pathlib.Path, table: npt.NDArray[Any]) -> None:
-    """Write a table whole or not at all, where another process may do so at the same time."""
+def kept_file(name: str, suffix: str) -> pathlib.Path:
+    """Where something is kept for the next process, as long as the code that makes it is the same."""
+    # Where the user has named the folder, it is not named by the code.
+    return pathlib.Path(os.environ.get("NUMBA_CACHE_DIR") or folder()) / f"{name}.{_key()}{suffix}"
+
+
+@contextlib.contextmanager
+def whole(path: pathlib.Path) -> Iterator[IO[bytes]]:
+    """Write a kept file whole or not at all, where another process may do so at the same time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as sink:
-        np.save(sink, table)
+        yield sink
     pathlib.Path(sink.name).replace(path)
 
 

@@ -8,6 +8,7 @@ predictable a text is, which follows its domain more than its quality; `quality_
 
 import dataclasses
 import hashlib
+import pathlib
 from collections.abc import Sequence
 from typing import ClassVar, Self
 
@@ -16,26 +17,27 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.checks import FilesOption, Language, Share
-from datapipe.filters.quality_training import FEWEST_EXAMPLES, GOOD, Examples, by_language, score, train
+from datapipe.filters.quality_training import GOOD, score, train_once
 from datapipe.read.examples import read_examples
 from datapipe.read.models import load_classifier
 from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
 from datapipe.store.corpus import Corpus
-from datapipe.store.temporary import temporary_folder
 from datapipe.text.characters import text_buffers
 from datapipe.text.words import primary
 
 RESULT_FILE = "quality.json"
 
+_WEB_EXAMPLES = pathlib.Path(__file__).with_name("web_examples")
 
-def describe(found: dict[str, Examples], judged: Sequence[str]) -> list[str]:
+
+def describe(examples: dict[str, list[int]], judged: Sequence[str]) -> list[str]:
     """Lines for the user: which languages are judged, by how many examples, and which examples do not suffice."""
     lines = []
     for judges, what in ((True, "judges documents in"), (False, "does not judge for want of examples:")):
         named = [
-            f"{language} ({len(examples.good)} good, {len(examples.bad)} bad examples)"
-            for language, examples in found.items()
+            f"{language} ({good} good, {bad} bad examples)"
+            for language, (good, bad) in examples.items()
             if (language in judged) == judges
         ]
         if named:
@@ -54,6 +56,9 @@ class ScoreQuality(DocumentStage):
     Attributes:
         positives: files of good examples; see `read_examples`. Their languages are found as the documents' are.
         negatives: files of bad ones.
+        web_examples: whether examples that come along count as well, written for this project in twelve languages:
+            spam, notices and menus, beside articles, reports, letters and advice, on the same subjects too. Then files
+            that are not there are not missed.
         languages: those judged; none: all that have the examples, or with `model`, all.
         min_language_score: a document whose `language_score` is lower is not judged.
         model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
@@ -65,6 +70,7 @@ class ScoreQuality(DocumentStage):
 
     positives: list[FilesOption] = dataclasses.field(default_factory=list)
     negatives: list[FilesOption] = dataclasses.field(default_factory=list)
+    web_examples: bool = False
     languages: list[Language] = dataclasses.field(default_factory=list)
     min_language_score: Share = 0.65
     model: FilesOption = ""
@@ -82,7 +88,7 @@ class ScoreQuality(DocumentStage):
         if bool(self.positives) != bool(self.negatives):
             given, lacking = ("positives", "negatives") if self.positives else ("negatives", "positives")
             raise ValueError(f"quality: {given} without {lacking}: a classifier needs both, got {lacking} []")
-        if self.model and self.positives:
+        if self.model and (self.positives or self.web_examples):
             raise ValueError(f"quality: give either a model or examples, got both ({self.model!r})")
         files.check_sha256("quality: model", self.model, self.model_sha256)
 
@@ -96,6 +102,8 @@ class ScoreQuality(DocumentStage):
 
     def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
+        if self.web_examples:
+            return None
         paths = [self.model] if self.model else [*self.positives, *self.negatives]
         absent = [path for path in paths if not files.exists(path)]
         if absent:
@@ -111,30 +119,22 @@ class ScoreQuality(DocumentStage):
         if self.model:
             load_classifier(self.model)  # a file that is none is the recipe's fault, not the run's
             return self
-        found = by_language(read_examples(self.positives), read_examples(self.negatives))
-        judged = {
-            language: examples
-            for language, examples in found.items()
-            if examples.suffice and language in (self.languages or found)
-        }
-        lacking = [language for language in self.languages if language not in judged]
-        if lacking or not judged:
-            there = ", ".join(f"{name} has {len(e.good)} good and {len(e.bad)} bad" for name, e in found.items())
-            raise ValueError(
-                f"quality: at least {FEWEST_EXAMPLES} different positives and as many negatives are needed in "
-                f"{' and in '.join(lacking) or 'one language'}; {there or 'there are none'}"
-            )
-        with temporary_folder() as local:
-            trained = local / "model.bin"
-            result = train(judged, str(trained))
-            content = trained.read_bytes()
+        absent = [path for path in (*self.positives, *self.negatives) if not files.exists(path)]
+        good = self._examples("good", self.positives)
+        content, judged, examples = train_once(good, self._examples("bad", self.negatives), self.languages)
         # Loaded models are kept by path: another model must have another name.
         path = files.join(folder, f"model-{hashlib.blake2b(content, digest_size=8).hexdigest()}.bin")
         with files.whole_file(path) as sink:
             sink.write(content)
-        files.write_json(files.join(folder, RESULT_FILE), result)
-        write_notes(folder, describe(found, list(judged)))
+        files.write_json(files.join(folder, RESULT_FILE), judged)
+        missed = [f"no such file: {path}; the examples that come along judge alone" for path in absent[:1]]
+        write_notes(folder, [*missed, *describe(examples, list(judged))])
         return self.ready(trained=path, judged=tuple(judged))
+
+    def _examples(self, kind: str, paths: Sequence[str]) -> list[str]:
+        """The texts of those files that are there, and of those that come along."""
+        own = sorted(map(str, _WEB_EXAMPLES.glob(f"*-{kind}.jsonl"))) if self.web_examples else []
+        return read_examples([*filter(files.exists, paths), *own])
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the column of `writes`."""

@@ -10,9 +10,11 @@ Training twice on the same examples gives the same bytes.
 """
 
 import collections
+import contextlib
 import ctypes
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -21,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from datapipe import kernels
 from datapipe.filters.language import identify
 from datapipe.read.models import load_classifier
 from datapipe.store.temporary import temporary_folder
@@ -181,6 +184,57 @@ def _labelled(examples: Examples, vocabulary: Vocabulary) -> Iterator[tuple[byte
         for number in range(round(2 * share * most)):
             line = lines[number % len(lines)]
             yield _hash(line, number // len(lines)), f"__label__{label} ".encode() + line + b"\n"
+
+
+class Trained(NamedTuple):
+    """A classifier and what is known of it.
+
+    Attributes:
+        model: the fastText model.
+        judged: of each language that it judges, what `train` returns.
+        examples: of each language, whether judged or not, how many there are of either kind.
+    """
+
+    model: bytes
+    judged: dict[str, Any]
+    examples: dict[str, list[int]]
+
+
+def train_once(good: Sequence[str], bad: Sequence[str], languages: Sequence[str] = ()) -> Trained:
+    """A classifier trained on examples in their languages; the last one is kept for the next process.
+
+    To train it takes as long as all else that a short run does.
+
+    Args:
+        good, bad: the examples.
+        languages: those to judge; none: all that have enough examples.
+
+    Raises:
+        ValueError: if no language has enough examples, or one of `languages` has not.
+    """
+    key = hashlib.blake2b(json.dumps((good, bad, languages)).encode(), digest_size=8).hexdigest()
+    model, facts = (kernels.kept_file(f"quality.{key}", suffix) for suffix in (".bin", ".json"))
+    with contextlib.suppress(FileNotFoundError):
+        return Trained(model.read_bytes(), **json.loads(facts.read_bytes()))
+    found = by_language(good, bad)
+    chosen = {name: each for name, each in found.items() if each.suffice and name in (languages or found)}
+    lacking = [language for language in languages if language not in chosen]
+    if lacking or not chosen:
+        there = ", ".join(f"{name} has {len(e.good)} good and {len(e.bad)} bad" for name, e in found.items())
+        raise ValueError(
+            f"quality: at least {FEWEST_EXAMPLES} different positives and as many negatives are needed in "
+            f"{' and in '.join(lacking) or 'one language'}; {there or 'there are none'}"
+        )
+    with temporary_folder() as folder:
+        judged = train(chosen, str(folder / "model.bin"))
+        content = (folder / "model.bin").read_bytes()
+    known = {"judged": judged, "examples": {name: [len(each.good), len(each.bad)] for name, each in found.items()}}
+    for older in facts.parent.glob("quality.*"):
+        older.unlink(missing_ok=True)
+    for path, data in ((model, content), (facts, json.dumps(known).encode())):
+        with kernels.whole(path) as sink:
+            sink.write(data)
+    return Trained(content, **known)
 
 
 def train(examples: Mapping[str, Examples], path: str) -> dict[str, Any]:

@@ -137,12 +137,64 @@ def test_missing(examples: dict[str, list[str]]) -> None:
     assert ScoreQuality(**examples).skip_reason() is None  # type: ignore[arg-type]
     assert ScoreQuality().skip_reason() == "no examples and no model given"
     assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"]).skip_reason() == "no such file: no.jsonl"
+    assert ScoreQuality(positives=["no.jsonl"], negatives=["no.jsonl"], web_examples=True).skip_reason() is None
     with pytest.raises(ValueError, match="positives without negatives"):
         ScoreQuality(positives=["a.jsonl"])
     with pytest.raises(ValueError, match="got both"):
         ScoreQuality(positives=["a"], negatives=["b"], model="c")
     with pytest.raises(ValueError, match=r"quality: model .* is another file: expected SHA-256 0, found"):
         ScoreQuality(model=__file__, model_sha256="0")
+
+
+# Advertisements, and what a careful person wrote on the same subject.
+ADVERTISEMENTS = {
+    "en": (
+        "Get your loan today! Bad credit is no problem. Apply now online, money in your account in 15 "
+        "minutes, no paperwork, no guarantor. Best rates guaranteed. Click here and fill in the form!"
+    ),
+    "de": (
+        "Sofortkredit ohne Schufa! Jetzt online beantragen und Geld noch heute auf dem Konto. Keine "
+        "Vorkosten, diskret und schnell. Jetzt hier klicken und unverbindlich anfragen!"
+    ),
+    "ru": (
+        "Займ онлайн на карту за 5 минут! Без справок и отказа, первый займ бесплатно. Оформите заявку прямо "
+        "сейчас на нашем сайте и получите деньги сегодня!"
+    ),
+    "es": (
+        "¡Préstamos rápidos online sin aval! Solicita ahora tu dinero y recíbelo hoy mismo en tu cuenta. Sin "
+        "papeleos, sin nómina. ¡Haz clic aquí y pide tu crédito!"
+    ),
+}
+REPORTS = {
+    "en": (
+        "The court found that the lender had hidden the true rate in the small print. Two of the borrowers "
+        "told the judge that they had paid back four times what they had been lent, and still owed money."
+    ),
+    "de": (
+        "Das Gericht stellte fest, dass der Anbieter die wahren Zinsen im Kleingedruckten verborgen hatte. "
+        "Zwei der Betroffenen berichteten, sie hätten das Vierfache zurückgezahlt und seien noch immer "
+        "verschuldet."
+    ),
+    "ru": (
+        "Суд установил, что компания скрыла от заёмщиков настоящую ставку. Двое из них рассказали, что "
+        "вернули вчетверо больше, чем взяли, и всё ещё остались должны."
+    ),
+    "es": (
+        "El tribunal consideró probado que la empresa ocultó el interés real del préstamo. Dos de los "
+        "afectados contaron que habían devuelto cuatro veces lo que recibieron y que aún debían dinero."
+    ),
+}
+
+
+def test_examples_that_come_along_judge_twelve_languages(tmp_path: pathlib.Path) -> None:
+    absent = [str(tmp_path / "no.jsonl")]
+    stage = ScoreQuality(absent, absent, web_examples=True).prepare(Corpus(""), str(tmp_path))
+    assert set(stage.judged) >= {"en", "zh", "de", "ru", "el", "th", "ro", "hi", "vi", "ar", "es", "tr"}
+    notes = json.loads((tmp_path / "_notes.json").read_text())
+    assert notes[0] == f"no such file: {tmp_path / 'no.jsonl'}; the examples that come along judge alone"
+    for language, text in ADVERTISEMENTS.items():
+        low, high = scores(stage, text, REPORTS[language])
+        assert low < 0.25 < high, language
 
 
 def test_columns(trained: ScoreQuality, corpus_on_disk: Callable[..., Corpus]) -> None:

@@ -5,10 +5,12 @@ import json
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
 
+from datapipe.filters import quality_training
 from datapipe.filters.quality_training import (
     FEWEST_EXAMPLES,
     Examples,
@@ -19,6 +21,7 @@ from datapipe.filters.quality_training import (
     score,
     scramble,
     train,
+    train_once,
 )
 from tests.helpers import SAMPLE
 
@@ -49,6 +52,27 @@ def test_training_twice_gives_the_same_bytes(tmp_path: pathlib.Path, examples: d
         for kind, of_kind in examples[language]._asdict().items():
             assert found["held_out"][kind] == round(len(of_kind) / 10)
             assert found["held_out"][kind] + found["trained"][kind] == len(of_kind)
+
+
+def test_the_last_classifier_is_kept(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    good, bad = texts("positive")[:150], texts("negative")[:150]
+    first = train_once(good, bad)
+    assert first.examples["en"] == list(map(len, by_language(good, bad)["en"]))
+    trainings: list[str] = []
+
+    def watched(examples: dict[str, Examples], path: str) -> dict[str, Any]:
+        trainings.append(path)
+        return train(examples, path)
+
+    monkeypatch.setattr(quality_training, "train", watched)
+    assert train_once(good, bad) == first
+    assert not trainings
+    other = train_once(good[1:], bad)
+    assert len(trainings) == 1
+    assert other.model != first.model
+    assert sorted(path.suffix for path in tmp_path.glob("quality.*")) == [".bin", ".json"]
+    assert train_once(good, bad) == first
 
 
 TRAIN_ON_A_HEAP_OF = """
