@@ -40,7 +40,7 @@ from datapipe.engine.stages import BY_NAME
 from datapipe.engine.verdicts import Options
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
-from datapipe.store import files
+from datapipe.store import files, objects
 from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
 from datapipe.store.record import (
     FORMAT,
@@ -116,7 +116,10 @@ def run(
         check_known("--until: the recipe has no stage", until, names)
     others = [OtherRun.open(folder) for folder in reuse]
     last = names.index(until) if until else len(names) - 1
-    with lock_output(output, lambda line: report(News("note", "", line))) as check_lock:
+    with contextlib.ExitStack() as held:
+        check_lock = held.enter_context(lock_output(output, lambda line: report(News("note", "", line))))
+        if runner.local:  # its workers are threads of this process
+            held.enter_context(objects.alone_in(output))
         see_to_earlier(files.join(output, JOB), runner.flags, lambda line: report(News("note", "", line)), check_lock)
         driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock, others)
         try:
