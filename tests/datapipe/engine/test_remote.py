@@ -41,8 +41,8 @@ stages:
 """
 
 
-# Requests for a stage and a part, at most, where the workers are threads of one process: it writes a column file and its
-# sum, and reads again only what is large; 2.4 were seen. `shards` reads of each part what goes into each shard.
+# Requests for a stage and a part, at most, where the workers are threads of one process: it writes a column file and
+# its sum, and reads again only what is large; 2.4 were seen. `shards` reads of each part what goes into each shard.
 REQUESTS = 3
 RUN = """
 import sys
