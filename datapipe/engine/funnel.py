@@ -171,11 +171,13 @@ def count_rules(failed: pa.Array) -> dict[str, RuleCount]:
     >>> count_rules(pa.array([["a", "b"], ["b"], [], ["b", "a"]]))["b"]
     RuleCount(failed=3, first=2, only=1)
     """
-    lists = failed.to_pylist()
-    any_ = Counter(name for names in lists for name in names)
-    first = Counter(names[0] for names in lists if names)
-    only = Counter(names[0] for names in lists if len(names) == 1)
-    return {name: RuleCount(any_[name], first[name], only[name]) for name in sorted(any_)}
+    lengths = pc.list_value_length(failed).fill_null(0).to_numpy()
+    names = pc.list_flatten(failed).dictionary_encode()
+    codes = names.indices.to_numpy()
+    starts = np.cumsum(lengths) - lengths
+    of_each = (codes, codes[starts[lengths > 0]], codes[starts[lengths == 1]])
+    counts = zip(*(np.bincount(some, minlength=len(names.dictionary)).tolist() for some in of_each), strict=True)
+    return {name: RuleCount(*count) for name, count in sorted(zip(names.dictionary.to_pylist(), counts, strict=True))}
 
 
 _Sizes = npt.NDArray[np.int64]

@@ -125,29 +125,36 @@ def margins_of(
         The distance as a share of the threshold, shape (rows,), NaN where nothing tells; and names of rules or stages.
     """
     margins, nearest = np.full(len(rows), np.nan), np.full(len(rows), "", object)
-    stages = np.array(table.column("stage").to_pylist(), object)[rows]
-    reasons = np.array(table.column("reason").to_pylist(), object)[rows]
+    stages, stage_codes = _codes(table.column("stage"), rows)
+    kept = stages == stage_codes.get(KEPT)
     judges = [
-        (np.flatnonzero((stages == stage) | (stages == KEPT)), stage, column, threshold)
+        (np.flatnonzero((stages == stage_codes.get(stage)) | kept), stage, column, threshold)
         for stage, column, threshold in _scores(options)
         if column in part.columns and threshold
     ]
-    judges += _rules(part, rows, stages, reasons, options.get(RULES, {}))
+    by_rules = stages == stage_codes.get(RULES)
+    judges += _rules(part, rows, kept, by_rules, *_codes(table.column("reason"), rows), options.get(RULES, {}))
     values = float_columns(part, {column for _, _, column, _ in judges})
     for here, name, column, threshold in judges:
-        found = np.abs(values[column][rows[here]] - threshold) / abs(threshold)
+        found = np.abs(values[column][rows[here]].astype(np.float64) - threshold) / abs(threshold)
         closer = ~np.isnan(found) & ~(found >= margins[here])  # what is NaN so far gives way
         margins[here[closer]] = found[closer]
         nearest[here[closer]] = name
     return margins, nearest.tolist()
 
 
-def float_columns(part: Part, columns: Collection[str]) -> dict[str, npt.NDArray[np.float64]]:
-    """Columns of all rows as floats, each file read once; a null is NaN."""
-    if not columns:
-        return {}
-    table = pa.Table.from_batches(list(part.read(sorted(columns), kept_only=False)))
-    return {name: table.column(name).cast(pa.float64()).to_numpy() for name in columns}
+def float_columns(part: Part, columns: Collection[str]) -> dict[str, npt.NDArray[np.floating[Any]]]:
+    """Columns of all rows, each file read once; a null is NaN. Floats of 32 bits stay so, all else gets 64."""
+    found: dict[str, npt.NDArray[np.floating[Any]]] = {}
+    at, (start, stop) = 0, part.bounds
+    for batch in part.read(sorted(columns), kept_only=False) if columns else ():
+        for name in columns:
+            values = batch.column(name)
+            if name not in found:
+                found[name] = np.empty(stop - start, np.float32 if pa.types.is_float32(values.type) else np.float64)
+            found[name][at : at + len(batch)] = values.to_numpy(zero_copy_only=False)
+        at += len(batch)
+    return found
 
 
 def _scores(options: Options) -> Iterator[tuple[str, str, float]]:
@@ -160,8 +167,21 @@ def _scores(options: Options) -> Iterator[tuple[str, str, float]]:
     yield "language_filter", "language_score", float(options.get("language_filter", {}).get("min_score") or 0)
 
 
+def _codes(column: pa.ChunkedArray, rows: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], dict[str, int]]:
+    """The values of some rows as numbers, -1 for a null, and the number of each value: objects are slow to compare."""
+    encoded = column.combine_chunks().dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy().astype(np.int64)[rows]
+    return codes, {value: code for code, value in enumerate(encoded.dictionary.to_pylist())}
+
+
 def _rules(
-    part: Part, rows: npt.NDArray[np.int64], stages: Any, reasons: Any, options: Mapping[str, Any]
+    part: Part,
+    rows: npt.NDArray[np.int64],
+    kept: npt.NDArray[np.bool_],
+    by_rules: npt.NDArray[np.bool_],
+    reasons: npt.NDArray[np.int64],
+    reason_codes: Mapping[str, int],
+    options: Mapping[str, Any],
 ) -> Iterator[tuple[npt.NDArray[np.int64], str, str, float]]:
     """Rows, by their number among `rows`, with the name, measurement and threshold of a rule that speaks of them.
 
@@ -169,11 +189,13 @@ def _rules(
     """
     if "rules_reason" not in part.columns:
         return
-    languages = np.array([words.primary(code) for code in part.column("language").to_pylist()], object)[rows]
-    for language in dict.fromkeys(languages.tolist()):
+    languages, language_codes = _codes(pa.chunked_array([part.column("language")]), rows)
+    primaries = {code: words.primary(name) for name, code in [(None, -1), *language_codes.items()]}
+    for language in sorted(set(primaries.values())):
         rules = DOCUMENT_RULES.rules_of(language, options.get("rule_sets", {}), options.get("thresholds", {}))
-        of_language = languages == language
+        of_language = np.flatnonzero(np.isin(languages, [code for code in primaries if primaries[code] == language]))
+        kept_of_language, gone = of_language[kept[of_language]], of_language[by_rules[of_language]]
         for name, rule in rules.items():
-            here = np.flatnonzero(of_language & (((stages == RULES) & (reasons == name)) | (stages == KEPT)))
+            here = np.concatenate([kept_of_language, gone[reasons[gone] == reason_codes.get(name, -2)]])
             if len(here) and rule.threshold:
                 yield here, name, rule.measurement, rule.threshold

@@ -3,6 +3,8 @@
 Apart from `rules.py`, the stage, so that a command that tries other thresholds on a finished run needs no Beam.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,35 +17,45 @@ _OF_A_LANGUAGE = ("stop_words", "mean_word_length", "median_word_length")
 
 def judge(
     batch: pa.RecordBatch, rule_sets: RuleSets, thresholds: Thresholds, min_language_score: float
-) -> list[list[str]]:
+) -> pa.ListArray:
     """The names of the rules that each document fails, in the order of the rules.
 
     Args:
         batch: the columns `language` and those of the measurements, and `language_score` and `language_mixed` if there.
         rule_sets, thresholds, min_language_score: options of the stage `rules`.
     """
-    codes = np.array([words.primary(language) for language in batch.column("language").to_pylist()], object)
+    languages = batch.column("language").dictionary_encode()
+    primaries, of_code = np.unique(
+        [words.primary(language) for language in [*languages.dictionary.to_pylist(), None]], return_inverse=True
+    )
+    codes = of_code[languages.indices.fill_null(len(of_code) - 1).to_numpy()]
     sure = np.ones(len(codes), bool)
     if "language_score" in batch.schema.names:
         scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
-        settled = np.array([code in words.UNSEGMENTED for code in codes], bool)  # by a script of their own
+        settled = np.isin(primaries, list(words.UNSEGMENTED))[codes]  # by a script of their own
         sure = settled | (scores >= np.float32(min_language_score))
     if "language_mixed" in batch.schema.names:
         sure &= ~batch.column("language_mixed").fill_null(False).to_numpy(zero_copy_only=False)
-    failures: list[list[str]] = [[] for _ in codes]
-    for code in sorted(set(codes)):
+    measured: dict[str, npt.NDArray[Any]] = {}
+    names: list[str] = []
+    found = [np.zeros(0, np.int64)]  # rows that fail each name
+    for code in np.unique(codes):
         rows = np.flatnonzero(codes == code)
-        for name, rule in DOCUMENT_RULES.rules_of(code, rule_sets, thresholds).items():
+        for name, rule in DOCUMENT_RULES.rules_of(str(primaries[code]), rule_sets, thresholds).items():
+            if rule.measurement not in measured:
+                measured[rule.measurement] = batch.column(rule.measurement).to_numpy(zero_copy_only=False)
             judged = rows[sure[rows]] if rule.measurement in _OF_A_LANGUAGE else rows
-            for row in judged[fails(rule, batch.column(rule.measurement))[judged]]:
-                failures[row].append(name)
-    return failures
+            names.append(name)
+            found.append(judged[fails(rule, measured[rule.measurement][judged])])
+    owners, failed = np.concatenate(found), np.repeat(np.arange(len(names)), list(map(len, found[1:])))
+    order = np.argsort(owners, kind="stable")
+    ends = np.searchsorted(owners[order], np.arange(len(codes) + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(ends), pa.array(names, pa.string()).take(pa.array(failed[order])))
 
 
-def fails(rule: Rule, measured: pa.Array) -> npt.NDArray[np.bool_]:
-    """Which rows fail a rule, shape (rows,)."""
-    values = measured.cast(pa.float64()).to_numpy(zero_copy_only=False)  # null becomes NaN, which compares false
+def fails(rule: Rule, measured: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which rows fail a rule, shape (rows,); a NaN, as numpy has a null, compares false."""
     # Most measurements have 32 bits: a share of exactly 0.3 must equal the threshold 0.3.
-    threshold = float(np.float32(rule.threshold)) if pa.types.is_floating(measured.type) else rule.threshold
-    failed: npt.NDArray[np.bool_] = values < threshold if rule.side == MIN else values > threshold
+    threshold = np.float32(rule.threshold) if measured.dtype == np.float32 else rule.threshold
+    failed: npt.NDArray[np.bool_] = measured < threshold if rule.side == MIN else measured > threshold
     return failed

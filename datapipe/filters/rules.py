@@ -9,6 +9,7 @@ import dataclasses
 from typing import ClassVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from datapipe.checks import Share
 from datapipe.filters.judging import judge
@@ -71,6 +72,7 @@ class ApplyRules(DocumentStage):
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Judge a batch that has the columns of `requires`; returns those of `writes`."""
-        failures = judge(batch, self.rule_sets, self.thresholds, self.min_language_score)
-        removed = [failed[0] if failed else None for failed in failures]
-        return pa.RecordBatch.from_pydict({"rules_reason": removed, "rules_failed": failures}, schema=self.writes)
+        failed = judge(batch, self.rule_sets, self.thresholds, self.min_language_score)
+        starts, any_ = pa.array(failed.offsets[:-1]), pc.greater(pc.list_value_length(failed), 0)
+        first = failed.values.take(pc.if_else(any_, starts, None))
+        return pa.RecordBatch.from_arrays([first, failed], schema=self.writes)

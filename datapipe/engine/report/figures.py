@@ -244,30 +244,33 @@ class _Counter:
         """What each rule measures, of the documents that it has judged, by language."""
         if FAILED not in self.part.columns:
             return
-        codes = self.part.column("language").fill_null("und").dictionary_encode()  # null: gone before it was told
-        languages = np.array([primary(code) for code in codes.dictionary.to_pylist()], object)[codes.indices.to_numpy()]
+        encoded = self.part.column("language").fill_null("und").dictionary_encode()  # null: gone before it was told
+        primaries, of_code = np.unique([primary(code) for code in encoded.dictionary.to_pylist()], return_inverse=True)
+        languages = of_code[encoded.indices.to_numpy()]
         failed = self.part.column(FAILED)
         reached = _mask(failed.is_valid())
-        by_language = {language: rules_of(self.options, language) for language in sorted(set(languages[reached]))}
+        by_language = {place: rules_of(self.options, primaries[place]) for place in np.unique(languages[reached])}
         wanted = {rule.measurement for rules in by_language.values() for rule in rules.values()}
         measured = float_columns(self.part, wanted & self.part.columns.keys())
-        names, owners = pc.list_flatten(failed), pc.list_parent_indices(failed).to_numpy()
-        failing = {name: owners[_mask(pc.equal(names, name))] for name in pc.unique(names).to_pylist()}
+        names, owners = pc.list_flatten(failed).dictionary_encode(), pc.list_parent_indices(failed).to_numpy()
+        failed_rules = names.indices.to_numpy()
+        failing = {name: owners[failed_rules == code] for code, name in enumerate(names.dictionary.to_pylist())}
         found: list[tuple[str, str, int, int, int]] = []
-        for language, rules in by_language.items():
-            here = reached & (languages == language)
+        for place, rules in by_language.items():
+            here = np.flatnonzero(reached & (languages == place))
             for name, rule in rules.items():
                 if rule.measurement not in measured:
                     continue
-                values = measured[rule.measurement]
-                rows = here & ~np.isnan(values)
+                values = measured[rule.measurement][here].astype(np.float64)
+                known = ~np.isnan(values)
                 fails = np.zeros(self.part.rows, bool)
                 fails[failing.get(name, [])] = True
                 bins = rule_bins(rule)
-                places = bins.place(values[rows]) + bins.number * fails[rows]
+                places = bins.place(values[known]) + bins.number * fails[here[known]]
                 counted = np.bincount(places, minlength=2 * bins.number)
                 there = np.flatnonzero(counted)
-                found += [(name, language, int(place), bins.number, int(counted[place])) for place in there]
+                language = str(primaries[place])
+                found += [(name, language, int(bin_), bins.number, int(counted[bin_])) for bin_ in there]
         yield pa.table(
             {
                 "figure": pa.repeat("thresholds", len(found)),

@@ -39,16 +39,33 @@ def read_json_lines(source: Source) -> Iterator[Row | Reject]:
 
 
 def _goes_over_lines(source: Source) -> bool:
-    """Whether the first line of a file is no value, but the first value is an object; by its first block alone."""
-    whole = dataclasses.replace(source, start=0, stop=None)
+    """Whether the first line of a file is no value, but the values that begin on it, or the first below, are objects.
+
+    By the first block alone. An object with something else behind it is a damaged line, and what follows are lines.
+    """
+    blocks = dataclasses.replace(source, start=0, stop=None).blocks()
     try:
-        head = next(whole.blocks(), b"")
+        head = next(blocks, b"")
     except Damage:
         return False
-    if _is_json(head.lstrip(_AROUND_VALUES).partition(b"\n")[0]):
+    first_line = head.lstrip(_AROUND_VALUES).partition(b"\n")[0]
+    if _is_json(first_line):
         return False
-    value = next(_json_values(whole, iter((head,))), None)
-    return value is not None and not isinstance(value, Reject) and _is_json(value[1], dict)
+    try:
+        goes_on = bool(next(blocks, b""))
+    except Damage:
+        goes_on = True
+    line_end = head.index(first_line) + len(first_line)
+    found = False
+    for value in _json_values(source, iter((head,))):
+        position, raw = (value.position, b"") if isinstance(value, Reject) else value
+        cut_off = goes_on and position + len(raw) >= len(head.rstrip(_AROUND_VALUES))
+        if found and (position > line_end or cut_off):
+            return True
+        if not _is_json(raw, dict):
+            return False
+        found = True
+    return found
 
 
 def _is_json(raw: bytes, kind: type = object) -> bool:

@@ -225,11 +225,30 @@ def test_values_that_are_no_lines_are_read_once_whatever_the_ranges(read: Read, 
         assert [row.columns for row in rows] == [{"text": "a"}, {"text": "b"}]
 
 
-@pytest.mark.parametrize("first", [b'{"text": "a"', b'{"text": "a" "b": 1}', b"{'text': 'a'}", b"12:30 {", b"[", b"]"])
+@pytest.mark.parametrize(
+    "first",
+    [
+        b'{"text": "a"',
+        b'{"text": "a" "b": 1}',
+        b"{'text': 'a'}",
+        b"12:30 {",
+        b"[",
+        b"]",
+        b'{"a": 1}ext": "a", "tags": ["b"]}',
+        b'{"a": 1} "',
+    ],
+)
 def test_a_first_line_that_is_malformed_takes_no_other_with_it(read: Read, first: bytes) -> None:
     rows = read(first + b'\n{"text": "b"}\n{"text": "c"}\n')
     assert [row.columns["text"] for row in rows if isinstance(row, Row)] == ["b", "c"]
     assert isinstance(rows[0], Reject) or first in (b"[", b"]")
+
+
+def test_an_array_whose_file_is_damaged_further_on_is_an_array(read: Read) -> None:
+    array = b"[" + b",".join(b'{"text": "%d"}' % number for number in range(300_000)) + b"]"
+    rows = read(gzip.compress(array)[:-20], max_document_bytes=1000)
+    assert sum(isinstance(row, Row) for row in rows) > 250_000
+    assert isinstance(rows[-1], Reject)
 
 
 def test_what_is_no_line_is_told_by_the_first_block_alone(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
