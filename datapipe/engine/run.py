@@ -686,7 +686,7 @@ class _Driver:
             done = Done("", seconds, usage.peak_bytes, stage.part_kinds(), columns=tuple(stage.writes.names))
             self._end(stage, dataclasses.replace(done, computed=spent[stage.name].rows))
 
-    def _judge(self, stages: Sequence[Stage], progress: Progress, *, counts: bool) -> None:
+    def _judge(self, stages: Sequence[Stage], progress: Progress, *, counts: bool = False) -> None:
         """Compute new columns from all rows together, stage by stage, and make a product at last.
 
         Args:

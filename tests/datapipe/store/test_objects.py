@@ -172,8 +172,8 @@ def test_memory_holds_what_was_asked_for_last(seen: collections.Counter[str], mo
         for number in range(20):
             write(f"s3://bucket/some/{number}", b"%d" % (number % 10) * 100)
         write("s3://bucket/some/large", bytes(101))  # more than a sixteenth
-        for number in (19, 4, 3, "large"):
-            read(f"s3://bucket/some/{number}")
+        for name in ("19", "4", "3", "large"):
+            read(f"s3://bucket/some/{name}")
     assert seen["GetObject"] == 2
 
 
