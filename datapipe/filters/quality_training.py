@@ -36,9 +36,11 @@ GOOD, BAD = "good", "bad"
 HELD_OUT = 0.1  # share of the examples that the model is judged on, never trained on
 FEWEST_EXAMPLES = 10  # of either kind in a language: fewer leave nothing to judge the model on
 KNOWN = 10  # examples that have a word, before the classifier is to learn anything of it
-# Of what stands for bad, the share that is made of good examples. Without any, letters at random score between good and
-# bad; with half of it, of heaps of words drawn from news pages a few in a hundred are taken for text.
-NOISE = 0.5
+# Of what stands for bad, the share that is made of good examples, where there are `ENOUGH`, and less where there are
+# fewer. Without any, letters at random score between good and bad; with half of it, of heaps of words drawn from news
+# pages a few in a hundred are taken for text. Of few examples most pairs of words are new: to learn much of their order
+# from them makes one good paragraph in thirty bad.
+NOISE, ENOUGH = 0.5, 300
 PIECES = 2  # of each example, beside the whole
 _LENGTHS = {True: (60, 500), False: (180, 1500)}  # characters of a piece, by whether a character says as much as a word
 
@@ -46,9 +48,9 @@ _HAN = (0x4E00, 0x9FFF)  # the block of Chinese characters in use
 _SENTENCE = 12  # words of a made sentence, in the mean
 
 _BUCKETS, _DIMENSIONS = 1 << 20, 10
-_LEARNING_RATE = 0.5
+_LEARNING_RATE = 0.3
 # fastText divides a document's step by its length, so few examples need many rounds.
-_UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 100_000, 5, 100
+_UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 30_000, 5, 100
 # From glibc's malloc.h: memory is given out filled with the complement of the byte that is set.
 _M_PERTURB, _ALL_ONES = -6, 0xFF
 
@@ -179,7 +181,8 @@ def _labelled(examples: Examples, vocabulary: Vocabulary) -> Iterator[tuple[byte
     """The lines to train on, each with what sorts it: as much of either kind, however many there are of each."""
     good, bad = ([piece for text in texts for piece in pieces(text)] for texts in examples)
     most = max(len(good), len(bad))
-    for label, texts, share in ((GOOD, good, 1.0), (BAD, bad, 1 - NOISE), (BAD, list(noise(good)), NOISE)):
+    made = NOISE * min(1, len(examples.good) / ENOUGH)
+    for label, texts, share in ((GOOD, good, 1.0), (BAD, bad, 1 - made), (BAD, list(noise(good)), made)):
         lines = sorted(token_lines(texts, vocabulary), key=lambda line: _hash(line, 3))
         for number in range(round(2 * share * most)):
             line = lines[number % len(lines)]

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.kernels import helper, kernel
-from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, text_buffers
+from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, encode, lower_table, text_buffers
 from datapipe.text.fasttext_model import FastTextModel, fill_table, find_token, hash_token
 
 # Control characters, which stand in no text that was normalized.
@@ -108,6 +108,7 @@ def _write_tokens(
     data: npt.NDArray[np.uint8],
     bounds: npt.NDArray[np.int64],
     classes: npt.NDArray[np.uint8],
+    lower: npt.NDArray[np.int32],
     names: npt.NDArray[np.uint8],
     name_bounds: npt.NDArray[np.int64],
     table: npt.NDArray[np.int64],
@@ -121,7 +122,7 @@ def _write_tokens(
         at, end = bounds[text], bounds[text + 1]
         token, length, before_last, last = to, 0, to, to  # of the token under way
         while at <= end:
-            begin, flags, code_point = at, SPACE, 0
+            flags, code_point = SPACE, 0
             if at < end:
                 code_point, at = decode(data, at)
                 flags = classes[code_point]
@@ -138,13 +139,8 @@ def _write_tokens(
             if flags & DIGIT:
                 out[to] = 48
                 to += 1
-            elif 65 <= code_point <= 90:
-                out[to] = code_point + 32
-                to += 1
             else:
-                for byte in range(begin, at):
-                    out[to] = data[byte]
-                    to += 1
+                to = encode(lower[code_point], out, to)
             if alone:
                 token = to = _end_token(out, token, to, length, before_last, names, name_bounds, table, words)
                 length = 0
@@ -157,7 +153,7 @@ def tokens(
     """Each text's tokens, a blank after each, the same for training and for scoring.
 
     A Chinese character, a kana, a punctuation mark and a letter of a script without blanks are tokens of their own, so
-    that they need no segmenter: pairs of neighbours are features too. ASCII is in lower case, digits are 0.
+    that they need no segmenter: pairs of neighbours are features too. Letters are in lower case, digits are 0.
 
     Args:
         texts: strings.
@@ -168,9 +164,10 @@ def tokens(
     """
     data, bounds = text_buffers(texts)
     known = vocabulary or Vocabulary.of(())
-    # A byte becomes at most two: a punctuation mark does, with the blank after it and the one before.
+    # A byte becomes at most three: a punctuation mark is one, with the blank after it and the one before; of letters
+    # of two bytes some have three in lower case.
     out = np.empty(3 * int(bounds[-1] - bounds[0]) + len(texts), np.uint8)
     out_bounds = np.zeros(len(bounds), np.int64)
     words = known.words if vocabulary else -1
-    _write_tokens(data, bounds, _classes(), known.names, known.bounds, known.table, words, out, out_bounds)
+    _write_tokens(data, bounds, _classes(), lower_table(), known.names, known.bounds, known.table, words, out, out_bounds)
     return out[: out_bounds[-1]], out_bounds

@@ -20,6 +20,7 @@ def test_what_is_unknown_is_read_as_its_kind() -> None:
     assert read("The 2 moles\nburrowed, 我们走。") == "the 0 moles burrowed , 我 们 走 。 "
     assert read("The 2 moles\nburrowed, 我们走。", "the", "我", ",") == "the \1 \2es \2ed , 我 \1 \1 \1 "
     assert read("Größen größe größer", "größe") == "\2en größe \2er "
+    assert read("Öl ОТКРЫТ Ⱥb", "öl", "открыт") == "öl открыт \1 "
 
 
 def test_thai_letters_are_tokens() -> None:
@@ -36,11 +37,15 @@ def is_alone(character: str) -> bool:
     return bool(class_table()[ord(character)] & HAN) or symbol or (unspaced and not character.isspace())
 
 
+def lower(character: str) -> str:
+    return character.lower() if len(character.lower()) == 1 else character
+
+
 def reference(text: str, known: set[str] | None) -> str:
     found = []
     spread = "".join(f" {c} " if is_alone(c) else " " if c.isspace() else c for c in text)
     for token in spread.split(" "):
-        word = "".join("0" if unicodedata.category(c)[0] == "N" else c.lower() if c.isascii() else c for c in token)
+        word = "".join("0" if unicodedata.category(c)[0] == "N" else lower(c) for c in token)
         if word and known is not None and word not in known:
             word = "\2" + word[-2:] if len(word) > 3 else "\1"
         found.append(word)
