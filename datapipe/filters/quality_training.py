@@ -40,7 +40,7 @@ KNOWN = 10  # examples that have a word, before the classifier is to learn anyth
 # fewer. Without any, letters at random score between good and bad; with half of it, of heaps of words drawn from news
 # pages a few in a hundred are taken for text. Of few examples most pairs of words are new: to learn much of their order
 # from them makes one good paragraph in thirty bad.
-NOISE, ENOUGH = 0.5, 300
+NOISE, ENOUGH = 0.5, 100
 PIECES = 2  # of each example, beside the whole
 _LENGTHS = {True: (60, 500), False: (180, 1500)}  # characters of a piece, by whether a character says as much as a word
 
@@ -50,7 +50,7 @@ _SENTENCE = 12  # words of a made sentence, in the mean
 _BUCKETS, _DIMENSIONS = 1 << 20, 10
 _LEARNING_RATE = 0.3
 # fastText divides a document's step by its length, so few examples need many rounds.
-_UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 30_000, 5, 100
+_UPDATES, _FEWEST_EPOCHS, _MOST_EPOCHS = 60_000, 5, 100
 # From glibc's malloc.h: memory is given out filled with the complement of the byte that is set.
 _M_PERTURB, _ALL_ONES = -6, 0xFF
 
