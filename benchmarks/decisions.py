@@ -18,6 +18,9 @@ run, in the languages of the good paragraphs:
     characters  random letters of the language's alphabet, in words of its length
     words       random strings for words, each ever the same, so that they repeat as often as a language's words do
     salad       the language's own words in random order, in sentences
+
+The pages of `bad_pages.jsonl`, spam, notices and menus in these languages, were written one by one by others than those
+who wrote the lists and examples that the filters go by; nothing is fitted to them.
 """
 
 import argparse
@@ -144,6 +147,12 @@ def bad_documents(good: Iterable[Document], sample: int) -> list[Document]:
         for _ in range(sample):
             made += [Document(kind, language, text) for kind, text in _bad_texts(draw, language, written, parts)]
     return made
+
+
+def bad_pages() -> list[Document]:
+    """Whole pages, each written for itself in its language, by nobody who wrote the stage's lists or examples."""
+    rows = map(json.loads, (HERE / "bad_pages.jsonl").read_text(encoding="utf-8").splitlines())
+    return [Document(f"{row['kind']}, pages", row["language"], row["text"]) for row in rows]
 
 
 def _parts_of(language: str, texts: Sequence[str]) -> tuple[list[str], str, list[int]]:
@@ -279,7 +288,7 @@ def main() -> None:
     arguments.add_argument("--texts", type=pathlib.Path, help="where to write each document and its reason")
     given = arguments.parse_args()
     documents = good_documents(given.data, given.sample)
-    documents += bad_documents(documents, given.bad)
+    documents += [*bad_documents(documents, given.bad), *bad_pages()]
     if given.kinds:
         documents = [document for document in documents if document.kind in given.kinds]
     judged = {"datapipe": judge_here(documents, given.quality, given.without)}

@@ -80,7 +80,7 @@ class ScoreQuality(DocumentStage):
     judged: tuple[str, ...] = dataclasses.field(default=(), init=False)
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
 
     def check(self) -> None:

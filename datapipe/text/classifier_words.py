@@ -16,7 +16,17 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from datapipe.kernels import helper, kernel
-from datapipe.text.characters import DIGIT, HAN, PUNCTUATION, SPACE, class_table, decode, encode, lower_table, text_buffers
+from datapipe.text.characters import (
+    DIGIT,
+    HAN,
+    PUNCTUATION,
+    SPACE,
+    class_table,
+    decode,
+    encode,
+    lower_table,
+    text_buffers,
+)
 from datapipe.text.fasttext_model import FastTextModel, fill_table, find_token, hash_token
 
 # Control characters, which stand in no text that was normalized.
@@ -164,10 +174,12 @@ def tokens(
     """
     data, bounds = text_buffers(texts)
     known = vocabulary or Vocabulary.of(())
-    # A byte becomes at most three: a punctuation mark is one, with the blank after it and the one before; of letters
-    # of two bytes some have three in lower case.
+    # A byte becomes at most three: a punctuation mark, with the blanks around it. A letter of two bytes, with the blank
+    # after it, has at most four.
     out = np.empty(3 * int(bounds[-1] - bounds[0]) + len(texts), np.uint8)
     out_bounds = np.zeros(len(bounds), np.int64)
     words = known.words if vocabulary else -1
-    _write_tokens(data, bounds, _classes(), lower_table(), known.names, known.bounds, known.table, words, out, out_bounds)
+    _write_tokens(
+        data, bounds, _classes(), lower_table(), known.names, known.bounds, known.table, words, out, out_bounds
+    )
     return out[: out_bounds[-1]], out_bounds
