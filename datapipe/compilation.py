@@ -1,8 +1,9 @@
 """Has numba take half as long to compile what datapipe calls: the same code comes out.
 
 numba is made for one function at a time, and ours are hundreds of small ones that call each other. Three of its steps
-are then done again and again, and are done once here. `IdentifyLanguage` and `MeasureText` on one text, which compile
-190 functions, took 23 s of CPU as numba has it, and 16 so.
+are then done again and again, and are done once here; and what it does for what our kernels have none of, such as
+closures, is left out. `IdentifyLanguage` and `MeasureText` on one text, which compile 190 functions, took 23 s of CPU
+as numba has it, and 14 so.
 
 This reaches into numba (as of 0.68), for all its functions in this process, so it lies apart from the kernels.
 """
@@ -13,8 +14,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import binding, ir
-from numba.core import codegen, environment, types
+from numba.core import cgutils, codegen, environment, typed_passes, types, untyped_passes
+from numba.core import ir as numba_ir
 from numba.core.caching import FunctionCache
+from numba.core.compiler import CompilerBase
+from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.lowering import Lower
 from numba.core.runtime import rtsys
 from numba.core.targetconfig import TargetConfig
 from numba.core.typing import BaseContext, Signature
@@ -30,6 +35,53 @@ def speed_up() -> None:
     TargetConfig.__hash__ = lambda self: hash(type(self))
     BaseContext.resolve_function_type = _resolve_call
     environment._rebuild_env = _rebuild_env
+    numba_ir.Inst._rec_list_vars = _variables
+
+
+class _Lower(Lower):  # type: ignore[misc]
+    """What writes LLVM's code, without what a debugger would ask for."""
+
+    _disable_sroa_like_opt = False
+
+    def alloca_lltype(self, name: str, lltype: Any, datamodel: Any = None) -> Any:  # noqa: ARG002
+        """Room for a variable; numba asks LLVM how large it is, for the debugger."""
+        return cgutils.alloca_once(self.builder, lltype, name=name, zfill=False)
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _Lowering(typed_passes.BaseNativeLowering):  # type: ignore[misc]
+    _name = "kernel_lowering"
+
+    @property
+    def lowering_class(self) -> type[Lower]:
+        return _Lower
+
+
+class KernelCompiler(CompilerBase):  # type: ignore[misc]
+    """What turns our functions into machine code: the passes of numba's own that change anything in them.
+
+    Left out are those for closures, objects of Python, functions and branches that are taken in by numba, `with` and
+    literals: a dozen of two dozen, and after each numba finds out anew where each variable is alive.
+    """
+
+    def define_pipelines(self) -> list[PassManager]:
+        """The one pipeline."""
+        passes = PassManager("kernel")
+        for made in (
+            untyped_passes.TranslateByteCode,
+            untyped_passes.FixupArgs,
+            untyped_passes.IRProcessing,
+            untyped_passes.ReconstructSSA,
+            typed_passes.NopythonTypeInference,
+            typed_passes.PreLowerStripPhis,
+            typed_passes.IRLegalization,
+            typed_passes.AnnotateTypes,
+            _Lowering,
+            typed_passes.NoPythonBackend,
+        ):
+            passes.add_pass(made, made.__name__)
+        passes.finalize()
+        return [passes]
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
@@ -74,6 +126,14 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
     """
 
     _linkable: Any = None
+
+    def _optimize_functions(self, module: Any) -> None:
+        """Make each function small enough to be linked: what it is linked into is optimized in earnest."""
+        module.data_layout = self._codegen._data_layout
+        builder = self._codegen._pass_builder(opt=1, loop_vectorize=False, slp_vectorize=False)
+        for function in module.functions:
+            if not function.is_declaration:
+                builder.getFunctionPassManager().run(function, builder)
 
     def get_pointer_to_function(self, name: str) -> int:
         """Where the machine code of a function is; 0 if it is in no library of its own."""
@@ -149,6 +209,41 @@ def _rebuild_env(module: str, constants: list[Any], name: str) -> environment.En
     rebuilt.env_name = name
     environment.Environment._memo[name] = rebuilt
     return rebuilt
+
+
+_VARIABLE, _INSTRUCTION, _SEVERAL, _NAMED, _NONE = range(5)
+
+
+_ways: dict[type[Any], int] = {}
+
+
+def _holds(value: object) -> int:
+    """In what way a value holds variables."""
+    kind = type(value)
+    if kind not in _ways:
+        ways = {_VARIABLE: numba_ir.Var, _INSTRUCTION: numba_ir.Inst, _SEVERAL: (list, tuple), _NAMED: dict}
+        _ways[kind] = next((way for way, of in ways.items() if issubclass(kind, of)), _NONE)
+    return _ways[kind]
+
+
+def _variables(self: Any, value: Any) -> list[numba_ir.Var]:
+    """What numba's own says of the variables in a part of an instruction; it asks for the type five times over."""
+    held = _holds(value)
+    if held == _VARIABLE:
+        return [value]
+    if held == _INSTRUCTION:
+        found: list[numba_ir.Var] = value.list_vars()
+        return found
+    if held == _NONE:
+        return []
+    found = []
+    for part in value if held == _SEVERAL else value.values():
+        held = _holds(part)
+        if held == _VARIABLE:
+            found.append(part)
+        elif held != _NONE:
+            found += _variables(self, part)
+    return found
 
 
 def _same_options(self: TargetConfig, other: object) -> bool:

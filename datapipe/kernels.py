@@ -67,7 +67,9 @@ class Kernel:
             others = numba.config.CACHE_DIR  # the user's setting, and that of kernels that are not ours
             numba.config.CACHE_DIR = others or folder()
             try:
-                made = numba.njit(nogil=True, no_cfunc_wrapper=True, no_rewrites=True)(self._function)
+                made = numba.njit(
+                    nogil=True, no_cfunc_wrapper=True, no_rewrites=True, pipeline_class=compilation.KernelCompiler
+                )(self._function)
                 made._cache = compilation.KernelCache(self._function)
                 return made
             finally:
@@ -137,6 +139,8 @@ def _load_numba() -> Any:
 
     with _lock:
         _begin()
+        from datapipe.compilation import KernelCompiler
+
         while _helpers:
             function, is_inlined = _helpers.pop()
             register_jitable(
@@ -146,6 +150,7 @@ def _load_numba() -> Any:
                 no_cfunc_wrapper=True,
                 no_rewrites=True,
                 forceinline=is_inlined,
+                pipeline_class=KernelCompiler,
             )(function)
     return numba
 

@@ -46,7 +46,7 @@ class MeasureText(DocumentStage):
     parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "measurements"
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

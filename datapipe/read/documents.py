@@ -89,7 +89,7 @@ class ReadDocuments(Source[Task]):
     reserved: frozenset[str] = dataclasses.field(default=frozenset(), init=False)
 
     name: ClassVar[str] = "documents"
-    version: ClassVar[int] = 13
+    version: ClassVar[int] = 14
     writes: ClassVar[pa.Schema] = DOCUMENT_SCHEMA
     part_kind: ClassVar[PartKind] = "document"
 

@@ -54,7 +54,7 @@ class ReadInstructions(ReadDocuments):
     paths: list[FilesOption] = dataclasses.field(default_factory=list)
 
     name: ClassVar[str] = "instructions"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema([*DOCUMENT_SCHEMA, *COLUMNS])
     part_kind: ClassVar[PartKind] = "instruction"
 

@@ -63,8 +63,9 @@ DEFINITIONS = {"unicode": UNICODE, "whitespace": WHITESPACE, "characters": CHARA
 UNSEGMENTED = frozenset({"th", "lo", "km", "my", "bo", "dz"})
 
 # en: Rae et al. 2021, A.1.1. zh: FineWeb-2's fitted list for cmn_Hani, less its "·", and the simplified forms of three
-# that it has in traditional script alone. The others: a dozen or two of each language's commonest function words,
-# chosen here; nearly every paragraph of running text holds two of them.
+# that it has in traditional script alone; then what classical prose and verse have in their place: the function words
+# of the national syllabus (文言虚词), negations, pronouns, adverbs. The others: a dozen or two of each language's
+# commonest function words, chosen here; nearly every paragraph of running text holds two of them.
 _STOP_WORDS = {
     "ar": "في من على أن إلى هذا التي عن مع هذه الذي كان ما لا أو",
     "bg": "на и за от да се не са по че като или",
@@ -101,7 +102,8 @@ _STOP_WORDS = {
     "tr": "ve bir bu için ile de da olarak daha çok olan gibi",
     "uk": "і в на не що з до та у для як це",
     "vi": "và của là có các được cho trong không một với để",
-    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由 于 与 后",
+    "zh": "的 年 在 月 是 和 日 了 於 為 有 被 人 中 为 他 與 後 也 而 由 于 与 后 "
+    "之 其 者 以 所 乎 乃 且 若 焉 因 则 則 何 不 无 無 未 此 我 君 自 如 今 时 時 来 來 又 已 谁 誰 欲 相",
 }
 _STOP_WORDS["nb"] = _STOP_WORDS["no"]
 STOP_WORDS = {language: tuple(listed.split()) for language, listed in _STOP_WORDS.items()}

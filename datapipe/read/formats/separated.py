@@ -81,6 +81,7 @@ def _read(source: Source, dialect: _Dialect | None) -> Iterator[Row | Reject]:
     lines = _Lines(source, carriage_returns=b"\r" in head and b"\n" not in head)
     is_named = dialect is not None and dialect.is_named
     names: list[str] = []
+    header: Reject | None = None  # one of no text, of which a reject tells where no row follows
     while True:
         lines.begin_row()
         try:
@@ -98,11 +99,18 @@ def _read(source: Source, dialect: _Dialect | None) -> Iterator[Row | Reject]:
         decoded = [source.decode_if_it_can(value) for value in values]
         if not names:
             names = distinct_names((n if isinstance(n, str) else n.decode(errors="replace")).strip() for n in decoded)
-        elif len(values) != len(names):
+            if not all(isinstance(name, str) for name in decoded):
+                detail = "the header is no text, and no row follows"
+                header = source.reject(lines.start, "invalid_utf8", detail, lines.raw)
+            continue
+        header = None
+        if len(values) != len(names):
             detail = f"{len(values)} values under {len(names)} names"
             yield source.reject(lines.start, "malformed_csv", detail, lines.raw)
         else:
             yield Row(lines.start, dict(zip(names, decoded, strict=True)), lines.raw)
+    if header:
+        yield header
     if lines.damage:
         yield source.reject(lines.start, lines.damage.reason, lines.damage.detail)
 

@@ -16,6 +16,7 @@ import json
 import lzma
 import pathlib
 import random
+import re
 import tarfile
 import zipfile
 from collections import Counter
@@ -37,6 +38,7 @@ from tests.helpers import NIGHTLY, run_recipe
 
 # A file that begins so is taken for compressed, or for one of another encoding: its bytes are not its lines.
 MAGIC, MARKS = tuple(source._MAGIC), tuple(encodings._BYTE_ORDER_MARKS)
+TWO_OBJECTS = re.compile(rb"\{.*\}\s*\{", re.DOTALL)
 FILES = 20000 if NIGHTLY else 2000
 DOCUMENTS = 12
 TEXTS = [f"第{n}号文件：a text of several words, number {n}, “quoted” and {'long ' * n}." for n in range(DOCUMENTS)]
@@ -189,6 +191,12 @@ def make(format_: str, number: int) -> tuple[bytes, bytes | None, bool, ReadOpti
     return data, None, cut, options
 
 
+def _unnamed(record: Document | Reject) -> Document | Reject:
+    if isinstance(record, Reject) and record.detail.startswith("zip: "):
+        return record._replace(detail="zip: ")
+    return record
+
+
 @pytest.mark.parametrize("format_", WHOLE)
 def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path) -> None:
     path = tmp_path / "file"
@@ -220,10 +228,16 @@ def test_mutated_files_are_read_to_the_end(format_: str, tmp_path: pathlib.Path)
         elif format_ not in ("text_lines", "mediawiki", "stackexchange"):
             assert cut or rejects or len(records) >= DOCUMENTS, (format_, number)
         if plain is not None and plain != data and not plain.startswith(MAGIC):
-            assert read(plain) == records, (format_, number)
+            # `zipfile` names the same damage by what the file's own `seek` says.
+            assert [_unnamed(record) for record in read(plain)] == [_unnamed(record) for record in records], (
+                format_,
+                number,
+            )
         if plain is not None and format_ in ("jsonl", "text_lines") and not plain.startswith(MAGIC + MARKS):
             lines = [line.removesuffix(b"\r") for line in plain.removeprefix(codecs.BOM_UTF8).split(b"\n")]
-            assert len(records) == sum(bool(line.strip()) for line in lines), (format_, number)
+            # Objects one behind the other are another format, whose values are no lines.
+            if format_ != "jsonl" or not TWO_OBJECTS.match(lines[0]):
+                assert len(records) == sum(bool(line.strip()) for line in lines), (format_, number)
             texts = {document.text.decode() for document in documents}
             intact = {line for line in set(lines) & LINES[format_] if len(line) <= options.max_document_bytes}
             assert texts >= {json.loads(line)["text"] if format_ == "jsonl" else line.decode() for line in intact}

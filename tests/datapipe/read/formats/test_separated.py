@@ -46,6 +46,14 @@ def test_a_bad_csv_row_is_one_reject_and_the_next_is_read(read: Read, line: byte
     assert reject.raw.startswith(line[:1000])
 
 
+def test_a_header_that_is_no_text_is_a_reject_where_no_row_follows(read: Read) -> None:
+    (reject,) = read(b"te\xffxt\tn\n", "tsv")
+    assert (reject.reason, reject.position, reject.raw) == ("invalid_utf8", 0, b"te\xffxt\tn\n")
+    (row,) = read(b"text\tn\xff\nhere\t1\n", "tsv")
+    assert row.columns == {"text": "here", "n\ufffd": "1"}
+    assert read(b"text\tn\n", "tsv") == []
+
+
 def test_a_header_in_another_encoding_loses_no_row(read: Read) -> None:
     data = "编号,text\n1,a\n2,b\n".encode("gb18030")
     assert [row.columns["text"] for row in read(data, "csv")] == ["a", "b"]
