@@ -117,7 +117,7 @@ def _find(keys: npt.NDArray[np.uint64], taken: npt.NDArray[np.int32], mask: int,
     # One branch for both conditions, which the processor guesses right but where two keys meet.
     while (taken[at] != 0) & (keys[at] != key):
         at = (at + 1) & mask
-    return at
+    return int(at)
 
 
 @helper
@@ -126,7 +126,7 @@ def count(m: Memory, mask: int, key: np.uint64) -> int:
     at = _find(m.keys, m.counts, mask, key)
     m.keys[at] = key
     m.counts[at] += 1
-    return int(at)
+    return at
 
 
 @helper
