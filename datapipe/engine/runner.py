@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import functools
 import os
+import pathlib
 import re
 import threading
 import time
@@ -321,9 +322,9 @@ def _pipeline_error(failure: BaseException) -> PipelineError:
 
 
 def _new_pipeline(runner: Any, options: PipelineOptions) -> beam.Pipeline:
-    """A pipeline without the folder that Beam makes for transforms of other languages: it would outlive a killed run."""
+    """A pipeline without the folder that Beam makes for other languages' transforms: it would outlive a killed run."""
     pipeline = beam.Pipeline(runner=runner, options=options)
-    os.rmdir(pipeline.local_tempdir)
+    pathlib.Path(pipeline.local_tempdir).rmdir()
     return pipeline
 
 

@@ -63,7 +63,7 @@ def test_nothing_listens_on_a_port() -> None:
 def test_nothing_is_left_of_a_pipeline_that_never_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
-    def build(pipeline: beam.Pipeline) -> None:
+    def build(_: beam.Pipeline) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
