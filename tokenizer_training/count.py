@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datapipe.flow.counters import count
 from datapipe.flow.gather import Gather
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.kernels import inlined, kernel
@@ -387,6 +388,7 @@ def _spill(part: Part, groups: Sequence[Group], algorithm: Algorithm, folder: st
     ):
         for begin, end in zip([0, *ends], ends, strict=False):
             writer.write_table(table.slice(begin, end - begin))
+    count(folder.rpartition("/")[2], bytes=table.nbytes)
     return path
 
 

@@ -38,6 +38,7 @@ from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.engine.verdicts import Options
+from datapipe.flow.counters import count
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
 from datapipe.store import files, objects
@@ -781,7 +782,8 @@ class _Driver:
         """Parts to what a stage makes of them, with its columns written where it has any."""
         if isinstance(stage, CorpusStage):
             return _WriteVerdicts(stage, judge, corpus)
-        return stage.ready(folder=self.corpus.folder(stage.name))
+        product: Any = stage.ready(folder=self.corpus.folder(stage.name))
+        return product if self.runner.local else _Counted(product)
 
     def _judged(self, stage: Stage, seconds: float, peak_bytes: int) -> Done:
         """The entry of a corpus stage or a product, without its key."""
@@ -813,6 +815,25 @@ class _FromFile(beam.PTransform):
             | "Name" >> beam.Create([self.kept], reshuffle=False)
             | "Read" >> beam.FlatMap(iter).with_output_types(self.of_type)
         )
+
+
+@dataclasses.dataclass(eq=False)
+class _Counted(beam.PTransform):
+    """What a product makes of parts, and a counter of the rows that it was given; what it has made it counts itself."""
+
+    product: ProductStage
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[Any]:
+        counted = parts | "Rows" >> beam.Map(_count_rows, self.product.name).with_output_types(Part)
+        return counted | "Make" >> self.product
+
+
+def _count_rows(part: Part, stage: str) -> Part:
+    count(stage, rows=part.rows)
+    return part
 
 
 @dataclasses.dataclass(eq=False)
