@@ -131,6 +131,8 @@ def test_the_wheel_holds_every_module_and_recipe_and_nothing_else(install: Insta
         "tokenizer_training/classes.json",
     }
     assert recipes
+    examples = (ROOT / "datapipe" / "filters" / "web_examples").glob("*.jsonl")
+    data |= {str(path.relative_to(ROOT)) for path in examples}
     assert found == modules | recipes | typed | data
 
 
