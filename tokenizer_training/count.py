@@ -1,13 +1,15 @@
 """Counts of pre-tokens: all that training needs to know of a corpus, gathered by many workers.
 
 A kernel splits text by the algorithm's pattern and counts in one pass over the bytes. Each worker spills the counts of
-its part to a Parquet file, a row group for each hash partition; a partition is then summed over all parts, and only
-paths travel. Counts are kept by source and language, and of digits by threes: so another size, digit rule or weight of
-sources trains from them in seconds, and no text is read again. Rare pre-tokens can be sampled without bias, so that the
-counts of a terabyte fit: 92 % of the distinct clauses of Chinese text occur once, and dropping them would cost Chinese
-13 % in compression.
+its part to a Parquet file, a row group for each hash partition; some partitions at a time are then summed over all
+parts, and only paths travel. Where parts are many, every few files are summed first, so that opens grow as parts do.
+Counts are kept by source and language, and of digits by threes: so another size, digit rule or weight of sources trains
+from them in seconds, and no text is read again. Rare pre-tokens can be sampled without bias, so that the counts of a
+terabyte fit: 92 % of the distinct clauses of Chinese text occur once, and dropping them would cost Chinese 13 % in
+compression.
 """
 
+import contextlib
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from datapipe.flow.counters import count
 from datapipe.flow.gather import Gather
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.kernels import inlined, kernel
@@ -38,6 +41,8 @@ PARTITIONS = 64
 GROUPS = 64  # pairs of source and language that are counted apart; those of fewest documents are counted together
 COUNT_PIECES = 3  # of a part: each is a file that every bundle of partitions opens
 FILES_PER_BUNDLE = 2  # so many files' words lie in memory at once, until there are a partition's for each bundle
+# More files are added up first, into so few, or so many each: 16 are open at once, of which one partition is in memory.
+FILES_OPENED, FILES_ADDED_UP = 8, 16
 # Sampling pays only where counts are many: below this the exact ones are learnt from in a few seconds.
 EXACT_WORDS = 1 << 19
 UNIT = 1000  # what one occurrence counts where weights are no whole numbers
@@ -316,7 +321,7 @@ def named(counts: pa.Table, groups: Sequence[Group]) -> pa.Table:
 
 @dataclasses.dataclass(eq=False)
 class CountPretokens(beam.PTransform):
-    """From parts to the files of their pre-token counts: one Parquet file of `SCHEMA` for each hash partition.
+    """From parts to the files of their pre-token counts: Parquet files of `GROUPED`, some hash partitions in each.
 
     The options say whose pattern splits, and how rare pre-tokens are sampled: at the default threshold, 160 MB of mixed
     text keep a seventh of theirs and lose 0.2 % of compression. Where fewer than `EXACT_WORDS` are distinct, all stay.
@@ -342,11 +347,18 @@ class CountPretokens(beam.PTransform):
         spilled = beam.pvalue.AsList(
             parts | "Spread" >> SpreadPieces(COUNT_PIECES) | "Count" >> spill.with_output_types(str)
         )
-        add_up = beam.FlatMap(_sum, spilled, groups, self.folder, self.options.sample_threshold)
+        few = beam.pvalue.AsList(
+            parts.pipeline
+            | "Once more" >> beam.Create([None], reshuffle=False)
+            | "Adjacent" >> beam.FlatMap(_adjacent, spilled).with_output_types(tuple[int, list[str]])
+            | "Spread files" >> Spread()
+            | "Add up" >> beam.Map(_add_up, self.folder).with_output_types(str)
+        )
+        add_up = beam.Map(_sum, few, groups, self.folder, self.options.sample_threshold)
         return (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)
-            | "Bundle" >> beam.FlatMap(_bundles, spilled).with_output_types(tuple[int, int])
+            | "Bundle" >> beam.FlatMap(_bundles, spilled).with_output_types(tuple[int, tuple[int, int]])
             | "Spread bundles" >> Spread()
             | "Sum" >> add_up.with_output_types(str)
         )
@@ -376,39 +388,81 @@ def _spill(part: Part, groups: Sequence[Group], algorithm: Algorithm, folder: st
     ):
         for begin, end in zip([0, *ends], ends, strict=False):
             writer.write_table(table.slice(begin, end - begin))
+    count(folder.rpartition("/")[2], bytes=table.nbytes)
     return path
 
 
-def _bundles(_: None, spills: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Which partitions to add up together, from one to before another: for few files few bundles, as each opens all."""
-    size = -(-PARTITIONS // min(PARTITIONS, max(1, len(spills) // FILES_PER_BUNDLE)))
-    yield from ((begin, min(begin + size, PARTITIONS)) for begin in range(0, PARTITIONS, size))
+def _together(files_there: int) -> int:
+    """How many files to add up into one."""
+    return 1 if files_there <= FILES_ADDED_UP else min(FILES_ADDED_UP, -(-files_there // FILES_OPENED))
+
+
+def _adjacent(_: None, spills: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """The files to add up into one, in order, by its number."""
+    size = _together(len(spills))
+    for number, start in enumerate(range(0, len(spills), size)):
+        yield number, sorted(spills)[start : start + size]
+
+
+def _add_up(numbered: tuple[int, list[str]], folder: str) -> str:
+    """Write the sums of some files as one; words keep the order in which they first occur."""
+    number, paths = numbered
+    if len(paths) == 1:
+        return paths[0]
+    path = files.join(folder, "spill", f"sum-{number:06d}.parquet")
+    with (
+        contextlib.ExitStack() as opened,
+        files.whole_file(path) as sink,
+        pq.ParquetWriter(
+            sink, _SPILLED, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL
+        ) as writer,
+    ):
+        sources = [pq.ParquetFile(opened.enter_context(source)) for source in files.open_inputs(paths)]
+        for partition in range(PARTITIONS):
+            there = pa.concat_tables(source.read_row_group(partition) for source in sources)
+            total = summed(there, ["word", "group"]).cast(_SPILLED)
+            writer.write_table(total, row_group_size=max(1, len(total)))
+    return path
+
+
+def _bundles(_: None, spills: Sequence[str]) -> Iterator[tuple[int, tuple[int, int]]]:
+    """Which partitions go into one file, from one to before another: of few parts few, as each opens all that is left.
+
+    By the parts alone, however many pieces workers have made of them.
+    """
+    parts = len({path.rpartition("/")[2].removesuffix(".parquet").split("-")[1] for path in spills})
+    left = -(-parts // _together(parts)) if parts else 0
+    size = -(-PARTITIONS // min(PARTITIONS, max(1, left // FILES_PER_BUNDLE)))
+    yield from enumerate((begin, min(begin + size, PARTITIONS)) for begin in range(0, PARTITIONS, size))
 
 
 def _sum(
-    bundle: tuple[int, int], spills: Sequence[str], groups: Sequence[Group], folder: str, sample_threshold: int
-) -> Iterator[str]:
-    """Add up some partitions over all parts, sample their rare words, and write a file for each."""
-    tables = {partition: [_SPILLED.empty_table()] for partition in range(*bundle)}
+    bundle: tuple[int, tuple[int, int]],
+    spills: Sequence[str],
+    groups: Sequence[Group],
+    folder: str,
+    sample_threshold: int,
+) -> str:
+    """Add up some partitions over all parts, sample their rare words, and write them into a file."""
+    number, partitions = bundle
+    tables = {partition: [_SPILLED.empty_table()] for partition in range(*partitions)}
     for path in sorted(spills):
         with files.open_columns(path) as source:
             spilled = pq.ParquetFile(source)
             for partition, of_partition in tables.items():
                 of_partition.append(spilled.read_row_group(partition))
-    for partition, of_partition in tables.items():
-        yield _sum_partition(partition, of_partition, groups, folder, sample_threshold)
+    totals = [_sum_partition(of_partition, groups, sample_threshold) for of_partition in tables.values()]
+    files.make_folder(files.join(folder, "counts"))
+    path = part_path(files.join(folder, "counts"), number)
+    files.write_table(path, pa.concat_tables(totals))
+    return path
 
 
-def _sum_partition(
-    partition: int, tables: list[pa.Table], groups: Sequence[Group], folder: str, sample_threshold: int
-) -> str:
+def _sum_partition(tables: list[pa.Table], groups: Sequence[Group], sample_threshold: int) -> pa.Table:
     totals = summed(pa.concat_tables(tables), ["word", "group"])
     if pc.count_distinct(totals.column("word")).as_py() * PARTITIONS > EXACT_WORDS:
         totals = sample_rare(totals, sample_threshold)
-    files.make_folder(files.join(folder, "counts"))
-    path = part_path(files.join(folder, "counts"), partition)
-    files.write_table(path, named(totals, groups))
-    return path
+    return named(totals, groups)
 
 
 def summed(counts: pa.Table, keys: list[str]) -> pa.Table:

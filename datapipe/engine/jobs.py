@@ -366,7 +366,13 @@ class Sent:
             OSError: if nobody answers.
         """
         if self.project:
-            return str(self._on_dataflow(flags).get_job(self.job).currentState).removeprefix("JOB_STATE_") in OVER
+            from google.api_core.exceptions import GoogleAPIError
+
+            try:
+                state = self._on_dataflow(flags).get_job(self.job).current_state
+            except GoogleAPIError as error:
+                raise OSError(f"Dataflow says {str(error).splitlines()[0]}") from error
+            return str(state.name).removeprefix("JOB_STATE_") in OVER
         messages: Any = beam_job_api_pb2  # has no types of all
         request = messages.GetJobStateRequest(job_id=self.job)
         with grpc.insecure_channel(self.service) as channel:

@@ -38,9 +38,10 @@ from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import BY_NAME
 from datapipe.engine.verdicts import Options
+from datapipe.flow.counters import count
 from datapipe.flow.spread import Spread, SpreadPieces
-from datapipe.stage import CorpusStage, DocumentStage, Source, Stage, read_notes
-from datapipe.store import files
+from datapipe.stage import CorpusStage, DocumentStage, ProductStage, Source, Stage, read_notes
+from datapipe.store import files, objects
 from datapipe.store.corpus import REASON, REJECTS, Corpus, Part, View, part_path
 from datapipe.store.record import (
     FORMAT,
@@ -59,7 +60,9 @@ JOB = ".job"  # names the job that runs on another engine
 ELEMENTS = ".elements"  # what pipelines begin with on another engine
 FIGURES = ".figures"  # of the report, where workers count them
 REPORT = "report"  # what a run does at its end
-PARTS_COUNTED_HERE = 32  # of a run elsewhere, for its report: a job of Dataflow's takes minutes to start
+# Of a run elsewhere, for its report; more are counted beside the last product, or, where none ends the run, by a job of
+# their own, of which Dataflow takes minutes to start.
+PARTS_COUNTED_HERE = 32
 # Of a run's time, so much at most goes into reports of what there is so far.
 REPORT_SHARE = 0.05
 # What a report is taken to need until one was written, at least and a row: short runs have one at their end alone.
@@ -116,13 +119,16 @@ def run(
         check_known("--until: the recipe has no stage", until, names)
     others = [OtherRun.open(folder) for folder in reuse]
     last = names.index(until) if until else len(names) - 1
-    with lock_output(output, lambda line: report(News("note", "", line))) as check_lock:
+    with contextlib.ExitStack() as held:
+        check_lock = held.enter_context(lock_output(output, lambda line: report(News("note", "", line))))
+        if runner.local:  # its workers are threads of this process
+            held.enter_context(objects.alone_in(output))
         see_to_earlier(files.join(output, JOB), runner.flags, lambda line: report(News("note", "", line)), check_lock)
         driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock, others)
         try:
             for stage in recipe.stages[: last + 1]:
                 driver.take(stage)
-            driver.run_pass()
+            driver.run_pass(is_last=True)
         except ValueError as error:  # what a stage's options name is not there, or not what they say
             raise RunError(str(error)) from error
         except (PipelineError, ConservationError):
@@ -196,6 +202,7 @@ class _Driver:
         self.pending: list[Stage] = []  # of the pass that is to run next
         self.reported = time.monotonic()
         self.report_seconds = 0.0  # that the last report took
+        self.counted = False  # whether the figures of the last report wait in their folder
         earlier = RunRecord.read(output)
         if earlier and earlier.format != FORMAT:
             raise RunError(f"{output} holds an older run: choose another folder, or delete it")
@@ -522,8 +529,12 @@ class _Driver:
         if done.source:
             self._take_source(stage, done.source)
 
-    def run_pass(self) -> None:
-        """Run the stages that wait, in one pipeline."""
+    def run_pass(self, *, is_last: bool = False) -> None:
+        """Run the stages that wait, in one pipeline.
+
+        Args:
+            is_last: whether the run has no more; what is counted for its report then joins a product's pipeline.
+        """
         stages, self.pending = self.pending, []
         if not stages:
             return
@@ -534,7 +545,8 @@ class _Driver:
             elif isinstance(stages[0], DocumentStage):
                 self._pass_over([stage for stage in stages if isinstance(stage, DocumentStage)], progress)
             else:
-                self._judge(stages, progress)
+                counts = is_last and isinstance(stages[-1], ProductStage) and stages[-1].view == View()
+                self._judge(stages, progress, counts=counts and not self._counts_here())
             if self._counts_here() and self._can_afford_report():
                 self.write_report(count_funnel(self.corpus, self.record.stages))
 
@@ -585,24 +597,21 @@ class _Driver:
 
     def _count_by_workers(self, parts: Sequence[Part], options: Options) -> Figures:
         folder = files.join(self.corpus.root, FIGURES)
-        files.make_folder(folder)
-        path = files.join(folder, "all")
+        if not self.counted:
 
-        def build(pipeline: beam.Pipeline) -> None:
-            _ = (
-                pipeline
-                | "Parts" >> self._create(parts, Part)
-                | "Spread" >> Spread()
-                | "Count" >> beam.Map(_count, options).with_output_types(bytes)
-                | "Sum" >> beam.CombineGlobally(_sum).with_output_types(bytes)
-                | "Write" >> beam.Map(_write, path).with_output_types(None)
-            )
+            def build(pipeline: beam.Pipeline) -> None:
+                _ = pipeline | "Parts" >> self._create(parts, Part) | REPORT >> self._counting(options)
 
-        self._run(build, 0)
-        with files.open_input(path) as source:
+            self._run(build, 0)
+        with files.open_input(files.join(folder, "all")) as source:
             figures = Figures.from_bytes(bytes(source.read()))
         files.remove(folder)
         return figures
+
+    def _counting(self, options: Options) -> "_CountFigures":
+        folder = files.join(self.corpus.root, FIGURES)
+        files.make_folder(folder)
+        return _CountFigures(options, files.join(folder, "all"))
 
     def _read(self, stages: Sequence[Source[Any]], progress: Progress) -> None:
         """Read inputs into new parts, each source's numbered after those there are."""
@@ -678,8 +687,14 @@ class _Driver:
             done = Done("", seconds, usage.peak_bytes, stage.part_kinds(), columns=tuple(stage.writes.names))
             self._end(stage, dataclasses.replace(done, computed=spent[stage.name].rows))
 
-    def _judge(self, stages: Sequence[Stage], progress: Progress) -> None:
-        """Compute new columns from all rows together, stage by stage, and make a product at last."""
+    def _judge(self, stages: Sequence[Stage], progress: Progress, *, counts: bool = False) -> None:
+        """Compute new columns from all rows together, stage by stage, and make a product at last.
+
+        Args:
+            stages: in order.
+            progress: is told how much there is to do.
+            counts: whether to count the report's figures in the same pipeline, beside the product.
+        """
         view = stages[0].view
         corpora, ready = [self.corpus.seen_by(view)], list[Stage]()
         prepared: list[float] = []
@@ -720,6 +735,9 @@ class _Driver:
                         >> beam.FlatMap(work.go_on, kept, beam.pvalue.AsList(written)).with_output_types(Part)
                     )
 
+            if counts:
+                _ = parts | REPORT >> self._counting(self.record.options)
+
         last, corpus = ready[-1], corpora[-2]
 
         def again(pipeline: beam.Pipeline, judge: beam.PTransform) -> None:
@@ -727,6 +745,7 @@ class _Driver:
             _ = parts | last.name >> self._step(last, judge, corpus)
 
         run_pipeline(build)
+        self.counted = counts
         for stage in ready:
             self._remove_leftovers(stage)
         # Their verdicts come in the place of the first ones.
@@ -763,7 +782,8 @@ class _Driver:
         """Parts to what a stage makes of them, with its columns written where it has any."""
         if isinstance(stage, CorpusStage):
             return _WriteVerdicts(stage, judge, corpus)
-        return stage.ready(folder=self.corpus.folder(stage.name))
+        product: Any = stage.ready(folder=self.corpus.folder(stage.name))
+        return product if self.runner.local else _Counted(product)
 
     def _judged(self, stage: Stage, seconds: float, peak_bytes: int) -> Done:
         """The entry of a corpus stage or a product, without its key."""
@@ -798,6 +818,45 @@ class _FromFile(beam.PTransform):
 
 
 @dataclasses.dataclass(eq=False)
+class _Counted(beam.PTransform):
+    """What a product makes of parts, and a counter of the rows that it was given; what it has made it counts itself."""
+
+    product: ProductStage
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[Any]:
+        counted = parts | "Rows" >> beam.Map(_count_rows, self.product.name).with_output_types(Part)
+        return counted | "Make" >> self.product
+
+
+def _count_rows(part: Part, stage: str) -> Part:
+    count(stage, rows=part.rows)
+    return part
+
+
+@dataclasses.dataclass(eq=False)
+class _CountFigures(beam.PTransform):
+    """Parts to the file of what a report draws of their documents."""
+
+    options: Options
+    path: str
+
+    def __post_init__(self) -> None:
+        super().__init__()
+
+    def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[None]:
+        return (
+            parts
+            | "Spread" >> Spread()
+            | "Count" >> beam.FlatMap(_count, self.options).with_output_types(bytes)
+            | "Sum" >> beam.CombineGlobally(_sum).with_output_types(bytes)
+            | "Write" >> beam.Map(_write, self.path).with_output_types(None)
+        )
+
+
+@dataclasses.dataclass(eq=False)
 class _WriteVerdicts(beam.PTransform):
     """Parts, and a transform that gives verdicts on them, to the numbers of the parts whose column file is there."""
 
@@ -824,8 +883,9 @@ class _WriteVerdicts(beam.PTransform):
         )
 
 
-def _count(part: Part, options: Options) -> bytes:
-    return count_figures(part, options).as_bytes()
+def _count(part: Part, options: Options) -> Iterator[bytes]:
+    if part.kind == "document":
+        yield count_figures(part, options).as_bytes()
 
 
 def _sum(counted: Iterable[bytes]) -> bytes:

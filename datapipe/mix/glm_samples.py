@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, MinLen
 
 from datapipe.checks import Count, FilesOption, Positive, PositiveShare, Seed, Share, check_known
+from datapipe.flow.counters import count
 from datapipe.flow.gather import Gather
 from datapipe.flow.spread import Spread
 from datapipe.mix.blank_infilling import (
@@ -383,7 +384,9 @@ class WriteGLMSamples(ProductStage):
             pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=["objective", "ids"]) as writer,
         ):
             while group := list(itertools.islice(rows, GROUP_ROWS)):
-                writer.write_table(self.table(group, tokens["pad"]))
+                table = self.table(group, tokens["pad"])
+                writer.write_table(table)
+                count(self.name, bytes=table.nbytes)
                 for row in group:
                     counts[row.objective] = counts.get(row.objective, 0) + 1
                     used += row.amount
@@ -399,8 +402,8 @@ class WriteGLMSamples(ProductStage):
         written = sorted(summaries, key=lambda summary: summary["file"])
         totals: dict[str, int] = {}
         for summary in written:
-            for objective, count in summary["objectives"].items():
-                totals[objective] = totals.get(objective, 0) + count
+            for objective, number in summary["objectives"].items():
+                totals[objective] = totals.get(objective, 0) + number
         manifest = {"rows": sum(totals.values()), "objectives": totals, "length": self.length, "files": written}
         files.write_json(files.join(self.folder, MANIFEST), manifest)
         return written

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge
 
 from datapipe.checks import Count, Seed
+from datapipe.flow.counters import count
 from datapipe.flow.gather import Gather
 from datapipe.flow.spread import Spread
 from datapipe.mix.chat_tokens import NO_LOSS
@@ -123,6 +124,7 @@ class PackDialogues(ProductStage):
         name = f"train-{part.number:05d}.parquet"
         with files.whole_file(files.join(self.folder, name)) as sink:
             pq.write_table(packed, sink, row_group_size=GROUP_ROWS, compression="zstd", use_dictionary=["ids"])
+        count(self.name, bytes=packed.nbytes)
         learnt = int((labels != NO_LOSS).sum())
         yield {"file": name, "rows": len(ids), "dialogues": len(order), "tokens_with_loss": learnt}
 

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from annotated_types import Ge, Le
 
 from datapipe.checks import ColumnOption, Count, Seed
+from datapipe.flow.counters import count
 from datapipe.flow.gather import Gather
 from datapipe.flow.spread import Spread, SpreadPieces
 from datapipe.read.parts import NULL_BYTES, WITH_COLUMNS
@@ -298,6 +299,7 @@ class WriteShards(ProductStage):
                 group = group.set_column(0, "id", row_ids(group.column("id")))
                 writer.write_table(group.select(writer.schema.names))
                 size += pc.sum(pc.binary_length(group.column("text")), min_count=0).as_py()
+        count(self.name, bytes=size)
         entry = {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}
         if len(amount.sizes) > 1:
             entry["phase"] = int(np.searchsorted(np.cumsum(self._ranges(amount)), range_, "right"))

@@ -118,20 +118,16 @@ class Part:
     def kept(self, despite: str | None = None) -> npt.NDArray[np.bool_]:
         """Which rows of the view no stage has removed yet, or none for another reason than `despite`, shape (rows,)."""
         kept = self.chosen()
-        for name in self.decisions:
-            if name.removesuffix(REASON) in self.view.unseen:
-                continue
-            reasons = self._few_texts(name)
+        names = [name for name in self.decisions if name.removesuffix(REASON) not in self.view.unseen]
+        paths = [self.columns[name] for name in names]
+        start, stop = self.bounds
+        for name, path, source in zip(names, paths, files.open_inputs(paths), strict=True):
+            with source, files.naming(path, [name]):  # of texts that recur each lies in memory once
+                table = pq.ParquetFile(source, read_dictionary=[name]).read([name], use_threads=False)
+            reasons = table.column(name).slice(start, stop - start)
             left = reasons.is_null() if despite is None else pc.equal(reasons, despite).fill_null(True)
             kept &= left.to_numpy()
         return kept
-
-    def _few_texts(self, name: str) -> pa.ChunkedArray:
-        """One whole column of texts that recur, each of which lies in memory once."""
-        with files.open_columns(self.columns[name], [name]) as source:
-            column = pq.ParquetFile(source, read_dictionary=[name]).read([name], use_threads=False).column(name)
-        start, stop = self.bounds
-        return column.slice(start, stop - start)
 
     def chosen(self) -> npt.NDArray[np.bool_]:
         """Which rows the view is of, removed or not, shape (rows,)."""
@@ -233,7 +229,7 @@ class _open_all:  # noqa: N801 - a context manager reads as a function
     """Readers over several column files of one part, closed together."""
 
     def __init__(self, by_file: Mapping[str, list[str] | None], start: int, stop: int) -> None:
-        self._sources = [files.open_input(path) for path in by_file]
+        self._sources = files.open_inputs(list(by_file))
         self._readers = [
             _Reader(path, source, names, start, stop)
             for source, (path, names) in zip(self._sources, by_file.items(), strict=True)

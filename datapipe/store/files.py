@@ -128,6 +128,13 @@ def open_input(path: str) -> pa.NativeFile:
     return pa.PythonFile(_beam().open(path, compression_type=_AS_IT_IS), mode="r")
 
 
+def open_inputs(paths: Sequence[str]) -> list[pa.NativeFile]:
+    """Files opened for reading by Arrow; those of a store at once, since each waits for an answer."""
+    if len(paths) > 1 and objects.is_object(paths[0]):
+        return list(objects.requests_at_once(os.getpid()).map(open_input, paths))
+    return [open_input(path) for path in paths]
+
+
 @contextlib.contextmanager
 def naming(path: str, columns: Iterable[str] = ()) -> Iterator[None]:
     """Name the file and the columns in an error of reading them: Arrow's own names neither."""
@@ -357,7 +364,8 @@ def _listed(path: str, at_most: int | None = None) -> list[File]:
     """The objects whose path begins so."""
     store, bucket, prefix = objects.store_of(path)
     root = path.removesuffix(prefix)
-    return [File(f"{root}{each.key}", each.size, each.stamp) for each in store.listed(bucket, prefix, at_most)]
+    listed = store.listed(bucket, prefix, at_most)
+    return [File(f"{root}{each.key}", each.size, each.stamp) for each in listed if not each.is_folder]
 
 
 def _walk(folder: str, levels: int | None = None) -> Iterator[str]:

@@ -4,17 +4,21 @@ Beam's file systems are not used for them: they make a client for each operation
 184 s), hold 16 MiB for each open file, and need three requests to write what one can, and three more for its name. An
 object is there whole or not at all, so it needs no temporary name. One client serves all threads of a process.
 
-All of them list what was written a moment ago (S3 since December 2020), and drop an upload that is never finished.
+All of them drop an upload that is never finished. All list what was written a moment ago (S3 since December 2020); a
+run whose workers are threads of one process does not ask for a listing of its own folder: it knows (`alone_in`).
 """
 
 import abc
+import collections
 import contextlib
 import functools
 import io
 import itertools
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar, NamedTuple
 
 from datapipe.extras import load_extra
@@ -22,6 +26,7 @@ from datapipe.extras import load_extra
 FIRST_BYTES = 256 << 10  # read at once when a file is opened: most column files are smaller, and then that is all
 READ_AHEAD_BYTES = 8 << 20  # at most, of a file that is read from one end to the other
 PART_BYTES = 16 << 20  # a larger object goes up in parts of this size; S3 takes 10,000 of them
+HELD_BYTES = 64 << 20  # of small objects in memory, where one process writes alone
 _MANY = 1000  # keys in one request for their deletion, as S3 takes; Google takes 100
 
 
@@ -33,6 +38,11 @@ class Object(NamedTuple):
     stamp: str
     modified: float
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for a folder, as the consoles of stores make one: an empty object whose name ends in /."""
+        return not self.size and self.key.endswith("/")
+
 
 class Parts(abc.ABC):
     """The parts of a large object on their way; nothing is there until `finish`."""
@@ -42,8 +52,8 @@ class Parts(abc.ABC):
         """Send one more."""
 
     @abc.abstractmethod
-    def finish(self) -> None:
-        """Make them an object."""
+    def finish(self) -> str:
+        """Make them an object; its stamp."""
 
     @abc.abstractmethod
     def abort(self) -> None:
@@ -68,15 +78,20 @@ class Store(abc.ABC):
         """The bytes of a range, as many as there are, and the size of the object, if the answer tells it."""
 
     @abc.abstractmethod
+    def find(self, bucket: str, key: str) -> Object | None:
+        """An object by its key; None if there is none."""
+
     def size(self, bucket: str, key: str) -> int | None:
         """The size of an object; None if there is none."""
+        found = self.find(bucket, key)
+        return None if found is None else found.size
 
     @abc.abstractmethod
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
         """The objects whose key begins so."""
 
-    def put(self, bucket: str, key: str, content: bytes) -> None:  # noqa: ARG002
-        """Write an object."""
+    def put(self, bucket: str, key: str, content: bytes) -> str:  # noqa: ARG002
+        """Write an object; its stamp."""
         raise OSError(f"{bucket}/{key}: this store is for reading")
 
     def begin(self, bucket: str, key: str) -> Parts:
@@ -87,8 +102,8 @@ class Store(abc.ABC):
         """Delete objects; those that are not there are no error."""
         raise OSError(f"{bucket}: this store is for reading")
 
-    def copy(self, bucket: str, key: str, other: str) -> None:  # noqa: ARG002
-        """Copy an object to another key of its bucket, within the store."""
+    def copy(self, bucket: str, key: str, other: str) -> str:  # noqa: ARG002
+        """Copy an object to another key of its bucket, within the store; the stamp of the copy."""
         raise OSError(f"{bucket}/{key}: this store is for reading")
 
 
@@ -135,9 +150,10 @@ class _S3(Store):
                 return b"", None if start else 0
             return found["Body"].read(), int(found["ContentRange"].rpartition("/")[2])
 
-    def size(self, bucket: str, key: str) -> int | None:
+    def find(self, bucket: str, key: str) -> Object | None:
         with contextlib.suppress(FileNotFoundError), self._errors(bucket, key):
-            return int(self.client.head_object(Bucket=bucket, Key=key)["ContentLength"])
+            found = self.client.head_object(Bucket=bucket, Key=key)
+            return Object(key, found["ContentLength"], _stamp(found), found["LastModified"].timestamp())
         return None
 
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
@@ -147,11 +163,11 @@ class _S3(Store):
             for page in pages.paginate(Bucket=bucket, Prefix=prefix, PaginationConfig=limit):
                 for each in page.get("Contents", ()):
                     modified = each["LastModified"].timestamp()
-                    yield Object(each["Key"], each["Size"], each["ETag"].strip('"'), modified)
+                    yield Object(each["Key"], each["Size"], _stamp(each), modified)
 
-    def put(self, bucket: str, key: str, content: bytes) -> None:
+    def put(self, bucket: str, key: str, content: bytes) -> str:
         with self._errors(bucket, key):
-            self.client.put_object(Bucket=bucket, Key=key, Body=content)
+            return _stamp(self.client.put_object(Bucket=bucket, Key=key, Body=content))
 
     def begin(self, bucket: str, key: str) -> Parts:
         return _S3Parts(self, bucket, key)
@@ -164,9 +180,14 @@ class _S3(Store):
             for error in answer.get("Errors", ()):
                 raise OSError(f"s3://{bucket}/{error['Key']}: {error['Message']}")
 
-    def copy(self, bucket: str, key: str, other: str) -> None:
+    def copy(self, bucket: str, key: str, other: str) -> str:
         with self._errors(bucket, key):
-            self.client.copy_object(CopySource={"Bucket": bucket, "Key": key}, Bucket=bucket, Key=other)
+            copied = self.client.copy_object(CopySource={"Bucket": bucket, "Key": key}, Bucket=bucket, Key=other)
+            return _stamp(copied["CopyObjectResult"])
+
+
+def _stamp(answer: Any) -> str:
+    return str(answer["ETag"]).strip('"')
 
 
 class _S3Parts(Parts):
@@ -184,10 +205,10 @@ class _S3Parts(Parts):
             answer = self._store.client.upload_part(**self._place, PartNumber=number, Body=content)
         self._etags.append(answer["ETag"])
 
-    def finish(self) -> None:
+    def finish(self) -> str:
         parts = [{"ETag": etag, "PartNumber": number} for number, etag in enumerate(self._etags, 1)]
         with self._errors():
-            self._store.client.complete_multipart_upload(**self._place, MultipartUpload={"Parts": parts})
+            return _stamp(self._store.client.complete_multipart_upload(**self._place, MultipartUpload={"Parts": parts}))
 
     def abort(self) -> None:
         with self._errors():
@@ -228,10 +249,10 @@ class _Google(Store):
                 content = b""
         return content, len(content) if not start and len(content) < stop else None
 
-    def size(self, bucket: str, key: str) -> int | None:
+    def find(self, bucket: str, key: str) -> Object | None:
         with self._errors(bucket, key):
             found = self.client.bucket(bucket).get_blob(key)
-        return None if found is None else int(found.size)
+        return None if found is None else Object(key, found.size, str(found.generation), found.updated.timestamp())
 
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
         with self._errors(bucket, prefix):
@@ -239,9 +260,11 @@ class _Google(Store):
             for each in itertools.islice(found, at_most):
                 yield Object(each.name, each.size, str(each.generation), each.updated.timestamp())
 
-    def put(self, bucket: str, key: str, content: bytes) -> None:
+    def put(self, bucket: str, key: str, content: bytes) -> str:
+        blob = self._blob(bucket, key)
         with self._errors(bucket, key):
-            self._blob(bucket, key).upload_from_string(content)
+            blob.upload_from_string(content)
+        return str(blob.generation)
 
     def begin(self, bucket: str, key: str) -> Parts:
         return _GoogleParts(self, bucket, key)
@@ -259,24 +282,27 @@ class _Google(Store):
                 if answer.status_code >= 400 and answer.status_code != 404:
                     raise OSError(f"gs://{bucket}/{key} could not be deleted: {answer.status_code} {answer.text}")
 
-    def copy(self, bucket: str, key: str, other: str) -> None:
+    def copy(self, bucket: str, key: str, other: str) -> str:
         with self._errors(bucket, key):
             here = self.client.bucket(bucket)
-            here.copy_blob(here.blob(key), here, other)
+            return str(here.copy_blob(here.blob(key), here, other).generation)
 
 
 class _GoogleParts(Parts):
     def __init__(self, store: _Google, bucket: str, key: str) -> None:
         self._errors = functools.partial(store._errors, bucket, key)
-        self._writer = store._blob(bucket, key).open("wb", chunk_size=PART_BYTES, ignore_flush=True)
+        self._blob = store._blob(bucket, key)
+        self._writer = self._blob.open("wb", chunk_size=PART_BYTES, ignore_flush=True)
 
     def add(self, content: bytes) -> None:
         with self._errors():
             self._writer.write(content)
 
-    def finish(self) -> None:
+    def finish(self) -> str:
         with self._errors():
             self._writer.close()
+            self._blob.reload()
+        return str(self._blob.generation)
 
     def abort(self) -> None:
         with self._errors():
@@ -339,9 +365,10 @@ class _Azure(Store):
                     raise
                 return b"", None
 
-    def size(self, bucket: str, key: str) -> int | None:
+    def find(self, bucket: str, key: str) -> Object | None:
         with contextlib.suppress(FileNotFoundError), self._errors(bucket, key):
-            return int(self._container(bucket).get_blob_client(key).get_blob_properties().size)
+            found = self._container(bucket).get_blob_client(key).get_blob_properties()
+            return Object(key, found.size, found.etag.strip('"'), found.last_modified.timestamp())
         return None
 
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
@@ -350,9 +377,10 @@ class _Azure(Store):
             for each in itertools.islice(found, at_most):
                 yield Object(each.name, each.size, each.etag.strip('"'), each.last_modified.timestamp())
 
-    def put(self, bucket: str, key: str, content: bytes) -> None:
+    def put(self, bucket: str, key: str, content: bytes) -> str:
         with self._errors(bucket, key):
-            self._container(bucket).upload_blob(key, content, overwrite=True)
+            blob = self._container(bucket).get_blob_client(key)
+            return str(blob.upload_blob(content, overwrite=True)["etag"]).strip('"')
 
     def begin(self, bucket: str, key: str) -> Parts:
         return _AzureParts(self, bucket, key)
@@ -362,10 +390,10 @@ class _Azure(Store):
             with contextlib.suppress(FileNotFoundError), self._errors(bucket, key):
                 self._container(bucket).delete_blob(key)
 
-    def copy(self, bucket: str, key: str, other: str) -> None:
-        with self._errors(bucket, key):
-            here = self._container(bucket)  # a copy within the store needs a right of its own, by kind of account
-            here.upload_blob(other, here.download_blob(key).readall(), overwrite=True)
+    def copy(self, bucket: str, key: str, other: str) -> str:
+        with self._errors(bucket, key):  # a copy within the store needs a right of its own, by kind of account
+            content = self._container(bucket).download_blob(key).readall()
+        return self.put(bucket, other, content)
 
 
 class _AzureParts(Parts):
@@ -380,11 +408,12 @@ class _AzureParts(Parts):
             self._blob.stage_block(name, content)
         self._blocks.append(name)
 
-    def finish(self) -> None:
+    def finish(self) -> str:
         from azure.storage.blob import BlobBlock
 
         with self._errors():
-            self._blob.commit_block_list([BlobBlock(name) for name in self._blocks])
+            answer = self._blob.commit_block_list([BlobBlock(name) for name in self._blocks])
+        return str(answer["etag"]).strip('"')
 
     def abort(self) -> None:
         """Nothing: blocks that no list names go after a week."""
@@ -414,10 +443,10 @@ class _Hub(Store):
             stop = min(stop, size)
             return self._files.cat_file(path, start=start, end=stop) if start < stop else b"", size
 
-    def size(self, bucket: str, key: str) -> int | None:
+    def find(self, bucket: str, key: str) -> Object | None:
         with contextlib.suppress(FileNotFoundError), self._errors(bucket, key):
             found = self._files.info(f"{bucket}/{key}")
-            return int(found["size"]) if found["type"] == "file" else None
+            return Object(key, found["size"], str(found["blob_id"]), 0.0) if found["type"] == "file" else None
         return None
 
     def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:
@@ -427,6 +456,110 @@ class _Hub(Store):
             names = sorted(name for name in found if name.startswith(f"{bucket}/{prefix}"))
             for name in names[:at_most]:
                 yield Object(name.removeprefix(f"{bucket}/"), found[name]["size"], str(found[name]["blob_id"]), 0.0)
+
+
+class _Alone(Store):
+    """A store below a folder in which this process alone writes, and so knows what is there: no request asks for it.
+
+    Small objects are read from memory, too. A run lists its folders and reads most column files again and again: for
+    the sample that was 1,240 requests of 1,667.
+    """
+
+    def __init__(self, store: Store, bucket: str, prefix: str) -> None:
+        self._store = store
+        self._folders: dict[str, dict[str, Object]] = {}
+        self._held: collections.OrderedDict[str, bytes] = collections.OrderedDict()
+        self._held_bytes = 0
+        self._lock = threading.Lock()
+        for there in store.listed(bucket, prefix):
+            self._folders.setdefault(_folder_of(there.key), {})[there.key] = there
+
+    def read(self, bucket: str, key: str, start: int, stop: int) -> tuple[bytes, int | None]:
+        with self._lock:
+            content = self._held.get(key)
+            if content is not None:
+                self._held.move_to_end(key)
+        if content is not None:
+            return content[start:stop], len(content)
+        there = self.find(bucket, key)
+        if there is None:
+            raise FileNotFoundError(f"there is no {bucket}/{key}")
+        content, _ = self._store.read(bucket, key, start, stop)
+        if start == 0 and len(content) == there.size:
+            self._hold(key, content)
+        return content, there.size
+
+    def find(self, bucket: str, key: str) -> Object | None:  # noqa: ARG002 - all are in one
+        return self._folders.get(_folder_of(key), {}).get(key)
+
+    def listed(self, bucket: str, prefix: str, at_most: int | None = None) -> Iterator[Object]:  # noqa: ARG002
+        with self._lock:
+            # Those in it, and those that it is in: a prefix need not end where a name does.
+            near = [name for name in self._folders if name.startswith(prefix) or f"{name}/" == prefix[: len(name) + 1]]
+            folders = [list(self._folders[name].values()) for name in near]
+        found = (each for folder in folders for each in folder if each.key.startswith(prefix))
+        return itertools.islice(sorted(found), at_most)
+
+    def put(self, bucket: str, key: str, content: bytes) -> str:
+        stamp = self._store.put(bucket, key, content)
+        self.wrote(key, len(content), stamp, content)
+        return stamp
+
+    def begin(self, bucket: str, key: str) -> Parts:
+        return _AloneParts(self, key, self._store.begin(bucket, key))
+
+    def delete(self, bucket: str, keys: Sequence[str]) -> None:
+        gone = [key for key in keys if self.find(bucket, key)]
+        self._store.delete(bucket, gone)
+        with self._lock:
+            for key in gone:
+                self._folders[_folder_of(key)].pop(key, None)
+        for key in gone:
+            self._hold(key, None)
+
+    def copy(self, bucket: str, key: str, other: str) -> str:
+        stamp = self._store.copy(bucket, key, other)
+        there = self.find(bucket, key)
+        self.wrote(other, there.size if there else 0, stamp, self._held.get(key))
+        return stamp
+
+    def wrote(self, key: str, size: int, stamp: str, content: bytes | None = None) -> None:
+        """Take note of an object that is there now, and of what it holds."""
+        with self._lock:
+            self._folders.setdefault(_folder_of(key), {})[key] = Object(key, size, stamp, time.time())
+        self._hold(key, content)
+
+    def _hold(self, key: str, content: bytes | None) -> None:
+        """Keep a small object in memory, and of the others those that were asked for last; or let go of it."""
+        with self._lock:
+            self._held_bytes -= len(self._held.pop(key, b""))
+            if content is None or len(content) > HELD_BYTES // 16:
+                return
+            self._held[key] = content
+            self._held_bytes += len(content)
+            while self._held_bytes > HELD_BYTES:
+                self._held_bytes -= len(self._held.popitem(last=False)[1])
+
+
+class _AloneParts(Parts):
+    def __init__(self, store: _Alone, key: str, parts: Parts) -> None:
+        self._store, self._key, self._parts, self._size = store, key, parts, 0
+
+    def add(self, content: bytes) -> None:
+        self._parts.add(content)
+        self._size += len(content)
+
+    def finish(self) -> str:
+        stamp = self._parts.finish()
+        self._store.wrote(self._key, self._size, stamp)
+        return stamp
+
+    def abort(self) -> None:
+        self._parts.abort()
+
+
+def _folder_of(key: str) -> str:
+    return key.rpartition("/")[0]
 
 
 _STORES: dict[str, type[Store]] = {"s3": _S3, "gs": _Google, "abfs": _Azure, "abfss": _Azure, "hf": _Hub}
@@ -454,9 +587,26 @@ def store_of(path: str) -> tuple[Any, str, str]:
     options = beam_options()
     around = tuple(item for item in os.environ.items() if item[0].startswith(kind.environment))
     with _making:  # boto3 makes one at a time
-        return _made(kind, tuple(options._flags), around, os.getpid()), bucket, key
+        store = _made(kind, tuple(options._flags), around, os.getpid())
+    alone = next((own for folder, own in _alone.items() if path.startswith(folder)), None)
+    return alone or store, bucket, key
 
 
+@contextlib.contextmanager
+def alone_in(folder: str) -> Iterator[None]:
+    """Let this process go by what it knows of a folder in which, while the block lasts, no other one writes."""
+    if not is_object(folder):
+        yield
+        return
+    whole = folder.rstrip("/") + "/"
+    _alone[whole] = _Alone(*store_of(whole))
+    try:
+        yield
+    finally:
+        del _alone[whole]
+
+
+_alone: dict[str, _Alone] = {}
 _latest: dict[Any, Store] = {}
 
 
@@ -464,6 +614,12 @@ def _made(kind: type[Store], *by: Any) -> Store:
     if (kind, *by) not in _latest:
         _latest[kind, *by] = kind(beam_options())
     return _latest[kind, *by]
+
+
+@functools.cache
+def requests_at_once(process: int) -> ThreadPoolExecutor:  # noqa: ARG001 - no thread outlives a fork
+    """Threads for requests that need not wait for each other, of a process; its clients hold ten connections."""
+    return ThreadPoolExecutor(8, "requests")
 
 
 def beam_options() -> Any:

@@ -78,6 +78,7 @@ _MOST_CHARACTERS = 1 << 20  # different ones in a text; Unicode has fewer
 # Code points. A text of 45 MB took 16 times its size, and takes 11 where its n-grams are counted in place of it, and it
 # is read again after.
 _LONG_TEXT = 1 << 22
+_LONG_WORD = 1 << 16  # code points; few words of a text are longer
 _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
 
 
@@ -97,7 +98,7 @@ def _measure_words(
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
         longest = max(longest, t.ends[i] - t.starts[i])
-    histogram = m.counts[: longest + 1]  # of the lengths of words
+    histogram = m.counts[: min(longest, _LONG_WORD) + 1]  # of the lengths of words, but those of very long ones
     histogram[:] = 0
     longest = 0
     for i in range(tokens):
@@ -120,7 +121,8 @@ def _measure_words(
             words += 1
             characters += end - start
             longest = max(longest, end - start)
-            histogram[end - start] += 1
+            if end - start < len(histogram):
+                histogram[end - start] += 1
         if end - start > longest_stop_word:
             continue
         value = np.uint64(0)
@@ -141,7 +143,7 @@ def _measure_words(
                         seen |= np.uint64(1) << np.uint64(k)
     row.words = words
     row.mean_word_length = characters / max(words, 1)
-    row.median_word_length = _median(histogram, words, longest)
+    row.median_word_length = _median(t, tokens, histogram, words, longest)
     row.alphabetic_word_share = alphabetic / max(tokens - thousands, 1)
     row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
     row.stop_words = found
@@ -153,15 +155,34 @@ def _measure_words(
 
 
 @helper
-def _median(histogram: npt.NDArray[np.int32], numbers: int, most: int) -> float:
-    """The median of so many numbers up to `most`, of which `histogram` says how often each occurs."""
+def _median(t: Text, tokens: int, histogram: npt.NDArray[np.int32], numbers: int, most: int) -> float:
+    """The median length of so many words up to `most` long, of which `histogram` says how often the shorter occur."""
     below, at, total = 0, 0, 0
     for middle in ((numbers - 1) // 2, numbers // 2):  # the same one twice if their number is odd
-        while at < most and below + histogram[at] <= middle:
+        while at < min(most, len(histogram)) and below + histogram[at] <= middle:
             below += histogram[at]
             at += 1
-        total += at
+        total += at if at < len(histogram) else _long_word(t, tokens, len(histogram), middle - below, most)
     return total / 2
+
+
+@helper
+def _long_word(t: Text, tokens: int, shortest: int, rank: int, most: int) -> int:
+    """The length of the word that has so many before it by length, of those that are at least `shortest` long."""
+    low, high = shortest, most
+    while low < high:
+        middle, up_to = (low + high) // 2, 0
+        for i in range(tokens):
+            length, signs = t.ends[i] - t.starts[i], np.uint8(SYMBOL)
+            if shortest <= length <= middle:
+                for j in range(t.starts[i], t.ends[i]):
+                    signs &= t.signs[j]
+                up_to += not signs & SYMBOL
+        if up_to > rank:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 @helper
@@ -379,11 +400,11 @@ def _count_phrases(
 @helper
 def _repeated(t: Text, m: Memory, pieces: int, total: int, definition: int) -> tuple[float, float]:
     """The share of pieces that repeat another, and that of their code points in `total` (dclm: in all pieces)."""
-    repeated, characters = repeated_pieces(t.points, t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
     if definition == DCLM:
         total = 0
         for i in range(pieces):
             total += t.ends[i] - t.starts[i]
+    repeated, characters = repeated_pieces(t.points, t.prefix, t.starts, t.ends, pieces, definition in (DOLMA, DCLM), m)
     return repeated / max(pieces, 1), characters / max(total, 1)
 
 
@@ -573,8 +594,11 @@ def _measure(
         _measure_lines(t, m, length, tokens, tables.read_on, definition, row)
         if documents.chinese[i]:
             if in_text:
+                counts = t.points[length + 1 :]
+                if len(counts) < max(length + 1, len(m.keys)):
+                    counts = m.counts
                 grams = Memory(
-                    m.low_powers, m.high_powers, t.starts, t.room, m.keys, m.counts, m.firsts, t.ends, t.points
+                    m.low_powers, m.high_powers, t.starts, t.room, m.keys, counts, m.firsts, t.ends, t.points
                 )
             _measure_letters(t, grams, length, tables.count_logs, row)
 

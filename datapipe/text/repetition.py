@@ -31,7 +31,7 @@ class Memory(NamedTuple):
     low_powers: npt.NDArray[np.uint64]  # powers of BASE, ...
     high_powers: npt.NDArray[np.uint64]  # ... and of BASE to the power of so many
     before: npt.NDArray[np.int32]  # before[i]: code points in the first i tokens
-    hashes: npt.NDArray[np.uint64]  # hashes[i]: hash of the first i tokens, or that of piece i
+    hashes: npt.NDArray[np.uint64]  # hashes[i]: hash of the first i tokens
     keys: npt.NDArray[np.uint64]  # an open-addressing hash table: keys, ...
     counts: npt.NDArray[np.int32]  # ... and how often each was seen, 0 in a free slot
     firsts: npt.NDArray[np.int32]  # in its place where the keys are too many: 1 + the first that is equal
@@ -110,23 +110,28 @@ def clear_table(m: Memory, entries: int) -> int:
     return slots - 1
 
 
-@helper
-def count(m: Memory, mask: int, key: np.uint64) -> int:
-    """Count a key in the hash table and return its slot."""
+@inlined
+def _find(keys: npt.NDArray[np.uint64], taken: npt.NDArray[np.int32], mask: int, key: np.uint64) -> int:
+    """The slot of a key in a hash table, or the free one for it: one that `taken` is 0 for."""
     at = np.int64((key * DEGSKI) >> np.uint64(32)) & mask
     # One branch for both conditions, which the processor guesses right but where two keys meet.
-    while (m.counts[at] != 0) & (m.keys[at] != key):
+    while (taken[at] != 0) & (keys[at] != key):
         at = (at + 1) & mask
-    m.keys[at] = key
-    m.counts[at] += 1
     return int(at)
 
 
 @helper
+def count(m: Memory, mask: int, key: np.uint64) -> int:
+    """Count a key in the hash table and return its slot."""
+    at = _find(m.keys, m.counts, mask, key)
+    m.keys[at] = key
+    m.counts[at] += 1
+    return at
+
+
+@helper
 def _key(m: Memory, k: int, n: int, separated: bool) -> np.uint64:
-    """The hash of the n-gram at a position at issue, or of a piece where `n` is 0."""
-    if not n:
-        return m.hashes[k]
+    """The hash of the n-gram at a position at issue."""
     i = m.positions[k]
     length = m.before[i + n] - m.before[i] + (n if separated else 0)
     return np.uint64(m.hashes[i + n] - m.hashes[i] * _power(m, length))
@@ -134,7 +139,7 @@ def _key(m: Memory, k: int, n: int, separated: bool) -> np.uint64:
 
 @helper
 def _count_keys(m: Memory, entries: int, n: int, separated: bool) -> None:
-    """Fill `slots`, and `counts` for each of them, for the n-grams at issue, or for so many pieces where `n` is 0."""
+    """Fill `slots`, and `counts` for each of them, for the n-grams at issue."""
     if 2 * entries <= len(m.keys):
         mask = clear_table(m, entries)
         for k in range(entries):
@@ -150,9 +155,7 @@ def _count_keys(m: Memory, entries: int, n: int, separated: bool) -> None:
             if start and m.slots[k] >= 0:
                 continue
             key = _key(m, k, n, separated)
-            at = np.int64((key * DEGSKI) >> np.uint64(32)) & mask
-            while (m.firsts[at] != 0) & (m.keys[at] != key):
-                at = (at + 1) & mask
+            at = _find(m.keys, m.firsts, mask, key)
             if not m.firsts[at]:
                 if not room:
                     m.slots[k], left = -1, min(left, k)
@@ -174,20 +177,32 @@ def repeated_pieces(
     all_copies: bool,
     m: Memory,
 ) -> tuple[int, int]:
-    """How many pieces of text repeat another, and their code points; the first copy counts only with `all_copies`."""
-    for i in range(pieces):
-        m.hashes[i] = span_hash(points, prefix, starts[i], ends[i], m)
-    _count_keys(m, pieces, 0, False)
-    repeated, characters = 0, 0
-    for i in range(pieces):
-        slot = m.slots[i]
-        if m.counts[slot] == 1:
-            continue
-        first = m.counts[slot] > 0
-        m.counts[slot] = -abs(m.counts[slot])  # seen
-        if all_copies or not first:
-            repeated += 1
-            characters += ends[i] - starts[i]
+    """How many pieces of text repeat another, and their code points; the first copy counts only with `all_copies`.
+
+    A piece that the hash table has no room for is left for another pass, with all that are equal. `starts` are lost.
+    """
+    repeated, characters, begin = 0, 0, 0
+    while begin < pieces:
+        room, left = min(pieces - begin, len(m.keys) // 2), pieces
+        mask = clear_table(m, room)
+        for i in range(begin, pieces):
+            start, length = starts[i], ends[i] - starts[i]
+            if start < 0:  # counted in a pass before
+                continue
+            key = span_hash(points, prefix, start, start + length, m)
+            at = _find(m.keys, m.counts, mask, key)
+            seen = m.counts[at]
+            if not seen:
+                if not room:
+                    left = min(left, i)
+                    continue
+                room -= 1
+                m.keys[at] = key
+            m.counts[at], starts[i] = seen + 1, -1
+            copies = (seen > 0) + (all_copies & (seen == 1))
+            repeated += copies
+            characters += copies * length
+        begin = left
     return repeated, characters
 
 

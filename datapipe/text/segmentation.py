@@ -53,7 +53,8 @@ _FREQUENCY, _FREQUENCIES = 2, (1 << 16) - 1
 _KEY, _KEYS = 18, (1 << 39) - 1
 _FILTER, _GROUPS = 57, 3
 _HASH_FACTOR = 0x1E3779B97F4A7C15  # as `bit_mixing.GOLDEN` to a table of signed numbers: without the upper bit
-_PART = 1024  # code points looked up at a time, or up to the end of the block: what they need fits into a cache
+_PART = 1024  # code points cut at a time, or up to the end of the block
+_CHUNK = 2048  # of these, looked up at a time: what they need fits into a cache
 
 
 class Markov(NamedTuple):
@@ -96,15 +97,17 @@ class Model(NamedTuple):
 
 
 class _Scratch(NamedTuple):
-    """Working memory for one part of a text.
+    """Working memory: for a chunk of a part of a text, and the last three for a part.
 
     Attributes:
         found: the number of the frequency of the word of each length that begins at each character, 0 if there is none;
             shape (characters, longest).
         reaches: the length up to which `found` is set, 0 outside blocks.
         indices, keys, entries: where words may go on, by what, and what the table holds for that.
-        best: the logarithm of the probability of the likeliest way on from each character, shape (characters + 1,).
-        steps: the length of the word that this way takes there, 0 outside blocks.
+        best: the logarithm of the probability of the likeliest way on from each character, and from as many behind the
+            chunk as a word may reach, shape (characters + longest + 1,).
+        listed: of which lengths words begin at each character, a bit for each.
+        steps: the length of the word that the likeliest way takes there, 0 outside blocks.
         ends_word: whether a character ends a word, by the hidden Markov model.
     """
 
@@ -114,6 +117,7 @@ class _Scratch(NamedTuple):
     keys: npt.NDArray[np.int64]
     entries: npt.NDArray[np.int64]
     best: npt.NDArray[np.float64]
+    listed: npt.NDArray[np.uint32]
     steps: npt.NDArray[np.int8]
     ends_word: npt.NDArray[np.uint8]
 
@@ -247,8 +251,10 @@ def _read_model() -> npt.NDArray[Any]:
 
 
 @helper
-def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, scratch: _Scratch) -> None:
-    """Find all words of the dictionary from `begin` to `end`, whole blocks: set `found` and `reaches`."""
+def _look_up(
+    model: Model, points: npt.NDArray[np.int32], begin: int, end: int, part_end: int, scratch: _Scratch
+) -> None:
+    """Find the words of the dictionary that begin from `begin` to `end` and end in the part: set `found`, `reaches`."""
     first, table, found, reaches = model.first, model.table, scratch.found, scratch.reaches
     indices, keys, entries = scratch.indices, scratch.keys, scratch.entries
     mask, number = len(table) - 1, 0
@@ -256,7 +262,7 @@ def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, 
         entry = first[points[i]]
         found[i - begin, 0] = entry >> _FREQUENCY
         reaches[i - begin] = entry & _IN_BLOCK
-        if entry & _HAS_CHILDREN and i + 1 < end:
+        if entry & _HAS_CHILDREN and i + 1 < part_end:
             key = _key(points[i], points[i + 1])
             indices[number], keys[number], entries[number] = i, key, table[_slot(key, mask)]
             number += 1
@@ -279,7 +285,7 @@ def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, 
                 continue
             found[i - begin, length] = (entry >> _FREQUENCY) & _FREQUENCIES
             reaches[i - begin] = length + 1
-            if entry & _HAS_CHILDREN and i + length + 1 < end:
+            if entry & _HAS_CHILDREN and i + length + 1 < part_end:
                 # Load now what the next round asks for.
                 key = _key(_POINTS + slot, points[i + length + 1])
                 indices[number], keys[number], entries[number] = i, key, table[_slot(key, mask)]
@@ -288,24 +294,27 @@ def _look_up(model: Model, points: npt.NDArray[np.int32], begin: int, end: int, 
 
 
 @helper
-def _route(model: Model, size: int, scratch: _Scratch) -> None:
-    """Find the likeliest way through `size` characters, a part: set `best` and `steps`. The longer word wins a tie."""
+def _route(model: Model, size: int, at: int, scratch: _Scratch) -> None:
+    """Find the likeliest way through `size` characters, a chunk, whose first is number `at` of its part.
+
+    Sets `best`, of which it needs what is behind the chunk, `steps` and `listed`. The longer word wins a tie.
+    """
     logs, unknown, found, reaches = model.logs, model.unknown, scratch.found, scratch.reaches
-    best, steps = scratch.best, scratch.steps
-    best[size] = 0.0
+    best, steps, listed = scratch.best, scratch.steps[at:], scratch.listed[at:]
     for i in range(size - 1, -1, -1):
         reach = reaches[i]
         if reach == 0:
-            best[i], steps[i] = 0.0, 0
+            best[i], steps[i], listed[i] = 0.0, 0, 0
             continue
-        highest, step = -np.inf, 0
+        highest, step, lengths = -np.inf, 0, 0
         for length in range(reach):
+            lengths |= (found[i, length] > 0) << length
             way = logs[found[i, length]] + best[i + length + 1]
             if way >= highest:
                 highest, step = way, length + 1
         if highest == -np.inf:
             highest, step = unknown + best[i + 1], 1
-        best[i], steps[i] = highest, step
+        best[i], steps[i], listed[i] = highest, step, lengths
 
 
 @helper
@@ -433,18 +442,26 @@ def _segment(
             if end - begin > capacity:
                 capacity = 2 * (end - begin)
                 scratch = _Scratch(
-                    np.empty((capacity, longest), np.int16),
-                    np.empty(capacity, np.int8),
-                    np.empty(capacity, np.int32),
-                    np.empty(capacity, np.int64),
-                    np.empty(capacity, np.int64),
-                    np.empty(capacity + 1, np.float64),
+                    np.empty((_CHUNK, longest), np.int16),
+                    np.empty(_CHUNK, np.int8),
+                    np.empty(_CHUNK, np.int32),
+                    np.empty(_CHUNK, np.int64),
+                    np.empty(_CHUNK, np.int64),
+                    np.zeros(_CHUNK + longest + 1, np.float64),
+                    np.empty(capacity, np.uint32),
                     np.empty(capacity, np.int8),
                     np.empty(capacity, np.uint8),
                 )
-            _look_up(model, points, begin, end, scratch)
-            _route(model, end - begin, scratch)
-            found, reaches, steps, ends_word = scratch.found, scratch.reaches, scratch.steps, scratch.ends_word
+            # From the end, from where ways are measured: a chunk goes on to what the one behind it has found.
+            best, right = scratch.best, end
+            while right > begin:
+                left = max(begin, right - _CHUNK)
+                for i in range(longest, -1, -1):
+                    best[right - left + i] = best[i] if right < end else 0.0
+                _look_up(model, points, left, right, end, scratch)
+                _route(model, right - left, left - begin, scratch)
+                right = left
+            listed, steps, ends_word = scratch.listed, scratch.steps, scratch.ends_word
             i = begin
             while i < end:
                 # A run of single characters, or none; then a longer word, or what stands outside blocks.
@@ -452,7 +469,7 @@ def _segment(
                 while i < end and steps[i - begin] == 1:
                     i += 1
                 length = i - run
-                is_word = 1 < length <= reaches[run - begin] and found[run - begin, length - 1] > 0
+                is_word = 1 < length <= longest and listed[run - begin] >> (length - 1) & 1 > 0
                 if length > 1 and not is_word:
                     words = _cut_run(markov, points, run, i, ends_word, ends, words)
                 else:

@@ -67,7 +67,7 @@ class Text(NamedTuple):
     prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first PREFIX_STEP * i code points
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
-    room: npt.NDArray[np.uint64]  # `prefix`, `flags` and `signs` lie in it
+    room: npt.NDArray[np.uint64]  # `prefix`, `flags`, `signs` and `breaks` lie in it
     classes: npt.NDArray[np.uint8]
     lower: npt.NDArray[np.int32]
     marks: npt.NDArray[np.uint8]
@@ -75,18 +75,18 @@ class Text(NamedTuple):
 
 def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
     """Memory for documents of at most `longest` code points; what is not written takes none."""
-    prefixes = longest // PREFIX_STEP + 2
-    room = np.empty(max(longest + 1, prefixes + -(-longest // 4)), np.uint64)
+    prefixes, twice = longest // PREFIX_STEP + 2, -(-longest // 4)
+    room = np.empty(max(longest + 1, prefixes + twice + longest // 2 + 1), np.uint64)
     flags, signs = room[prefixes:].view(np.uint8)[: 2 * longest].reshape(2, longest)
     return Text(
         points=np.empty(longest + BEYOND, np.int32),
         flags=flags,
         signs=signs,
-        breaks=np.empty(longest + 1, np.int32),
+        breaks=room[prefixes + twice :].view(np.int32)[: longest + 1],
         prefix=room[:prefixes],
+        room=room,
         starts=np.empty(longest + 1, np.int32),
         ends=np.empty(longest + 1, np.int32),
-        room=room,
         classes=class_table(),
         lower=lower_table(),
         marks=marks,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from datapipe.store import files
 from datapipe.store.corpus import Part
 from tests.helpers import CorpusOf
 from tests.tokenizer_training.samples import SPLIT_TEXTS, pretokens
@@ -66,6 +67,26 @@ def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path)
     table = run(corpus_of(texts, rows_per_part=1), tmp_path / "tokenizer", 10)
     expected = Counter(piece for text in texts if text for piece in pretokens(text, ALGORITHMS["byte_level"]))
     assert as_counter(table) == expected
+
+
+@pytest.mark.parametrize("parts", [1, 16, 17, 100])
+def test_opens_grow_as_parts_and_change_nothing(
+    parts: int, corpus_of: CorpusOf, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = corpus_of([f"one two{number % 7} three{number} 中文" for number in range(parts)], rows_per_part=1)
+    opened: list[str] = []
+    once = files.open_input
+
+    def open_input(path: str) -> pa.NativeFile:
+        opened.append(path)
+        return once(path)
+
+    monkeypatch.setattr(files, "open_input", open_input)
+    few = run(corpus, tmp_path / "few", 1)
+    assert len([path for path in opened if "/spill/" in path]) <= 8 * parts
+    assert len(list((tmp_path / "few" / "counts").iterdir())) <= max(1, parts // 2)
+    monkeypatch.setattr(count, "FILES_ADDED_UP", 1000)
+    assert run(corpus, tmp_path / "all", 1).equals(few)
 
 
 def test_no_parts_give_no_counts(tmp_path: pathlib.Path) -> None:

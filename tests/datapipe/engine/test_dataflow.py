@@ -1,8 +1,11 @@
 """The whole way through Beam's `DataflowRunner`, to a stand-in for the service: see `tests/dataflow.py`."""
 
+import collections
+import importlib
 import os
 import pathlib
 import pickle
+import re
 import shutil
 import signal
 import threading
@@ -26,8 +29,10 @@ from datapipe.read.inputs import MIN_FILE_WEIGHT, Slice, Task
 from datapipe.read.options import ReadOptions
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part, part_path
+from datapipe.store.record import Done, RunRecord
 from tests import dataflow
 from tests.helpers import NIGHTLY, ROOT, SAMPLE, digests, prose, run_recipe, write_lines
+from tests.jobs import send_and_die
 
 RECIPE = """
 stages:
@@ -126,10 +131,31 @@ def test_an_interrupt_cancels_the_job(service: dataflow.Dataflow) -> None:
     assert service.get(service.jobs[-1].id)["currentState"] in ("JOB_STATE_CANCELLED", "JOB_STATE_CANCELLING")
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_job_that_a_killed_start_left_is_waited_for_or_cancelled(
+    service: dataflow.Dataflow, tmp_path: pathlib.Path, interrupted: bool
+) -> None:
+    begun, job_file = tmp_path / "begun", tmp_path / ".job"
+    send_and_die(service.flags, begun, job_file, leaves_it=True)
+    job, said = service.jobs[-1].id, list[str]()
+    if interrupted:
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(jobs.Cancelled, match=rf"^the job {job} is cancelled$"):
+            jobs.see_to_earlier(str(job_file), service.flags, said.append, nothing)
+    else:
+        jobs.see_to_earlier(str(job_file), service.flags, said.append, nothing)
+        assert begun.with_name("begun-ended").exists()
+    assert re.match(rf"the job {job}, which an earlier start of this run sent at .*, still runs: waiting", said[0])
+    assert not job_file.exists()
+    assert service.get(job)["currentState"] == ("JOB_STATE_CANCELLED" if interrupted else "JOB_STATE_DONE")
+
+
 @pytest.mark.skipif(not NIGHTLY, reason="`make test-all` runs it: minutes")
 def test_the_default_recipe_gives_the_bytes_of_a_local_run_in_eight_jobs(
-    service: dataflow.Dataflow, tmp_path: pathlib.Path
+    service: dataflow.Dataflow, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """As many whatever the number of parts: none counts for the report alone."""
+    monkeypatch.setattr(importlib.import_module("datapipe.engine.run"), "PARTS_COUNTED_HERE", 0)
     for name in ("documents", "evaluation", "instructions", "quality"):
         shutil.copytree(SAMPLE / name, tmp_path / "in" / name)
     for path in sorted((tmp_path / "in").rglob("*")):
@@ -147,8 +173,26 @@ def test_the_default_recipe_gives_the_bytes_of_a_local_run_in_eight_jobs(
     parts = len(list((tmp_path / "out" / "documents").glob("part-*"))) + 1
     assert asked <= REQUESTS * 21 * parts + REQUESTS_OF_A_STAGE * 21 + REQUESTS_OF_A_JOB * sent
     assert all(job.pipeline_bytes < MEGABYTE for job in service.jobs)
+    counted = counters_of(service)
+    record = RunRecord.read("gs://bucket/out")
+    assert record
+    for name, stage in record.stages.items():
+        if isinstance(stage, Done):
+            assert {"rows", "bytes"} <= counted[name].keys(), name
+    removed = {name: sum(n for what, n in of.items() if what.startswith("removed_")) for name, of in counted.items()}
+    assert removed["near_duplicates"] == 10
+    assert removed["rules"] == 145
     run("default", ["gs://bucket/in/documents"], "gs://bucket/out", flags=service.flags, **how)
     assert len(service.jobs) <= sent + 1  # the report
+
+
+def counters_of(service: dataflow.Dataflow) -> dict[str, dict[str, int]]:
+    """What the service shows of its jobs: by stage, each counter's sum."""
+    found: dict[str, dict[str, int]] = collections.defaultdict(lambda: collections.defaultdict(int))
+    for job in service.jobs:
+        for metric in service.metrics(job.id)["metrics"]:
+            found[metric["name"]["context"]["namespace"]][metric["name"]["name"]] += metric["scalar"]
+    return found
 
 
 def size_of(build: Any) -> int:

@@ -89,14 +89,32 @@ def pool(job_server: str) -> Iterator[list[str]]:
         ]
 
 
+def drawn(output: pathlib.Path) -> str:
+    """What the report of a run draws, but for times and memory."""
+    page = (output / "report.html").read_text(encoding="utf-8")
+    found = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page, re.DOTALL)
+    assert found
+    return re.sub(r'"(seconds|MiB)":[\d.]+', "", found[1])
+
+
 def test_workers_of_a_pool_give_the_bytes_of_a_local_run(
-    local_run: pathlib.Path, tmp_path: pathlib.Path, pool: list[str]
+    local_run: pathlib.Path, tmp_path: pathlib.Path, pool: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(importlib.import_module("datapipe.engine.run"), "PARTS_COUNTED_HERE", 0)
+    sent, send = list[Any](), Runner._run_elsewhere
+
+    def counted(*given: Any) -> Any:
+        sent.append(given)
+        return send(*given)
+
+    monkeypatch.setattr(Runner, "_run_elsewhere", counted)
     write_inputs(str(tmp_path))
     run(str(tmp_path), Runner(1, tuple(pool)))
     expected = digests(local_run / "out")
     assert "near_duplicates/part-00000.parquet" in expected
     assert digests(tmp_path / "out") == expected
+    assert drawn(tmp_path / "out") == drawn(local_run / "out")
+    assert not [build for _, build, *_ in sent if "_count_by_workers" in repr(build)]  # a job for the report alone
 
 
 def test_workers_of_a_pool_reach_the_users_store(pool: list[str], s3: Any) -> None:

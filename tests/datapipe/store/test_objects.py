@@ -52,7 +52,15 @@ def read(path: str) -> bytes:
 
 
 def do_what_files_do(base: str) -> None:
-    """Write, read, list and remove below a folder that is empty, as the project does."""
+    """Write, read, list and remove below a folder that is empty, as the project does, alone there and not."""
+    do_what_files_do_after(base, [])
+    with objects.alone_in(base):
+        do_what_files_do_after(base, [])
+
+
+def do_what_files_do_after(base: str, before: list[str]) -> None:
+    """As `do_what_files_do`, where there are files of these names; they stay."""
+    there = [f"{base}/{name}" for name in before]
     one, other, large = f"{base}/a/one.json", f"{base}/a-b/c [1]*.txt", f"{base}/a/large"
     assert not files.exists(f"{base}/a")
     files.write_json(one, [1])
@@ -65,13 +73,13 @@ def do_what_files_do(base: str) -> None:
     assert hashlib.sha256(read(large)).digest() == hashlib.sha256(NOISE * 9).digest()
     assert files.read_range(large, (4 << 20) - 2, 4) == NOISE[-2:] + NOISE[:2]
     assert files.list_folder(f"{base}/a") == [large, one]
-    assert [file.path for file in files.find(base)] == [other, large, one]
+    assert [file.path for file in files.find(base)] == [other, large, one, *there]
     assert [file.path for file in files.find(f"{base}/*/*.json")] == [one]
     assert [file.path for file in files.find(other)] == [other]
     assert files.first_names(base, 1) == ["a-b"]
-    before = files.find(one)
+    as_it_was = files.find(one)
     files.write_json(one, [2])
-    assert files.find(one) != before
+    assert files.find(one) != as_it_was
     files.rename(one, f"{base}/b.json")
     assert (files.is_file(one), files.read_json(f"{base}/b.json")) == (False, [2])
     with pytest.raises(FileNotFoundError):
@@ -82,7 +90,7 @@ def do_what_files_do(base: str) -> None:
     files.remove(f"{base}/a")
     files.remove(f"{base}/a")
     files.remove_files([other, f"{base}/b.json", f"{base}/nothing"])
-    assert files.find(base) == []
+    assert [file.path for file in files.find(base)] == there
 
 
 def test_s3_does_what_files_do(s3: Any) -> None:
@@ -134,6 +142,39 @@ def test_small_objects_cost_one_request_each(seen: collections.Counter[str]) -> 
     assert seen == {"PutObject": 1, "GetObject": 1}
     files.remove_files([f"s3://bucket/{number}" for number in range(900)])
     assert seen["DeleteObjects"] == 1
+
+
+def test_who_writes_alone_asks_for_nothing_that_he_knows(seen: collections.Counter[str], s3: Any) -> None:
+    base = "s3://bucket/some/folder"
+    write(f"{base}/before", b"earlier")
+    with objects.alone_in(base):
+        do_what_files_do_after(base, ["before"])
+        assert seen["ListObjectsV2"] == 1
+        assert not seen["HeadObject"]
+        seen.clear()
+        write(f"{base}/a/b", b"small")
+        write(f"{base}/a/b", b"other")
+        assert [read(f"{base}/{name}") for name in ("a/b", "before", "before")] == [b"other", b"earlier", b"earlier"]
+        files.rename(f"{base}/a/b", f"{base}/c")
+        there = files.find(base)
+        assert [file.path for file in there] == [f"{base}/before", f"{base}/c"]
+        assert read(f"{base}/c") == b"other"
+        files.remove(f"{base}/none")
+        assert seen == {"PutObject": 2, "GetObject": 1, "CopyObject": 1, "DeleteObjects": 1}
+    assert files.find(base) == there  # stamps, too: a later run goes by them
+    s3.put_object(Bucket="bucket", Key="some/folder/c", Body=b"of another")
+    assert read(f"{base}/c") == b"of another"
+
+
+def test_memory_holds_what_was_asked_for_last(seen: collections.Counter[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(objects, "HELD_BYTES", 1600)
+    with objects.alone_in("s3://bucket/some"):
+        for number in range(20):
+            write(f"s3://bucket/some/{number}", b"%d" % (number % 10) * 100)
+        write("s3://bucket/some/large", bytes(101))  # more than a sixteenth
+        for name in ("19", "4", "3", "large"):
+            read(f"s3://bucket/some/{name}")
+    assert seen["GetObject"] == 2
 
 
 def test_large_objects_go_up_in_parts(seen: collections.Counter[str]) -> None:

@@ -435,6 +435,13 @@ def test_a_text_of_several_million_characters_measures_the_same_in_place(
     assert in_place.equals(measure_text(texts, languages))
 
 
+@pytest.mark.parametrize("lengths", [(100_000,), (70_000, 90_000), (3, 70_000, 80_000, 100_001), (65_536, 65_537, 9)])
+def test_words_of_many_thousand_characters_have_their_median(lengths: tuple[int, ...]) -> None:
+    text = " ".join("x" * length for length in lengths) + " " + "." * 150_000
+    measured = measure_text(pa.array([text]), pa.array(["en"]))
+    assert measured["median_word_length"][0].as_py() == statistics.median(lengths)
+
+
 def test_slices_and_large_strings_measure_the_same() -> None:
     documents = pa.array(["of no account", "The end of the day.", None, "中文的书和日", "and that"])
     languages = pa.array(["en", "en", "en", "zh", "en"])

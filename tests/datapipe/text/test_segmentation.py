@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
-from datapipe.text.segmentation import _MODEL_FIRST, _PART, load_model, word_ends
+from datapipe.text.segmentation import _CHUNK, _MODEL_FIRST, _PART, load_model, word_ends
 from tests.helpers import SAMPLE, read_lines
 
 TEXTS = [
@@ -97,6 +97,14 @@ def test_line_breaks_and_words_where_parts_end() -> None:
     for after in ("\r\n中国", "\n中国", "\r中国", "，中国", "中国人民", "中国\r\n", "𰀀中国"):
         texts = ["，" * (_PART - 4 + i) + after + "一种" * 9 for i in range(8)]
         assert segment(pa.array(texts)) == list(map(library, texts)), after
+
+
+def test_blocks_of_many_chunks() -> None:
+    chosen = random.Random(0)
+    for alphabet in ("长江大桥南京市中国人民在这里学习工作", "abc1.5%中国龘"):
+        sizes = [_CHUNK * chunks + more for chunks in (1, 2, 5) for more in (-1, 0, 1, 15, 16, 17)]
+        texts = ["".join(chosen.choices(alphabet, k=size)) for size in sizes]
+        assert segment(pa.array(texts)) == list(map(library, texts))
 
 
 CHARACTERS = (
