@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import functools
 import os
+import pathlib
 import re
 import threading
 import time
@@ -179,7 +180,7 @@ class Runner:
         """
         if not self.local:
             return self._run_elsewhere(build, watch, job_file)
-        pipeline = beam.Pipeline(runner=ThreadsRunner(self.threads(read_bytes)), options=self._local_options)
+        pipeline = _new_pipeline(ThreadsRunner(self.threads(read_bytes)), self._local_options)
         build(pipeline)
         return _watched(lambda: pipeline.run().wait_until_finish(), watch)
 
@@ -194,7 +195,7 @@ class Runner:
             if engine == "dask":
                 self._name_cluster(options)
             runner, service = self._engine
-            pipeline = beam.Pipeline(runner=runner, options=options)
+            pipeline = _new_pipeline(runner, options)
         build(pipeline)
         jobs.carry_flags(pipeline, self.flags)
         with jobs.interruptible():
@@ -318,6 +319,13 @@ def _pipeline_error(failure: BaseException) -> PipelineError:
     step = re.search(r"\[while running '([^/'\[]+)", str(failure))
     error.step = step[1] if step else ""
     return error
+
+
+def _new_pipeline(runner: Any, options: PipelineOptions) -> beam.Pipeline:
+    """A pipeline without the folder that Beam makes for other languages' transforms: it would outlive a killed run."""
+    pipeline = beam.Pipeline(runner=runner, options=options)
+    pathlib.Path(pipeline.local_tempdir).rmdir()
+    return pipeline
 
 
 @contextlib.contextmanager

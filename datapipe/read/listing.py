@@ -192,7 +192,7 @@ def _match(pattern: str) -> dict[str, Found]:
         like = re.compile(FileSystem.translate_pattern(pattern))  # type: ignore[attr-defined]
         root = pattern.removesuffix(key)
         listed = store.listed(bucket, re.split(r"[*?[]", key, maxsplit=1)[0])
-        found = {f"{root}{each.key}": Found(each.size, each.modified) for each in listed}
+        found = {f"{root}{each.key}": Found(each.size, each.modified) for each in listed if not each.is_folder}
         return {file: there for file, there in found.items() if like.match(file)}
     matched = FileSystems.match([pattern])[0].metadata_list
     return {file.path: Found(file.size_in_bytes, file.last_updated_in_seconds) for file in matched}

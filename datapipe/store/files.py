@@ -370,7 +370,8 @@ def _listed(path: str, at_most: int | None = None) -> list[File]:
     """The objects whose path begins so."""
     store, bucket, prefix = objects.store_of(path)
     root = path.removesuffix(prefix)
-    return [File(f"{root}{each.key}", each.size, each.stamp) for each in store.listed(bucket, prefix, at_most)]
+    listed = store.listed(bucket, prefix, at_most)
+    return [File(f"{root}{each.key}", each.size, each.stamp) for each in listed if not each.is_folder]
 
 
 def _walk(folder: str, levels: int | None = None) -> Iterator[str]:

@@ -38,6 +38,11 @@ class Object(NamedTuple):
     stamp: str
     modified: float
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it stands for a folder, as the consoles of stores make one: an empty object whose name ends in /."""
+        return not self.size and self.key.endswith("/")
+
 
 class Parts(abc.ABC):
     """The parts of a large object on their way; nothing is there until `finish`."""

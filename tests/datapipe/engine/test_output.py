@@ -1,10 +1,12 @@
 """The output folder: apart from the inputs, empty or a run's, and one run's alone."""
 
 import pathlib
+from typing import Any
 
 import pytest
 
 from datapipe.engine.output import RunError, check_disjoint, lock_output, open_corpus
+from datapipe.read.listing import list_input
 from datapipe.store import files
 
 
@@ -40,6 +42,16 @@ def test_a_folder_of_other_files_is_left_alone(tmp_path: pathlib.Path) -> None:
     with pytest.raises(RunError, match="is not empty and holds no datapipe run"), lock_output(str(tmp_path), print):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_folder_made_in_the_console_of_a_store_is_empty(s3: Any) -> None:
+    for key in ("out/", "in/", "in/deeper/"):
+        s3.put_object(Bucket="bucket", Key=key, Body=b"")
+    s3.put_object(Bucket="bucket", Key="in/a.txt", Body=b"text")
+    with lock_output("s3://bucket/out", print):
+        pass
+    for named in ("s3://bucket/in", "s3://bucket/in/*"):
+        assert [*list_input(named).files] == ["s3://bucket/in/a.txt"]
 
 
 def test_nothing_is_written_to_the_hub() -> None:

@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
@@ -57,6 +58,17 @@ def test_nothing_listens_on_a_port() -> None:
     LISTENING.clear()
     Runner(2, threads_from_bytes=0).run(build, 0, nothing)
     assert set(LISTENING) <= set(before)
+
+
+def test_nothing_is_left_of_a_pipeline_that_never_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    def build(_: beam.Pipeline) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Runner(2, threads_from_bytes=0).run(build, 0, nothing)
+    assert [*tmp_path.iterdir()] == []
 
 
 @pytest.mark.parametrize("workers", [1, 2])
