@@ -243,7 +243,7 @@ def _as_os_errors(*errors: type[Exception]) -> Iterator[None]:
 class _S3Object:
     """An object of S3, or of a store that speaks like it."""
 
-    tells_time = True
+    tells_time: ClassVar[bool] = True
 
     def __init__(self, bucket: str, key: str) -> None:
         self._client = objects.store_of(f"s3://{bucket}/{key}")[0].client
@@ -291,7 +291,7 @@ class _S3Object:
 class _GoogleObject:
     """An object of Google Cloud Storage."""
 
-    tells_time = False
+    tells_time: ClassVar[bool] = False
 
     def __init__(self, bucket: str, key: str) -> None:
         self._blob = objects.store_of(f"gs://{bucket}/{key}")[0].client.bucket(bucket).blob(key)
