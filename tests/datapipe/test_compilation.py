@@ -131,16 +131,16 @@ from datapipe.kernels import helper, kernel, place
 place()
 
 @helper
-def twice(x):
-    return 2 * x
+def twice(pair):
+    return 2 * pair[0]
 
 @helper
-def more(x):
-    return twice(x) + 1
+def more(pair):
+    return twice(pair) + 1
 
 @kernel
-def both(x):
-    return np.full(2, twice(x) + more(x))
+def both(pair):
+    return np.full(2, twice(pair) + more(pair))
 
 class Listener(event.Listener):
     def on_start(self, event):
@@ -150,7 +150,7 @@ class Listener(event.Listener):
         pass
 
 event.register("numba:compile", Listener())
-print(both(3).tolist())
+print(both((3, 4)).tolist())
 """
     (tmp_path / "script.py").write_text(source)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
