@@ -21,8 +21,9 @@ from numba.core.compiler import CompilerBase
 from numba.core.compiler_machinery import PassManager, register_pass
 from numba.core.lowering import Lower
 from numba.core.runtime import rtsys
-from numba.core.targetconfig import TargetConfig
+from numba.core.targetconfig import ConfigStack, TargetConfig
 from numba.core.typing import BaseContext, Signature
+from numba.core.typing.templates import _OverloadFunctionTemplate
 
 _SCALARS = (types.Number, types.Boolean, types.IntegerLiteral, types.BooleanLiteral, type(types.none))
 
@@ -36,6 +37,7 @@ def speed_up() -> None:
     BaseContext.resolve_function_type = _resolve_call
     environment._rebuild_env = _rebuild_env
     numba_ir.Inst._rec_list_vars = _variables
+    _OverloadFunctionTemplate._get_impl = _get_helper
 
 
 class _Lower(Lower):  # type: ignore[misc]
@@ -209,6 +211,25 @@ def _rebuild_env(module: str, constants: list[Any], name: str) -> environment.En
     rebuilt.env_name = name
     environment.Environment._memo[name] = rebuilt
     return rebuilt
+
+
+_numba_get_impl = _OverloadFunctionTemplate._get_impl
+_INHERITED = ("fastmath", "error_model", "boundscheck", "debuginfo")  # what a helper is compiled by as its caller is
+
+
+def _get_helper(self: Any, arguments: Any, keywords: Any) -> Any:
+    """The helper that is compiled for some types: one for all callers.
+
+    numba has another for callers with other options, such as a kernel, which may allocate memory, and a helper.
+    """
+    if self._jit_options.get("pipeline_class") is not KernelCompiler:
+        return _numba_get_impl(self, arguments, keywords)
+    caller = ConfigStack.top_or_none()
+    inherited = tuple(str(getattr(caller, option)) for option in _INHERITED) if caller else ()
+    key = self.context, tuple(arguments), tuple(keywords.items()), inherited
+    if key in self._impl_cache:
+        return self._impl_cache[key]
+    return self._build_impl(key, arguments, keywords)
 
 
 _VARIABLE, _INSTRUCTION, _SEVERAL, _NAMED, _NONE = range(5)

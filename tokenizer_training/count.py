@@ -282,8 +282,8 @@ def groups_of(rows: pa.RecordBatch | pa.Table) -> tuple[list[Group], Int64]:
             if name in rows.schema.names
             else pa.array([""] * len(rows), pa.string())
         )
-        array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-        encoded.append(array.dictionary_encode())
+        array = array.dictionary_encode()  # before chunks are one: their strings would be there twice
+        encoded.append(array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array)
     source, language = encoded
     width = max(1, len(language.dictionary))
     keys = source.indices.to_numpy().astype(np.int64) * width + language.indices.to_numpy()
@@ -527,7 +527,10 @@ def weighted(counts: pa.Table, weights: Weights) -> tuple[pa.Table, int]:
     unit = 1 if (of_group == np.rint(of_group)).all() else UNIT
     factors = np.rint(of_group * unit).astype(np.int64)[place]
     scaled = counts.select(["word"]).append_column("count", pa.array(counts.column("count").to_numpy() * factors))
-    return summed(scaled.filter(pa.array(factors > 0)), ["word"]).cast(SCHEMA), unit
+    if not (kept := factors > 0).all():  # a filter copies all words
+        scaled = scaled.filter(pa.array(kept))
+    del counts, place, factors, kept  # a large corpus has many words
+    return summed(scaled, ["word"]).cast(SCHEMA), unit
 
 
 def split_digits(counts: pa.Table, digits: int) -> pa.Table:

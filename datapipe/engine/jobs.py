@@ -6,7 +6,9 @@ reach what it is to read and write. `runner.py` sends the jobs and watches them.
 
 import contextlib
 import dataclasses
+import os
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -28,16 +30,20 @@ from apache_beam.runners.runner import PipelineRunner, create_runner
 
 from datapipe.engine.output import RunError
 from datapipe.extras import check_extra
+from datapipe.near import suggest
 from datapipe.stage import Stage
 from datapipe.store import files
 
 DASK = "datapipe.engine.dask.DaskRunner"
+_ENGINES = ("dask", "DataflowRunner", "FlinkRunner", "SparkRunner", "PrismRunner", "PortableRunner", "DirectRunner")
 REACH_SECONDS = 10.0  # a job server that is just starting has so long
 ASK_SECONDS = 1.0  # how long to leave between two questions whether a job has ended
 CANCEL_SECONDS = 120.0  # how long to wait for a job that is told to stop: Dataflow takes a minute or two
 OVER = ("DONE", "FAILED", "CANCELLED", "DRAINED", "UPDATED")  # states that jobs stay in
 # Options with which Beam makes a file of a pipeline, or nothing: the next one is made from what the last one wrote.
 _RUNS_NOTHING = ("dry_run", "template_location", "output_executable_path")
+# Options that bring a package to Dataflow's workers.
+_INSTALLS = ("sdk_container_image", "setup_file", "requirements_file", "extra_packages")
 # Where Google's and gRPC's errors of many lines say what is wrong.
 _QUOTED = (
     re.compile(r'content <.*?"message":\s*"((?:[^"\\]|\\.)*)"', re.DOTALL),
@@ -75,7 +81,8 @@ def name_engine(options: PipelineOptions) -> str:
     try:
         create_runner(standard.runner)
     except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(f"--runner={name}: {str(error).splitlines()[0]}") from error
+        why = str(error).splitlines()[0] if "." in name else f"there is no such engine{suggest(name, _ENGINES)}"
+        raise ValueError(f"--runner={name}: {why}") from error
     return short
 
 
@@ -120,6 +127,25 @@ def check_job(flags: Sequence[str], inputs: Iterable[str], output: str, stages: 
                 f"{name} {path}: {far} have working folders of their own; give the whole path, from / on, on a disk "
                 "that they share with this machine, or one on a store"
             )
+    if engine == "dataflow":
+        _check_dataflow(options)
+
+
+def _check_dataflow(options: PipelineOptions) -> None:
+    """Refuse what Dataflow itself says minutes later, or in words of its own."""
+    given = options.get_all_options()
+    has_region = given["region"] or os.environ.get("CLOUDSDK_COMPUTE_REGION") or shutil.which("gcloud")
+    needed = {"project": given["project"], "region": has_region, "temp_location": given["temp_location"]}
+    missing = [f"--{option}" for option, value in needed.items() if not value]
+    if missing:
+        raise ValueError(f"--runner={given['runner']} needs {', '.join(missing)}")
+    if not given["temp_location"].startswith("gs://"):
+        raise ValueError(f"--temp_location {given['temp_location']}: Dataflow's workers reach gs://… alone")
+    if not any(given.get(option) for option in _INSTALLS):
+        raise ValueError(
+            f"--runner={given['runner']} needs --sdk_container_image: Google's own image of workers has no "
+            "datapipe-llm; docs/engines.md says how to make one"
+        )
 
 
 def _apart(engine: str, options: PipelineOptions) -> str:
@@ -223,7 +249,12 @@ def explain(said: str) -> str | None:
     'No bucket b'
     >>> explain('<_InactiveRpcError of RPC that terminated with:\\n\\tstatus = X\\n\\tdetails = "no pool"\\n>')
     'no pool'
+    >>> explain("404 POST https://x/jobs: <!DOCTYPE HTML>\\n<html><body>Not here</body>\\n</html>")
+    '404 POST https://x/jobs'
     """
+    page = re.search(r"([^\n]+?):?\s*<(!DOCTYPE )?html", said, re.IGNORECASE)
+    if page:
+        return page[1]
     module = re.search(r"ModuleNotFoundError: No module named '([^']+)'", said)
     if module:
         return (

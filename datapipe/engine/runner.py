@@ -118,7 +118,7 @@ class Runner:
         import distributed
 
         return self._held.enter_context(
-            distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address=None)
+            distributed.LocalCluster(n_workers=self.workers, threads_per_worker=1, dashboard_address="127.0.0.1:0")
         )
 
     @functools.cached_property

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from datapipe.store import files
 from datapipe.text.bit_mixing import GOLDEN
@@ -117,8 +118,9 @@ class GroupRecords(beam.PTransform):
         key: their uint64 field to group by.
         partitions: how many groups of work; one must fit in memory.
         folder: for files in which the records wait, one for each input array, while only references to them are
-            shuffled; none: the records are shuffled themselves. For records that are many: Beam's local runner holds in
-            memory all that it shuffles. Whoever names the folder deletes it.
+            shuffled; none: the records are shuffled themselves. For records that are many, on Beam's local runner: it
+            holds in memory all that it shuffles. Engines elsewhere have a shuffle for that, and there each block of a
+            file would be a request. Whoever names the folder deletes it.
     """
 
     dtype: np.dtype
@@ -156,7 +158,7 @@ class GroupRecords(beam.PTransform):
         return rejoin(itertools.starmap(files.read_range, group[1]), self.dtype)
 
     def expand(self, records: beam.PCollection[np.ndarray]) -> beam.PCollection[np.ndarray]:
-        if self.folder is not None:
+        if self.folder is not None and isinstance(records.pipeline.runner, FnApiRunner):
             return (
                 records
                 | "Spill" >> beam.FlatMap(self._spill).with_output_types(tuple[int, tuple[str, int, int]])

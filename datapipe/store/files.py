@@ -39,6 +39,7 @@ _SUM = ".sum"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{32}\.tmp$")  # ends the name of a file that is being written
 _AS_IT_IS = "uncompressed"  # Beam's `CompressionTypes.UNCOMPRESSED`
 _WILDCARD = re.compile(r"[*?[]")
+_ONE_SLASH = re.compile(rf"\s*({'|'.join(REMOTE)}):(?!//)")  # a slip of the pen, not a folder of that name
 _SCHEME = re.compile(r"\s*([a-zA-Z][-a-zA-Z0-9+.]*)://")  # as Beam takes it
 
 
@@ -94,7 +95,12 @@ def check_reachable(path: str) -> None:
     """
     scheme = _scheme(path)
     if scheme is None:
+        slip = _ONE_SLASH.match(path)
+        if slip:
+            raise ValueError(f"{path}: two slashes belong after {slip[1]}:, as in {slip[1]}://BUCKET/…")
         return
+    if objects.is_object(path) and not path.partition("://")[2].partition("/")[0]:
+        raise ValueError(f"{path} names no bucket: write {scheme}://BUCKET/…")
     if scheme in REMOTE:
         load_extra(*REMOTE[scheme], path)
     if objects.is_object(path):

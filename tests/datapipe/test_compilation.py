@@ -120,3 +120,41 @@ assert numba.njit(lambda x: np.dot(x, x))(np.ones(2)) == 2
         for _ in range(2)
     ]
     assert said == ["True True False\n", "False False False\n"]
+
+
+def test_a_helper_is_compiled_once_for_a_kernel_and_for_a_helper_that_call_it(tmp_path: Path) -> None:
+    source = """
+import numpy as np
+from numba.core import event
+from datapipe.kernels import helper, kernel, place
+
+place()
+
+@helper
+def twice(pair):
+    return 2 * pair[0]
+
+@helper
+def more(pair):
+    return twice(pair) + 1
+
+@kernel
+def both(pair):
+    return np.full(2, twice(pair) + more(pair))
+
+class Listener(event.Listener):
+    def on_start(self, event):
+        print(event.data["dispatcher"].py_func.__name__)
+
+    def on_end(self, event):
+        pass
+
+event.register("numba:compile", Listener())
+print(both((3, 4)).tolist())
+"""
+    (tmp_path / "script.py").write_text(source)
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    command = [sys.executable, str(tmp_path / "script.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split().count("twice") == 1
+    assert done.stdout.endswith("[13, 13]\n")

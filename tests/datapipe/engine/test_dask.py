@@ -15,10 +15,12 @@ from typing import Any
 
 import apache_beam as beam
 import cloudpickle
+import numpy as np
 import pytest
 
 from datapipe.engine.beam_flags import check_flags
 from datapipe.engine.runner import PipelineError, Runner
+from datapipe.flow.shuffle import GroupRecords
 from datapipe.flow.spread import Spread
 from datapipe.store import files
 from tests import s3
@@ -37,7 +39,7 @@ DASK = (sys.executable, "-m", "dask")
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A scheduler and two workers, each a process of its own."""
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as started:
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as started:
         yield started
 
 
@@ -130,6 +132,29 @@ def test_work_is_dealt_out_evenly(cluster: Any, tmp_path: pathlib.Path) -> None:
     assert len(done) == 72
     assert min(done.count(process) for process in set(done)) > 20
     assert len(set(done)) == 2
+
+
+def test_many_records_go_by_the_engines_own_shuffle(cluster: Any, tmp_path: pathlib.Path) -> None:
+    dtype = np.dtype([("key", "<u8"), ("value", "<i8")])
+    spilled, groups = tmp_path / "spilled", tmp_path / "groups"
+    groups.mkdir()
+
+    def records(seed: int) -> Any:
+        found = np.zeros(50, dtype)
+        found["key"], found["value"] = np.arange(50) % 7, seed
+        return found
+
+    def save(group: Any, folder: str) -> None:
+        for key in np.unique(group["key"]).tolist():
+            (pathlib.Path(folder) / f"{key}-{(group['key'] == key).sum()}").touch()
+
+    def build(pipeline: beam.Pipeline) -> None:
+        made = pipeline | beam.Create(range(14), reshuffle=False) | "Make" >> beam.Map(records)
+        _ = made | GroupRecords(dtype, "key", 5, str(spilled)) | "Save" >> beam.Map(save, str(groups))
+
+    on(cluster).run(build, 0, nothing)
+    assert sorted(path.name for path in groups.iterdir()) == [f"{key}-{14 * (7 + (key == 0))}" for key in range(7)]
+    assert not spilled.exists()
 
 
 def test_the_graph_carries_no_data_twice() -> None:

@@ -112,6 +112,27 @@ def test_a_run_gives_the_bytes_of_a_local_one_and_resumes(service: dataflow.Data
     assert all(job.pipeline_bytes < MEGABYTE for job in service.jobs)
 
 
+@pytest.mark.parametrize(
+    ("without", "given", "said"),
+    [
+        ("--project", [], r"^--runner=DataflowRunner needs --project$"),
+        ("--temp_location", [], r"^--runner=DataflowRunner needs --temp_location$"),
+        ("--temp_location", ["--temp_location=/tmp"], r"^--temp_location /tmp: Dataflow's workers reach gs://… alone$"),
+        (
+            "--sdk_container_image",
+            [],
+            r"needs --sdk_container_image: Google's own image of workers has no",
+        ),
+    ],
+)
+def test_what_dataflow_needs_is_asked_for_at_once(
+    service: dataflow.Dataflow, without: str, given: list[str], said: str
+) -> None:
+    flags = [flag for flag in service.flags if not flag.startswith(f"{without}=")]
+    with pytest.raises(ValueError, match=said):
+        jobs.check_job([*flags, *given], ["gs://bucket/in"], "gs://bucket/out", [])
+
+
 def test_a_job_that_fails_says_why(service: dataflow.Dataflow) -> None:
     with pytest.raises(PipelineError, match=r"^ValueError: the number 7 is bad$"):
         Runner(1, tuple(service.flags)).run(of_one(7, fail), 0, nothing)

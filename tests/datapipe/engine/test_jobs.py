@@ -270,7 +270,13 @@ POOL = ["--runner=PortableRunner", "--job_endpoint=x:1", "--environment_type=EXT
         (["--dry_run=True"], "/out", "--dry_run runs no pipeline"),
         (["--runner=FlinkRunner", "--template_location=gs://b/t"], "/out", "--template_location runs no pipeline"),
         (["--runner=FlinkRunner", "--output_executable_path=a.jar"], "/out", "--output_executable_path runs no"),
-        (["--runner=Nobody"], "/out", "--runner=Nobody: Unexpected pipeline runner"),
+        (
+            ["--runner=Nobody"],
+            "/out",
+            "--runner=Nobody: there is no such engine; known are dask, Data",
+        ),
+        (["--runner=FlnkRunner"], "/out", "--runner=FlnkRunner: there is no such engine; did you mean 'FlinkRunner'?"),
+        (["--runner=no.Such"], "/out", "--runner=no.Such: "),
     ],
 )
 def test_what_cannot_work_is_refused_with_the_reason(flags: list[str], output: str, said: str) -> None:

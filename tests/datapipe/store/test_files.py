@@ -62,6 +62,12 @@ def test_a_remote_path_names_the_extra_that_reaches_it(monkeypatch: pytest.Monke
             function("gs://bucket/a")
 
 
+@pytest.mark.parametrize("path", ["s3://", "s3:///a", "gs:/bucket/a", "s3:bucket"])
+def test_a_slip_in_a_stores_path_makes_no_folder(path: str) -> None:
+    with pytest.raises(ValueError, match=r"BUCKET/…$"):
+        files.make_folder(path)
+
+
 def test_a_scheme_that_nobody_knows_names_those_that_there_are() -> None:
     for function in (files.join, files.is_local, files.exists, files.open_input, files.list_folder, files.find):
         with pytest.raises(ValueError, match=r"^adl://c/a: there is no file system adl:// here; .*azfs://, gs://"):

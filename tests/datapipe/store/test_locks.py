@@ -122,6 +122,19 @@ def test_a_lock_without_a_sign_of_life_is_taken_over_and_its_owner_told(
     assert s3.get_object(Bucket="bucket", Key="out/.lock")["Body"].read() == dead
 
 
+def test_a_clock_that_is_ahead_takes_no_lock_from_who_lives(s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "BEAT_SECONDS", 0.2)
+    monkeypatch.setattr(locks._S3Object, "tells_time", False)
+    with locked("s3://bucket/out", LINES.append) as check:
+        monkeypatch.setattr(locks, "STALE_SECONDS", -1.0)  # any age seems old
+        with pytest.raises(LockedError, match="another run is writing"), locked("s3://bucket/out", LINES.append):
+            pass
+        check()
+    s3.put_object(Bucket="bucket", Key="out/.lock", Body=Owner("elsewhere", 7, "yesterday", "x").written())
+    with locked("s3://bucket/out", LINES.append):
+        assert LINES[-1].startswith("took over the lock of s3://bucket/out from process 7 on elsewhere")
+
+
 def test_a_bucket_of_googles_is_one_runs(gcs: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = gcs.bucket("bucket").blob("out/.lock")
     with locked("gs://bucket/out", LINES.append) as check:
