@@ -43,7 +43,10 @@ def judge(
         rows = np.flatnonzero(codes == code)
         for name, rule in DOCUMENT_RULES.rules_of(str(primaries[code]), rule_sets, thresholds).items():
             if rule.measurement not in measured:
-                measured[rule.measurement] = batch.column(rule.measurement).to_numpy(zero_copy_only=False)
+                column = batch.column(rule.measurement)
+                # Of a list of dictionaries, a column without a value has no type.
+                numbers = column.cast(pa.float64()) if pa.types.is_null(column.type) else column
+                measured[rule.measurement] = numbers.to_numpy(zero_copy_only=False)
             judged = rows[sure[rows]] if rule.measurement in _OF_A_LANGUAGE else rows
             names.append(name)
             found.append(judged[fails(rule, measured[rule.measurement][judged])])

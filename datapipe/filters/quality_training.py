@@ -28,7 +28,7 @@ from datapipe.filters.language import identify
 from datapipe.read.models import load_classifier
 from datapipe.store.temporary import temporary_folder
 from datapipe.text.bit_mixing import DEGSKI, fractions, golden_fold
-from datapipe.text.classifier_words import Vocabulary, tokens
+from datapipe.text.classifier_words import KINDS, Vocabulary, tokens
 from datapipe.text.words import primary
 
 GOOD, BAD = "good", "bad"
@@ -36,11 +36,11 @@ GOOD, BAD = "good", "bad"
 HELD_OUT = 0.1  # share of the examples that the model is judged on, never trained on
 FEWEST_EXAMPLES = 10  # of either kind in a language: fewer leave nothing to judge the model on
 KNOWN = 10  # examples that have a word, before the classifier is to learn anything of it
-# Of what stands for bad, the share that is made of good examples: of `ENOUGH` the second, of half as many or fewer the
-# first. Without any, letters at random score between good and bad; with half of it, of heaps of words drawn from news
-# pages a few in a hundred are taken for text. Of few examples most pairs of words are new: to learn much of their order
-# from them makes one good paragraph in twenty bad.
-NOISE, ENOUGH = (0.25, 0.5), 300
+# Of what stands for bad, the share that is made of good examples where all their words are known, and less in measure
+# where fewer are. Without any, letters at random score between good and bad; with half of it, of heaps of words drawn
+# from news pages a few in a hundred are taken for text. Order says little of words that are read as their kinds: with
+# as much of it in Arabic, where two in three are, one good paragraph in twelve is bad.
+NOISE = 0.6
 PIECES = 2  # of each example, beside the whole
 _LENGTHS = {True: (60, 500), False: (180, 1500)}  # characters of a piece, by whether a character says as much as a word
 
@@ -181,7 +181,8 @@ def _labelled(examples: Examples, vocabulary: Vocabulary) -> Iterator[tuple[byte
     """The lines to train on, each with what sorts it: as much of either kind, however many there are of each."""
     good, bad = ([piece for text in texts for piece in pieces(text)] for texts in examples)
     most = max(len(good), len(bad))
-    made = min(max(NOISE[0], NOISE[1] * len(examples.good) / ENOUGH), NOISE[1])
+    read = b" ".join(token_lines(good, vocabulary)).split()
+    made = NOISE * sum(not word.startswith(KINDS) for word in read) / max(1, len(read))
     for label, texts, share in ((GOOD, good, 1.0), (BAD, bad, 1 - made), (BAD, list(noise(good)), made)):
         lines = sorted(token_lines(texts, vocabulary), key=lambda line: _hash(line, 3))
         for number in range(round(2 * share * most)):

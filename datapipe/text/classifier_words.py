@@ -32,6 +32,7 @@ from datapipe.text.fasttext_model import FastTextModel, fill_table, find_token, 
 # Control characters, which stand in no text that was normalized.
 UNKNOWN_CHARACTER = 1  # a character that is a token of its own, or a word of at most `_SHORT` characters
 UNKNOWN_WORD = 2  # and its last two characters
+KINDS = (bytes([UNKNOWN_CHARACTER]), bytes([UNKNOWN_WORD]))  # what a token that is put as its kind begins with
 _SHORT = 3
 
 # Thai and Lao, Tibetan and Burmese, Khmer: like Chinese, written without blanks between words.
