@@ -44,8 +44,7 @@ def judge(
         for name, rule in DOCUMENT_RULES.rules_of(str(primaries[code]), rule_sets, thresholds).items():
             if rule.measurement not in measured:
                 column = batch.column(rule.measurement)
-                # Of a list of dictionaries, a column without a value has no type.
-                numbers = column.cast(pa.float64()) if pa.types.is_null(column.type) else column
+                numbers = column if pa.types.is_floating(column.type) else column.cast(pa.float64())
                 measured[rule.measurement] = numbers.to_numpy(zero_copy_only=False)
             judged = rows[sure[rows]] if rule.measurement in _OF_A_LANGUAGE else rows
             names.append(name)
