@@ -1,8 +1,8 @@
-"""How well the quality classifier of the sample's examples tells good text from bad, none of which it was trained on.
+"""How well the default recipe's quality classifier tells good text from bad, none of which it was trained on.
 
     python -m benchmarks.quality --data ../shared/data
 
-Good and bad text of `decisions.py` in the languages that have examples, and heaps of characters and words made in more
+It is trained on the sample's examples and those that come along. Good and bad text of `decisions.py` in the languages that have examples, and heaps of characters and words made in more
 ways. For each kind: the share that scores at least what the default recipe asks for, and for bad text the area under
 the ROC curve against all good text of its language that somebody edited (C4 is as the web is). Pages that are not in
 the language are left out.
@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import yaml
 
-from benchmarks.decisions import HERE, Document, bad_documents, good_documents
+from benchmarks.decisions import HERE, Document, bad_documents, bad_pages, good_documents
 from datapipe.commands.recipes import recipe_path
 from datapipe.filters.language import identify
 from datapipe.filters.quality import ScoreQuality
@@ -56,10 +56,10 @@ def main() -> None:
     (least,) = (stage["quality_filter"]["min_score"] for stage in stages if "quality_filter" in stage)
     examples = HERE.parent / "sample_data/quality"
     good = good_documents(options.data, options.sample)
-    bad = [*bad_documents(good, options.bad), *heaps(good, options.bad)]
+    bad = [*bad_documents(good, options.bad), *heaps(good, options.bad), *bad_pages()]
     with tempfile.TemporaryDirectory() as folder:
-        stage = ScoreQuality([str(examples / "positive.jsonl")], [str(examples / "negative.jsonl")])
-        stage = stage.prepare(Corpus(""), folder)
+        files = [[str(examples / f"{kind}.jsonl")] for kind in ("positive", "negative")]
+        stage = ScoreQuality(*files, web_examples=True).prepare(Corpus(""), folder)
         for language in stage.judged:
             scores = collections.defaultdict(list)
             for rows in (good, bad):
