@@ -2,10 +2,10 @@
 
     python -m benchmarks.quality --data ../shared/data
 
-It is trained on the sample's examples and those that come along. Good and bad text of `decisions.py` in the languages that have examples, and heaps of characters and words made in more
-ways. For each kind: the share that scores at least what the default recipe asks for, and for bad text the area under
-the ROC curve against all good text of its language that somebody edited (C4 is as the web is). Pages that are not in
-the language are left out.
+It is trained on the sample's examples and those that come along. Good and bad text is that of `decisions.py` in the
+languages that have examples, and heaps of characters and words made in more ways. For each kind: the share that scores
+at least what the default recipe asks for, and for bad text the area under the ROC curve against all good text of its
+language that somebody edited (C4 is as the web is). Pages that are not in the language are left out.
 """
 
 import argparse
