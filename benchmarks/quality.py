@@ -58,8 +58,8 @@ def main() -> None:
     good = good_documents(options.data, options.sample)
     bad = [*bad_documents(good, options.bad), *heaps(good, options.bad), *bad_pages()]
     with tempfile.TemporaryDirectory() as folder:
-        files = [[str(examples / f"{kind}.jsonl")] for kind in ("positive", "negative")]
-        stage = ScoreQuality(*files, web_examples=True).prepare(Corpus(""), folder)
+        positives, negatives = ([str(examples / f"{kind}.jsonl")] for kind in ("positive", "negative"))
+        stage = ScoreQuality(positives, negatives, web_examples=True).prepare(Corpus(""), folder)
         for language in stage.judged:
             scores = collections.defaultdict(list)
             for rows in (good, bad):
