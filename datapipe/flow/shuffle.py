@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
+from apache_beam.runners.direct.direct_runner import SwitchingDirectRunner
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
 from datapipe.store import files
@@ -158,7 +159,7 @@ class GroupRecords(beam.PTransform):
         return rejoin(itertools.starmap(files.read_range, group[1]), self.dtype)
 
     def expand(self, records: beam.PCollection[np.ndarray]) -> beam.PCollection[np.ndarray]:
-        if self.folder is not None and isinstance(records.pipeline.runner, FnApiRunner):
+        if self.folder is not None and isinstance(records.pipeline.runner, FnApiRunner | SwitchingDirectRunner):
             return (
                 records
                 | "Spill" >> beam.FlatMap(self._spill).with_output_types(tuple[int, tuple[str, int, int]])

@@ -601,9 +601,9 @@ def test_corpus_stages_in_a_row_are_one_pipeline_and_what_one_has_ended_stays(
     passes: list[list[str]] = []
     judge = _Driver._judge
 
-    def watched(self: _Driver, stages: Sequence[Stage], progress: Progress) -> None:
+    def watched(self: _Driver, stages: Sequence[Stage], progress: Progress, *, counts: bool) -> None:
         passes.append([stage.name for stage in stages])
-        judge(self, stages, progress)
+        judge(self, stages, progress, counts=counts)
 
     monkeypatch.setattr(_Driver, "_judge", watched)
     do(tmp_path, [inputs], text=RECIPE)
