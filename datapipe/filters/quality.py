@@ -57,8 +57,9 @@ class ScoreQuality(DocumentStage):
         positives: files of good examples; see `read_examples`. Their languages are found as the documents' are.
         negatives: files of bad ones.
         web_examples: whether examples that come along count as well, written for this project in twelve languages:
-            spam, notices and menus, beside articles, reports, letters and advice, on the same subjects too. Then files
-            that are not there are not missed.
+            spam, notices and menus, beside articles, reports, letters and advice, on the same subjects too. Of good
+            text they know few kinds: alone they take half of a database's manual for a notice. So examples of what is
+            good in your corpus belong beside them.
         languages: those judged; none: all that have the examples, or with `model`, all.
         min_language_score: a document whose `language_score` is lower is not judged.
         model: a trained fastText model, instead of examples. It sees the text as it is, with blanks for line breaks.
@@ -102,13 +103,11 @@ class ScoreQuality(DocumentStage):
 
     def skip_reason(self) -> str | None:
         """Why nothing can be scored, in one line; None if it can."""
-        if self.web_examples:
-            return None
         paths = [self.model] if self.model else [*self.positives, *self.negatives]
         absent = [path for path in paths if not files.exists(path)]
         if absent:
             return f"no such file: {absent[0]}"
-        return None if paths else "no examples and no model given"
+        return None if paths or self.web_examples else "no examples and no model given"
 
     def prepare(self, corpus: Corpus, folder: str) -> Self:  # noqa: ARG002 - the examples are the user's
         """Train on the examples; the model and its held-out AUC go into `folder`.
@@ -119,7 +118,6 @@ class ScoreQuality(DocumentStage):
         if self.model:
             load_classifier(self.model)  # a file that is none is the recipe's fault, not the run's
             return self
-        absent = [path for path in (*self.positives, *self.negatives) if not files.exists(path)]
         good = self._examples("good", self.positives)
         content, judged, examples = train_once(good, self._examples("bad", self.negatives), self.languages)
         # Loaded models are kept by path: another model must have another name.
@@ -127,14 +125,13 @@ class ScoreQuality(DocumentStage):
         with files.whole_file(path) as sink:
             sink.write(content)
         files.write_json(files.join(folder, RESULT_FILE), judged)
-        missed = [f"no such file: {path}; the examples that come along judge alone" for path in absent[:1]]
-        write_notes(folder, [*missed, *describe(examples, list(judged))])
+        write_notes(folder, describe(examples, list(judged)))
         return self.ready(trained=path, judged=tuple(judged))
 
     def _examples(self, kind: str, paths: Sequence[str]) -> list[str]:
-        """The texts of those files that are there, and of those that come along."""
+        """The texts of some files, and of those that come along."""
         own = sorted(map(str, _WEB_EXAMPLES.glob(f"*-{kind}.jsonl"))) if self.web_examples else []
-        return read_examples([*filter(files.exists, paths), *own])
+        return read_examples([*paths, *own])
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Score the column `text`; returns the column of `writes`."""
