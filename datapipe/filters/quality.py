@@ -81,7 +81,7 @@ class ScoreQuality(DocumentStage):
     judged: tuple[str, ...] = dataclasses.field(default=(), init=False)
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     writes: ClassVar[pa.Schema] = pa.schema([("quality_score", pa.float32())])
 
     def check(self) -> None:
