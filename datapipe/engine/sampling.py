@@ -189,11 +189,10 @@ def _rules(
     """
     if "rules_reason" not in part.columns:
         return
-    languages, language_codes = _codes(pa.chunked_array([part.column("language")]), rows)
-    primaries = {code: words.primary(name) for name, code in [(None, -1), *language_codes.items()]}
-    for language in sorted(set(primaries.values())):
+    names, languages = words.primary_languages(part.column("language"))
+    for place, language in enumerate(names):
         rules = DOCUMENT_RULES.rules_of(language, options.get("rule_sets", {}), options.get("thresholds", {}))
-        of_language = np.flatnonzero(np.isin(languages, [code for code in primaries if primaries[code] == language]))
+        of_language = np.flatnonzero(languages[rows] == place)
         kept_of_language, gone = of_language[kept[of_language]], of_language[by_rules[of_language]]
         for name, rule in rules.items():
             here = np.concatenate([kept_of_language, gone[reasons[gone] == reason_codes.get(name, -2)]])

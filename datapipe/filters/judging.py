@@ -24,24 +24,20 @@ def judge(
         batch: the columns `language` and those of the measurements, and `language_score` and `language_mixed` if there.
         rule_sets, thresholds, min_language_score: options of the stage `rules`.
     """
-    languages = batch.column("language").dictionary_encode()
-    primaries, of_code = np.unique(
-        [words.primary(language) for language in [*languages.dictionary.to_pylist(), None]], return_inverse=True
-    )
-    codes = of_code[languages.indices.fill_null(len(of_code) - 1).to_numpy()]
+    languages, codes = words.primary_languages(batch.column("language"))
     sure = np.ones(len(codes), bool)
     if "language_score" in batch.schema.names:
         scores = batch.column("language_score").fill_null(0).to_numpy(zero_copy_only=False)
-        settled = np.isin(primaries, list(words.UNSEGMENTED))[codes]  # by a script of their own
+        settled = np.isin(languages, list(words.UNSEGMENTED))[codes]  # by a script of their own
         sure = settled | (scores >= np.float32(min_language_score))
     if "language_mixed" in batch.schema.names:
         sure &= ~batch.column("language_mixed").fill_null(False).to_numpy(zero_copy_only=False)
     measured: dict[str, npt.NDArray[Any]] = {}
     names: list[str] = []
     found = [np.zeros(0, np.int64)]  # rows that fail each name
-    for code in np.unique(codes):
+    for code, language in enumerate(languages):
         rows = np.flatnonzero(codes == code)
-        for name, rule in DOCUMENT_RULES.rules_of(str(primaries[code]), rule_sets, thresholds).items():
+        for name, rule in DOCUMENT_RULES.rules_of(language, rule_sets, thresholds).items():
             if rule.measurement not in measured:
                 column = batch.column(rule.measurement)
                 numbers = column if pa.types.is_floating(column.type) else column.cast(pa.float64())

@@ -181,10 +181,16 @@ def _labelled(examples: Examples, vocabulary: Vocabulary) -> Iterator[tuple[byte
     """The lines to train on, each with what sorts it: as much of either kind, however many there are of each."""
     good, bad = ([piece for text in texts for piece in pieces(text)] for texts in examples)
     most = max(len(good), len(bad))
-    read = b" ".join(token_lines(good, vocabulary)).split()
-    made = NOISE * sum(not word.startswith(KINDS) for word in read) / max(1, len(read))
-    for label, texts, share in ((GOOD, good, 1.0), (BAD, bad, 1 - made), (BAD, list(noise(good)), made)):
-        lines = sorted(token_lines(texts, vocabulary), key=lambda line: _hash(line, 3))
+    written = token_lines(good, vocabulary)
+    words = b" ".join(written).split()
+    made = NOISE * sum(not word.startswith(KINDS) for word in words) / max(1, len(words))
+    of_noise = token_lines(list(noise(good)), vocabulary)
+    for label, unsorted, share in (
+        (GOOD, written, 1.0),
+        (BAD, token_lines(bad, vocabulary), 1 - made),
+        (BAD, of_noise, made),
+    ):
+        lines = sorted(unsorted, key=lambda line: _hash(line, 3))
         for number in range(round(2 * share * most)):
             line = lines[number % len(lines)]
             yield _hash(line, number // len(lines)), f"__label__{label} ".encode() + line + b"\n"

@@ -118,6 +118,17 @@ def primary(language: str | None) -> str:
     return (language or "und").replace("_", "-").split("-")[0].lower()
 
 
+def primary_languages(codes: pa.Array) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The different languages of some codes, ascending, and the place among them of each code, shape (n,).
+
+    >>> primary_languages(pa.array(["zh-Hant", None, "en", "zh"]))[0]
+    ['en', 'und', 'zh']
+    """
+    encoded = codes.cast(pa.string()).fill_null("und").dictionary_encode()
+    names, of_code = np.unique([primary(code) for code in encoded.dictionary.to_pylist()], return_inverse=True)
+    return names.tolist(), of_code[encoded.indices.to_numpy()]
+
+
 def definition_of(definition: str, language: str) -> int:
     """The word definition of a document, given the option and the document's primary language."""
     if definition != "auto":

@@ -22,7 +22,7 @@ from datapipe.engine.verdicts import RULES, Options
 from datapipe.filters.rule_sets import DOCUMENT_RULES, Rule
 from datapipe.store.corpus import REASON, Part, first_reasons
 from datapipe.text.bit_mixing import uniform_draw
-from datapipe.text.words import primary
+from datapipe.text.words import primary_languages
 
 REMOVED = "removed"
 BORDERLINE, ANY = "kept:borderline", "kept:any"
@@ -244,12 +244,10 @@ class _Counter:
         """What each rule measures, of the documents that it has judged, by language."""
         if FAILED not in self.part.columns:
             return
-        encoded = self.part.column("language").fill_null("und").dictionary_encode()  # null: gone before it was told
-        primaries, of_code = np.unique([primary(code) for code in encoded.dictionary.to_pylist()], return_inverse=True)
-        languages = of_code[encoded.indices.to_numpy()]
+        names_of, languages = primary_languages(self.part.column("language"))  # null: gone before it was told
         failed = self.part.column(FAILED)
         reached = _mask(failed.is_valid())
-        by_language = {place: rules_of(self.options, primaries[place]) for place in np.unique(languages[reached])}
+        by_language = {place: rules_of(self.options, names_of[place]) for place in np.unique(languages[reached])}
         wanted = {rule.measurement for rules in by_language.values() for rule in rules.values()}
         measured = float_columns(self.part, wanted & self.part.columns.keys())
         names, owners = pc.list_flatten(failed).dictionary_encode(), pc.list_parent_indices(failed).to_numpy()
@@ -269,7 +267,7 @@ class _Counter:
                 places = bins.place(values[known]) + bins.number * fails[here[known]]
                 counted = np.bincount(places, minlength=2 * bins.number)
                 there = np.flatnonzero(counted)
-                language = str(primaries[place])
+                language = names_of[place]
                 found += [(name, language, int(bin_), bins.number, int(counted[bin_])) for bin_ in there]
         yield pa.table(
             {
