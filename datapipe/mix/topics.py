@@ -56,7 +56,7 @@ TABLE_SCHEMA = pa.schema(
 Axes = tuple[np.ndarray, np.ndarray]  # see `map_axes`
 
 
-def map_axes(centres: npt.NDArray[np.float32]) -> Axes:
+def map_axes(centres: np.ndarray) -> Axes:
     """The middle of the centres, (dimensions,), and the two directions in which they differ most, (2, dimensions).
 
     A direction in which they do not differ is zeros; of the two signs that each could have, the one whose greatest
@@ -263,9 +263,7 @@ class FindTopics(CorpusStage):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         learnt = parts | "Centres" >> LearnCentres(self.count, 1, SMALLEST, self.seed)
         centres = beam.pvalue.AsSingleton(learnt)
-        axes = beam.pvalue.AsSingleton(
-            learnt | "Axes" >> beam.Map(map_axes).with_input_types(np.ndarray).with_output_types(Axes)
-        )
+        axes = beam.pvalue.AsSingleton(learnt | "Axes" >> beam.Map(map_axes).with_output_types(Axes))
         assigned = parts | "Assign" >> beam.Map(self._assign, centres, axes).with_output_types(_Assigned)
         statistics = beam.pvalue.AsList(assigned | "Strip" >> beam.Map(_statistics).with_output_types(_Assigned))
         words = parts | "Words" >> beam.Map(self._count_words, centres, statistics).with_output_types(WordCounts)
