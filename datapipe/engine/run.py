@@ -36,7 +36,7 @@ from datapipe.engine.removals import describe_losses, find_losses
 from datapipe.engine.report.figures import Figures, count_figures, count_parts
 from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
-from datapipe.engine.stages import BY_NAME
+from datapipe.engine.stages import stage_class
 from datapipe.engine.verdicts import Options
 from datapipe.flow.counters import count
 from datapipe.flow.spread import Spread, SpreadPieces
@@ -318,7 +318,7 @@ class _Driver:
         """What `take` would do; the stages before must have been foreseen."""
         waits = {name for name in self.keys if name not in self.record.stages}  # for what is yet to be read or made
         made = [_product(path, self.corpus.root) for path in stage.named_files()]
-        unread = any(issubclass(BY_NAME[name], Source) for name in waits)
+        unread = any(issubclass(stage_class(name), Source) for name in waits)
         # Which columns and parts there are is known once sources have run.
         reason = stage.skip_reason() if unread else self._skip_reason(stage)
         if reason and not waits.intersection(made):
@@ -403,7 +403,7 @@ class _Driver:
             seen |= self.writers.get(column, set())
         if isinstance(stage, Source):
             # The numbers of new parts follow on those there are.
-            seen |= {name for name in self.keys if issubclass(BY_NAME[name], Source)}
+            seen |= {name for name in self.keys if issubclass(stage_class(name), Source)}
         elif not isinstance(stage, DocumentStage) or stage.learns_from_corpus():
             # All rows that are left make its result.
             seen |= self._deciders(stage)

@@ -53,8 +53,10 @@ TABLE_SCHEMA = pa.schema(
     ]
 )
 
+Axes = tuple[np.ndarray, np.ndarray]  # see `map_axes`
 
-def map_axes(centres: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+
+def map_axes(centres: np.ndarray) -> Axes:
     """The middle of the centres, (dimensions,), and the two directions in which they differ most, (2, dimensions).
 
     A direction in which they do not differ is zeros; of the two signs that each could have, the one whose greatest
@@ -145,8 +147,8 @@ class FindTopics(CorpusStage):
         check_quality(self.name, self.quality, corpus, folder)
         return self.ready(folder=folder)
 
-    def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
-        middle, axes = map_axes(centres)
+    def _assign(self, part: Part, centres: np.ndarray, axes: Axes) -> _Assigned:
+        middle, directions = axes
         ids, topics, cosines = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
         scores, places, languages = [np.zeros(0)], [np.zeros((0, 2), np.float32)], [pa.array([], pa.string())]
         for batch in part.read([VECTOR], optional=self.optional()):
@@ -158,7 +160,7 @@ class FindTopics(CorpusStage):
             cosines.append(found[0][:, 0])
             topics.append(found[1][:, 0].astype(np.int32))
             ids.append(batch.column("id").to_numpy())
-            places.append(((vectors - middle) @ axes.T).astype(np.float32))
+            places.append(((vectors - middle) @ directions.T).astype(np.float32))
             score, language = np.full(len(batch), np.nan), pa.nulls(len(batch), pa.string())
             if self.quality in batch.schema.names:
                 score = batch.column(self.quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -209,7 +211,9 @@ class FindTopics(CorpusStage):
         counts.sum_up()
         return counts
 
-    def _describe(self, _: None, centres: np.ndarray, assigned: list[_Assigned], words: list[WordCounts]) -> int:
+    def _describe(
+        self, _: None, centres: np.ndarray, axes: Axes, assigned: list[_Assigned], words: list[WordCounts]
+    ) -> int:
         """Write the table, and return how many topics it has."""
         # In order of part: a sum of floats depends on its order.
         assigned = sorted(assigned, key=lambda some: some.part)
@@ -217,8 +221,8 @@ class FindTopics(CorpusStage):
         for some_words in words:
             counts.add(some_words)
         terms = top_terms(counts, self.terms)
-        middle, axes = map_axes(centres)
-        places = (centres - middle) @ axes.T
+        middle, directions = axes
+        places = (centres - middle) @ directions.T
         sizes, scored, sums = (
             np.sum([getattr(some, field) for some in assigned], axis=0) for field in ("sizes", "scored", "score_sums")
         )
@@ -259,14 +263,15 @@ class FindTopics(CorpusStage):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         learnt = parts | "Centres" >> LearnCentres(self.count, 1, SMALLEST, self.seed)
         centres = beam.pvalue.AsSingleton(learnt)
-        assigned = parts | "Assign" >> beam.Map(self._assign, centres).with_output_types(_Assigned)
+        axes = beam.pvalue.AsSingleton(learnt | "Axes" >> beam.Map(map_axes).with_output_types(Axes))
+        assigned = parts | "Assign" >> beam.Map(self._assign, centres, axes).with_output_types(_Assigned)
         statistics = beam.pvalue.AsList(assigned | "Strip" >> beam.Map(_statistics).with_output_types(_Assigned))
         words = parts | "Words" >> beam.Map(self._count_words, centres, statistics).with_output_types(WordCounts)
         described = (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)
             | "Describe"
-            >> beam.Map(self._describe, centres, statistics, beam.pvalue.AsList(words)).with_output_types(int)
+            >> beam.Map(self._describe, centres, axes, statistics, beam.pvalue.AsList(words)).with_output_types(int)
         )
         # Verdicts wait for the table: what follows on them finds it written.
         return assigned | "Verdicts" >> beam.Map(
