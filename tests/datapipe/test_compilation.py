@@ -172,7 +172,8 @@ def _items(values: npt.NDArray[Any], table: npt.NDArray[Any], at: int) -> tuple[
 @pytest.mark.parametrize("at", [np.int64(1), np.uint32(1), np.int8(1)])
 @pytest.mark.parametrize("step", [1, 2])
 def test_items_are_found_by_any_number_in_any_array(kind: type, at: Any, step: int) -> None:
-    values, table = np.arange(8).astype(kind), np.arange(10, 26).reshape(8, 2).astype(kind)
+    values: npt.NDArray[Any] = np.arange(8).astype(kind)
+    table: npt.NDArray[Any] = np.arange(10, 26).reshape(8, 2).astype(kind)
     assert _items(values[::step], table[::step], at) == (values[::step][-1], 7, 8, table[::step][-1, 1], True, False)
 
 
