@@ -18,7 +18,7 @@ from benchmarks.tokenizer_forms import forms, read
 from tokenizer_training.count import count_pretokens, counting
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import train
+from tokenizer_training.tokenizer import train
 
 BATCH = 256
 

@@ -25,7 +25,7 @@ from datapipe.engine.funnel import Funnel
 from datapipe.engine.recipe import load_recipe
 from datapipe.engine.run import run
 from datapipe.engine.runner import Runner
-from datapipe.engine.stages import STAGES
+from datapipe.engine.stages import NAMES as STAGES
 
 SAMPLE_DATA = pathlib.Path(__file__).parent.parent / "sample_data"
 NAMES = ("default", "llama", "baichuan1", "baichuan2", "glm130b", "chatglm2", "qwen", "code_qwen", "skywork")
@@ -114,7 +114,7 @@ def side_by_side(funnels: Mapping[str, Funnel]) -> Iterator[str]:
             shares.setdefault(step.stage, {})[name] = 100 * step.left.bytes / found.read.bytes
     yield "| stage | " + " | ".join(funnels) + " |"
     yield "|" + "---|" * (len(funnels) + 1)
-    for stage in (stage.name for stage in STAGES if stage.name in shares):
+    for stage in (name for name in STAGES if name in shares):
         cells = (f"{shares[stage][name]:.1f}" if name in shares[stage] else "" for name in funnels)
         yield f"| `{stage}` | {' | '.join(cells)} |"
     kept = (f"**{100 * found.kept.bytes / found.read.bytes:.1f}**" for found in funnels.values())

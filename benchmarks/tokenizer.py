@@ -30,7 +30,7 @@ from tokenizer_training.count import count_pretokens, sample_rare
 from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.formats import from_ranks, from_sentencepiece, read_ranks, read_tokenizer
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import train
+from tokenizer_training.tokenizer import train
 
 # Corpus, and how much of its text to take at most: about 160 MB, of which half is Chinese and a twelfth is code.
 MIX = {

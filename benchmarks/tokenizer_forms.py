@@ -20,7 +20,7 @@ from tokenizer_training.algorithms import ALGORITHMS, TokenizerJson
 from tokenizer_training.count import count_by_group, count_pretokens, counting, named, once, weighted
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import train
+from tokenizer_training.tokenizer import train
 
 GROUPS = [(name, "") for name in sorted(MIX)]
 BATCH = 2048

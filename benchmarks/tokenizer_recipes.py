@@ -28,7 +28,7 @@ from tokenizer_training.extend import with_single_digits
 from tokenizer_training.extended_tokenizer import ExtendTokenizer
 from tokenizer_training.formats import read_tokenizer, token_bytes
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import TrainTokenizer, train
+from tokenizer_training.tokenizer import TrainTokenizer, train
 
 NAMES = ("llama", "baichuan1", "chatglm2", "baichuan2", "glm130b", "skywork", "qwen")
 # Of the references, what a recipe extends: cl100k_base as Qwen; for LLaMA's, which is not ours to give, Mistral's.

@@ -56,9 +56,10 @@ if TYPE_CHECKING:
     from datapipe.runs import Run, clean, open, run  # noqa: A004 - `datapipe.open`
     from tokenizer_training.extended_tokenizer import ExtendTokenizer
     from tokenizer_training.pruned_tokenizer import PruneTokenizer
-    from tokenizer_training.train import TrainTokenizer
+    from tokenizer_training.tokenizer import TrainTokenizer
 
-_MODULES = {
+# The module of each name. A stage lies in the file of its own name, by which recipes have it: `datapipe.engine.stages`.
+MODULES = {
     "run": "datapipe.runs",
     "open": "datapipe.runs",
     "clean": "datapipe.runs",
@@ -97,7 +98,7 @@ _MODULES = {
     "WeighDocuments": "datapipe.mix.upsampling",
     "CheckControlTokens": "datapipe.filters.control_tokens",
     "MaskPersonalData": "datapipe.filters.personal_data",
-    "TrainTokenizer": "tokenizer_training.train",
+    "TrainTokenizer": "tokenizer_training.tokenizer",
     "ExtendTokenizer": "tokenizer_training.extended_tokenizer",
     "PruneTokenizer": "tokenizer_training.pruned_tokenizer",
     "RenderDialogues": "datapipe.mix.chat",
@@ -166,9 +167,9 @@ __all__ = [  # noqa: RUF022
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
+    if name not in MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_MODULES[name]), name)
+    return getattr(importlib.import_module(MODULES[name]), name)
 
 
 def __dir__() -> list[str]:

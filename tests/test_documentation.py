@@ -12,7 +12,7 @@ import yaml
 
 import datapipe
 from datapipe.commands.recipes import RECIPES
-from datapipe.engine.stages import STAGES
+from datapipe.engine.stages import all_stages
 from tests.helpers import ROOT, run_recipe, write_lines
 
 DOCS = ROOT / "docs"
@@ -20,8 +20,8 @@ PACKAGES = ("datapipe", "tokenizer_training", "pipelines")
 
 
 def test_the_public_names_are_runs_and_the_stages_in_the_order_of_the_data() -> None:
-    assert datapipe.__all__ == ["run", "open", "clean", "Run", *(stage.__name__ for stage in STAGES)]
-    assert [getattr(datapipe, name) for name in datapipe.__all__[4:]] == list(STAGES)
+    assert datapipe.__all__ == ["run", "open", "clean", "Run", *(stage.__name__ for stage in all_stages())]
+    assert [getattr(datapipe, name) for name in datapipe.__all__[4:]] == list(all_stages())
     with pytest.raises(AttributeError, match="Nothing"):
         _ = datapipe.Nothing
 
@@ -29,7 +29,7 @@ def test_the_public_names_are_runs_and_the_stages_in_the_order_of_the_data() -> 
 def test_the_default_recipe_follows_that_order() -> None:
     entries = yaml.safe_load((RECIPES / "default.yaml").read_text(encoding="utf-8"))["stages"]
     names = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
-    assert names == [stage.name for stage in STAGES if stage.name in names]
+    assert names == [stage.name for stage in all_stages() if stage.name in names]
 
 
 def test_the_tree_of_the_structure_names_every_module_once() -> None:
@@ -41,7 +41,7 @@ def test_the_tree_of_the_structure_names_every_module_once() -> None:
     assert sorted(named) == sorted(present)
 
 
-@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+@pytest.mark.parametrize("stage", all_stages(), ids=lambda stage: stage.name)
 def test_every_option_of_a_stage_is_documented(stage: Any) -> None:
     options = re.findall(r"^ {8}(\w+):", stage.__doc__ or "", re.MULTILINE)
     own = [field.name for field in dataclasses.fields(stage) if field.init and field.name in stage.__annotations__]

@@ -9,11 +9,12 @@ import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING, Any, Literal
 
 from datapipe.text.chat_names import CHATML as CHATML
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 AlgorithmName = Literal["byte_level", "byte_fallback"]
 
@@ -200,6 +201,8 @@ def from_tokens(
     )
 
 
-def load(tokenizer: TokenizerJson) -> Tokenizer:
+def load(tokenizer: TokenizerJson) -> "Tokenizer":
     """The tokenizer that a `tokenizer.json` describes."""
+    from tokenizers import Tokenizer  # here: the command line knows the options of training, and seldom trains
+
     return Tokenizer.from_str(json.dumps(tokenizer))

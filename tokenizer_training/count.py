@@ -466,9 +466,18 @@ def _sum_partition(tables: list[pa.Table], groups: Sequence[Group], sample_thres
 
 
 def summed(counts: pa.Table, keys: list[str]) -> pa.Table:
-    """The counts of rows that have the same keys added up, in the order in which each first occurs."""
+    """The counts of rows that have the same keys added up, in the order in which each first occurs.
+
+    By the numbers of words: Arrow takes three times as long to group by the words themselves.
+    """
+    words = counts.column("word").dictionary_encode().combine_chunks()
+    numbered = counts.set_column(counts.column_names.index("word"), "word", words.indices)
     # One thread: then the rows come in an order of their own.
-    totals = counts.group_by(keys, use_threads=False).aggregate([("count", "sum")])
+    totals = numbered.group_by(keys, use_threads=False).aggregate([("count", "sum")])
+    distinct = words.dictionary
+    if len(totals) > len(distinct):  # several groups have a word
+        distinct = distinct.take(totals.column("word").combine_chunks())
+    totals = totals.set_column(totals.column_names.index("word"), "word", distinct)
     return totals.rename_columns({"count_sum": "count"}).select([*keys, "count"])
 
 

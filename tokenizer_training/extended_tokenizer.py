@@ -1,6 +1,6 @@
 """More tokens for a base tokenizer, learnt from a run's own corpus: Qwen's prune, extend and append; Skywork's words.
 
-The algorithm is `extend.py`; here is the stage, which counts by many workers as `train.py` does.
+The algorithm is `extend.py`; here is the stage, which counts by many workers as `tokenizer.py` does.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ from tokenizer_training.learn import Allowed
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.prune import prune
 from tokenizer_training.roles import read_roles, write_with_roles
-from tokenizer_training.train import SUMMARY_FILE
+from tokenizer_training.tokenizer import SUMMARY_FILE
 
 RULES: dict[str, Allowed] = {
     "han": extension.is_chinese,

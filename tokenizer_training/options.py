@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from annotated_types import Ge
-from tokenizers import Regex, pre_tokenizers
 
 from datapipe.checks import Count, PositiveShare, check_known, check_options
 from tokenizer_training.algorithms import ALGORITHMS, CHATML, SENTENCEPIECE_SPACE, Algorithm, AlgorithmName
@@ -129,5 +128,7 @@ def check_required_tokens(required_tokens: Sequence[str], algorithm: Algorithm) 
 
 def _pretokens(token: str, algorithm: Algorithm) -> list[str]:
     # By the regular expression and not by the kernel: options are checked before anything is compiled.
+    from tokenizers import Regex, pre_tokenizers  # here, as in `algorithms.py`
+
     splitter = pre_tokenizers.Split(Regex(algorithm.pattern), "isolated")
     return [piece for piece, _ in splitter.pre_tokenize_str(token)]

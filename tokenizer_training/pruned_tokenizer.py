@@ -18,7 +18,7 @@ from datapipe.store.corpus import Part
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.prune import prune, write_id_map
 from tokenizer_training.roles import read_roles, write_with_roles
-from tokenizer_training.train import SUMMARY_FILE
+from tokenizer_training.tokenizer import SUMMARY_FILE
 from tokenizer_training.weights import slice_rows
 
 Range = Annotated[list[Annotated[int, Ge(0)]], Len(2, 2)]

@@ -18,21 +18,20 @@ GOOD, BAD, WARNING, QUIET, STRONG, MARKED = "green", "red", "yellow", "dim", "bo
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
-def console() -> "Console":
-    """Where to print: as wide as lines are, and without colours in a pipe or where NO_COLOR is set."""
-    return _console(sys.stdout.isatty())
-
-
 @functools.cache
-def _console(terminal: bool) -> "Console":
-    # Imported here: it takes a tenth of a second, and not all commands print.
+def console() -> "Console":
+    """The terminal: lines are as long as they are, and without colours where NO_COLOR is set."""
+    # Imported here, as everywhere: what prints into a pipe can do without.
     from rich.console import Console
 
-    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=terminal)
+    return Console(highlight=False, markup=False, emoji=False, soft_wrap=True, force_terminal=True)
 
 
 def say(*pieces: "str | Text | tuple[str, str]") -> None:
     """Print a line of pieces: strings, or strings with a style."""
+    if not sys.stdout.isatty():
+        print("".join(piece[0] if isinstance(piece, tuple) else str(piece) for piece in pieces).expandtabs())
+        return
     from rich.text import Text
 
     console().print(Text.assemble(*pieces))

@@ -5,6 +5,7 @@ It reads a few columns, and starts without Beam and numba, which take a second t
 
 import dataclasses
 import json
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -118,8 +119,7 @@ def _say(found: Explanation, columns: dict[str, Any], characters: int) -> None:
 
 def _say_text(text: str, spans: Spans) -> None:
     """A text with spans marked: by colour on a terminal that has some, by brackets elsewhere."""
-    page = console()
-    if not page.is_terminal or page.no_color:
+    if not sys.stdout.isatty() or console().no_color:
         say(plain(mark(text, spans)))
         return
     pieces: list[str | tuple[str, str]] = []

@@ -93,7 +93,7 @@ def load(name: str, variables: Mapping[str, str], settings: Sequence[str] = ()) 
         base = RECIPES / "default.yaml"
     if not settings and files.is_local(path) and base.samefile(path):
         return recipe
-    return dataclasses.replace(recipe, differences=differences(recipe, load_recipe(str(base), variables)))
+    return dataclasses.replace(recipe, differences=differences(recipe, str(base), variables))
 
 
 def recipe_path(name: str) -> str:

@@ -10,7 +10,7 @@ from datapipe.checks import check_known
 from datapipe.commands.console import say_json
 from datapipe.commands.documentation import attributes_section
 from datapipe.engine.recipe import defaults, recipe_schema
-from datapipe.engine.stages import BY_NAME
+from datapipe.engine.stages import NAMES, all_stages, stage_class
 from datapipe.stage import Stage
 
 
@@ -29,16 +29,16 @@ def list_stages(stage: str | None, json_schema: bool = False, *, as_json: bool =
         print(json.dumps(recipe_schema(), indent=2))
         return
     if stage is not None:
-        check_known("unknown stage", stage, BY_NAME)
+        check_known("unknown stage", stage, NAMES)
     if as_json:
-        wanted = BY_NAME if stage is None else {stage: BY_NAME[stage]}
-        say_json([{"stage": n, "summary": _summary(s), "options": defaults(s)} for n, s in wanted.items()])
+        wanted = all_stages() if stage is None else (stage_class(stage),)
+        say_json([{"stage": each.name, "summary": _summary(each), "options": defaults(each)} for each in wanted])
         return
     if stage is not None:
-        print(_describe(BY_NAME[stage]), end="")
+        print(_describe(stage_class(stage)), end="")
         return
-    for name, found in BY_NAME.items():
-        print(textwrap.fill(_summary(found), 118, initial_indent=f"{name:22}", subsequent_indent=" " * 22))
+    for found in all_stages():
+        print(textwrap.fill(_summary(found), 118, initial_indent=f"{found.name:22}", subsequent_indent=" " * 22))
 
 
 def _summary(stage: type[Stage]) -> str:

@@ -29,7 +29,7 @@ from tokenizer_training import compare as comparison
 from tokenizer_training import export as exports
 from tokenizer_training import extend as extension
 from tokenizer_training import prune as pruning
-from tokenizer_training import train as training
+from tokenizer_training import tokenizer as training
 from tokenizer_training.algorithms import TokenizerJson
 from tokenizer_training.chat_template import chat_template as chat_template_of
 from tokenizer_training.count import (

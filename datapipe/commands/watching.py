@@ -5,6 +5,7 @@ each event is a line, `12:00:41 done rules ...`, which grep finds, and a pass th
 """
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def watching(*, quiet: bool) -> Iterator[Screen]:
     """Who shows a run: a terminal, a log, or nobody."""
     if quiet:
         yield Silent()
-    elif not console().is_terminal:
+    elif not sys.stdout.isatty():
         yield Log()
     else:
         screen = Terminal()

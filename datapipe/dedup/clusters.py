@@ -7,7 +7,6 @@ bit from run to run, and workers share the cores between them anyway.
 
 import contextlib
 import dataclasses
-import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -105,35 +104,32 @@ class LearnCentres(beam.PTransform):
         return parts | "Gather" >> Gather() | "Learn" >> beam.Map(self._learn).with_output_types(np.ndarray)
 
 
-def read_column(parts: Sequence[Part], ids: npt.NDArray[np.uint64], column: str) -> Iterator[pa.Array]:
-    """A column of some rows, in order of id, in pieces.
-
-    Args:
-        parts: where they lie.
-        ids: ascending.
-    """
-    for part in sorted(parts, key=lambda part: part.number):
-        first, last = np.searchsorted(ids, [part.ids[0], part.ids[-1] + np.uint64(1)]) if part.rows else (0, 0)
-        if first == last:
-            continue
-        for batch in part.read([column]):
-            wanted = np.isin(batch.column("id").to_numpy(), ids[first:last], assume_unique=True)
-            if wanted.any():
-                yield batch.filter(pa.array(wanted)).column(column)
-
-
-def read_rows(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> np.ndarray:
-    """The vectors of some rows, shape (n, dimensions).
+def read_rows(
+    parts: Sequence[Part], ids: npt.NDArray[np.uint64], others: Sequence[str] = ()
+) -> tuple[np.ndarray, dict[str, pa.ChunkedArray]]:
+    """The vectors of some rows, shape (n, dimensions), and other columns of theirs.
 
     Args:
         parts: where they lie.
         ids: ascending, of rows whose vector is not null.
+        others: columns that every part has.
     """
-    pieces = (read_vectors(column)[0] for column in read_column(parts, ids, VECTOR))
-    first = next(pieces)
-    rows = np.empty((len(ids), first.shape[1]), first.dtype)  # filled piece by piece: together they are as large again
-    at = 0
-    for piece in itertools.chain([first], pieces):
-        rows[at : at + len(piece)] = piece
-        at += len(piece)
-    return rows
+    rows, at = np.empty((0, 0), np.float32), 0
+    chunks: dict[str, list[pa.Array]] = {name: [] for name in others}
+    for part in sorted(parts, key=lambda part: part.number):
+        first, last = np.searchsorted(ids, [part.ids[0], part.ids[-1] + np.uint64(1)]) if part.rows else (0, 0)
+        if first == last:
+            continue
+        for batch in part.read([VECTOR, *others]):
+            wanted = np.isin(batch.column("id").to_numpy(), ids[first:last], assume_unique=True)
+            if not wanted.any():
+                continue
+            batch = batch.filter(pa.array(wanted))
+            piece = read_vectors(batch.column(VECTOR))[0]
+            if not at:  # filled piece by piece: together they are as large again
+                rows = np.empty((len(ids), piece.shape[1]), piece.dtype)
+            rows[at : at + len(piece)] = piece
+            at += len(piece)
+            for name, arrays in chunks.items():
+                arrays.append(batch.column(name))
+    return rows, {name: pa.chunked_array(arrays) for name, arrays in chunks.items()}

@@ -22,7 +22,6 @@ from datapipe.dedup.clusters import (
     VECTOR,
     LearnCentres,
     nearest,
-    read_column,
     read_rows,
     sample_vectors,
     single_threaded,
@@ -161,24 +160,18 @@ def matches(records: np.ndarray, parts: Sequence[Part], threshold: float) -> np.
     found = [_as_matches(records["id"][copy], np.ones(copy.sum(), np.float32), records["id"][copies[copy]])]
     distinct = records[firsts]
     ids = np.unique(distinct["id"])
-    vectors, words = read_rows(parts, ids), _read_words(parts, ids)
+    with_words = all(WORDS_COLUMN in part.columns for part in parts)
+    vectors, others = read_rows(parts, ids, [WORDS_COLUMN] if with_words else [])
+    words = [np.frombuffer(record, "<u4") for column in others.values() for record in column.to_pylist()]
     starts = group_starts(distinct["cluster"])
     for start, end in zip(starts, np.append(starts[1:], len(distinct)), strict=True):
         cluster = distinct[start:end]
         cluster = cluster[np.lexsort([cluster["id"], cluster["rank_key"]])]
         rows = np.searchsorted(ids, cluster["id"])
-        like, cosine = likest_kept(vectors[rows], threshold, words and [words[row] for row in rows])
+        like, cosine = likest_kept(vectors[rows], threshold, [words[row] for row in rows] if with_words else None)
         hit = like >= 0
         found.append(_as_matches(cluster["id"][hit], cosine[hit], cluster["id"][like[hit]]))
     return np.concatenate(found)
-
-
-def _read_words(parts: Sequence[Part], ids: npt.NDArray[np.uint64]) -> list[npt.NDArray[np.uint32]] | None:
-    """The records of `common_words` of some rows, ids ascending; None where a part has none."""
-    if any(WORDS_COLUMN not in part.columns for part in parts):
-        return None
-    columns = read_column(parts, ids, WORDS_COLUMN)
-    return [np.frombuffer(record, "<u4") for column in columns for record in column.to_pylist()]
 
 
 def _changes(values: np.ndarray) -> npt.NDArray[np.bool_]:

@@ -18,6 +18,7 @@ and `{output}` for the output folder.
 """
 
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -28,12 +29,10 @@ import yaml
 from annotated_types import MinLen
 
 from datapipe.checks import adapter, check_value, option_types
-from datapipe.dedup.held_out import HoldOut
 from datapipe.engine.provenance import NOT_PUBLIC, values_of
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.settings import SHOWN, apply_settings
-from datapipe.engine.stages import BY_NAME, STAGES, WRITERS
-from datapipe.filters.personal_data import MaskPersonalData
+from datapipe.engine.stages import COLUMNS, NAMES, WRITERS, all_stages, stage_class
 from datapipe.near import suggest
 from datapipe.read.documents import ReadDocuments
 from datapipe.stage import CorpusStage, DocumentStage, Source, Stage
@@ -316,9 +315,9 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
             options = _mapping(path, options_node, f"the options of {name!r}")
     if name in RENAMED_STAGES:
         raise _error(path, name_node, f"the stage {name!r} is now called {RENAMED_STAGES[name]!r}")
-    if name not in BY_NAME:
-        raise _error(path, name_node, f"unknown stage {name!r}{suggest(name, list(BY_NAME))}")
-    made = BY_NAME[name]
+    if name not in NAMES:
+        raise _error(path, name_node, f"unknown stage {name!r}{suggest(name, NAMES)}")
+    made = stage_class(name)
     types = option_types(made)
     fields = {field.name: field for field in dataclasses.fields(cast(Any, made))}
     values = {}
@@ -359,14 +358,25 @@ def _stage(path: str, node: yaml.Node, variables: Mapping[str, str]) -> Stage:
         raise _error(path, name_node, str(error)) from error
     if isinstance(stage, Source):
         # A stage's column would hide one of the user's with the same name, which then would be missing in the shards.
-        return stage.ready(reserved=frozenset(column for other in STAGES for column in other.writes.names))
+        return stage.ready(reserved=frozenset(column for columns in COLUMNS.values() for column in columns))
     return stage.ready(view=view) if view != ALL_ROWS else stage
 
 
-def differences(recipe: Recipe, base: Recipe) -> tuple[str, ...]:
-    """What a recipe does otherwise than another one, a line each, in its own order."""
-    theirs = {stage.name: stage.options() for stage in base.stages}
+def differences(recipe: Recipe, base: str, variables: Mapping[str, str]) -> tuple[str, ...]:
+    """What a recipe does otherwise than one that comes along, a line each, in its own order.
+
+    Args:
+        recipe: a checked recipe.
+        base: the YAML file of the other one. Of its stages those are made that the recipe has, too: the rest is named.
+        variables: as of `load_recipe`.
+    """
     ours = {stage.name: stage.options() for stage in recipe.stages}
+    root, _ = _read(base)
+    theirs = {}
+    for item in _mapping(base, root, "a recipe")["stages"][1].value:
+        for entry in itertools.chain(*(_branches(base, item) or [[item]])):
+            name = str((entry if isinstance(entry, yaml.ScalarNode) else entry.value[0][0]).value)
+            theirs[name] = _stage(base, entry, variables).options() if name in ours else {}
     lines = []
     for name, options in ours.items():
         if name not in theirs:
@@ -411,14 +421,12 @@ def _check_order(path: str, stages: Sequence[tuple[yaml.Node, Stage]], variables
                 )
         for file in stage.named_files():
             product = _product(file, variables.get("output", ""))
-            if product in BY_NAME and product not in order[:position]:
+            if product in NAMES and product not in order[:position]:
                 raise _error(
                     path, node, f"{stage.name} reads {file!r}, which {product!r} makes; put {product!r} before it"
                 )
-        if isinstance(stage, MaskPersonalData) and HoldOut.name in order[:position]:
-            raise _error(
-                path, node, f"what is held out would not be masked; put {stage.name!r} before {HoldOut.name!r}"
-            )
+        if stage.name == "personal_data" and "held_out" in order[:position]:
+            raise _error(path, node, f"what is held out would not be masked; put {stage.name!r} before 'held_out'")
         for column in stage.offsets_into_text:
             if order.index(columns["text"]) > order.index(columns[column]):
                 raise _error(
@@ -439,7 +447,7 @@ def _product(file: str, output: str) -> str:
 def recipe_schema() -> dict[str, Any]:
     """The JSON schema of recipes, with which editors complete and check them as they are written."""
     stages: list[dict[str, Any]] = []
-    for stage in STAGES:
+    for stage in all_stages():
         properties = {}
         for option, default in defaults(stage).items():
             properties[option] = adapter(option_types(stage)[option]).json_schema()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 
-from datapipe.engine.stages import BY_NAME
+from datapipe.engine.stages import NAMES, stage_class
 from datapipe.engine.what_if import own_options
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import Corpus, Part
@@ -52,7 +52,7 @@ def recompute(record: RunRecord, output: str, count: int, seed: int = 0) -> Iter
         done = record.done(name)
         if done is None:
             continue
-        made = BY_NAME.get(name)
+        made = stage_class(name) if name in NAMES else None
         if made is not None and issubclass(made, DocumentStage):
             stage: DocumentStage = made(**own_options(record, name))
             reads_files = type(stage).prepare is not DocumentStage.prepare and any(stage.named_files())

@@ -18,7 +18,7 @@ import pyarrow as pa
 import yaml
 
 from datapipe.checks import check_known, option_types
-from datapipe.engine.stages import BY_NAME
+from datapipe.engine.stages import NAMES, stage_class
 from datapipe.engine.verdicts import RULES
 from datapipe.stage import DocumentStage
 from datapipe.store.corpus import REASON, Corpus, Part, View, first_reasons
@@ -127,7 +127,7 @@ def full_settings(settings: Sequence[str]) -> list[str]:
 
 def _is_short(setting: str) -> bool:
     path = setting.partition("=")[0].split(".")
-    return len(path) == len(("language", "rule")) and path[0] not in BY_NAME
+    return len(path) == len(("language", "rule")) and path[0] not in NAMES
 
 
 def _other_options(record: RunRecord, settings: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -160,7 +160,7 @@ def _other_options(record: RunRecord, settings: Sequence[str]) -> dict[str, dict
 
 def _check_stage(name: str, given: str) -> None:
     """Whether a stage decides row by row and leaves the text as it is."""
-    made = BY_NAME[name]
+    made = stage_class(name)
     instead = f"run it: datapipe run … --set {given} --reuse OUTPUT"
     if not issubclass(made, DocumentStage):
         raise ValueError(f"--what-if {given}: {name} weighs documents against each other; {instead}")
@@ -170,7 +170,7 @@ def _check_stage(name: str, given: str) -> None:
 
 def own_options(record: RunRecord, name: str) -> dict[str, Any]:
     """What a run's record says of a stage that are its options: `only` and branches are the recipe's."""
-    types = option_types(BY_NAME[name])
+    types = option_types(stage_class(name))
     return {key: value for key, value in record.options.get(name, {}).items() if key in types}
 
 
@@ -184,8 +184,8 @@ def _find(record: RunRecord, root: str, options: Mapping[str, dict[str, Any]], f
             continue
         seen = corpus.seen_by(_view(record.options.get(name, {})))
         if name + REASON in done.columns:
-            every_row = bool(record.recipe.get("every_row")) and issubclass(BY_NAME[name], DocumentStage)
-            other = BY_NAME[name](**options[name]) if name in options else None
+            every_row = bool(record.recipe.get("every_row")) and issubclass(stage_class(name), DocumentStage)
+            other = stage_class(name)(**options[name]) if name in options else None
             ready = other.prepare(seen, folder) if isinstance(other, DocumentStage) else None
             asked[name] = _Asked(seen, every_row, ready)
         corpus = with_stage(corpus, name, done)

@@ -24,6 +24,7 @@ from datapipe.checks import ColumnOption, Count, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.dedup.survivors import check_quality
+from datapipe.flow.spread import SpreadPieces
 from datapipe.mix.terms import WordCounts, top_terms
 from datapipe.stage import CorpusStage
 from datapipe.store import files
@@ -36,6 +37,7 @@ SMALLEST = 100  # documents on average: with fewer, the mean quality of a topic 
 EXAMPLES = 3  # the documents nearest to the centre
 SAMPLE = 20_000  # documents whose words are counted, spread over the topics
 CHARACTERS = 20_000  # of each of them
+COUNT_PIECES = 2  # of a part: each counts its words, and all counts come together
 AT_ONCE = 256  # documents: what is known of each character takes thirty times its bytes
 
 _WRITES = pa.schema([(TOPIC, pa.int32()), (TOPIC_X, pa.float32()), (TOPIC_Y, pa.float32())])
@@ -53,8 +55,10 @@ TABLE_SCHEMA = pa.schema(
     ]
 )
 
+Axes = tuple[np.ndarray, np.ndarray]  # see `map_axes`
 
-def map_axes(centres: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+
+def map_axes(centres: np.ndarray) -> Axes:
     """The middle of the centres, (dimensions,), and the two directions in which they differ most, (2, dimensions).
 
     A direction in which they do not differ is zeros; of the two signs that each could have, the one whose greatest
@@ -145,8 +149,8 @@ class FindTopics(CorpusStage):
         check_quality(self.name, self.quality, corpus, folder)
         return self.ready(folder=folder)
 
-    def _assign(self, part: Part, centres: np.ndarray) -> _Assigned:
-        middle, axes = map_axes(centres)
+    def _assign(self, part: Part, centres: np.ndarray, axes: Axes) -> _Assigned:
+        middle, directions = axes
         ids, topics, cosines = [np.zeros(0, np.uint64)], [np.zeros(0, np.int32)], [np.zeros(0, np.float32)]
         scores, places, languages = [np.zeros(0)], [np.zeros((0, 2), np.float32)], [pa.array([], pa.string())]
         for batch in part.read([VECTOR], optional=self.optional()):
@@ -158,7 +162,7 @@ class FindTopics(CorpusStage):
             cosines.append(found[0][:, 0])
             topics.append(found[1][:, 0].astype(np.int32))
             ids.append(batch.column("id").to_numpy())
-            places.append(((vectors - middle) @ axes.T).astype(np.float32))
+            places.append(((vectors - middle) @ directions.T).astype(np.float32))
             score, language = np.full(len(batch), np.nan), pa.nulls(len(batch), pa.string())
             if self.quality in batch.schema.names:
                 score = batch.column(self.quality).cast(pa.float64()).to_numpy(zero_copy_only=False)
@@ -209,7 +213,9 @@ class FindTopics(CorpusStage):
         counts.sum_up()
         return counts
 
-    def _describe(self, _: None, centres: np.ndarray, assigned: list[_Assigned], words: list[WordCounts]) -> int:
+    def _describe(
+        self, _: None, centres: np.ndarray, axes: Axes, assigned: list[_Assigned], words: list[WordCounts]
+    ) -> int:
         """Write the table, and return how many topics it has."""
         # In order of part: a sum of floats depends on its order.
         assigned = sorted(assigned, key=lambda some: some.part)
@@ -217,8 +223,8 @@ class FindTopics(CorpusStage):
         for some_words in words:
             counts.add(some_words)
         terms = top_terms(counts, self.terms)
-        middle, axes = map_axes(centres)
-        places = (centres - middle) @ axes.T
+        middle, directions = axes
+        places = (centres - middle) @ directions.T
         sizes, scored, sums = (
             np.sum([getattr(some, field) for some in assigned], axis=0) for field in ("sizes", "scored", "score_sums")
         )
@@ -259,14 +265,19 @@ class FindTopics(CorpusStage):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         learnt = parts | "Centres" >> LearnCentres(self.count, 1, SMALLEST, self.seed)
         centres = beam.pvalue.AsSingleton(learnt)
-        assigned = parts | "Assign" >> beam.Map(self._assign, centres).with_output_types(_Assigned)
+        axes = beam.pvalue.AsSingleton(learnt | "Axes" >> beam.Map(map_axes).with_output_types(Axes))
+        assigned = parts | "Assign" >> beam.Map(self._assign, centres, axes).with_output_types(_Assigned)
         statistics = beam.pvalue.AsList(assigned | "Strip" >> beam.Map(_statistics).with_output_types(_Assigned))
-        words = parts | "Words" >> beam.Map(self._count_words, centres, statistics).with_output_types(WordCounts)
+        words = (
+            parts
+            | "Spread" >> SpreadPieces(COUNT_PIECES)
+            | "Words" >> beam.Map(self._count_words, centres, statistics).with_output_types(WordCounts)
+        )
         described = (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)
             | "Describe"
-            >> beam.Map(self._describe, centres, statistics, beam.pvalue.AsList(words)).with_output_types(int)
+            >> beam.Map(self._describe, centres, axes, statistics, beam.pvalue.AsList(words)).with_output_types(int)
         )
         # Verdicts wait for the table: what follows on them finds it written.
         return assigned | "Verdicts" >> beam.Map(

@@ -8,7 +8,6 @@ from datapipe.read import formats
 from datapipe.read.formats import FORMATS, Reject, Row
 from datapipe.read.formats.arrow_values import shown
 from datapipe.read.formats.encodings import repair
-from datapipe.read.formats.sniff import sniff_format, unpacked_by
 from datapipe.read.formats.text import records_within
 from datapipe.read.inputs import Task
 from datapipe.read.listing import FAULTS
@@ -57,13 +56,17 @@ def read_task(task: Task, options: ReadOptions, compose: Compose | None = None) 
         if piece.fault:
             yield source.reject(0, piece.fault, FAULTS[piece.fault])
             continue
-        format_, start = (piece.format, b"") if piece.format else sniff_format(source)
-        if format_ is None and (command := unpacked_by(piece.name, start)):
-            yield source.reject(0, "archive", f"unpack it first: {command}", start)
-            continue
-        if format_ is None:
-            yield source.reject(0, "unknown_format", "no extension that is known, nor text in UTF-8", start)
-            continue
+        format_: str | None = piece.format
+        if not format_:
+            from datapipe.read.formats import sniff  # here: it knows many formats, and few files need it
+
+            format_, start = sniff.sniff_format(source)
+            if format_ is None and (command := sniff.unpacked_by(piece.name, start)):
+                yield source.reject(0, "archive", f"unpack it first: {command}", start)
+                continue
+            if format_ is None:
+                yield source.reject(0, "unknown_format", "no extension that is known, nor text in UTF-8", start)
+                continue
         text_fields = options.text_fields if FORMATS[format_].has_fields else ("text",)
         rows = formats.read(source, format_)
         if format_ == "json" and compose is None:

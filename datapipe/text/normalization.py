@@ -11,6 +11,7 @@ import operator
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,9 @@ _NFKC = 2
 _NEWLINE = 4
 _CONTROL = 8
 _INVISIBLE = 16
-_SPACE = 32
+_ENTITY = 32
+_FOLD = 64
+_TOGETHER = 128  # its compatibility form depends on what stands beside it
 
 _NEWLINES = re.compile("\r\n?|[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 # Soft hyphen, zero-width space, word joiner, invisible operators, byte order mark, and the bidi marks, embeddings,
@@ -86,6 +89,9 @@ class Normalization:
             raise ValueError(f"normalization: form must be one of {', '.join(FORMS)}, got {self.form!r}")
 
 
+_FOLDED_FORM = Normalization(form="NFKC")
+
+
 def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
     """The texts normalized; nulls stay null.
 
@@ -101,11 +107,7 @@ def normalize(texts: pa.Array, options: Normalization) -> pa.Array:
     touched = needs(texts) & _wanted(options) != 0
     if options.whitespace or options.simplified:
         touched[:] = True
-    if not touched.any():
-        return texts
-    mask = pa.array(touched)
-    changed = [None if text is None else normalize_one(text, options) for text in texts.filter(mask).to_pylist()]
-    return pc.replace_with_mask(texts, mask, pa.array(changed, texts.type))
+    return _changed(texts, touched, lambda text: normalize_one(text, options))
 
 
 def normalize_one(text: str, options: Normalization) -> str:
@@ -159,10 +161,32 @@ def fold(texts: pa.Array) -> pa.Array:
     >>> fold(pa.array(["Ａ &amp;&nbsp;國", None])).to_pylist()
     ['A & 国', None]
     """
-    unescaped = [None if text is None else html.unescape(text) if "&" in text else text for text in texts.to_pylist()]
-    normalized = normalize(pa.array(unescaped, pa.string()), Normalization(form="NFKC"))
-    table = simplified_characters() | _CASES
-    return pa.array([None if text is None else text.translate(table) for text in normalized.to_pylist()], pa.string())
+    unescaped = _changed(texts, needs(texts) & _ENTITY != 0, html.unescape)
+    needed = needs(unescaped) & (_wanted(_FOLDED_FORM) | _FOLD | _TOGETHER)
+    together = needed & (_TOGETHER | _NEWLINE) != 0
+    alone = _changed(unescaped, (needed != 0) & ~together, lambda text: text.translate(_folded_characters()))
+    return _changed(alone, together, lambda text: normalize_one(text, _FOLDED_FORM).translate(_folded_characters()))
+
+
+class _FoldedCharacters(dict[int, str]):
+    """What `fold` makes of each character alone, for `str.translate`: found out when one is first met."""
+
+    def __missing__(self, point: int) -> str:
+        folded = normalize_one(chr(point), _FOLDED_FORM).translate(simplified_characters()).translate(_CASES)
+        self[point] = folded
+        return folded
+
+
+_folded_characters = functools.cache(_FoldedCharacters)
+
+
+def _changed(texts: pa.Array, touched: npt.NDArray[np.bool_], change: Callable[[str], str]) -> pa.Array:
+    """The texts, those touched as a function makes them; nulls stay null."""
+    if not touched.any():
+        return texts
+    mask = pa.array(touched)
+    changed = [None if text is None else change(text) for text in texts.filter(mask).to_pylist()]
+    return pc.replace_with_mask(texts, mask, pa.array(changed, texts.type))
 
 
 @functools.cache
@@ -238,8 +262,15 @@ def need_table() -> npt.NDArray[np.uint8]:
         if not decomposition.startswith("<"):
             seconds.update(int(part, 16) for part in decomposition.split()[1:])
     table[sorted(seconds)] |= _NFC | _NFKC
+    combining = table & _NFC != 0
+    table[combining] |= _TOGETHER
+    for point in np.flatnonzero((table & _NFKC != 0) & ~combining).tolist():
+        if combining[[*map(ord, unicodedata.normalize("NFKC", chr(point)))]].any():
+            table[point] |= _TOGETHER
     for pattern, need in ((_NEWLINES, _NEWLINE), (_CONTROLS, _CONTROL), (_INVISIBLES, _INVISIBLE)):
         for code_point in (*range(0x100), *range(0x600, 0x620), *range(0x2000, 0x2070), 0xFEFF):
             if pattern.fullmatch(chr(code_point)):
                 table[code_point] |= need
+    table[ord("&")] |= _ENTITY
+    table[[*traditional_points().tolist(), *_CASES]] |= _FOLD
     return table

@@ -18,7 +18,7 @@ from datapipe.cli import main
 from datapipe.engine.explain import look_up
 from datapipe.engine.output import open_corpus
 from datapipe.engine.runner import Runner, Usage
-from datapipe.engine.stages import BY_NAME, STAGES
+from datapipe.engine.stages import NAMES, all_stages
 from datapipe.mix.shards import ORIGIN
 from datapipe.read.options import TEXT_FIELDS
 from datapipe.read.user_columns import column_name
@@ -197,10 +197,10 @@ VALUES: list[Any] = [True, -(2**60) - 1, 2**70, 0.1, -0.0, 1e300, "text", "1", [
 
 def test_users_columns_come_out_exactly_whatever_they_are_called(tmp_path: pathlib.Path) -> None:
     chance = random.Random(0)
-    made = [column for stage in STAGES for column in stage.writes.names]
+    made = [column for stage in all_stages() for column in stage.writes.names]
     internal = ["id", "computed", "place", "shuffle_position", "part_kind", "input_other", *REJECT_SCHEMA.names]
     odd = ["中文", "a.b", "a", "", " ", "\0", "'", "\ud800", "\\ud800", "n" * 900]
-    names = [*made, *ORIGIN, *internal, *BY_NAME, *odd]
+    names = [*made, *ORIGIN, *internal, *NAMES, *odd]
     names = [f"{prefix}{name}" for name in dict.fromkeys(names) for prefix in ("", "input_", "input_input_")]
     rows = []
     for number in range(120):

@@ -28,7 +28,7 @@ from tokenizer_training.encode import Encoder, encoder_of
 from tokenizer_training.extend import learn_from
 from tokenizer_training.formats import from_ranks, from_sentencepiece, read_tokenizer
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import train
+from tokenizer_training.tokenizer import train
 
 CORPUS = [
     "the cat sat on the mat, the end. " * 3,

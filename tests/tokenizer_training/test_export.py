@@ -27,7 +27,7 @@ from tokenizer_training.export import (
 )
 from tokenizer_training.formats import from_sentencepiece
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import train
+from tokenizer_training.tokenizer import train
 
 MESSAGES = [{"role": "user", "content": "中文?"}, {"role": "assistant", "content": "the end"}]
 

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer
 from tests.helpers import CorpusOf
 from tokenizer_training.extended_tokenizer import ExtendTokenizer
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import TrainTokenizer
+from tokenizer_training.tokenizer import TrainTokenizer
 
 TEXTS = [
     *("The quick brown fox jumps over the lazy dog again, 100 times in 2023.",) * 4,

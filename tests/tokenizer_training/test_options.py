@@ -6,7 +6,7 @@ import pytest
 
 from tokenizer_training.algorithms import AlgorithmName
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import TrainTokenizer
+from tokenizer_training.tokenizer import TrainTokenizer
 
 
 @pytest.mark.parametrize("owner", [TrainingOptions, TrainTokenizer])

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 
 from tests.helpers import CorpusOf
 from tokenizer_training.pruned_tokenizer import PruneTokenizer
-from tokenizer_training.train import TrainTokenizer
+from tokenizer_training.tokenizer import TrainTokenizer
 
 TEXTS = ["The quick brown fox jumps over the lazy dog again and again."] * 4
 

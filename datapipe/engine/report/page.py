@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jinja2
+import jinja2.bccache
 import pyarrow.parquet as pq
 
 from datapipe.engine.funnel import Funnel
@@ -26,6 +27,7 @@ from datapipe.engine.report.charts import draw_charts, mixture_chart, threshold_
 from datapipe.engine.report.figures import SCORES, Figures, count_parts
 from datapipe.engine.report.samples import read_samples
 from datapipe.engine.verdicts import Options, document_id
+from datapipe.kernels import kept_file, whole
 from datapipe.store import files
 from datapipe.store.corpus import Corpus, Part
 from datapipe.store.record import Done, RunRecord, Skipped
@@ -38,6 +40,7 @@ _LEAKS_SHOWN = 50
 _REJECTS_SHOWN = 40
 _REJECTS_OF_A_REASON = 3
 _REJECT_CHARACTERS = 300
+TEMPLATE = "page.html.jinja"
 _FOLDER = pathlib.Path(__file__).parent
 
 
@@ -88,12 +91,31 @@ def write_report(
         sink.write(page.encode(errors="backslashreplace"))  # an input may have a name that is no UTF-8
 
 
+class _Kept(jinja2.BytecodeCache):
+    """Keeps the compiled template for the next process: to compile it would be a twentieth of a short run."""
+
+    def load_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Take it from the file, if it is there and of this template."""
+        kept = kept_file(TEMPLATE, ".bin")
+        if kept.is_file():
+            with kept.open("rb") as source:
+                bucket.load_bytecode(source)
+
+    def dump_bytecode(self, bucket: jinja2.bccache.Bucket) -> None:
+        """Write the file."""
+        with whole(kept_file(TEMPLATE, ".bin")) as sink:
+            bucket.write_bytecode(sink)
+
+
 @functools.cache  # a run writes several
 def _template() -> jinja2.Template:
-    loader = jinja2.FileSystemLoader(_FOLDER)
-    return jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined).get_template(
-        "page.html.jinja"
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        bytecode_cache=_Kept(),
     )
+    return environment.get_template(TEMPLATE)
 
 
 def _hash(script: bytes) -> str:

@@ -1,23 +1,15 @@
 """Readers of what people have: from the bytes of a file to records, and to rejects where a file holds none.
 
-Each reader is a pure generator in bounded memory. Which records are documents is decided in `datapipe.read.documents`.
+Each reader is a pure generator in bounded memory, imported when a file of its kind comes. Which records are
+documents is decided in `datapipe.read.documents`.
 """
 
+import importlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from datapipe.read.formats.arc import read_arc
-from datapipe.read.formats.epub import read_epub
-from datapipe.read.formats.latex_sources import read_latex
-from datapipe.read.formats.mediawiki import read_mediawiki
-from datapipe.read.formats.page import read_html
-from datapipe.read.formats.separated import read_csv, read_tsv
 from datapipe.read.formats.source import COMPRESSIONS, RAW_BYTES, Reject, Row, Source
-from datapipe.read.formats.stackexchange import read_stackexchange
-from datapipe.read.formats.tables import read_arrow, read_parquet
-from datapipe.read.formats.text import read_as_it_is, read_json, read_json_lines, read_text
-from datapipe.read.formats.warc import read_warc
 
 __all__ = [
     "COMPRESSIONS",
@@ -38,7 +30,8 @@ class Format(NamedTuple):
     """How files of some kind are read.
 
     Attributes:
-        read: the reader.
+        module: of this folder, the one of the reader.
+        reader: a function from a source to its rows and rejects.
         extensions: of the file names, lower case.
         has_fields: whether records bear names of the user's, so that the text must be looked for by name.
         splittable: whether a byte range of the file can be read by itself.
@@ -47,7 +40,8 @@ class Format(NamedTuple):
         text_share: bytes of text to expect from a byte of the file, for packing and splitting.
     """
 
-    read: Callable[[Source], Iterator[Row | Reject]]
+    module: str
+    reader: str
     extensions: tuple[str, ...]
     has_fields: bool = True
     splittable: bool = False
@@ -67,23 +61,31 @@ _CODE = """
 """
 
 FORMATS: dict[str, Format] = {
-    "jsonl": Format(read_json_lines, (".jsonl", ".ndjson"), splittable=True),
-    "json": Format(read_json, (".json",)),
-    "parquet": Format(read_parquet, (".parquet",), splittable=True, text_share=3),
-    "arrow": Format(read_arrow, (".arrow", ".feather", ".ipc")),
-    "csv": Format(read_csv, (".csv",)),
-    "tsv": Format(read_tsv, (".tsv",)),
-    "text": Format(read_text, (".txt", ".text"), has_fields=False, one_document=True),
-    "markdown": Format(read_as_it_is, (".md", ".markdown"), has_fields=False, one_document=True),
-    "html": Format(read_html, (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5),
-    "warc": Format(read_warc, (".warc", ".wet"), has_fields=False, text_share=0.5),
-    "arc": Format(read_arc, (".arc",), has_fields=False, text_share=0.5),
-    "epub": Format(read_epub, (".epub",), has_fields=False, one_document=True, text_share=2),
-    "latex": Format(read_latex, (".tex", ".latex", ".ltx", ".tar"), has_fields=False, one_document=True),
-    "mediawiki": Format(read_mediawiki, (), has_fields=False, splittable=True, splits_bz2=True),
-    "stackexchange": Format(read_stackexchange, ("posts.xml",), has_fields=False),
+    "jsonl": Format("text", "read_json_lines", (".jsonl", ".ndjson"), splittable=True),
+    "json": Format("text", "read_json", (".json",)),
+    "parquet": Format("tables", "read_parquet", (".parquet",), splittable=True, text_share=3),
+    "arrow": Format("tables", "read_arrow", (".arrow", ".feather", ".ipc")),
+    "csv": Format("separated", "read_csv", (".csv",)),
+    "tsv": Format("separated", "read_tsv", (".tsv",)),
+    "text": Format("text", "read_text", (".txt", ".text"), has_fields=False, one_document=True),
+    "markdown": Format("text", "read_as_it_is", (".md", ".markdown"), has_fields=False, one_document=True),
+    "html": Format(
+        "page", "read_html", (".html", ".htm", ".xhtml"), has_fields=False, one_document=True, text_share=0.5
+    ),
+    "warc": Format("warc", "read_warc", (".warc", ".wet"), has_fields=False, text_share=0.5),
+    "arc": Format("arc", "read_arc", (".arc",), has_fields=False, text_share=0.5),
+    "epub": Format("epub", "read_epub", (".epub",), has_fields=False, one_document=True, text_share=2),
+    "latex": Format(
+        "latex_sources", "read_latex", (".tex", ".latex", ".ltx", ".tar"), has_fields=False, one_document=True
+    ),
+    "mediawiki": Format("mediawiki", "read_mediawiki", (), has_fields=False, splittable=True, splits_bz2=True),
+    "stackexchange": Format("stackexchange", "read_stackexchange", ("posts.xml",), has_fields=False),
     "code": Format(
-        read_as_it_is, tuple(f".{extension}" for extension in _CODE.split()), has_fields=False, one_document=True
+        "text",
+        "read_as_it_is",
+        tuple(f".{extension}" for extension in _CODE.split()),
+        has_fields=False,
+        one_document=True,
     ),
 }
 
@@ -93,9 +95,11 @@ _WIKI_DUMP = re.compile(r"-pages-[a-z-]+\d*\.xml(?:-p\d+p\d+)?$")
 
 def read(source: Source, format_: str) -> Iterator[Row | Reject]:
     """The records of a file, or of a range of it, in a format of FORMATS."""
-    whole_or_range = source if FORMATS[format_].splits_bz2 else source.splittable()
+    found = FORMATS[format_]
+    whole_or_range = source if found.splits_bz2 else source.splittable()
     if whole_or_range is not None:
-        yield from FORMATS[format_].read(whole_or_range)
+        module = importlib.import_module(f"{__name__}.{found.module}")
+        yield from getattr(module, found.reader)(whole_or_range)
 
 
 def format_of(name: str) -> str | None:

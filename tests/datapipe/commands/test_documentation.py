@@ -4,7 +4,7 @@ import dataclasses
 
 from datapipe.commands.documentation import attributes_section, documented_options
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import TrainTokenizer
+from tokenizer_training.tokenizer import TrainTokenizer
 
 
 def test_every_option_of_training_is_documented_in_one_line() -> None:

@@ -57,7 +57,7 @@ def test_rows_are_found_by_id(corpus_of: CorpusOf) -> None:
     parts = corpus_of([""] * 10, rows_per_part=4, **{VECTOR: vector_column(vectors)})
     ids = np.concatenate([part.ids for part in parts])
     wanted = np.array([1, 2, 8, 9])
-    np.testing.assert_allclose(read_rows(parts[::-1], ids[wanted]), vectors[wanted], atol=2e-3)
+    np.testing.assert_allclose(read_rows(parts[::-1], ids[wanted])[0], vectors[wanted], atol=2e-3)
 
 
 def test_number_of_clusters(corpus_of: CorpusOf) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from datapipe.commands.recipes import RECIPES
 from datapipe.engine.recipe import RecipeError, load_recipe, recipe_schema
-from datapipe.engine.stages import STAGES
+from datapipe.engine.stages import all_stages
 from datapipe.read.parts import read_groups
 from tests.helpers import at_most
 
@@ -252,7 +252,7 @@ def test_languages_of_the_model_are_no_error(tmp_path: pathlib.Path) -> None:
 def test_the_schema_for_editors_knows_every_stage_and_option() -> None:
     schema = recipe_schema()
     items = schema["properties"]["stages"]["items"]["oneOf"]
-    assert [item["const"] for item in items if "const" in item] == [stage.name for stage in STAGES]
+    assert [item["const"] for item in items if "const" in item] == [stage.name for stage in all_stages()]
     near = next(item for item in items if "near_duplicates" in item.get("properties", {}))
     threshold = near["properties"]["near_duplicates"]["properties"]["threshold"]
     assert (threshold["exclusiveMinimum"], threshold["maximum"], threshold["default"]) == (0, 1, 0.8)

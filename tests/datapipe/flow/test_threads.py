@@ -43,3 +43,30 @@ def test_groups_are_whole_whatever_the_threads() -> None:
         found.append(sorted(RESULTS))
         RESULTS.clear()
     assert found[0] == found[1] == [(key, list(range(key, 100, 7))) for key in range(7)]
+
+
+def write_slowly(number: int, folder: str) -> None:
+    (pathlib.Path(folder) / str(number)).write_text(str(threading.get_ident()))
+    time.sleep(1.0 if number == 0 else 0.01)
+
+
+def test_one_thread_takes_the_rest_while_another_has_long_to_go(tmp_path: pathlib.Path) -> None:
+    with beam.Pipeline(runner=ThreadsRunner(2)) as pipeline:
+        spread = pipeline | beam.Create(range(64)) | beam.Reshuffle()
+        _ = spread | "Write" >> beam.Map(write_slowly, str(tmp_path))
+    slow = (tmp_path / "0").read_text()
+    assert sum(path.read_text() == slow for path in tmp_path.iterdir()) <= 64 // 2 - 64 // 8
+    assert len(list(tmp_path.iterdir())) == 64
+
+
+def fail_at_once(number: int, folder: str) -> None:
+    if number == 0:
+        raise ValueError("zero")
+    time.sleep(0.2)
+    (pathlib.Path(folder) / str(number)).touch()
+
+
+def test_what_waits_is_left_once_an_element_has_failed(tmp_path: pathlib.Path) -> None:
+    with pytest.raises(ValueError, match="zero"), beam.Pipeline(runner=ThreadsRunner(2)) as pipeline:
+        _ = pipeline | beam.Create(range(64)) | beam.Reshuffle() | beam.Map(fail_at_once, str(tmp_path))
+    assert len(list(tmp_path.iterdir())) < 64 // 2

@@ -1,6 +1,7 @@
 """Normalization: each option, and the shortcut against the rules themselves."""
 
 import dataclasses
+import html
 import unicodedata
 from typing import Any
 
@@ -10,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from datapipe.text.normalization import Normalization, need_table, normalize, normalize_one, simplify
+from datapipe.text.normalization import (
+    Normalization,
+    fold,
+    need_table,
+    normalize,
+    normalize_one,
+    simplified_characters,
+    simplify,
+)
 from tests.helpers import at_most
 
 NOTHING = Normalization(newlines=False, form="none", controls=False, invisibles=False)
@@ -68,6 +77,20 @@ def test_a_text_without_need_is_normalized(text: str) -> None:
 def test_normalizing_twice_changes_nothing(text: str, options: Normalization) -> None:
     once = normalize_one(text, options)
     assert normalize_one(once, options) == once
+
+
+@given(st.lists(st.none() | st.text(CHARACTERS | st.sampled_from("國萬ßİς&;…，①½ﬁ\u0345\u3099か가ㅏ"))))
+def test_folding_is_what_its_steps_are_one_after_another(texts: list[str | None]) -> None:
+    cases = str.maketrans(
+        {"ß": "ss", "ẞ": "SS", "İ": "I"} | dict(zip("άέήίόύώΆΈΉΊΌΎΏς", "αεηιουωΑΕΗΙΟΥΩσ", strict=True))
+    )
+    expected: list[str | None] = []
+    for text in texts:
+        if text is not None:
+            text = normalize_one(html.unescape(text), Normalization(form="NFKC"))
+            text = text.translate(simplified_characters()).translate(cases)
+        expected.append(text)
+    assert fold(pa.array(texts, pa.string())).to_pylist() == expected
 
 
 def test_what_an_invisible_character_parted_is_composed() -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datapipe.engine.funnel import count_funnel
+from datapipe.engine.report import page as page_module
 from datapipe.engine.report.page import TOPICS, TOPICS_TABLE, write_report
 from datapipe.mix.topics import TABLE, TABLE_SCHEMA, FindTopics
 from datapipe.store.corpus import Corpus
@@ -33,6 +34,26 @@ def test_a_document_cannot_put_markup_into_the_page(corpus_of: CorpusOf, tmp_pat
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 7
     assert "\\u003cscript>alert(1)\\u003c/script>" in page  # in the data of the plots
     assert "0-0" in page
+
+
+def test_the_template_is_compiled_once_for_all_processes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    def no_compiler(*_: Any) -> None:
+        raise AssertionError("compiled again")
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    page_module._template.cache_clear()
+    first = page_module._template()
+    page_module._template.cache_clear()
+    with monkeypatch.context() as second:
+        second.setattr("jinja2.Environment.compile", no_compiler)
+        assert page_module._template().name == first.name
+    (kept,) = tmp_path.iterdir()
+    kept.write_bytes(b"something else")  # of another version of Jinja
+    page_module._template.cache_clear()
+    page_module._template()
+    assert kept.read_bytes() != b"something else"
 
 
 def test_the_funnel_and_a_few_of_what_was_removed(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:

@@ -15,8 +15,8 @@ from tokenizer_training.algorithms import ALGORITHMS, AlgorithmName, load
 from tokenizer_training.count import count_by_group, count_pretokens, named, weighted
 from tokenizer_training.extend import is_han
 from tokenizer_training.options import TrainingOptions
-from tokenizer_training.train import TrainTokenizer
-from tokenizer_training.train import train as train_from
+from tokenizer_training.tokenizer import TrainTokenizer
+from tokenizer_training.tokenizer import train as train_from
 
 TEXTS = [
     *("The quick brown fox jumps over the lazy dog again and again and again, 100 times.",) * 4,

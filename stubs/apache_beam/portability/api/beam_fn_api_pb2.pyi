@@ -1,0 +1,4 @@
+from typing import Any
+
+InstructionResponse: Any
+ProcessBundleResponse: Any

@@ -1,0 +1,3 @@
+from concurrent.futures import Executor
+
+def shared_unbounded_instance() -> Executor: ...
