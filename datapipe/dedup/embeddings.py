@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from datapipe.checks import Count, FilesOption, Seed
 from datapipe.dedup.exchanged_words import WORDS_COLUMN, common_words
 from datapipe.extras import check_extra, load_extra
+from datapipe.flow.spread import pieces_of
 from datapipe.kernels import helper, inlined, kernel
 from datapipe.stage import DocumentStage, write_notes
 from datapipe.store import files
@@ -159,6 +160,13 @@ def sample_rows(parts: Sequence[Part], columns: Sequence[str], rows: int, seed: 
     Which rows is decided by a hash of id and seed. Of a large corpus only some parts are opened, enough to hold 4 times
     the rows wanted.
     """
+    chosen, share = sampled_parts(parts, rows, seed)
+    for part in chosen:
+        yield from sample_part(part, columns, share, seed)
+
+
+def sampled_parts(parts: Sequence[Part], rows: int, seed: int) -> tuple[list[Part], float]:
+    """The parts that `sample_rows` opens, in order, and which share of their rows it takes."""
     numbers = np.array([part.number for part in parts], np.uint64)
     chosen: list[Part] = []
     available = 0
@@ -167,11 +175,14 @@ def sample_rows(parts: Sequence[Part], columns: Sequence[str], rows: int, seed: 
             break
         chosen.append(parts[index])
         available += int(parts[index].kept().sum())
-    share = rows / max(available, 1)
-    for part in sorted(chosen, key=lambda part: part.number):
-        for batch in part.read(columns):
-            taken = uniform_draw(batch.column("id").to_numpy(), seed) < share
-            yield batch.filter(pa.array(taken))
+    return sorted(chosen, key=lambda part: part.number), rows / max(available, 1)
+
+
+def sample_part(part: Part, columns: Sequence[str], share: float, seed: int) -> Iterator[pa.RecordBatch]:
+    """Batches of about that share of a part's kept rows, as `sample_rows` takes them."""
+    for batch in part.read(columns):
+        taken = uniform_draw(batch.column("id").to_numpy(), seed) < share
+        yield batch.filter(pa.array(taken))
 
 
 def vector_column(vectors: npt.NDArray[np.float32]) -> pa.Array:
@@ -322,13 +333,24 @@ class EmbedDocuments(DocumentStage):
             return self
         frequencies = np.zeros(1 << BUCKET_BITS, np.int64)
         documents = 0
-        for batch in sample_rows(corpus.of_kind(("document",)), ["text"], self.sample, self.seed):
-            frequencies += document_frequencies(*text_buffers(batch.column("text")), token_table())
-            documents += len(batch)
+        parts, share = sampled_parts(corpus.of_kind(("document",)), self.sample, self.seed)
+        pieces = (piece for part in parts for piece in pieces_of(part, corpus.threads))
+        for of_piece, rows in corpus.each(lambda piece: self._frequencies(piece, share), pieces):
+            frequencies += of_piece
+            documents += rows
         write_notes(folder, [LIMITS])
         path = files.join(folder, "weights.parquet")
         files.write_table(path, pa.table({"weight": rarity(frequencies, documents)}))
         return self.ready(weights=path)
+
+    def _frequencies(self, part: Part, share: float) -> tuple[npt.NDArray[np.int64], int]:
+        """In how many documents of a sample of the part each bucket occurs, and how many those are."""
+        frequencies = np.zeros(1 << BUCKET_BITS, np.int64)
+        documents = 0
+        for batch in sample_part(part, ["text"], share, self.seed):
+            frequencies += document_frequencies(*text_buffers(batch.column("text")), token_table())
+            documents += len(batch)
+        return frequencies, documents
 
     def process(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The vectors of a batch of texts."""

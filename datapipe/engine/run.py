@@ -6,6 +6,7 @@ stages whose columns it sees. `run.json` in the output folder holds the keys of 
 key stands there is not run again, and one that was interrupted resumes with the parts that it lacks.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import functools
@@ -33,7 +34,7 @@ from datapipe.engine.progress import FOLDER as PROGRESS
 from datapipe.engine.progress import News, Progress, Watcher
 from datapipe.engine.recipe import Recipe
 from datapipe.engine.removals import describe_losses, find_losses
-from datapipe.engine.report.figures import Figures, count_figures, count_parts
+from datapipe.engine.report.figures import Figures, count_figures
 from datapipe.engine.report.page import write_report
 from datapipe.engine.runner import PipelineError, Runner, Usage
 from datapipe.engine.stages import stage_class
@@ -125,6 +126,7 @@ def run(
             held.enter_context(objects.alone_in(output))
         see_to_earlier(files.join(output, JOB), runner.flags, lambda line: report(News("note", "", line)), check_lock)
         driver = _Driver(recipe, inputs, output, runner, report, watcher, check_lock, others)
+        held.enter_context(driver.beside)
         try:
             for stage in recipe.stages[: last + 1]:
                 driver.take(stage)
@@ -202,6 +204,8 @@ class _Driver:
         self.pending: list[Stage] = []  # of the pass that is to run next
         self.reported = time.monotonic()
         self.report_seconds = 0.0  # that the last report took
+        self.beside = concurrent.futures.ThreadPoolExecutor(1, "report")
+        self.reporting: concurrent.futures.Future[None] | None = None  # a report that is written beside the next pass
         self.counted = False  # whether the figures of the last report wait in their folder
         earlier = RunRecord.read(output)
         if earlier and earlier.format != FORMAT:
@@ -367,6 +371,8 @@ class _Driver:
             self.text_bytes += part.bytes
             for column in part.user_columns:
                 self.writers.setdefault(column, set()).add(stage.name)
+        if self.runner.local:
+            self.corpus = dataclasses.replace(self.corpus, threads=self.runner.threads(self.text_bytes))
         if not self.corpus.parts:
             reasons = ", ".join(f"{count:,} {reason}" for reason, count in source.rejects_by_reason.items())
             raise NoDocumentsError(f"no documents; rejected: {reasons}: see {self.corpus.folder(REJECTS)}")
@@ -547,23 +553,48 @@ class _Driver:
             else:
                 counts = is_last and isinstance(stages[-1], ProductStage) and stages[-1].view == View()
                 self._judge(stages, progress, counts=counts and not self._counts_here())
-            if self._counts_here() and self._can_afford_report():
-                self.write_report(count_funnel(self.corpus, self.record.stages))
+            if self._counts_here() and not is_last and self._can_afford_report():
+                self._report_so_far()
 
     def _counts_here(self) -> bool:
         """Whether the report's figures are counted here: by workers elsewhere it takes a job of its own."""
         return self.runner.local or len(self.corpus.parts) <= PARTS_COUNTED_HERE
 
     def _can_afford_report(self) -> bool:
+        if self.reporting and not self.reporting.done():
+            return False
         rows = sum(part.rows for part in self.corpus.parts)
         needed = self.report_seconds or max(_REPORT_SECONDS, _REPORT_SECONDS_A_ROW * rows)
         return (time.monotonic() - self.reported) * REPORT_SHARE >= needed
 
-    def write_report(self, funnel: Funnel) -> None:
+    def _report_so_far(self) -> None:
+        """Write a report of what there is; with several threads while the next pass goes on."""
+        self.wait_for_report()
+        record = dataclasses.replace(self.record, stages=dict(self.record.stages))
+        corpus = dataclasses.replace(self.corpus, threads=1)
+        if self.corpus.threads == 1:
+            self.write_report(corpus, count_funnel(corpus, record.stages), record)
+        else:
+            self.reporting = self.beside.submit(
+                lambda: self.write_report(corpus, count_funnel(corpus, record.stages), record)
+            )
+
+    def wait_for_report(self) -> None:
+        """Wait until no report is written, and fail as it did."""
+        reporting, self.reporting = self.reporting, None
+        if reporting:
+            reporting.result()
+
+    def write_report(self, corpus: Corpus, funnel: Funnel, record: RunRecord) -> None:
         """Write the report; its figures are counted here, or by workers elsewhere where the parts are many."""
         started = time.monotonic()
-        count = count_parts if self._counts_here() else self._count_by_workers
-        write_report(self.corpus, funnel, self.record, count)
+
+        def count_here(parts: Sequence[Part], options: Options) -> Figures:
+            return functools.reduce(
+                operator.add, corpus.each(lambda part: count_figures(part, options), parts), Figures()
+            )
+
+        write_report(corpus, funnel, record, count_here if self._counts_here() else self._count_by_workers)
         self.reported = time.monotonic()
         self.report_seconds = self.reported - started
 
@@ -572,8 +603,9 @@ class _Driver:
         if self.record.stages and self.runner.local:
             # The disk may be full, too: it is the failure that the user is told.
             with contextlib.suppress(OSError, pa.ArrowException):
-                self.corpus = self.record.corpus(self.corpus.root)  # without what the stage has half made
-                self.write_report(count_funnel(self.corpus, self.record.stages))
+                self.wait_for_report()
+                corpus = self.record.corpus(self.corpus.root)  # without what the stage has half made
+                self.write_report(corpus, count_funnel(corpus, self.record.stages), self.record)
 
     def end(self, later: Sequence[str], warn_removed: float) -> Outcome:
         """Account for every document, and write what tells of the run.
@@ -582,6 +614,7 @@ class _Driver:
             ConservationError: if documents were lost or invented.
         """
         root = self.corpus.root
+        self.wait_for_report()
         funnel = count_funnel(self.corpus, self.record.stages)
         check_funnel(self.corpus, funnel, self.record)
         self.record.funnel = funnel.as_json()
@@ -589,7 +622,7 @@ class _Driver:
         self.clear(later)
         self.save()
         write_leaks(self.corpus, self.record.stages)
-        self.write_report(funnel)
+        self.write_report(self.corpus, funnel, self.record)
         files.remove(files.join(root, ELEMENTS))
         self.record.closing = kept_files.record_closing(root)
         self.save()

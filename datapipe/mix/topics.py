@@ -24,6 +24,7 @@ from datapipe.checks import ColumnOption, Count, Seed
 from datapipe.dedup.clusters import VECTOR, LearnCentres, nearest
 from datapipe.dedup.embeddings import read_vectors
 from datapipe.dedup.survivors import check_quality
+from datapipe.flow.spread import SpreadPieces
 from datapipe.mix.terms import WordCounts, top_terms
 from datapipe.stage import CorpusStage
 from datapipe.store import files
@@ -36,6 +37,7 @@ SMALLEST = 100  # documents on average: with fewer, the mean quality of a topic 
 EXAMPLES = 3  # the documents nearest to the centre
 SAMPLE = 20_000  # documents whose words are counted, spread over the topics
 CHARACTERS = 20_000  # of each of them
+COUNT_PIECES = 2  # of a part: each counts its words, and all counts come together
 AT_ONCE = 256  # documents: what is known of each character takes thirty times its bytes
 
 _WRITES = pa.schema([(TOPIC, pa.int32()), (TOPIC_X, pa.float32()), (TOPIC_Y, pa.float32())])
@@ -266,7 +268,11 @@ class FindTopics(CorpusStage):
         axes = beam.pvalue.AsSingleton(learnt | "Axes" >> beam.Map(map_axes).with_output_types(Axes))
         assigned = parts | "Assign" >> beam.Map(self._assign, centres, axes).with_output_types(_Assigned)
         statistics = beam.pvalue.AsList(assigned | "Strip" >> beam.Map(_statistics).with_output_types(_Assigned))
-        words = parts | "Words" >> beam.Map(self._count_words, centres, statistics).with_output_types(WordCounts)
+        words = (
+            parts
+            | "Spread" >> SpreadPieces(COUNT_PIECES)
+            | "Words" >> beam.Map(self._count_words, centres, statistics).with_output_types(WordCounts)
+        )
         described = (
             parts.pipeline
             | "Once" >> beam.Create([None], reshuffle=False)

@@ -6,11 +6,12 @@
 A removed document is a reason in a column `<stage>_reason`, never a missing row. A row's id is `part << 32 | row`.
 """
 
+import concurrent.futures
 import contextlib
 import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,7 @@ MASKED = "masked_"  # begins the name of the column of how often a kind of perso
 
 
 PartKind = Literal["document", "instruction"]
+_Found = TypeVar("_Found")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -288,14 +290,29 @@ class _Reader:
 
 @dataclasses.dataclass(frozen=True)
 class Corpus:
-    """All parts of a run, in order, as they stand after the stages run so far."""
+    """All parts of a run, in order, as they stand after the stages run so far.
+
+    Attributes:
+        root: the output folder.
+        parts: references to them.
+        threads: how many threads of this process may look at parts at a time.
+    """
 
     root: str
     parts: tuple[Part, ...] = ()
+    threads: int = 1
 
     def folder(self, stage: str) -> str:
         """Where a stage's files lie."""
         return files.join(self.root, stage)
+
+    def each(self, function: Callable[[Part], _Found], parts: Iterable[Part]) -> Iterator[_Found]:
+        """What a function finds in each of some parts, in their order; several are looked at at a time."""
+        if self.threads == 1:
+            yield from map(function, parts)
+            return
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            yield from pool.map(function, parts)
 
     def seen_by(self, view: View) -> "Corpus":
         """The corpus as a stage sees it."""

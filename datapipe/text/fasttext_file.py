@@ -200,7 +200,7 @@ def read_model(path: str, content: npt.NDArray[np.uint8]) -> FastTextModel:
         used=np.packbits(is_used, bitorder="little"),
         rows=rows,
         vectors=vectors,
-        outputs=outputs,
+        outputs=np.ascontiguousarray(outputs.T),
         loss=loss,
         children=children,
     )

@@ -14,7 +14,7 @@ from datapipe.engine.fates import KEPT
 from datapipe.engine.report.figures import PAIR, REMOVED
 from datapipe.engine.verdicts import Options, because, document_id
 from datapipe.filters.rule_sets import DOCUMENT_RULES
-from datapipe.store.corpus import ROW_BITS, Corpus
+from datapipe.store.corpus import ROW_BITS, Corpus, Part
 
 TEXT_SHOWN = 600  # characters
 PAIR_SHOWN = 1000
@@ -142,8 +142,12 @@ def _rows(corpus: Corpus, ids: Iterable[int], columns: Sequence[str]) -> dict[in
         by_part[id_ >> ROW_BITS].append(id_ & (1 << ROW_BITS) - 1)
     parts = (part for part in corpus.parts if part.number in by_part)
     wanted = (*_SHOWN, *columns)
-    batches = (batch for part in parts for batch in part.pick(["text"], by_part[part.number], optional=wanted))
-    return {row["id"]: row for batch in batches for row in batch.to_pylist()}
+
+    def read(part: Part) -> list[dict[str, Any]]:
+        batches = part.pick(["text"], by_part[part.number], optional=wanted)
+        return [row for batch in batches for row in batch.to_pylist()]
+
+    return {row["id"]: row for rows in corpus.each(read, parts) for row in rows}
 
 
 def _sample(row: dict[str, Any], stage: str, reason: str, note: str) -> Sample:

@@ -9,7 +9,6 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
-from apache_beam.typehints import decorators
 
 from datapipe.flow.threads import ThreadsRunner, _signature
 
@@ -85,11 +84,7 @@ class Adder:
         raise NotImplementedError
 
 
-@pytest.mark.parametrize(
-    "function", [write, Adder.add, Adder().add, Adder.of, str.strip, "a".join, print, lambda x, /: x]
-)
-def test_what_beam_is_told_of_a_function_is_what_it_would_find(function: Callable[..., Any]) -> None:
+@pytest.mark.parametrize("function", [write, Adder.add, Adder().add, Adder.of, "a".join, lambda x, /: x])
+def test_what_beam_is_told_of_a_function_is_what_python_says(function: Callable[..., Any]) -> None:
     for _ in range(2):
-        assert _signature(function) == decorators.get_signature(function)
-    if function not in (str.strip, print):
         assert _signature(function) == inspect.signature(function)

@@ -87,3 +87,15 @@ def test_sliced_texts() -> None:
     data, bounds = text_buffers(texts.slice(1, 3))
     labels, _ = model.predict(data, bounds[:-1], bounds[1:], 1)
     assert [model.labels[label] if label >= 0 else None for label in labels[:, 0]] == ["fr", "en", None]
+
+
+def test_words_known_from_texts_before_change_nothing(model: tuple[FastTextModel, Any]) -> None:
+    ours, _ = model
+    chosen = random.Random(3)
+    letters = "abcdeé的" * 3 + "xyz"
+    words = ["".join(chosen.choices(letters, k=chosen.choice([1, 3, 6, 12, 40]))) for _ in range(3000)]
+    words += [word for language in WORDS.values() for word in language] + ["é" * 2000, "ab" * 3000, "__label__x"]
+    texts = [" ".join(chosen.choices(words, k=chosen.randint(1, 60))) for _ in range(2000)]
+    together = predictions(ours, texts, 3)
+    for i in chosen.sample(range(2000), 300):
+        assert predictions(ours, [texts[i]], 3) == [together[i]], texts[i]
