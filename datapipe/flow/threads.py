@@ -6,6 +6,7 @@ import itertools
 import threading
 import types
 import weakref
+from collections.abc import Callable
 from typing import Any
 
 from apache_beam.metrics import monitoring_infos
@@ -128,7 +129,7 @@ class _Handled:
         return getattr(self._context, name)
 
 
-_beam_signature = decorators.get_signature
+_beam_signature: Callable[[Any], inspect.Signature] = decorators.get_signature
 # Of functions, and of methods without their first parameter.
 _signatures: weakref.WeakKeyDictionary[types.FunctionType, inspect.Signature] = weakref.WeakKeyDictionary()
 _bound_signatures: weakref.WeakKeyDictionary[types.FunctionType, inspect.Signature] = weakref.WeakKeyDictionary()
