@@ -1,27 +1,42 @@
-"""Has numba take half as long to compile what datapipe calls: the same code comes out.
+"""Has numba take a third as long to compile what datapipe calls.
 
-numba is made for one function at a time, and ours are hundreds of small ones that call each other. Three of its steps
+numba is made for one function at a time, and ours are hundreds of small ones that call each other. Some of its steps
 are then done again and again, and are done once here; and what it does for what our kernels have none of, such as
-closures, is left out. `IdentifyLanguage` and `MeasureText` on one text, which compile 190 functions, took 23 s of CPU
-as numba has it, and 14 so.
+closures and indices that count from the end, is left out. `IdentifyLanguage` and `MeasureText` on one text, which
+compile 190 functions, took 23 s of CPU as numba has it, and 8 so.
 
 This reaches into numba (as of 0.68), for all its functions in this process, so it lies apart from the kernels.
 """
 
 import functools
 import importlib.util
+import operator
 from collections.abc import Iterator
 from typing import Any
 
 from llvmlite import binding, ir
-from numba.core import cgutils, codegen, environment, typed_passes, types, untyped_passes
+from numba.core import (
+    base,
+    cgutils,
+    codegen,
+    environment,
+    ir_utils,
+    postproc,
+    transforms,
+    typed_passes,
+    types,
+    untyped_passes,
+)
 from numba.core import ir as numba_ir
+from numba.core.base import BaseContext as TargetContext
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompilerBase
-from numba.core.compiler_machinery import PassManager, register_pass
+from numba.core.imputils import lower_builtin
 from numba.core.lowering import Lower
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python
+from numba.core.ssa import reconstruct_ssa
 from numba.core.targetconfig import ConfigStack, TargetConfig
+from numba.core.types.containers import UniTuple
 from numba.core.typing import BaseContext, Signature
 from numba.core.typing.templates import _OverloadFunctionTemplate
 
@@ -38,6 +53,13 @@ def speed_up() -> None:
     environment._rebuild_env = _rebuild_env
     numba_ir.Inst._rec_list_vars = _variables
     _OverloadFunctionTemplate._get_impl = _get_helper
+    BaseContext.refresh = _refresh_types
+    TargetContext.refresh = _refresh_target
+    base._has_loc = functools.cache(base._has_loc)
+    lower_builtin(operator.getitem, types.Array, types.Integer)(_get_item)
+    for kind in (types.Number, types.Boolean):
+        lower_builtin(operator.setitem, types.Array, types.Integer, kind)(_set_item)
+    lower_builtin(operator.contains, UniTuple, types.Number)(_is_in)
 
 
 class _Lower(Lower):  # type: ignore[misc]
@@ -50,40 +72,66 @@ class _Lower(Lower):  # type: ignore[misc]
         return cgutils.alloca_once(self.builder, lltype, name=name, zfill=False)
 
 
-@register_pass(mutates_CFG=True, analysis_only=False)
 class _Lowering(typed_passes.BaseNativeLowering):  # type: ignore[misc]
-    _name = "kernel_lowering"
-
     @property
     def lowering_class(self) -> type[Lower]:
         return _Lower
 
 
-class KernelCompiler(CompilerBase):  # type: ignore[misc]
-    """What turns our functions into machine code: the passes of numba's own that change anything in them.
+class _Passes:
+    """numba's own passes that change anything in our functions, and no more.
 
     Left out are those for closures, objects of Python, functions and branches that are taken in by numba, `with` and
-    literals: a dozen of two dozen, and after each numba finds out anew where each variable is alive.
+    literals: a dozen of two dozen. After each numba finds out anew where each variable is alive, which is only asked
+    to count references.
     """
 
-    def define_pipelines(self) -> list[PassManager]:
+    pipeline_name = "kernel"
+    running = 0  # one within the other
+
+    def __init__(self) -> None:
+        self.exec_times: dict[str, Any] = {}
+
+    def run(self, state: Any) -> None:
+        """Compile the function that a state describes."""
+        _Passes.running += 1
+        try:
+            untyped_passes.TranslateByteCode().run_pass(state)
+            untyped_passes.FixupArgs().run_pass(state)
+            state.func_ir.blocks = transforms.canonicalize_cfg(state.func_ir.blocks)
+            state.func_ir.generator_info = None
+            state.func_ir = reconstruct_ssa(state.func_ir)
+            _define(state)
+            typed_passes.NopythonTypeInference().run_pass(state)
+            state.func_ir = typed_passes.PreLowerStripPhis()._strip_phi_nodes(state.func_ir)
+            _define(state)
+            if state.flags.nrt:
+                postproc.PostProcessor(state.func_ir).run(emit_dels=True)
+            _Lowering().run_pass(state)
+            typed_passes.NoPythonBackend().run_pass(state)
+        finally:
+            _Passes.running -= 1
+
+
+def _define(state: Any) -> None:
+    state.func_ir._definitions = ir_utils.build_definitions(state.func_ir.blocks)
+
+
+class KernelCompiler(CompilerBase):  # type: ignore[misc]
+    """What turns our functions into machine code."""
+
+    is_fresh = False  # nothing has been declared that numba does not know
+
+    def __init__(self, *arguments: Any) -> None:
+        KernelCompiler.is_fresh = _Passes.running > 0
+        try:
+            super().__init__(*arguments)
+        finally:
+            KernelCompiler.is_fresh = False
+
+    def define_pipelines(self) -> list[_Passes]:
         """The one pipeline."""
-        passes = PassManager("kernel")
-        for made in (
-            untyped_passes.TranslateByteCode,
-            untyped_passes.FixupArgs,
-            untyped_passes.IRProcessing,
-            untyped_passes.ReconstructSSA,
-            typed_passes.NopythonTypeInference,
-            typed_passes.PreLowerStripPhis,
-            typed_passes.IRLegalization,
-            typed_passes.AnnotateTypes,
-            _Lowering,
-            typed_passes.NoPythonBackend,
-        ):
-            passes.add_pass(made, made.__name__)
-        passes.finalize()
-        return [passes]
+        return [_Passes()]
 
 
 class KernelCache(FunctionCache):  # type: ignore[misc]
@@ -95,29 +143,53 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel for a signature, or None if it is not there."""
-        rtsys.initialize(target_context)  # counts references to arrays
+        _name_counters()
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         if found is None:
-            _import_without_scipy()
+            _load_arrays()
         return found
 
 
 @functools.cache
-def _import_without_scipy() -> None:
-    """Have numba find out whether there is scipy without importing it, which takes as long as all of numba.
+def _name_counters() -> None:
+    """Tell LLVM where the functions are that count references to arrays.
 
-    No kernel of ours multiplies matrices; where one of the user's does, numba imports it then.
+    numba would also compile what calls them; a kernel that is kept has that in it.
     """
+    for name, address in _nrt_python.c_helpers.items():
+        binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
+
+
+@functools.cache
+def _load_arrays() -> None:
+    """Import all that numba knows of arrays.
+
+    It is to find out whether there is scipy without importing it, which takes as long as all of numba: no kernel of
+    ours multiplies matrices, and where one of the user's does, numba imports it then.
+    """
+    from numba.core.typing import npydecl
+
+    generic = npydecl.NumpyRulesArrayOperator.generic
+
+    def of_arrays(self: Any, arguments: Any, keywords: Any) -> Any:
+        # numba tries all loops of numpy before it sees that an operator has no array.
+        return generic(self, arguments, keywords) if any(map(_is_array, arguments)) else None
+
+    npydecl.NumpyRulesArrayOperator.generic = of_arrays
     if importlib.util.find_spec("scipy") is None:
         return
-    from numba.np import linalg  # it imports all about arrays
+    from numba.np import linalg
 
     ensure_blas, linalg.ensure_blas = linalg.ensure_blas, lambda: None
     try:
         importlib.import_module("numba.np.arraymath")
     finally:
         linalg.ensure_blas = ensure_blas
+
+
+def _is_array(kind: Any) -> bool:
+    return isinstance(kind, types.ArrayCompatible)
 
 
 class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
@@ -213,6 +285,76 @@ def _rebuild_env(module: str, constants: list[Any], name: str) -> environment.En
     return rebuilt
 
 
+_numba_refresh = BaseContext.refresh, TargetContext.refresh
+
+
+def _refresh_types(self: Any) -> None:
+    if not KernelCompiler.is_fresh:
+        _numba_refresh[0](self)
+
+
+def _refresh_target(self: Any) -> None:
+    if not KernelCompiler.is_fresh:
+        _numba_refresh[1](self)
+
+
+def _is_in(context: Any, builder: Any, signature: Signature, values: Any) -> Any:
+    """Whether a tuple holds a value, without a function of its own that a loop over the tuple would be."""
+    kind, sought = signature.args
+    equal = context.typing_context.resolve_function_type(operator.eq, (kind.dtype, sought), {})
+    compare = context.get_function(operator.eq, equal)
+    right = context.cast(builder, values[1], sought, equal.args[1])
+    found = context.get_constant(types.boolean, False)
+    for item in cgutils.unpack_tuple(builder, values[0], len(kind)):
+        left = context.cast(builder, item, kind.dtype, equal.args[0])
+        found = builder.or_(found, compare(builder, (left, right)))
+    return found
+
+
+def _address(context: Any, builder: Any, kind: Any, array: Any, index_kind: Any, index: Any) -> Any:
+    """Where an item of an array stands whose index is no less than 0, unless it is written as such a number.
+
+    numba looks at each index whether it counts from the end. NUMBA_BOUNDSCHECK=1 has a kernel fail where one does.
+    """
+    at = context.cast(builder, index, index_kind, types.intp if index_kind.signed else types.uintp)
+    struct = context.make_array(kind)(context, builder, array)
+    from_end = isinstance(index, ir.Constant) and index.constant < 0
+    if kind.layout == "C" and not from_end and not context.enable_boundscheck:
+        return builder.gep(struct.data, [at])
+    return cgutils.get_item_pointer(context, builder, kind, struct, [at], from_end, context.enable_boundscheck)
+
+
+def _is_ours(kind: Any) -> bool:
+    """Whether one of our functions asks for a number of a row of them."""
+    return _Passes.running > 0 and kind.ndim == 1 and isinstance(kind.dtype, _SCALARS)
+
+
+def _get_item(context: Any, builder: Any, signature: Signature, values: Any) -> Any:
+    from numba.np import arrayobj
+
+    kind, index_kind = signature.args
+    if not _is_ours(kind):
+        return arrayobj.getitem_arraynd_intp(context, builder, signature, values)
+    return arrayobj.load_item(
+        context, builder, kind, _address(context, builder, kind, values[0], index_kind, values[1])
+    )
+
+
+def _set_item(context: Any, builder: Any, signature: Signature, values: Any) -> Any:
+    from numba.np import arrayobj
+
+    kind, index_kind, value_kind = signature.args
+    if not _is_ours(kind):
+        return arrayobj.setitem_array(context, builder, signature, values)
+    at = _address(context, builder, kind, values[0], index_kind, values[1])
+    value = context.cast(builder, values[2], value_kind, kind.dtype)
+    arrayobj.store_item(context, builder, kind, value, at)
+    return None
+
+
+# Functions of numba's own that need no other passes than ours.
+_PLAIN = {"ol_np_empty", "ol_np_zeros", "impl_np_full", "ol_array_zero_fill", "_ol_array_allocate"}
+_PLAIN |= {"ol_max", "ol_min", "ol_int"}
 _numba_get_impl = _OverloadFunctionTemplate._get_impl
 _INHERITED = ("fastmath", "error_model", "boundscheck", "debuginfo")  # what a helper is compiled by as its caller is
 
@@ -223,6 +365,8 @@ def _get_helper(self: Any, arguments: Any, keywords: Any) -> Any:
     numba has another for callers with other options, such as a kernel, which may allocate memory, and a helper.
     """
     if self._jit_options.get("pipeline_class") is not KernelCompiler:
+        if _Passes.running and self._overload_func.__name__ in _PLAIN:
+            self._jit_options = self._jit_options | {"pipeline_class": KernelCompiler}
         return _numba_get_impl(self, arguments, keywords)
     caller = ConfigStack.top_or_none()
     inherited = tuple(str(getattr(caller, option)) for option in _INHERITED) if caller else ()

@@ -9,6 +9,8 @@ characters and words are kept there, too, to make which took a tenth of a short 
 A small function takes a tenth of a second to compile. So that there is little to compile, Python calls a `kernel`,
 which alone is kept and alone may allocate memory; kernels call `helper`s and what is `inlined`. Dear are arrays copied
 into slices of arrays, for which numba compiles what an error would say, lists, and sums and the like of whole arrays.
+An index that is computed must not be less than 0: of a row of numbers only one that is written so, as in `x[-1]`,
+counts from the end.
 """
 
 import contextlib

@@ -8,6 +8,7 @@ from typing import Any
 
 import numba
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from datapipe import kernels
@@ -158,3 +159,41 @@ print(both((3, 4)).tolist())
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.split().count("twice") == 1
     assert done.stdout.endswith("[13, 13]\n")
+
+
+@kernels.kernel
+def _items(values: npt.NDArray[Any], table: npt.NDArray[Any], at: int) -> tuple[Any, Any, Any, Any, bool, bool]:
+    values[at] = 7
+    table[at, 1] = values[at] + 1
+    return values[-1], values[at], table[at, 1], table[-1, 1], values[at] in (3, 7), table[0, 0] in (1, 2)
+
+
+@pytest.mark.parametrize("kind", [np.int32, np.uint8, np.float64])
+@pytest.mark.parametrize("at", [np.int64(1), np.uint32(1), np.int8(1)])
+@pytest.mark.parametrize("step", [1, 2])
+def test_items_are_found_by_any_number_in_any_array(kind: type, at: Any, step: int) -> None:
+    values: npt.NDArray[Any] = np.arange(8).astype(kind)
+    table: npt.NDArray[Any] = np.arange(10, 26).reshape(8, 2).astype(kind)
+    assert _items(values[::step], table[::step], at) == (values[::step][-1], 7, 8, table[::step][-1, 1], True, False)
+
+
+def test_an_index_that_counts_from_the_end_without_being_written_so_is_an_error_where_bounds_are_checked(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "script.py").write_text("""
+import numpy as np
+from datapipe.kernels import kernel
+
+@kernel
+def item(values, at):
+    return values[at]
+
+print(item(np.arange(3), 2), flush=True)
+item(np.arange(3), -1)
+""")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "kept"), "NUMBA_BOUNDSCHECK": "1"}
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "script.py")], capture_output=True, text=True, env=environment, check=False
+    )
+    assert (done.stdout, done.returncode) == ("2\n", 1)
+    assert "IndexError: index is out of bounds" in done.stderr
