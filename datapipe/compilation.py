@@ -33,7 +33,7 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler import CompilerBase
 from numba.core.imputils import lower_builtin
 from numba.core.lowering import Lower
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python
 from numba.core.ssa import reconstruct_ssa
 from numba.core.targetconfig import ConfigStack, TargetConfig
 from numba.core.types.containers import UniTuple
@@ -143,12 +143,22 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel for a signature, or None if it is not there."""
-        rtsys.initialize(target_context)  # counts references to arrays
+        _name_counters()
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         if found is None:
             _load_arrays()
         return found
+
+
+@functools.cache
+def _name_counters() -> None:
+    """Tell LLVM where the functions are that count references to arrays.
+
+    numba would also compile what calls them; a kernel that is kept has that in it.
+    """
+    for name, address in _nrt_python.c_helpers.items():
+        binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 @functools.cache

@@ -460,6 +460,8 @@ def _sum(
 
 def _sum_partition(tables: list[pa.Table], groups: Sequence[Group], sample_threshold: int) -> pa.Table:
     totals = summed(pa.concat_tables(tables), ["word", "group"])
+    # Group by group: so far each piece of a part that was counted alone has its own after those of the one before.
+    totals = totals.take(np.argsort(totals.column("group").to_numpy(), kind="stable"))
     if pc.count_distinct(totals.column("word")).as_py() * PARTITIONS > EXACT_WORDS:
         totals = sample_rare(totals, sample_threshold)
     return named(totals, groups)
@@ -468,17 +470,22 @@ def _sum_partition(tables: list[pa.Table], groups: Sequence[Group], sample_thres
 def summed(counts: pa.Table, keys: list[str]) -> pa.Table:
     """The counts of rows that have the same keys added up, in the order in which each first occurs.
 
-    By the numbers of words: Arrow takes three times as long to group by the words themselves.
+    By dictionaries, which are in that order, in a third of the time that Arrow takes to group by words.
+
+    Args:
+        counts: a table with `count` and the keys.
+        keys: a column of strings, and perhaps `group`, as in `_SPILLED`.
     """
-    words = counts.column("word").dictionary_encode().combine_chunks()
-    numbered = counts.set_column(counts.column_names.index("word"), "word", words.indices)
-    # One thread: then the rows come in an order of their own.
-    totals = numbered.group_by(keys, use_threads=False).aggregate([("count", "sum")])
-    distinct = words.dictionary
-    if len(totals) > len(distinct):  # several groups have a word
-        distinct = distinct.take(totals.column("word").combine_chunks())
-    totals = totals.set_column(totals.column_names.index("word"), "word", distinct)
-    return totals.rename_columns({"count_sum": "count"}).select([*keys, "count"])
+    words = counts.column(keys[0]).dictionary_encode().combine_chunks()
+    place, columns = words.indices, [words.dictionary]
+    if len(keys) > 1:
+        both = place.to_numpy().astype(np.int64) * (GROUPS + 1) + counts.column("group").to_numpy()
+        encoded = pa.array(both).dictionary_encode()
+        word, group = np.divmod(encoded.dictionary.to_numpy(), GROUPS + 1)
+        place, columns = encoded.indices, [words.dictionary.take(pa.array(word)), pa.array(group.astype(np.int32))]
+    totals = np.zeros(len(columns[0]), np.int64)
+    np.add.at(totals, place.to_numpy(), counts.column("count").to_numpy())
+    return pa.table([*columns, totals], names=[*keys, "count"])
 
 
 def sample_rare(counts: pa.Table, threshold: int) -> pa.Table:

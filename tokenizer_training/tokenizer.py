@@ -44,7 +44,7 @@ class TrainTokenizer(TrainingOptions, ProductStage):
     folder: str = dataclasses.field(default="", init=False)
 
     name: ClassVar[str] = "tokenizer"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         """Check the options.

@@ -1,5 +1,6 @@
 """Counts of pre-tokens survive workers, partitions and sampling."""
 
+import dataclasses
 import pathlib
 from collections import Counter
 
@@ -24,6 +25,7 @@ from tokenizer_training.count import (
     read_counts,
     sample_rare,
     split_digits,
+    summed,
     weighted,
 )
 from tokenizer_training.options import TrainingOptions
@@ -87,6 +89,25 @@ def test_opens_grow_as_parts_and_change_nothing(
     assert len(list((tmp_path / "few" / "counts").iterdir())) <= max(1, parts // 2)
     monkeypatch.setattr(count, "FILES_ADDED_UP", 1000)
     assert run(corpus, tmp_path / "all", 1).equals(few)
+
+
+def test_rows_come_in_the_order_in_which_keys_first_occur() -> None:
+    rng = np.random.default_rng(0)
+    words, groups, numbers = rng.integers(0, 900, 5000), rng.integers(0, 7, 5000), rng.integers(1, 1 << 54, 5000)
+    table = pa.table([list(map(str, words)), groups, numbers], names=["word", "group", "count"])
+    expected: dict[tuple[str, int], int] = {}
+    for word, group, number in zip(map(str, words), groups.tolist(), numbers.tolist(), strict=True):
+        expected[word, group] = expected.get((word, group), 0) + number
+    found = summed(pa.concat_tables([table.slice(0, 1000), table.slice(1000)]), ["word", "group"]).to_pydict()
+    assert list(zip(found["word"], found["group"], strict=True)) == list(expected)
+    assert found["count"] == list(expected.values())
+
+
+def test_files_are_the_same_however_parts_are_counted(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    texts = [f"{'ab'[number % 2]} one two{number % 5}" for number in range(40)]
+    (part,) = corpus_of(texts, source=["xy"[number % 3 // 2] for number in range(40)])
+    pieces = [dataclasses.replace(part, span=(start, start + 10)) for start in range(0, 40, 10)]
+    assert run([part], tmp_path / "whole", 10).equals(run(pieces, tmp_path / "pieces", 10))
 
 
 def test_no_parts_give_no_counts(tmp_path: pathlib.Path) -> None:

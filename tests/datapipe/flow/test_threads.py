@@ -1,13 +1,16 @@
 """So many threads take the bundles, and what they see is in order."""
 
+import inspect
 import pathlib
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import apache_beam as beam
 import pytest
 
-from datapipe.flow.threads import ThreadsRunner
+from datapipe.flow.threads import ThreadsRunner, _signature
 
 RESULTS: list[tuple[int, list[int]]] = []
 
@@ -70,3 +73,18 @@ def test_what_waits_is_left_once_an_element_has_failed(tmp_path: pathlib.Path) -
     with pytest.raises(ValueError, match="zero"), beam.Pipeline(runner=ThreadsRunner(2)) as pipeline:
         _ = pipeline | beam.Create(range(64)) | beam.Reshuffle() | beam.Map(fail_at_once, str(tmp_path))
     assert len(list(tmp_path.iterdir())) < 64 // 2
+
+
+class Adder:
+    def add(self, one: int, *, two: float = 2) -> float:
+        return one + two
+
+    @classmethod
+    def of(cls, number: int) -> "Adder":
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("function", [write, Adder.add, Adder().add, Adder.of, "a".join, lambda x, /: x])
+def test_what_beam_is_told_of_a_function_is_what_python_says(function: Callable[..., Any]) -> None:
+    for _ in range(2):
+        assert _signature(function) == inspect.signature(function)
