@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.kernels import helper, kernel
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
 from datapipe.text.letter_pairs import letter_pair_lift
@@ -84,7 +84,6 @@ _FLAG_SUMS = np.array([sum((flags >> bit & 1) << 8 * bit for bit in range(8)) fo
 _LETTERS, _DIGITS, _PUNCTUATION, _SPACES, _HAN, _MARKS = (
     np.uint64(8 * (flag.bit_length() - 1)) for flag in (LETTER, DIGIT, PUNCTUATION, SPACE, HAN, MARK)
 )
-_BYTE = np.uint64(255)
 _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
 
 
@@ -214,6 +213,11 @@ def _measure_letters(t: Text, m: Memory, length: int, count_logs: npt.NDArray[np
     row.repeated_13gram_share = repeated_ngrams(m, positions) / max(tokens - 12, 1)
 
 
+@inlined
+def _byte(sums: np.uint64, at: np.uint64) -> int:
+    return int(np.int64(sums >> at & np.uint64(255)))
+
+
 @helper
 def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
@@ -228,12 +232,12 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
             sums += _FLAG_SUMS[flags[at]]
             traditional += (t.signs[at] & TRADITIONAL) != 0
         i = end
-        letters += np.int64(sums >> _LETTERS & _BYTE)
-        digits += np.int64(sums >> _DIGITS & _BYTE)
-        punctuation += np.int64(sums >> _PUNCTUATION & _BYTE)
-        visible -= np.int64(sums >> _SPACES & _BYTE)
-        han += np.int64(sums >> _HAN & _BYTE)
-        lexical -= np.int64(sums >> _MARKS & _BYTE)
+        letters += _byte(sums, _LETTERS)
+        digits += _byte(sums, _DIGITS)
+        punctuation += _byte(sums, _PUNCTUATION)
+        visible -= _byte(sums, _SPACES)
+        han += _byte(sums, _HAN)
+        lexical -= _byte(sums, _MARKS)
     visible += length
     lexical += visible - letters - digits  # each of the others
     # A loop without branches: nobody could guess them.
