@@ -33,7 +33,7 @@ from numba.core.caching import FunctionCache
 from numba.core.compiler import CompilerBase
 from numba.core.imputils import lower_builtin
 from numba.core.lowering import Lower
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python
 from numba.core.ssa import reconstruct_ssa
 from numba.core.targetconfig import ConfigStack, TargetConfig
 from numba.core.types.containers import UniTuple
@@ -143,12 +143,22 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel for a signature, or None if it is not there."""
-        rtsys.initialize(target_context)  # counts references to arrays
+        _name_counters()
         with self._guard_against_spurious_io_errors():
             found = self._load_overload(sig, target_context)
         if found is None:
             _load_arrays()
         return found
+
+
+@functools.cache
+def _name_counters() -> None:
+    """Tell LLVM where the functions are that count references to arrays.
+
+    numba would also compile what calls them; a kernel that is kept has that in it.
+    """
+    for name, address in _nrt_python.c_helpers.items():
+        binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 @functools.cache
@@ -192,12 +202,16 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
     _linkable: Any = None
 
     def _optimize_functions(self, module: Any) -> None:
-        """Make each function small enough to be linked: what it is linked into is optimized in earnest."""
+        """Leave each function as it is: what it is linked into is optimized in earnest."""
         module.data_layout = self._codegen._data_layout
-        builder = self._codegen._pass_builder(opt=1, loop_vectorize=False, slp_vectorize=False)
-        for function in module.functions:
-            if not function.is_declaration:
-                builder.getFunctionPassManager().run(function, builder)
+
+    def _optimize_final_module(self) -> None:
+        """Optimize once: numba does so twice, for kernels that count references."""
+        for function in self._final_module.functions:
+            if function.linkage == binding.Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = "internal"  # nobody else calls it here: LLVM may pass it less, or take it in
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
 
     def get_pointer_to_function(self, name: str) -> int:
         """Where the machine code of a function is; 0 if it is in no library of its own."""
@@ -227,7 +241,7 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         self._ensure_finalized()
         names = ir.Module()
         for defined in (*self._final_module.functions, *self._final_module.global_variables):
-            if not defined.is_declaration:
+            if not defined.is_declaration and defined.linkage != binding.Linkage.internal:
                 ir.GlobalVariable(names, ir.IntType(8), defined.name).initializer = ir.Constant(ir.IntType(8), 0)
         return self.name, "object", (self._get_compiled_object(), binding.parse_assembly(str(names)).as_bitcode())
 

@@ -31,6 +31,8 @@ def check_flags(flags: Sequence[str]) -> None:
         ValueError: naming the first that it does not know, with the one that may be meant; or a value that is none.
         MissingExtraError: if they name Dask, and it is not installed.
     """
+    if not flags:
+        return
     engine = PipelineOptions(list(flags)).view_as(StandardOptions).runner or ""
     if "dask" in engine.lower():
         load_extra("distributed", "dask", f"--runner={engine}")

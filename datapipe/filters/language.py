@@ -8,6 +8,8 @@ here: `language_filter.py` decides.
 
 import dataclasses
 import functools
+import itertools
+import math
 import pathlib
 from typing import Annotated, ClassVar, NamedTuple, Self
 
@@ -30,6 +32,7 @@ from datapipe.text.scripts import (
     are_cantonese,
     east_asian_languages,
     first_languages,
+    found_scripts,
     script_table,
     scripts_of,
     scripts_of_language,
@@ -94,6 +97,7 @@ SECOND_LOOK = 3  # odd, so that what comes at even distances is not met alike ag
 # A file by whose name or first line it is code needs no more than this share of lines that look like it: it may be a
 # program's long help text.
 _NAMED_SHARE = 0.1
+_CODE_FILE, _PROSE_FILE = 1, 2  # what its name says
 
 
 def model_path(path: str) -> str:
@@ -169,32 +173,47 @@ def identify(
     (['en', 'zh', 'und'], ['Latn', 'Hans', None])
     """
     data, bounds = text_buffers(without_formulas(texts))
-    said = [""] * len(texts) if names is None else [named_as(name) for name in names.to_pylist()]
-    named = np.array([what == "code" for what in said], np.bool_)
-    code, prose, code_lines, data, bounds = measure_code(data, bounds, class_table(), keyword_hashes(), named)
+    said = _said_by(names, len(texts))
+    code, prose, code_lines, data, bounds = measure_code(
+        data, bounds, class_table(), keyword_hashes(), said == _CODE_FILE
+    )
     judge = functools.partial(_judge, window=window, model=model_path(model), cantonese=cantonese)
-    names_of, ranked, scripts = judge(data, bounds, max_windows=max_characters // window)
+    languages, found, scripts = judge(data, bounds, max_windows=max_characters // window)
     if max_characters:
-        longer = np.diff(bounds) > max_characters
-        unsure = [i for i in np.flatnonzero(longer).tolist() if _is_unsure(ranked[i])]
-        if unsure:
+        second = found.scores[:, 1]
+        unsure = np.flatnonzero((np.diff(bounds) > max_characters) & (second >= UNSURE[0]) & (second <= UNSURE[1]))
+        if len(unsure):
             again = np.concatenate([data[bounds[i] : bounds[i + 1]] for i in unsure])
             ends = np.concatenate([[0], np.cumsum(np.diff(bounds)[unsure])])
             _, closer, written = judge(again, ends, max_windows=SECOND_LOOK * max_characters // window)
-            for i, languages, script in zip(unsure, closer, written, strict=True):
-                ranked[i], scripts[i] = languages, script
-    rows = []
-    for i in range(len(texts)):
-        found = [(names_of[language], score, share) for language, score, share in ranked[i]]
-        mixed = len(found) > 1 and found[1][2] >= mixed_share
-        looks = float(code[i] / (code[i] + prose[i])) if code[i] + prose[i] else float(said[i] == "code")
-        if _is_code(looks, code_lines[i], code_share, said[i]):
-            found, mixed = [(CODE, looks, looks), *found], False
-        (best, second) = (*found, (UNKNOWN, 0.0, 0.0), (None, 0.0, 0.0))[:2]
-        rows.append((*best, *second, mixed, scripts[i], looks))
-    columns = list(zip(*rows, strict=True)) or [()] * len(SCHEMA)
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
-    return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
+            for first, better in zip((*found, scripts), (*closer, written), strict=True):
+                first[unsure] = better
+    known = code + prose
+    looks = np.where(known > 0, code / np.maximum(1, known), said == _CODE_FILE)
+    is_code = _are_code(looks, code_lines, code_share, said)
+    # A text of source code is in that first, then in its language.
+    names_of = pa.array([*languages, CODE, UNKNOWN, None])
+    in_code, unknown, none = range(len(languages), len(names_of))
+    nothing = np.where(found.languages[:, :1] < 0, [unknown, none], unknown)
+    spoken = np.where(found.languages < 0, nothing, found.languages)
+    ranked = [
+        np.where(is_code[:, None], np.column_stack([of_code, values[:, 0]]), values)
+        for of_code, values in ((np.full(len(texts), in_code), spoken), (looks, found.scores), (looks, found.shares))
+    ]
+    (first, second), (score, second_score), (share, second_share) = (values.T for values in ranked)
+    best = [names_of.take(pa.array(first)), score, share]
+    runner_up = [names_of.take(pa.array(second)), second_score, second_share]
+    columns = [*best, *runner_up, (found.shares[:, 1] >= mixed_share) & ~is_code, scripts, looks]
+    return pa.RecordBatch.from_pydict(dict(zip(SCHEMA.names, columns, strict=True)), schema=SCHEMA)
+
+
+def _said_by(names: pa.Array | None, count: int) -> npt.NDArray[np.int64]:
+    """What the names of files say that each of so many texts is: `_CODE_FILE`, `_PROSE_FILE` or 0; see `named_as`."""
+    if names is None:
+        return np.zeros(count, np.int64)
+    encoded = names.dictionary_encode()  # most texts of a batch come from one file
+    said = [("", "code", "prose").index(named_as(name)) for name in encoded.dictionary.to_pylist()]
+    return np.array([*said, 0])[encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False)]
 
 
 def _judge(
@@ -205,8 +224,8 @@ def _judge(
     max_windows: int,
     model: str,
     cantonese: bool,
-) -> tuple[list[str], list[list[tuple[int, float, float]]], list[str | None]]:
-    """Names of languages, which of them each text is in (see `_rank`), and its script; see `cut_windows`."""
+) -> tuple[list[str], "_Found", npt.NDArray[np.object_]]:
+    """Names of languages, which of them each text is in, and its script; see `cut_windows`."""
     lines, piece_bounds, starts, letters = cut_windows(
         data,
         bounds,
@@ -222,37 +241,46 @@ def _judge(
     weights, shares = weigh(letters)
     of_texts = _sums(letters, starts)
     guesses = _guess(lines, piece_bounds, starts, letters, of_texts, weights, shares, model, cantonese)
-    ranked = _rank(guesses, weights, starts)
-    written = [guesses.written[found[0][0]] if found else -1 for found in ranked]
-    return guesses.names, ranked, scripts_of(of_texts, np.array(written, np.int64))
+    found = _rank(guesses, weights, starts)
+    written = np.append(guesses.written, -1)[found.languages[:, 0]]
+    return guesses.names, found, np.array(scripts_of(of_texts, written), object)
 
 
-def _is_unsure(found: list[tuple[int, float, float]]) -> bool:
-    """Whether so few windows may have met more or less of the second language than there is."""
-    return len(found) > 1 and UNSURE[0] <= found[1][1] <= UNSURE[1]
-
-
-def _is_code(share: float, lines: int, code_share: float, named: str) -> bool:
-    """Whether a text is source code, by the share and number of its lines that say so, and the name of its file."""
-    if named == "code":
-        return share >= min(code_share, _NAMED_SHARE)
-    return share >= code_share and lines >= FEWEST_LINES and named != "prose"
+def _are_code(
+    shares: npt.NDArray[np.float64], lines: npt.NDArray[np.int32], code_share: float, said: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Whether texts are source code, by the share and number of lines that say so, and what the names of files say."""
+    alone = (shares >= code_share) & (lines >= FEWEST_LINES) & (said != _PROSE_FILE)
+    return np.where(said == _CODE_FILE, shares >= min(code_share, _NAMED_SHARE), alone)
 
 
 class _Guesses(NamedTuple):
-    """What is said of windows: a language of one of them with its probability each, by window and language.
+    """What is said of windows: a few languages of each with their probabilities.
 
     Attributes:
         names: of the languages, ascending.
         written: in which scripts each is, see `scripts_of_language`.
-        windows, languages, probabilities: shape (guesses,).
+        languages, probabilities: shape (windows, guesses); one language may be said twice.
     """
 
     names: list[str]
     written: npt.NDArray[np.int64]
-    windows: npt.NDArray[np.int64]
     languages: npt.NDArray[np.int64]
     probabilities: npt.NDArray[np.float64]
+
+
+class _Found(NamedTuple):
+    """The two likeliest languages of each text, shape (texts, 2).
+
+    Attributes:
+        languages: places among the names, -1 for none.
+        scores: mean probabilities, 0 for none.
+        shares: how much of the text is surely in it.
+    """
+
+    languages: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+    shares: npt.NDArray[np.float64]
 
 
 def _sums(counts: npt.NDArray[np.int32], starts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -260,8 +288,18 @@ def _sums(counts: npt.NDArray[np.int32], starts: npt.NDArray[np.int64]) -> npt.N
     summed = np.zeros((len(starts) - 1, counts.shape[1]), np.int64)
     found = starts[:-1] < starts[1:]
     if found.any():
-        summed[found] = np.add.reduceat(counts, starts[:-1][found], axis=0, dtype=np.int64)
+        for script in found_scripts(counts):
+            summed[found, script] = np.add.reduceat(counts[:, script], starts[:-1][found], dtype=np.int64)
     return summed
+
+
+def _by_script(
+    letters: npt.NDArray[np.integer], rows: npt.NDArray[np.int64], place: dict[str, int]
+) -> npt.NDArray[np.int64]:
+    """The East Asian language of each text by its scripts, "zh" for all but those rows: the place of its name."""
+    languages = np.full(len(letters), place["zh"])
+    languages[rows] = [place[name] for name in east_asian_languages(letters[rows])]
+    return languages
 
 
 def _guess(
@@ -287,13 +325,14 @@ def _guess(
     languages = _languages(model)
     place = {name: i for i, name in enumerate(languages.names)}
     # The East Asian language that each window must be, by its script, if it is any of them.
-    by_script = np.array([place[name] for name in east_asian_languages(letters)], np.int64)
+    east = np.flatnonzero(shares)
+    by_script = _by_script(letters, east, place)
     # In a Korean text a window of hanja with a particle is Korean, in a Japanese one kanji with a kana are Japanese.
-    text = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
-    of_texts = np.array(east_asian_languages(letters_of_texts), str)[text]
+    text = np.searchsorted(starts, east, side="right") - 1
+    of_texts = _by_script(letters_of_texts, np.unique(text), place)[text]
     for name, script in (("ko", "Hang"), ("ja", "Kana")):
-        unlike = (by_script == place["zh"]) & (of_texts == name)
-        by_script[unlike & (letters[:, SCRIPTS.index(script)] > 0)] = place[name]
+        unlike = (by_script[east] == place["zh"]) & (of_texts == place[name])
+        by_script[east[unlike & (letters[east, SCRIPTS.index(script)] > 0)]] = place[name]
     if cantonese:
         by_script[are_cantonese(letters) & (by_script == place["zh"])] = place["yue"]
     asked = (weights > 0) & ((shares <= _SETTLED_SHARE) | (cantonese & (by_script == place["zh"])))
@@ -320,47 +359,47 @@ def _guess(
     # A script with one language is in that one, whatever the model says.
     silent = weights > 0
     silent[windows[probabilities.any(axis=1)]] = False
-    for bit, name in first_languages().items():
-        lost = silent & (present == bit)
-        by_script[lost], of_script[lost] = place[name], 1
-    every = np.arange(len(weights))
-    return _Guesses(
-        languages.names,
-        languages.written,
-        np.concatenate([np.repeat(windows, said.shape[1]), every]),
-        np.concatenate([said.ravel(), by_script]),
-        np.concatenate([probabilities.ravel(), of_script]),
-    )
+    lost = np.flatnonzero(silent)
+    for bit, name in first_languages().items() if len(lost) else ():
+        alone = lost[present[lost] == bit]
+        by_script[alone], of_script[alone] = place[name], 1
+    spoken = np.full((len(weights), said.shape[1] + 1), -1)
+    spoken[asked, :-1], spoken[:, -1] = said, by_script
+    likely = np.zeros(spoken.shape)
+    likely[asked, :-1], likely[:, -1] = probabilities, of_script
+    return _Guesses(languages.names, languages.written, spoken, likely)
 
 
-def _rank(
-    guesses: _Guesses, weights: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]
-) -> list[list[tuple[int, float, float]]]:
-    """The two likeliest languages of each text: place among the names, mean probability, share that is surely in it.
+def _rank(guesses: _Guesses, weights: npt.NDArray[np.int64], starts: npt.NDArray[np.int64]) -> _Found:
+    """The two likeliest languages of each text, the first by name of those that are as likely.
 
     Args:
         guesses: of all windows.
         weights: how much each window says.
         starts: the first window of each text, and the end.
     """
-    number = len(guesses.names)
-    likely = guesses.probabilities > 0
-    keys, inverse = np.unique(guesses.windows[likely] * number + guesses.languages[likely], return_inverse=True)
-    probabilities = np.bincount(inverse, guesses.probabilities[likely], len(keys))
-    windows, spoken = np.divmod(keys, number)
-    of_windows = np.searchsorted(starts, windows, side="right") - 1
-    totals = np.add.reduceat(np.append(weights, 0), starts[:-1]) if len(starts) > 1 else np.zeros(0)
-    parts = weights[windows] / totals[of_windows]
-    keys, inverse = np.unique(of_windows * number + spoken, return_inverse=True)
-    scores = np.bincount(inverse, probabilities * parts, len(keys))
-    shares = np.bincount(inverse, parts * (probabilities >= 0.5), len(keys))
-    texts, languages = np.divmod(keys, number)
-    ranked: list[list[tuple[int, float, float]]] = [[] for _ in range(len(starts) - 1)]
-    order = np.lexsort((languages, -scores, texts))
-    for text, *found in zip(*(a[order].tolist() for a in (texts, languages, scores, shares)), strict=True):
-        if len(ranked[text]) < 2:
-            ranked[text].append(tuple(found))
-    return ranked
+    languages, probabilities = guesses.languages, guesses.probabilities.copy()
+    for i, j in itertools.combinations(range(languages.shape[1]), 2):  # one language may be said twice
+        same = languages[:, i] == languages[:, j]
+        probabilities[:, i] += probabilities[:, j] * same
+        probabilities[same, j] = 0
+    windows, guess = np.nonzero(probabilities)
+    likely = probabilities[windows, guess]
+    texts = np.arange(len(starts) - 1)
+    text = np.repeat(texts, np.diff(starts))
+    parts = weights / np.maximum(1, np.bincount(text, weights, len(texts)))[text]
+    # How likely each text is in each of the languages that are said of any, and in none.
+    names, columns = np.unique(np.append(languages[windows, guess], -1), return_inverse=True)
+    places, shape = text[windows] * len(names) + columns[:-1], (len(texts), len(names))
+    scores = np.bincount(places, likely * parts[windows], math.prod(shape)).reshape(shape)
+    shares = np.bincount(places, parts[windows] * (likely >= 0.5), math.prod(shape)).reshape(shape)
+    found = _Found(np.full((len(texts), 2), -1), np.zeros((len(texts), 2)), np.zeros((len(texts), 2)))
+    for rank in range(2):
+        best = scores.argmax(axis=1)  # column 0 where there is no more
+        found.languages[:, rank] = names[best]
+        found.scores[:, rank], found.shares[:, rank] = scores[texts, best], shares[texts, best]
+        scores[texts, best], shares[texts, best] = 0, 0
+    return found
 
 
 @dataclasses.dataclass(eq=False)

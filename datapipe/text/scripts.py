@@ -158,8 +158,12 @@ def weigh(counts: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], npt.NDA
     Args:
         counts: letters by script, shape (texts, len(SCRIPTS)).
     """
-    east_asian = counts[:, _EAST_ASIAN].sum(axis=1)
-    weights = counts.sum(axis=1) + (HAN_WEIGHT - 1) * east_asian
+    weights, east_asian = np.zeros(len(counts), np.int64), np.zeros(len(counts), np.int64)
+    for script in found_scripts(counts):
+        weights += counts[:, script]
+        if script in _EAST_ASIAN:
+            east_asian += counts[:, script]
+    weights += (HAN_WEIGHT - 1) * east_asian
     return weights, HAN_WEIGHT * east_asian / np.maximum(1, weights)
 
 
@@ -206,12 +210,25 @@ def scripts_present(counts: npt.NDArray[np.int32]) -> npt.NDArray[np.int64]:
     Args:
         counts: letters by script, shape (texts, len(SCRIPTS)).
     """
-    said = counts.copy()
-    said[:, _EAST_ASIAN] *= HAN_WEIGHT
-    said[:, _HAN] = said[:, _ALL_HAN].sum(axis=1)
-    said[:, _ALL_HAN[1:]] = 0
-    present = (said > 0) & (said >= _POSSIBLE_SHARE * said.sum(axis=1, keepdims=True))
-    return present @ (1 << np.arange(len(SCRIPTS)))
+    said: dict[int, npt.NDArray[np.int64]] = {}
+    for script in found_scripts(counts):
+        of_script = counts[:, script].astype(np.int64) * (HAN_WEIGHT if script in _EAST_ASIAN else 1)
+        named = _HAN if script in _ALL_HAN else script
+        said[named] = said[named] + of_script if named in said else of_script
+    total = sum(said.values())
+    present = np.zeros(len(counts), np.int64)
+    for script, of_script in said.items():
+        present |= ((of_script > 0) & (of_script >= _POSSIBLE_SHARE * total)).astype(np.int64) << script
+    return present
+
+
+def found_scripts(counts: npt.NDArray[np.integer]) -> list[int]:
+    """The places in `SCRIPTS` of those that any text has a letter of: few of them, mostly one.
+
+    Args:
+        counts: letters by script, shape (texts, len(SCRIPTS)).
+    """
+    return list(np.flatnonzero(counts.max(axis=0, initial=0)).tolist())
 
 
 def scripts_of_language(language: str, script: str = "") -> int:

@@ -2,15 +2,18 @@
 
 import base64
 import bz2
+import inspect
 import pathlib
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import apache_beam as beam
 import pytest
 from apache_beam.internal import pickler
 
-from datapipe.flow.threads import ThreadsRunner
+from datapipe.flow.threads import ThreadsRunner, _signature
 
 RESULTS: list[tuple[int, list[int]]] = []
 
@@ -79,4 +82,19 @@ def test_what_goes_elsewhere_is_packed_whatever_ran_here() -> None:
     with beam.Pipeline(runner=ThreadsRunner(1)) as pipeline:
         _ = pipeline | beam.Create([1]) | beam.Map(str)
     assert bz2.decompress(base64.b64decode(pickler.dumps("there")))
-    assert pickler.loads(pickler.dumps("there")) == "there"
+    assert pickler.loads(pickler.dumps("there")) == "there"  # type: ignore[no-untyped-call]
+
+
+class Adder:
+    def add(self, one: int, *, two: float = 2) -> float:
+        return one + two
+
+    @classmethod
+    def of(cls, number: int) -> "Adder":
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("function", [write, Adder.add, Adder().add, Adder.of, "a".join, lambda x, /: x])
+def test_what_beam_is_told_of_a_function_is_what_python_says(function: Callable[..., Any]) -> None:
+    for _ in range(2):
+        assert _signature(function) == inspect.signature(function)
