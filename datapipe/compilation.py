@@ -202,12 +202,16 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
     _linkable: Any = None
 
     def _optimize_functions(self, module: Any) -> None:
-        """Make each function small enough to be linked: what it is linked into is optimized in earnest."""
+        """Leave each function as it is: what it is linked into is optimized in earnest."""
         module.data_layout = self._codegen._data_layout
-        builder = self._codegen._pass_builder(opt=1, loop_vectorize=False, slp_vectorize=False)
-        for function in module.functions:
-            if not function.is_declaration:
-                builder.getFunctionPassManager().run(function, builder)
+
+    def _optimize_final_module(self) -> None:
+        """Optimize once: numba does so twice, for kernels that count references."""
+        for function in self._final_module.functions:
+            if function.linkage == binding.Linkage.linkonce_odr and not function.is_declaration:
+                function.linkage = "internal"  # nobody else calls it here: LLVM may pass it less, or take it in
+        passes, builder = self._codegen._module_pass_manager()
+        passes.run(self._final_module, builder)
 
     def get_pointer_to_function(self, name: str) -> int:
         """Where the machine code of a function is; 0 if it is in no library of its own."""
@@ -237,7 +241,7 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         self._ensure_finalized()
         names = ir.Module()
         for defined in (*self._final_module.functions, *self._final_module.global_variables):
-            if not defined.is_declaration:
+            if not defined.is_declaration and defined.linkage != binding.Linkage.internal:
                 ir.GlobalVariable(names, ir.IntType(8), defined.name).initializer = ir.Constant(ir.IntType(8), 0)
         return self.name, "object", (self._get_compiled_object(), binding.parse_assembly(str(names)).as_bitcode())
 

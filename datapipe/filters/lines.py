@@ -272,9 +272,8 @@ def _remove_lines(
         tokens = split_words(t, length, segmented, document, False)
         word_starts[:length] = False
         for i in range(tokens):
-            for j in range(t.starts[i], t.ends[i]):
-                if t.flags[j] & (LETTER | DIGIT):
-                    word_starts[t.starts[i]] = True
+            if t.any_flags[i] & (LETTER | DIGIT):
+                word_starts[t.starts[i]] = True
         kept[:length] = True
         limits = rules.limits[document]
         if limits[C4_CITATIONS] > 0:

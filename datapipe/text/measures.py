@@ -128,6 +128,7 @@ CHINESE_ONLY = tuple(MEASUREMENTS)[tuple(MEASUREMENTS).index("punctuation_marks"
 SCHEMA = pa.schema([(name, pa.from_numpy_dtype(kind)) for name, (kind, _) in MEASUREMENTS.items()])
 
 
+@functools.cache
 def row_type() -> np.dtype[Any]:
     """A document's measures as the kernel writes them: the nine n-gram shares of a unit, side by side, as one array."""
     fields: list[Any] = []

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.kernels import helper, kernel
+from datapipe.kernels import helper, inlined, kernel
 from datapipe.text import words
 from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
 from datapipe.text.letter_pairs import letter_pair_lift
@@ -79,6 +79,11 @@ _MOST_CHARACTERS = 1 << 20  # different ones in a text; Unicode has fewer
 # is read again after.
 _LONG_TEXT = 1 << 22
 _LONG_WORD = 1 << 16  # code points; few words of a text are longer
+# By the flags of a code point a number that counts each of them in a byte of its own, and where that begins.
+_FLAG_SUMS = np.array([sum((flags >> bit & 1) << 8 * bit for bit in range(8)) for flags in range(256)], np.uint64)
+_LETTERS, _DIGITS, _PUNCTUATION, _SPACES, _HAN, _MARKS = (
+    np.uint64(8 * (flag.bit_length() - 1)) for flag in (LETTER, DIGIT, PUNCTUATION, SPACE, HAN, MARK)
+)
 _ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
 
 
@@ -102,11 +107,7 @@ def _measure_words(
     histogram[:] = 0
     longest = 0
     for i in range(tokens):
-        start, end = t.starts[i], t.ends[i]
-        flags, signs = np.uint8(0), np.uint8(SYMBOL)
-        for j in range(start, end):
-            flags |= t.flags[j]
-            signs &= t.signs[j]
+        start, end, flags = t.starts[i], t.ends[i], t.any_flags[i]
         alphabetic += (flags & LETTER) != 0
         digits = flags == DIGIT and end - start <= 3
         if digits and was_digits and end - start == 3 and start == t.ends[i - 1] + 1:
@@ -117,7 +118,7 @@ def _measure_words(
             for j in range(start, end):
                 symbol |= t.points[j] in (0x23, 0x2026)  # # …
             symbolic += symbol
-        if not signs & SYMBOL:
+        if not t.all_signs[i] & SYMBOL:
             words += 1
             characters += end - start
             longest = max(longest, end - start)
@@ -173,11 +174,7 @@ def _long_word(t: Text, tokens: int, shortest: int, rank: int, most: int) -> int
     while low < high:
         middle, up_to = (low + high) // 2, 0
         for i in range(tokens):
-            length, signs = t.ends[i] - t.starts[i], np.uint8(SYMBOL)
-            if shortest <= length <= middle:
-                for j in range(t.starts[i], t.ends[i]):
-                    signs &= t.signs[j]
-                up_to += not signs & SYMBOL
+            up_to += (shortest <= t.ends[i] - t.starts[i] <= middle) & (not t.all_signs[i] & SYMBOL)
         if up_to > rank:
             high = middle
         else:
@@ -198,20 +195,27 @@ def _measure_letters(t: Text, m: Memory, length: int, count_logs: npt.NDArray[np
     value = m.hashes[0] = np.uint64(0)
     for i in range(tokens):
         point = t.starts[i]
-        m.before[i], m.positions[i], m.slots[i] = i, i, count(m, mask, np.uint64(point))
+        slot = count(m, mask, np.uint64(point))
+        m.before[i], m.positions[i], m.slots[i] = i, i, slot
+        m.firsts[distinct] = slot  # no branch
+        distinct += m.counts[slot] == 1
         value = end_token(extend(value, point))
         m.hashes[i + 1] = value
     m.before[tokens] = tokens
-    for seen in m.counts[: mask + 1]:
-        if seen:
-            distinct += 1
-            entropy -= (count_logs[seen] if seen < len(count_logs) else seen * np.log(seen)) / tokens
+    for k in range(distinct):
+        seen = m.counts[m.firsts[k]]
+        entropy -= (count_logs[seen] if seen < len(count_logs) else seen * np.log(seen)) / tokens
     row.unique_character_share = distinct / tokens
     row.character_entropy = max(entropy, 0.0)  # no rounding below the entropy of one letter
     # Two letters can repeat only where each of them does.
     positions = measure_ngrams(t, m, narrow(m, tokens), tokens, length, 0, DATAPIPE, row.character_shares)
     positions = count_ngrams(m, positions, tokens, 13, True)
     row.repeated_13gram_share = repeated_ngrams(m, positions) / max(tokens - 12, 1)
+
+
+@inlined
+def _byte(sums: np.uint64, at: np.uint64) -> int:
+    return int(np.int64(sums >> at & np.uint64(255)))
 
 
 @helper
@@ -221,15 +225,22 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     letters, digits, han, traditional, visible, punctuation = 0, 0, 0, 0, 0, 0
     lexical, before = 0, 0
     runs, in_runs, run, spelt = 0, 0, 0, 0
-    # Loops without branches, of which the processor takes many steps at once.
-    for i in range(length):
-        visible += (flags[i] & SPACE) == 0
-        letters += (flags[i] & LETTER) != 0
-        digits += (flags[i] & DIGIT) != 0
-        han += (flags[i] & HAN) != 0
-        traditional += (t.signs[i] & TRADITIONAL) != 0
-        punctuation += (flags[i] & PUNCTUATION) != 0
-        lexical += (flags[i] & (LETTER | DIGIT | SPACE | MARK)) == 0
+    i = 0
+    while i < length:
+        sums, end = np.uint64(0), min(i + 255, length)
+        for at in range(i, end):
+            sums += _FLAG_SUMS[flags[at]]
+            traditional += (t.signs[at] & TRADITIONAL) != 0
+        i = end
+        letters += _byte(sums, _LETTERS)
+        digits += _byte(sums, _DIGITS)
+        punctuation += _byte(sums, _PUNCTUATION)
+        visible -= _byte(sums, _SPACES)
+        han += _byte(sums, _HAN)
+        lexical -= _byte(sums, _MARKS)
+    visible += length
+    lexical += visible - letters - digits  # each of the others
+    # A loop without branches: nobody could guess them.
     for i in range(length):
         space = (flags[i] & SPACE) != 0
         counted = space & (run > 0) & (spelt != _ASCII_LETTERS)
@@ -238,13 +249,12 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         run = 0 if space else run + 1
         letter = _ASCII_LETTERS if points[i] < 128 else _OTHER_LETTERS
         spelt = 0 if space else spelt | (letter if flags[i] & LETTER else 0)
-    if run and spelt != _ASCII_LETTERS:
-        runs += 1
-        in_runs += run
-    for i in range(length):
         kind = flags[i] & (LETTER | DIGIT)
         lexical += (kind != 0) & (kind != before)
         before = before if flags[i] & MARK else kind
+    if run and spelt != _ASCII_LETTERS:
+        runs += 1
+        in_runs += run
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
     brackets, bracket_open, curly_brackets = 0, -1, 0
     for i in range(length):

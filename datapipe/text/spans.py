@@ -67,6 +67,8 @@ class Text(NamedTuple):
     prefix: npt.NDArray[np.uint64]  # prefix[i]: hash of the first PREFIX_STEP * i code points
     starts: npt.NDArray[np.int32]
     ends: npt.NDArray[np.int32]
+    any_flags: npt.NDArray[np.uint8]  # of each token: what `flags` say of any of its code points, ...
+    all_signs: npt.NDArray[np.uint8]  # ... and `signs` of all
     room: npt.NDArray[np.uint64]  # `prefix`, `flags`, `signs` and `breaks` lie in it
     classes: npt.NDArray[np.uint8]
     lower: npt.NDArray[np.int32]
@@ -87,6 +89,8 @@ def new_text(longest: int, marks: npt.NDArray[np.uint8]) -> Text:
         room=room,
         starts=np.empty(longest + 1, np.int32),
         ends=np.empty(longest + 1, np.int32),
+        any_flags=np.empty(longest + 1, np.uint8),
+        all_signs=np.empty(longest + 1, np.uint8),
         classes=class_table(),
         lower=lower_table(),
         marks=marks,

@@ -168,25 +168,28 @@ def segment(texts: pa.Array, definitions: npt.NDArray[np.int8]) -> Segmented:
 
 @helper
 def split_words(t: Text, length: int, segmented: Segmented, document: int, with_symbols: bool) -> int:
-    """Fill `starts` and `ends` with the tokens of the document, of `length` code points; returns their number.
+    """Fill `starts`, `ends`, `any_flags` and `all_signs` with the tokens of the document, of `length` code points.
 
-    Where words are given, those of symbols only are dropped unless `with_symbols`.
+    Where words are given, those of symbols only are dropped unless `with_symbols`. Returns the number of tokens.
     """
-    points, flags, starts, ends = t.points, t.flags, t.starts, t.ends
+    points, flags, signs, starts, ends = t.points, t.flags, t.signs, t.starts, t.ends
     definition = segmented.definitions[document]
     tokens, at, word = 0, 0, LETTER | DIGIT | MARK
     if definition == GIVEN:
         for end in segmented.ends[segmented.bounds[document] : segmented.bounds[document + 1]]:
-            all_flags = np.uint8(0)
+            any_flags, all_signs = np.uint8(0), np.uint8(255)
             for i in range(at, end):
-                all_flags |= flags[i]
-            if all_flags & (LETTER | DIGIT) or (with_symbols and not flags[at] & SPACE):
+                any_flags |= flags[i]
+                all_signs &= signs[i]
+            if any_flags & (LETTER | DIGIT) or (with_symbols and not flags[at] & SPACE):
                 starts[tokens], ends[tokens] = at, end
+                t.any_flags[tokens], t.all_signs[tokens] = any_flags, all_signs
                 tokens += 1
             at = end
         return tokens
     while at < length:
         first = flags[at]
+        any_flags, all_signs = first, signs[at]
         if first & SPACE:
             at += 1
             continue
@@ -194,21 +197,22 @@ def split_words(t: Text, length: int, segmented: Segmented, document: int, with_
         at += 1
         if definition == WHITESPACE:
             while at < length and not flags[at] & SPACE:
-                at += 1
+                any_flags, all_signs, at = any_flags | flags[at], all_signs & signs[at], at + 1
         elif first & word or points[at - 1] == 95:  # _
             if first & HAN or definition == CHARACTERS:
                 while at < length and flags[at] & MARK:
-                    at += 1
+                    any_flags, all_signs, at = any_flags | flags[at], all_signs & signs[at], at + 1
             else:
                 while at < length and _continues_word(points, at, length, flags):
-                    at += 1
+                    any_flags, all_signs, at = any_flags | flags[at], all_signs & signs[at], at + 1
         else:
             while at < length and not flags[at] & (SPACE | word) and points[at] != 95:
-                at += 1
+                any_flags, all_signs, at = any_flags | flags[at], all_signs & signs[at], at + 1
             alone = (start == 0 or flags[start - 1] & SPACE) and (at == length or flags[at] & SPACE)
             if not alone:
                 continue
         starts[tokens], ends[tokens] = start, at
+        t.any_flags[tokens], t.all_signs[tokens] = any_flags, all_signs
         tokens += 1
     return tokens
 
