@@ -41,6 +41,8 @@ class ThreadsRunner(FnApiRunner):
         super().__init__()
         self.threads = threads
         userstate.get_dofn_specs = _state_and_timers  # type: ignore[assignment]
+        # Beam reads the source of each step, to warn of a slip that none of ours has.
+        core._check_fn_use_yield_and_return = lambda _: False
         core.get_signature = decorators.get_signature = _signature  # type: ignore[attr-defined]
         statesampler.StateSampler = _Unsampled  # type: ignore[misc]
         # At each transform Beam looks for IPython through all folders, reads the transform's source for a warning, and
@@ -180,7 +182,7 @@ def _signature(function: Any) -> inspect.Signature:
 
 
 _beam_state_and_timers = userstate.get_dofn_specs
-_of_class: dict[type, Any] = {}
+_of_methods: dict[tuple[Any, ...], Any] = {}
 
 
 def _state_and_timers(function: Any) -> Any:
@@ -188,9 +190,9 @@ def _state_and_timers(function: Any) -> Any:
 
     Beam looks through all methods of each step eight times, which was a sixth of what ten documents took.
     """
-    if any(isinstance(attribute, types.MethodType) for attribute in vars(function).values()):
-        return _beam_state_and_timers(function)  # such methods are not those of its class
-    kind = type(function)
-    if kind not in _of_class:
-        _of_class[kind] = _beam_state_and_timers(function)
-    return _of_class[kind]
+    # Those of its class, and methods of others that it was given.
+    given = (attribute.__func__ for attribute in vars(function).values() if isinstance(attribute, types.MethodType))
+    key = type(function), *given
+    if key not in _of_methods:
+        _of_methods[key] = _beam_state_and_timers(function)
+    return _of_methods[key]
