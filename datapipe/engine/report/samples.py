@@ -108,10 +108,11 @@ def read_samples(corpus: Corpus, picks: pa.Table, options: Options) -> Samples:
         picks: rows of `figures.PICKS`.
         options: of the stages, by name.
     """
-    rows = _rows(corpus, picks.column("id").to_pylist(), _judged_by(picks))
     paired = picks.filter(pc.starts_with(picks.column("why"), f"{PAIR}:")).column("id").to_pylist()
-    partners = [rows[id_]["near_duplicates_of"] for id_ in paired]
-    rows |= _rows(corpus, (id_ for id_ in partners if id_ not in rows), ())
+    found = _rows(corpus, paired, ["near_duplicates_of"])
+    partners = [found[id_]["near_duplicates_of"] for id_ in paired]
+    # Texts are read once: row groups of them, for a few documents each.
+    rows = _rows(corpus, [*picks.column("id").to_pylist(), *partners], ["text"], (*_SHOWN, *_judged_by(picks)))
     removed, kept, scored = list[Sample](), list[Sample](), list[Scored]()
     for pick in picks.to_pylist():
         kind, _, rest = pick["why"].partition(":")
@@ -135,16 +136,17 @@ def _judged_by(picks: pa.Table) -> tuple[str, ...]:
     return (*_DECIDING, *{rules[name].measurement for name in reasons & rules.keys()})
 
 
-def _rows(corpus: Corpus, ids: Iterable[int], columns: Sequence[str]) -> dict[int, dict[str, Any]]:
-    """Documents by their ids, with their text, what is shown of them, and some columns as far as they have them."""
+def _rows(
+    corpus: Corpus, ids: Iterable[int], columns: Sequence[str], optional: Sequence[str] = ()
+) -> dict[int, dict[str, Any]]:
+    """Some columns of documents by their ids, and others as far as they have them."""
     by_part: dict[int, list[int]] = defaultdict(list)
     for id_ in ids:
         by_part[id_ >> ROW_BITS].append(id_ & (1 << ROW_BITS) - 1)
     parts = (part for part in corpus.parts if part.number in by_part)
-    wanted = (*_SHOWN, *columns)
 
     def read(part: Part) -> list[dict[str, Any]]:
-        batches = part.pick(["text"], by_part[part.number], optional=wanted)
+        batches = part.pick(columns, by_part[part.number], optional=optional)
         return [row for batch in batches for row in batch.to_pylist()]
 
     return {row["id"]: row for rows in corpus.each(read, parts) for row in rows}
