@@ -74,7 +74,7 @@ def _count_ascii(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
     for i in range(np.uint64(start), np.uint64(end)):  # unsigned: then it is done for many at a time
         beyond |= data[i]
         letters += np.uint32(np.uint8((data[i] | np.uint8(32)) - np.uint8(97)) < np.uint8(26))
-    return -1 if beyond & 0x80 else np.int64(letters)
+    return -1 if beyond & 0x80 else int(np.int64(letters))
 
 
 @helper
