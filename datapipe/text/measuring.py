@@ -40,11 +40,11 @@ from datapipe.text.notices import Stems, measure_notices, stems
 from datapipe.text.prose import prose
 from datapipe.text.repetition import (
     Memory,
+    add_token,
     all_positions,
     clear_table,
     count,
     count_ngrams,
-    end_token,
     extend,
     hash_tokens,
     narrow,
@@ -199,7 +199,7 @@ def _measure_letters(t: Text, m: Memory, length: int, count_logs: npt.NDArray[np
         m.before[i], m.positions[i], m.slots[i] = i, i, slot
         m.firsts[distinct] = slot  # no branch
         distinct += m.counts[slot] == 1
-        value = end_token(extend(value, point))
+        value = add_token(value, np.uint64(point))
         m.hashes[i + 1] = value
     m.before[tokens] = tokens
     for k in range(distinct):

@@ -1,7 +1,7 @@
 """Count repeated n-grams of tokens and repeated pieces of text, by hashing, for `measuring.py`.
 
-A polynomial prefix hash of a document's code points gives the hash of any token, line or paragraph in constant time; a
-second one over its tokens gives that of any n-gram. 64 bits make one false repetition in a document of a million words
+A polynomial prefix hash of a document's code points gives the hash of any line or paragraph in constant time; a second
+one over its tokens gives that of any n-gram. 64 bits make one false repetition in a document of a million words
 less likely than 1 in 10^7.
 
 How a system counts differs: see `DEFINITIONS` in `measures.py`.
@@ -16,7 +16,8 @@ from datapipe.kernels import helper, inlined
 from datapipe.text.bit_mixing import DEGSKI
 
 BASE = np.uint64(0x9E3779B97F4A7C15)  # the base of the rolling hash: any large odd number
-_SEPARATOR = np.uint64(0x110001)  # between tokens: no code point
+# That of hashes of tokens, another one: "ab" and "cd" are not "ac" and "bd". Stafford's, of splitmix64.
+_TOKEN_BASE = np.uint64(0xBF58476D1CE4E5B9)
 _MIN_SLOTS = 16
 _MAX_SLOTS = 1 << 21  # of the hash table: 24 MB; what does not fit is counted in another pass
 _LOW_BITS = 10
@@ -130,20 +131,21 @@ def count(m: Memory, mask: int, key: np.uint64) -> int:
 
 
 @helper
-def _key(m: Memory, k: int, n: int, separated: bool) -> np.uint64:
-    """The hash of the n-gram at a position at issue."""
+def _key(m: Memory, k: int, n: int, power: np.uint64) -> np.uint64:
+    """The hash of the n-gram at a position at issue; `power` is that of the base, or 0 where code points are hashed."""
     i = m.positions[k]
-    length = m.before[i + n] - m.before[i] + (n if separated else 0)
-    return np.uint64(m.hashes[i + n] - m.hashes[i] * _power(m, length))
+    if not power:
+        power = _power(m, m.before[i + n] - m.before[i])
+    return np.uint64(m.hashes[i + n] - m.hashes[i] * power)
 
 
 @helper
-def _count_keys(m: Memory, entries: int, n: int, separated: bool) -> None:
+def _count_keys(m: Memory, entries: int, n: int, power: np.uint64) -> None:
     """Fill `slots`, and `counts` for each of them, for the n-grams at issue."""
     if 2 * entries <= len(m.keys):
         mask = clear_table(m, entries)
         for k in range(entries):
-            m.slots[k] = count(m, mask, _key(m, k, n, separated))
+            m.slots[k] = count(m, mask, _key(m, k, n, power))
         return
     # There is no room for so many: a key that the table cannot take is left for another pass, with all that are equal.
     mask, start = len(m.keys) - 1, 0
@@ -154,7 +156,7 @@ def _count_keys(m: Memory, entries: int, n: int, separated: bool) -> None:
         for k in range(start, entries):
             if start and m.slots[k] >= 0:
                 continue
-            key = _key(m, k, n, separated)
+            key = _key(m, k, n, power)
             at = _find(m.keys, m.firsts, mask, key)
             if not m.firsts[at]:
                 if not room:
@@ -207,9 +209,9 @@ def repeated_pieces(
 
 
 @inlined
-def end_token(value: np.uint64) -> np.uint64:
-    """The hash of some tokens, of that of what is written so far, where one of them ends."""
-    return value * BASE + _SEPARATOR
+def add_token(value: np.uint64, token: np.uint64) -> np.uint64:
+    """The hash of some tokens and one more, of its own hash."""
+    return value * _TOKEN_BASE + token
 
 
 @helper
@@ -227,10 +229,10 @@ def hash_tokens(
     for i in range(tokens):
         start, end = starts[i], ends[i]
         m.before[i] = before  # it may lie where `starts` does
+        token = np.uint64(0) if separated else value
         for j in range(start, end):
-            value = extend(value, points[j])
-        if separated:
-            value = end_token(value)
+            token = extend(token, points[j])
+        value = add_token(value, token) if separated else token
         before += end - start
         m.hashes[i + 1] = value
     m.before[tokens] = before
@@ -249,7 +251,10 @@ def count_ngrams(m: Memory, positions: int, tokens: int, n: int, separated: bool
     """Count the n-grams at the positions at issue; returns the number of these that have n tokens after them."""
     while positions and m.positions[positions - 1] + n > tokens:
         positions -= 1
-    _count_keys(m, positions, n, separated)
+    power = np.uint64(separated)
+    for _ in range(n):
+        power *= _TOKEN_BASE
+    _count_keys(m, positions, n, power)
     return positions
 
 
