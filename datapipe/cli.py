@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import gc
 import importlib
-import importlib.metadata
 import io
 import logging
 import os
@@ -24,10 +23,11 @@ from datapipe.commands.documentation import documented_options
 from datapipe.extras import load_extra
 from datapipe.near import suggest
 from datapipe.text.chat_names import FormName, LossName
-from tokenizer_training.options import TrainingOptions
 
 DONE, FAILED, BAD_USE = 0, 1, 2
 OF_SIGNAL = 128  # what shells add to the number of the signal that ended a command
+# From so many new objects on garbage is looked for, not from 700: imports and pipelines make many, and drop few.
+_NEW_OBJECTS = 50_000
 # What Beam imports, and no stage reads or writes: MongoDB and BigQuery.
 _CONNECTORS = ("pymongo", "bson", "apache_beam.io.gcp.bigquery")
 
@@ -59,6 +59,8 @@ class _Version(argparse.Action):
     """Prints the versions and ends."""
 
     def __call__(self, *_: Any) -> None:
+        import importlib.metadata  # here: it takes longer than all else of `datapipe --help`
+
         packages = ("datapipe-llm", "apache-beam", "pyarrow", "numpy", "numba", "tokenizers")
         print("\n".join(f"{package} {importlib.metadata.version(package)}" for package in packages))
         raise SystemExit(DONE)
@@ -249,6 +251,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_tokenizer_commands(actions: Any) -> None:
+    from tokenizer_training.options import TrainingOptions  # it brings what checks options
+
     train = actions.add_parser("train", help="train a tokenizer on documents")
     _add_input(train, required=True)
     train.add_argument("--output", required=True, help="the folder for tokenizer.json")
@@ -369,6 +373,7 @@ def _add_options(command: argparse.ArgumentParser, owner: type[Any]) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    gc.set_threshold(_NEW_OBJECTS)
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -528,6 +533,7 @@ def _without(modules: Sequence[str]) -> Iterator[None]:
 
 def _call_tokenizer(action: str, **values: Any) -> None:
     from datapipe.commands import tokenizer
+    from tokenizer_training.options import TrainingOptions
 
     match action:
         case "train":

@@ -1,14 +1,19 @@
 """Beam's local runner, in threads of this process."""
 
+import bz2
 import collections
 import inspect
 import itertools
+import pickle
 import threading
 import types
 import weakref
 from collections.abc import Callable
 from typing import Any
 
+import apache_beam as beam
+from apache_beam import pipeline
+from apache_beam.internal import cloudpickle_pickler
 from apache_beam.metrics import monitoring_infos
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_fn_api_pb2, beam_runner_api_pb2
@@ -18,7 +23,7 @@ from apache_beam.runners.runner import PipelineResult
 from apache_beam.runners.worker import statesampler
 from apache_beam.transforms import core, userstate
 from apache_beam.typehints import decorators
-from apache_beam.utils import thread_pool_executor
+from apache_beam.utils import interactive_utils, thread_pool_executor
 
 # Of each step, for each thread: so many that the last to end is late by little; each costs a millisecond.
 BUNDLES = 4
@@ -40,8 +45,20 @@ class ThreadsRunner(FnApiRunner):
         core._check_fn_use_yield_and_return = lambda _: False
         core.get_signature = decorators.get_signature = _signature  # type: ignore[attr-defined]
         statesampler.StateSampler = _Unsampled  # type: ignore[misc]
+        # At each transform Beam looks for IPython through all folders, reads the transform's source for a warning, and
+        # keeps what its stack was; all that was a fourteenth of what ten documents took.
+        interactive_utils.is_in_ipython = pipeline.is_in_ipython = bool  # type: ignore[attr-defined]
+        core._check_fn_use_yield_and_return = lambda _: False
+        decorators.IOTypeHints._make_origin = lambda *_, **__: []
         # A cache of side inputs, besides that of each step: to measure one, Beam walks through all modules there are.
         worker_handlers.STATE_CACHE_SIZE_MB = 0
+
+    def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> PipelineResult:
+        cloudpickle_pickler.bz2 = _Unpacked
+        try:
+            return super().run_pipeline(pipeline, options)
+        finally:
+            cloudpickle_pickler.bz2 = bz2
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
@@ -102,6 +119,18 @@ class _Dealer(BundleManager):
             error=next((answer.error for answer in answers if answer.error), ""),
         )
         return merged, [split for _, splits in results for split in splits]
+
+
+class _Unpacked:
+    """Leaves what Beam pickles as it is: it stays in this process, and to pack a step took longer than to pickle it."""
+
+    @staticmethod
+    def compress(content: bytes, compresslevel: int) -> bytes:  # noqa: ARG004 - as bz2's
+        return content
+
+    @staticmethod
+    def decompress(content: bytes) -> bytes:
+        return content if content.startswith(pickle.PROTO) else bz2.decompress(content)
 
 
 class _Unsampled(statesampler.StateSampler):

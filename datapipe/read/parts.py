@@ -19,7 +19,7 @@ from datapipe.read.options import GROUP_ROWS, ReadOptions
 from datapipe.read.records import Compose, Document, read_task
 from datapipe.read.user_columns import UserColumns, Value, as_arrays, strings, value_bytes
 from datapipe.store import files
-from datapipe.store.corpus import Corpus, PartKind, part_path
+from datapipe.store.corpus import Corpus, PartKind, part_path, repeating
 from datapipe.store.record import PartRecord, SourceResult
 from datapipe.store.schemas import DOCUMENT_SCHEMA, REJECT_SCHEMA, common_schema, conform, marked_schema
 from datapipe.text.dialogues import message_columns
@@ -229,7 +229,11 @@ class _PartWriter:
         with (
             files.summed_file(path) as sink,
             pq.ParquetWriter(
-                sink, schema, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL
+                sink,
+                schema,
+                compression="zstd",
+                compression_level=files.COLUMN_COMPRESSION_LEVEL,
+                use_dictionary=repeating(schema),
             ) as writer,
         ):
             for batch in self._batches:

@@ -358,6 +358,15 @@ def column_reader(part: Part, path: str) -> Iterator[Callable[[int], pa.RecordBa
         yield lambda rows: as_batch(reader.take(rows))
 
 
+def repeating(schema: pa.Schema) -> list[str]:
+    """The columns whose values may recur, so that a dictionary of them pays.
+
+    Vectors of floats do not, nor do texts: a third of the time of reading them went into a dictionary that was given up
+    once it was full.
+    """
+    return [field.name for field in schema if not pa.types.is_nested(field.type) and field.name != "text"]
+
+
 @contextlib.contextmanager
 def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable[[pa.RecordBatch], None]]:
     """A function that writes the next batch of a part's column file, a row group each; whole at the end, or not there.
@@ -366,8 +375,7 @@ def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable
         ValueError: if the batches did not hold exactly the part's rows: a stage lost or invented some.
     """
     rows = 0
-    # Vectors of floats repeat no value: a dictionary of them only costs time, three times that of reading without.
-    dictionaries = [field.name for field in schema if not pa.types.is_nested(field.type)]
+    dictionaries = repeating(schema)
     with files.summed_file(path) as sink:
         with pq.ParquetWriter(
             sink,

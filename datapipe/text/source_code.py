@@ -384,10 +384,10 @@ def _kind(line: _Line, signs: int) -> int:
 @helper
 def _copy(data: npt.NDArray[np.uint8], begin: int, end: int, out: npt.NDArray[np.uint8], to: int) -> int:
     """Copy a span; returns where what follows it goes."""
-    for at in range(begin, end):
-        out[to] = data[at]
-        to += 1
-    return to
+    first, begun = np.uint64(begin), np.uint64(to)  # unsigned: then many bytes are copied at a time
+    for i in range(np.uint64(end - begin)):
+        out[begun + i] = data[first + i]
+    return to + end - begin
 
 
 @kernel

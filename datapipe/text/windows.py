@@ -27,6 +27,9 @@ PIECE = 30
 SENTENCE_ENDS = (33, 46, 63, 0x589, 0x61F, 0x6D4, 0x964, 0x965, 0x1362)
 CLOSERS = (34, 39, 41, 93, 0xBB, 0x2019, 0x201D)
 HAN_STOP = 0x3002
+_NEITHER, _ENDS, _CLOSES = 0, 1, 2
+_ROLES = np.zeros(max(*SENTENCE_ENDS, *CLOSERS) + 1, np.uint8)  # of characters at the end of a sentence
+_ROLES[[*SENTENCE_ENDS]], _ROLES[[*CLOSERS]] = _ENDS, _CLOSES
 
 KINDS = 3  # of lines, by their script
 _AFTER_LATIN = 0x250
@@ -62,6 +65,16 @@ def fold_table() -> npt.NDArray[np.int32]:
 _WEIGHTS = np.ones(256, np.int64)
 _WEIGHTS[0x80:0xC0] = 0
 _WEIGHTS[0xE3:0xEE] = HAN_WEIGHT
+
+
+@helper
+def _count_ascii(data: npt.NDArray[np.uint8], start: int, end: int) -> int:
+    """The letters of a text, if all of it is ASCII; else -1."""
+    letters, beyond = np.uint32(0), np.uint8(0)
+    for i in range(np.uint64(start), np.uint64(end)):  # unsigned: then it is done for many at a time
+        beyond |= data[i]
+        letters += np.uint32(np.uint8((data[i] | np.uint8(32)) - np.uint8(97)) < np.uint8(26))
+    return -1 if beyond & 0x80 else int(np.int64(letters))
 
 
 @helper
@@ -102,6 +115,16 @@ def _fold(
     """
     at, letters, capitals, words, single, size, same = 0, 0, 0, 0, 0, 0, True
     while at <= end:
+        if at < end and data[at] < 128:  # most of a text: no branch, since none can be predicted
+            flags = classes[data[at]]
+            blank = data[at] in (9, 10, 32)
+            words += blank & (size > 0)
+            single += blank & (size == 1)
+            size = (size + (flags & LETTER > 0)) * (not blank)
+            letters += flags & LETTER > 0
+            capitals += flags & UPPER > 0
+            at += 1
+            continue
         code_point = 32
         if at < end:
             found, at = decode(data, at)
@@ -152,6 +175,7 @@ def _break_sentences(data: npt.NDArray[np.uint8], end: int, out: npt.NDArray[np.
     at, to, ended = 0, 0, False
     while at < end:
         code_point, following = decode(data, at)
+        role = _ROLES[code_point] if code_point < len(_ROLES) else _NEITHER
         if ended and code_point == 32:
             out[to] = 10
             to += 1
@@ -162,7 +186,7 @@ def _break_sentences(data: npt.NDArray[np.uint8], end: int, out: npt.NDArray[np.
         if code_point == HAN_STOP:
             out[to] = 10
             to += 1
-        ended = code_point in SENTENCE_ENDS or (ended and code_point in CLOSERS)
+        ended = role == _ENDS or (ended and role == _CLOSES)
         at = following
     return to
 
@@ -175,8 +199,12 @@ def _split_by_script(
 
     A line is of kind 2 if it is mostly in an East Asian script, 1 if it is in another than Latin, else 0.
     """
+    plain = _count_ascii(data, 0, end) >= 0
     for kind in range(KINDS):
-        found[kind] = False
+        found[kind] = plain and kind == 0
+    if plain:
+        kinds[: end + 1] = 0  # Latin
+        return
     latin, others, east, at, begin = 0, 0, 0, 0, 0
     while at <= end:
         code_point = 10
@@ -326,6 +354,10 @@ def cut_windows(
         first[text + 1] = piece
     counts = np.zeros((piece, width), np.int32)
     for i in range(piece):
+        letters = _count_ascii(out, piece_bounds[i], piece_bounds[i + 1])
+        if letters >= 0:
+            counts[i, scripts[97]] = letters
+            continue
         at, script = piece_bounds[i], np.uint8(NO_LETTER)
         while at < piece_bounds[i + 1]:
             code_point, at = decode(out, at)

@@ -88,8 +88,9 @@ def _json_row(source: Source, position: int, raw: bytes) -> Row | Reject:
         return source.reject(position, "malformed_json", str(error), raw)
     if not isinstance(value, dict):
         return source.reject(position, "not_an_object", f"a JSON {type(value).__name__}", raw)
-    # Counting brackets costs next to nothing, and nearly every line has too few to be deep.
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
+    # Most lines have nothing nested, and nearly all others too few brackets to be deep, which costs little to count.
+    nested = any(isinstance(item, dict | list) for item in value.values())
+    if nested and raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _depth(value) > MAX_DEPTH:
         return source.reject(position, "nested_too_deep", f"more than {MAX_DEPTH} levels", raw)
     return Row(position, value, raw)
 

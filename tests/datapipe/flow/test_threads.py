@@ -1,5 +1,7 @@
 """So many threads take the bundles, and what they see is in order."""
 
+import base64
+import bz2
 import inspect
 import pathlib
 import threading
@@ -9,6 +11,7 @@ from typing import Any
 
 import apache_beam as beam
 import pytest
+from apache_beam.internal import pickler
 
 from datapipe.flow.threads import ThreadsRunner, _signature
 
@@ -73,6 +76,13 @@ def test_what_waits_is_left_once_an_element_has_failed(tmp_path: pathlib.Path) -
     with pytest.raises(ValueError, match="zero"), beam.Pipeline(runner=ThreadsRunner(2)) as pipeline:
         _ = pipeline | beam.Create(range(64)) | beam.Reshuffle() | beam.Map(fail_at_once, str(tmp_path))
     assert len(list(tmp_path.iterdir())) < 64 // 2
+
+
+def test_what_goes_elsewhere_is_packed_whatever_ran_here() -> None:
+    with beam.Pipeline(runner=ThreadsRunner(1)) as pipeline:
+        _ = pipeline | beam.Create([1]) | beam.Map(str)
+    assert bz2.decompress(base64.b64decode(pickler.dumps("there")))
+    assert pickler.loads(pickler.dumps("there")) == "there"  # type: ignore[no-untyped-call]
 
 
 class Adder:

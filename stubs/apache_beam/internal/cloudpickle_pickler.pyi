@@ -1,0 +1,3 @@
+from typing import Any
+
+bz2: Any

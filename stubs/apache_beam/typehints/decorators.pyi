@@ -1,0 +1,4 @@
+from typing import Any
+
+IOTypeHints: Any
+get_signature: Any
