@@ -712,7 +712,7 @@ class _Driver:
             if pieces > 1:
                 _ = done | "Group" >> beam.GroupByKey() | "Join" >> beam.Map(work.join, this).with_output_types(int)
 
-        usage = self._run(build, read_bytes)
+        usage = self._run(build, read_bytes, len(todo))
         spent = work.sum_spent(this)
         for stage in stages:
             files.remove(files.join(self.corpus.folder(stage.name), work.PIECES))
@@ -794,8 +794,9 @@ class _Driver:
         seconds = prepared[-1] + max(0.0, sum(usage.seconds for usage in used) - begun)
         self._end(last, self._judged(last, seconds, peak_bytes))
 
-    def _run(self, build: Callable[[beam.Pipeline], Any], read_bytes: int) -> Usage:
-        return self.runner.run(build, read_bytes, self.check_lock, files.join(self.corpus.root, JOB))
+    def _run(self, build: Callable[[beam.Pipeline], Any], read_bytes: int, parts: int | None = None) -> Usage:
+        parts = len(self.corpus.parts) if parts is None else parts
+        return self.runner.run(build, read_bytes, self.check_lock, files.join(self.corpus.root, JOB), parts)
 
     def _remove_leftovers(self, stage: Stage) -> None:
         for path in stage.leftovers(self.corpus.folder(stage.name)):

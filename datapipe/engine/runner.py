@@ -165,6 +165,7 @@ class Runner:
         read_bytes: int,
         watch: Callable[[], None],
         job_file: str | None = None,
+        parts: int = 1,
     ) -> "Usage":
         """Build a pipeline, run it to its end, and return what it used.
 
@@ -173,6 +174,7 @@ class Runner:
             read_bytes: how much the pipeline will read, about: decides between one thread and several.
             watch: called several times a second while the pipeline runs.
             job_file: names the job, while it runs on an engine where it would go on without this process.
+            parts: how many it will read: decides how small a piece is that a thread takes.
 
         Raises:
             PipelineError: if a step of the pipeline raises, or an engine does not take it.
@@ -180,7 +182,8 @@ class Runner:
         """
         if not self.local:
             return self._run_elsewhere(build, watch, job_file)
-        pipeline = _new_pipeline(ThreadsRunner(self.threads(read_bytes)), self._local_options)
+        runner = ThreadsRunner(self.threads(read_bytes), self.pieces(parts, read_bytes))
+        pipeline = _new_pipeline(runner, self._local_options)
         build(pipeline)
         return _watched(lambda: pipeline.run().wait_until_finish(), watch)
 

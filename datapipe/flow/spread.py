@@ -6,12 +6,9 @@ from typing import Any
 
 import apache_beam as beam
 
-from datapipe.flow.threads import ThreadsRunner
+from datapipe.flow.threads import PIECES, ThreadsRunner
 from datapipe.store import files
 from datapipe.store.corpus import Part
-
-# A few parts of 32 MiB would be 2 : 1 for two workers; a piece of some MiB costs a look at the footers of its files.
-PIECES = 8
 
 
 @dataclasses.dataclass(eq=False)
@@ -47,7 +44,9 @@ class SpreadPieces(beam.PTransform):
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[Part]:
         if _one_worker(parts.pipeline):
             return parts
-        return parts | "Cut" >> beam.FlatMap(pieces_of, self.pieces).with_output_types(Part) | Spread()
+        runner = parts.pipeline.runner
+        pieces = min(self.pieces, runner.pieces) if isinstance(runner, ThreadsRunner) else self.pieces
+        return parts | "Cut" >> beam.FlatMap(pieces_of, pieces).with_output_types(Part) | Spread()
 
 
 def pieces_of(part: Part, pieces: int) -> Iterator[Part]:

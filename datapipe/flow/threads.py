@@ -27,6 +27,8 @@ from apache_beam.utils import interactive_utils, thread_pool_executor
 
 # Of each step, for each thread: so many that the last to end is late by little; each costs a millisecond.
 BUNDLES = 4
+# Of a part. A few parts of 32 MiB would be 2 : 1 for two workers; a piece costs a look at the footers of its files.
+PIECES = 8
 
 
 class ThreadsRunner(FnApiRunner):
@@ -37,9 +39,16 @@ class ThreadsRunner(FnApiRunner):
     listens on a port.
     """
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, pieces: int = PIECES) -> None:
+        """A runner.
+
+        Args:
+            threads: how many.
+            pieces: into how many each part is cut at most where a step works piece by piece.
+        """
         super().__init__()
         self.threads = threads
+        self.pieces = pieces
         userstate.get_dofn_specs = _state_and_timers  # type: ignore[assignment]
         # Beam reads the source of each step, to warn of a slip that none of ours has.
         core._check_fn_use_yield_and_return = lambda _: False

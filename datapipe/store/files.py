@@ -195,6 +195,12 @@ def read_range(path: str, start: int, size: int) -> bytes:
     if objects.is_object(path):
         store, bucket, key = objects.store_of(path)
         return store.read(bucket, key, start, start + size)[0]
+    if is_local(path):  # a shuffle reads thousands: Arrow takes four times as long to open one
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return os.pread(descriptor, size, start)
+        finally:
+            os.close(descriptor)
     with open_input(path) as source:
         source.seek(start)
         return bytes(source.read(size))
