@@ -412,24 +412,24 @@ def _walk(
     sums: npt.NDArray[np.float32],
 ) -> None:
     """Rank the labels by hierarchical softmax, but for the branches of the tree that are too unlikely."""
-    inner = len(layer)
-    waiting = 1
-    nodes[0], sums[0] = len(weights.children) - 1, 0
-    while waiting:
+    inner, least = len(layer), _log(0.0)
+    node, score, waiting = len(weights.children) - 1, np.float32(0), 0
+    while True:
+        while weights.children[node, 0] >= 0 and score >= least and (labels[-1] < 0 or score >= scores[-1]):
+            right = np.float32(1.0 / (np.float32(1) + np.exp(-layer[node - inner])))
+            likelier = int(right > 0.5)
+            # The other branch waits, unless that is too unlikely already.
+            other = score + _log(np.float32(1.0 - right) if likelier else right)
+            score += _log(right if likelier else np.float32(1.0 - right))
+            nodes[waiting], sums[waiting] = weights.children[node, 1 - likelier], other
+            waiting += other >= least and (labels[-1] < 0 or other >= scores[-1])
+            node = weights.children[node, likelier]
+        if weights.children[node, 0] < 0 and score >= least and (wanted < 0 or wanted == node):
+            _offer(score, node, labels, scores)
+        if not waiting:
+            return
         waiting -= 1
         node, score = nodes[waiting], sums[waiting]
-        if score < _log(0.0) or (labels[-1] >= 0 and score < scores[-1]):
-            continue
-        if weights.children[node, 0] < 0:
-            if wanted < 0 or wanted == node:
-                _offer(score, node, labels, scores)
-            continue
-        right = np.float32(1.0 / (np.float32(1) + np.exp(-layer[node - inner])))
-        likelier = int(right > 0.5)
-        for side in (1 - likelier, likelier):  # the likelier branch is looked at first
-            nodes[waiting] = weights.children[node, side]
-            sums[waiting] = score + _log(right if side else np.float32(1.0 - right))
-            waiting += 1
 
 
 @helper

@@ -117,6 +117,11 @@ def token_hashes(
                     spans[filled, 0] = here
             if kind != SEPARATOR:
                 token = extend_token(token, entry)
+                if state == IN_WORD:
+                    # The small letters of ASCII that follow belong to it, whatever they are: most of a text.
+                    while at < end and 97 <= data[at] <= 122:
+                        token = extend_token(token, table[data[at]])
+                        at += 1
                 if len(spans):
                     spans[filled, 1] = at
         if state != SEPARATOR:
