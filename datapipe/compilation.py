@@ -370,7 +370,7 @@ def _get_helper(self: Any, arguments: Any, keywords: Any) -> Any:
     """
     if self._jit_options.get("pipeline_class") is not KernelCompiler:
         if _Passes.running and self._overload_func.__name__ in _PLAIN:
-            self._jit_options = self._jit_options | {"pipeline_class": KernelCompiler}
+            self._jit_options = self._jit_options | {"pipeline_class": KernelCompiler, "no_cfunc_wrapper": True}
         return _numba_get_impl(self, arguments, keywords)
     caller = ConfigStack.top_or_none()
     inherited = tuple(str(getattr(caller, option)) for option in _INHERITED) if caller else ()

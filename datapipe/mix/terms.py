@@ -11,7 +11,6 @@ no segmenter here (Thai, Khmer, ...) those runs are phrases.
 
 import collections
 import dataclasses
-import functools
 import math
 from collections.abc import Sequence
 
@@ -89,7 +88,6 @@ def _stripped(word: str) -> str:
     return word.strip("'’")
 
 
-@functools.lru_cache(1 << 17)  # one batch of texts has mostly the words of those before it
 def _letters(word: str) -> str:
     return word.lower() if _LETTERS.match(word) else ""
 
