@@ -496,7 +496,9 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
             list_recipes(**values)
         case "stages":
-            _import("commands.stages").list_stages(**values)
+            from datapipe.commands.stages import list_stages
+
+            list_stages(**values, ask=lambda: _import("commands.described"))
         case "tokenizer":
             _call_tokenizer(**values)
 

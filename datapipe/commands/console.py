@@ -59,13 +59,20 @@ def say_table(rows: Sequence[Sequence[str]], left: Collection[int] = (0,), style
         left: the columns that are texts and begin at the left; the others are numbers and end at the right.
         styles: of each row after the header, if any.
     """
-    from rich.cells import cell_len
-
-    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     for number, row in enumerate(rows):
         cells = []
         for at, (cell, width) in enumerate(zip(row, widths, strict=True)):
-            space = " " * (width - cell_len(cell))
+            space = " " * (width - _width(cell))
             cells.append(cell + space if at in left else space + cell)
         style = STRONG if not number else styles[number - 1] if styles else ""
         say(("  ".join(cells).rstrip(), style))
+
+
+def _width(cell: str) -> int:
+    """How many columns a text takes: Chinese characters take two."""
+    if cell.isascii():
+        return len(cell)
+    from rich.cells import cell_len
+
+    return cell_len(cell)

@@ -6,7 +6,7 @@ The nearest to a threshold tell whether it stands right: what it has just remove
 import dataclasses
 import heapq
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -111,7 +111,11 @@ def _rows(table: pa.Table, reason: str, where: Mapping[str, str]) -> npt.NDArray
 
 
 def margins_of(
-    part: Part, table: pa.Table, rows: npt.NDArray[np.int64], options: Options
+    part: Part,
+    table: pa.Table,
+    rows: npt.NDArray[np.int64],
+    options: Options,
+    read: Callable[[set[str]], Mapping[str, npt.NDArray[np.floating[Any]]]] | None = None,
 ) -> tuple[npt.NDArray[np.float64], list[str]]:
     """How far each row is from the threshold that decided, and whose that is.
 
@@ -120,6 +124,7 @@ def margins_of(
         table: its fates.
         rows: numbers of rows in it.
         options: of the stages, by name.
+        read: gives columns of the part as `float_columns` does, where the caller has some already.
 
     Returns:
         The distance as a share of the threshold, shape (rows,), NaN where nothing tells; and names of rules or stages.
@@ -134,7 +139,8 @@ def margins_of(
     ]
     by_rules = stages == stage_codes.get(RULES)
     judges += _rules(part, rows, kept, by_rules, *_codes(table.column("reason"), rows), options.get(RULES, {}))
-    values = float_columns(part, {column for _, _, column, _ in judges})
+    columns = {column for _, _, column, _ in judges}
+    values = read(columns) if read else float_columns(part, columns)
     for here, name, column, threshold in judges:
         found = np.abs(values[column][rows[here]].astype(np.float64) - threshold) / abs(threshold)
         closer = ~np.isnan(found) & ~(found >= margins[here])  # what is NaN so far gives way

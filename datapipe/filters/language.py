@@ -385,8 +385,8 @@ def _rank(guesses: _Guesses, weights: npt.NDArray[np.int64], starts: npt.NDArray
     """
     languages, probabilities = guesses.languages, guesses.probabilities.copy()
     for i, j in itertools.combinations(range(languages.shape[1]), 2):  # one language may be said twice
-        same = languages[:, i] == languages[:, j]
-        probabilities[:, i] += probabilities[:, j] * same
+        same = np.flatnonzero((languages[:, i] == languages[:, j]) & (probabilities[:, j] > 0))
+        probabilities[same, i] += probabilities[same, j]
         probabilities[same, j] = 0
     windows, guess = np.nonzero(probabilities)
     likely = probabilities[windows, guess]
@@ -394,8 +394,11 @@ def _rank(guesses: _Guesses, weights: npt.NDArray[np.int64], starts: npt.NDArray
     text = np.repeat(texts, np.diff(starts))
     parts = weights / np.maximum(1, np.bincount(text, weights, len(texts)))[text]
     # How likely each text is in each of the languages that are said of any, and in none.
-    names, columns = np.unique(np.append(languages[windows, guess], -1), return_inverse=True)
-    places, shape = text[windows] * len(names) + columns[:-1], (len(texts), len(names))
+    spoken = np.bincount(languages[windows, guess] + 1, minlength=1) > 0
+    spoken[0] = True
+    names, columns = np.flatnonzero(spoken) - 1, np.cumsum(spoken) - 1
+    places = text[windows] * len(names) + columns[languages[windows, guess] + 1]
+    shape = (len(texts), len(names))
     scores = np.bincount(places, likely * parts[windows], math.prod(shape)).reshape(shape)
     shares = np.bincount(places, parts[windows] * (likely >= 0.5), math.prod(shape)).reshape(shape)
     found = _Found(np.full((len(texts), 2), -1), np.zeros((len(texts), 2)), np.zeros((len(texts), 2)))

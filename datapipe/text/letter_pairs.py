@@ -41,7 +41,7 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     """
     # The letters in lower case go to `m.positions`, and where pairs of them begin there to `m.slots`.
     letters, pairs, i = 0, 0, 0
-    mask = clear_table(m, min(length, 2 * _MOST_LETTERS))
+    mask = clear_table(m, min(length, _MOST_LETTERS))  # each word that is new has a letter
     while i < length and letters < _MOST_LETTERS:
         size, value = 0, np.uint64(0)
         while i < length and size < _MOST_LETTERS and t.flags[i] & (LETTER | MARK):

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import regex
 
 from datapipe.kernels import helper, kept_table
 from datapipe.text.characters import DIGIT, LETTER, SPACE, class_table, decode, lower_table
@@ -40,6 +39,8 @@ POLICY_PHRASES = (
 @functools.cache
 def terminal_points() -> tuple[int, ...]:
     """The code points that end a sentence: Unicode's property Sentence_Terminal, and three Khmer signs as datatrove."""
+    import regex  # here: the tables that need it are kept
+
     every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x20000))))
     return tuple(map(ord, regex.findall(r"\p{Sentence_Terminal}", every) + list("៖៙៚")))
 

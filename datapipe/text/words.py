@@ -22,7 +22,6 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import regex
 
 from datapipe.kernels import helper, kept_table
 from datapipe.text import segmentation as chinese_words
@@ -238,6 +237,8 @@ def _continues_word(points: npt.NDArray[np.int32], at: int, length: int, flags: 
 @kept_table
 def word_break_table() -> npt.NDArray[np.uint8]:
     """The Word_Break class of every code point, shape (0x110000,)."""
+    import regex  # here, as in `spans.py`
+
     every = "".join(map(chr, (*range(0xD800), *range(0xE000, 0x110000))))
     table = np.zeros(0x110000, np.uint8)
     for number, name in enumerate(_WORD_BREAK):

@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import operator
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -189,6 +190,8 @@ class _Counter:
             "tokens": (part.column("tokens") if "tokens" in part.columns else pa.nulls(part.rows)).cast(pa.int64()),
         }
         self.draws: _Values = uniform_draw(part.ids, 0)
+        self.floats: dict[str, _Values] = {}
+        self.measured: dict[str, npt.NDArray[np.floating[Any]]] = {}
 
     def figures(self) -> Figures:
         """All counts and picks."""
@@ -199,7 +202,14 @@ class _Counter:
 
     def _floats(self, column: str) -> _Values:
         """A column as floats, a null as NaN."""
-        return _as_floats(self.part.column(column))
+        if column not in self.floats:
+            self.floats[column] = _as_floats(self.part.column(column))
+        return self.floats[column]
+
+    def _measured(self, columns: AbstractSet[str]) -> dict[str, npt.NDArray[np.floating[Any]]]:
+        """Columns as `float_columns` has them, and those that were asked for before: each is read once."""
+        self.measured |= float_columns(self.part, columns - self.measured.keys())
+        return self.measured
 
     def _removed_by(self, stage: str) -> _Rows:
         return _mask(self.part.column(stage + REASON).is_valid())
@@ -249,7 +259,7 @@ class _Counter:
         reached = _mask(failed.is_valid())
         by_language = {place: rules_of(self.options, names_of[place]) for place in np.unique(languages[reached])}
         wanted = {rule.measurement for rules in by_language.values() for rule in rules.values()}
-        measured = float_columns(self.part, wanted & self.part.columns.keys())
+        measured = self._measured(wanted & self.part.columns.keys())
         names, owners = pc.list_flatten(failed).dictionary_encode(), pc.list_parent_indices(failed).to_numpy()
         failed_rules = names.indices.to_numpy()
         failing = {name: owners[failed_rules == code] for code, name in enumerate(names.dictionary.to_pylist())}
@@ -309,7 +319,8 @@ class _Counter:
     def _picks(self) -> Iterator[pa.Table]:
         """Documents to show: see `_quota`."""
         one = np.zeros(self.part.rows, int)
-        margins, _ = margins_of(self.part, fates(self.part), np.arange(self.part.rows), self.options)
+        every = np.arange(self.part.rows)
+        margins, _ = margins_of(self.part, fates(self.part), every, self.options, self._measured)
         nearest = np.where(np.isnan(margins), 1 + self.draws, margins)
         yield self._pick([BORDERLINE], one, margins, self.alive & ~np.isnan(margins))
         yield self._pick([ANY], one, self.draws, self.alive)

@@ -12,8 +12,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from resiliparse.parse.encoding import detect_encoding
-
 # Damage, unlike another encoding, touches few characters.
 MAX_REPLACED_SHARE = 0.01
 MAX_PROLOGUE_BYTES = 1 << 17  # of a page, in which its encoding must be declared
@@ -342,6 +340,8 @@ def _codec_of(page: bytes, declared: Sequence[str]) -> str | None:
     for codec, judgement in judged.items():
         if judgement.plausibility > IMPLAUSIBLE:
             return codec
+    from resiliparse.parse.encoding import detect_encoding  # here: few files need it
+
     # Resiliparse tells encodings of one byte a character by the letters and their neighbours; it knows no Korean, and
     # not always Thai.
     guesses = [_CODECS.get(guess.lower(), guess) for sample in (page, visible) if (guess := detect_encoding(sample))]

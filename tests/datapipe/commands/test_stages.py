@@ -1,8 +1,11 @@
 """Every stage is listed, and what is said of its options makes a recipe."""
 
 import json
+import os
 import pathlib
 import re
+import subprocess
+import sys
 
 import pytest
 import yaml
@@ -48,6 +51,23 @@ def test_an_unknown_stage_is_an_error_with_the_nearest_name() -> None:
 def test_the_schema_for_editors_is_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["stages", "--json-schema"]) == 0
     assert json.loads(capsys.readouterr().out) == recipe_schema()
+
+
+def test_what_was_told_once_is_told_again_without_beam(tmp_path: pathlib.Path) -> None:
+    code = "import sys; from datapipe.cli import main; main(['stages']); print(*sys.modules, file=sys.stderr)"
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+    assert "apache_beam" in runs[0].stderr.split()
+    assert not {"apache_beam", "numba"} & {*runs[1].stderr.split()}
 
 
 def test_stages_are_there_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
