@@ -8,8 +8,10 @@ demo: .venv/warm
 test: check
 	.venv/bin/pytest -n 2 --dist loadgroup
 
-# Hours: kills, faults and damaged files by the hundred and thousand, for a night.
+# Hours: kernels with their bounds checked; kills, faults and damaged files by the hundred and thousand, for a night.
+KERNELS := $(addprefix tests/datapipe/,text filters dedup flow mix) tests/tokenizer_training
 test-all: check .venv/nightly
+	NUMBA_BOUNDSCHECK=1 .venv/bin/pytest -n 2 --dist loadgroup $(KERNELS)
 	NIGHTLY=1 .venv/bin/pytest -n 2 --dist loadgroup
 
 check: .venv/dev

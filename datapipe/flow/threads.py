@@ -2,6 +2,7 @@
 
 import bz2
 import collections
+import functools
 import inspect
 import itertools
 import pickle
@@ -49,25 +50,14 @@ class ThreadsRunner(FnApiRunner):
         super().__init__()
         self.threads = threads
         self.pieces = pieces
-        userstate.get_dofn_specs = _state_and_timers  # type: ignore[assignment]
-        # Beam reads the source of each step, to warn of a slip that none of ours has.
-        core._check_fn_use_yield_and_return = lambda _: False
-        core.get_signature = decorators.get_signature = _signature  # type: ignore[attr-defined]
-        statesampler.StateSampler = _Unsampled  # type: ignore[misc]
-        # At each transform Beam looks for IPython through all folders, reads the transform's source for a warning, and
-        # keeps what its stack was; all that was a fourteenth of what ten documents took.
-        interactive_utils.is_in_ipython = pipeline.is_in_ipython = bool  # type: ignore[attr-defined]
-        core._check_fn_use_yield_and_return = lambda _: False
-        decorators.IOTypeHints._make_origin = lambda *_, **__: []
-        # A cache of side inputs, besides that of each step: to measure one, Beam walks through all modules there are.
-        worker_handlers.STATE_CACHE_SIZE_MB = 0
+        _lighten_beam()
 
     def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> PipelineResult:
-        cloudpickle_pickler.bz2 = _Unpacked
+        _here.stays = True
         try:
             return super().run_pipeline(pipeline, options)
         finally:
-            cloudpickle_pickler.bz2 = bz2
+            _here.stays = False
 
     def run_via_runner_api(
         self, pipeline_proto: beam_runner_api_pb2.Pipeline, options: PipelineOptions
@@ -130,12 +120,16 @@ class _Dealer(BundleManager):
         return merged, [split for _, splits in results for split in splits]
 
 
-class _Unpacked:
-    """Leaves what Beam pickles as it is: it stays in this process, and to pack a step took longer than to pickle it."""
+_here = threading.local()
+
+
+class _Packing:
+    """bz2 for Beam's pickles, but that what stays in this process is left as it is: to pack a step took longer than to
+    pickle it."""
 
     @staticmethod
-    def compress(content: bytes, compresslevel: int) -> bytes:  # noqa: ARG004 - as bz2's
-        return content
+    def compress(content: bytes, compresslevel: int) -> bytes:
+        return content if getattr(_here, "stays", False) else bz2.compress(content, compresslevel)
 
     @staticmethod
     def decompress(content: bytes) -> bytes:
@@ -205,3 +199,23 @@ def _state_and_timers(function: Any) -> Any:
     if key not in _of_methods:
         _of_methods[key] = _beam_state_and_timers(function)
     return _of_methods[key]
+
+
+@functools.cache
+def _lighten_beam() -> None:
+    """Leave out, or do once, what took Beam half of ten documents' time, for all pipelines of this process.
+
+    This reaches into Beam (as of 2.77). Results are the same; what goes is a warning of a step that both yields and
+    returns, the stack in the error on a type hint, and how long a bundle was at which step.
+    """
+    userstate.get_dofn_specs = _state_and_timers  # type: ignore[assignment]
+    core.get_signature = decorators.get_signature = _signature  # type: ignore[attr-defined]
+    # At each transform Beam looks for IPython through all folders, reads the step's source for a warning, and keeps
+    # what its stack was.
+    interactive_utils.is_in_ipython = pipeline.is_in_ipython = bool  # type: ignore[attr-defined]
+    core._check_fn_use_yield_and_return = lambda _: False
+    decorators.IOTypeHints._make_origin = lambda *_, **__: []
+    statesampler.StateSampler = _Unsampled  # type: ignore[misc]
+    cloudpickle_pickler.bz2 = _Packing
+    # A cache of side inputs, besides that of each step: to measure one, Beam walks through all modules there are.
+    worker_handlers.STATE_CACHE_SIZE_MB = 0

@@ -2,6 +2,7 @@
 
 import base64
 import bz2
+import concurrent.futures
 import inspect
 import pathlib
 import threading
@@ -79,8 +80,13 @@ def test_what_waits_is_left_once_an_element_has_failed(tmp_path: pathlib.Path) -
 
 
 def test_what_goes_elsewhere_is_packed_whatever_ran_here() -> None:
+    def pack_in_another_thread(_: int) -> None:
+        with concurrent.futures.ThreadPoolExecutor(1) as other:
+            packed = other.submit(pickler.dumps, "there").result()
+        assert bz2.decompress(base64.b64decode(packed))
+
     with beam.Pipeline(runner=ThreadsRunner(1)) as pipeline:
-        _ = pipeline | beam.Create([1]) | beam.Map(str)
+        _ = pipeline | beam.Create([1]) | beam.Map(pack_in_another_thread)
     assert bz2.decompress(base64.b64decode(pickler.dumps("there")))
     assert pickler.loads(pickler.dumps("there")) == "there"  # type: ignore[no-untyped-call]
 
