@@ -164,8 +164,8 @@ def fold(texts: pa.Array) -> pa.Array:
     unescaped = _changed(texts, needs(texts) & _ENTITY != 0, html.unescape)
     needed = needs(unescaped) & (_wanted(_FOLDED_FORM) | _FOLD | _TOGETHER)
     together = needed & (_TOGETHER | _NEWLINE) != 0
-    alone = _changed(unescaped, (needed != 0) & ~together, lambda text: text.translate(_folded_characters()))
-    return _changed(alone, together, lambda text: normalize_one(text, _FOLDED_FORM).translate(_folded_characters()))
+    alone = _changed(unescaped, (needed != 0) & ~together, lambda text: text.translate(_FOLDED))
+    return _changed(alone, together, lambda text: normalize_one(text, _FOLDED_FORM).translate(_FOLDED))
 
 
 class _FoldedCharacters(dict[int, str]):
@@ -177,7 +177,7 @@ class _FoldedCharacters(dict[int, str]):
         return folded
 
 
-_folded_characters = functools.cache(_FoldedCharacters)
+_FOLDED = _FoldedCharacters()
 
 
 def _changed(texts: pa.Array, touched: npt.NDArray[np.bool_], change: Callable[[str], str]) -> pa.Array:
