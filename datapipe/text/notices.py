@@ -285,12 +285,12 @@ def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, in
 def _find_stems(t: Text, length: int, listed: Stems) -> int:
     """Put where stems stand into `t.starts`, and which they are into `t.ends`; returns how many."""
     candidates, found, skip_until = 0, 0, 0
-    before = np.uint8(0)
+    for i in range(length):  # many at a time
+        starts_word = (t.flags[max(i - 1, 0)] & (LETTER | MARK) == 0) | (i == 0) | (t.points[i] >= _WITHOUT_CASE)
+        t.any_flags[i] = ((t.signs[i] & STEM) != 0) & starts_word
     for i in range(length):
         t.starts[candidates] = i  # no branch: nobody could guess where words begin
-        starts_word = (before & (LETTER | MARK) == 0) | (t.points[i] >= _WITHOUT_CASE)
-        candidates += ((t.signs[i] & STEM) != 0) & starts_word
-        before = t.flags[i]
+        candidates += t.any_flags[i]
     for k in range(candidates):
         i = t.starts[k]
         beginning = _beginning(t.points, i, listed.folded)
