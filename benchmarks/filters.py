@@ -176,7 +176,9 @@ def by_the_byte(data: pathlib.Path, rounds: int) -> None:
             started = time.process_time()
             measure.process(batch)
             seconds.append(time.process_time() - started)
-        print(f"{language} {1e9 * statistics.median(seconds) / sum(len(text.encode()) for text in texts):.1f} ns a byte")
+        print(
+            f"{language} {1e9 * statistics.median(seconds) / sum(len(text.encode()) for text in texts):.1f} ns a byte"
+        )
 
 
 def drawn(pages: list[str], number: int) -> list[str]:

@@ -211,7 +211,8 @@ class Stems(NamedTuple):
     Attributes:
         points: code points, a stem a row, padded with 0.
         is_notice: whether a stem is of notices, or else of advertisements.
-        bounds: those whose beginning has the upper 12 bits h are rows `bounds[h]` to `bounds[h + 1]`, shape (2^12 + 1,).
+        bounds: those whose beginning has the upper 12 bits h are rows `bounds[h]` to `bounds[h + 1]`,
+            shape (2^12 + 1,).
         begins: a bit for each `_beginning` of a stem, 2^16 in all, shape (2^10,).
         folded: each code point in lower case, any white space as a space, shape (0x110000,).
     """
