@@ -687,22 +687,24 @@ def measure_text(
     system = DEFINITIONS[definition]
     if word_definition == "auto" and system in (DOLMA, DCLM):
         word_definition = "whitespace"
-    codes = [words.primary(language) for language in languages.to_pylist()]
+    codes, of_text = words.primary_languages(languages)
     if prose_only:
-        whole = pa.array([code == "code" for code in codes], pa.bool_())
+        whole = np.array([code == "code" for code in codes], bool)[of_text]
         left = prose(texts)
-        texts = pc.if_else(whole, texts.cast(pa.large_string()), left) if "code" in codes else left
+        texts = pc.if_else(pa.array(whole), texts.cast(pa.large_string()), left) if whole.any() else left
     word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
     in_parts = np.array([code in words.UNSEGMENTED for code in judged_as], bool)
+    bounds = np.array([bounds_of.get(code, (0, 0, 0)) for code in judged_as], np.int64).reshape(-1, 3)
+    chinese = np.array([code == "zh" for code in codes], bool)
     documents = _Documents(
         *text_buffers(texts),
-        words.segment(texts, word_definitions),
-        stop_words=np.array([bounds_of.get(code, (0, 0, 0)) for code in judged_as], np.int64).reshape(-1, 3),
-        chinese=np.array([code == "zh" for code in codes], bool),
-        joined=in_parts & (word_definitions == words.CHARACTERS),
+        words.segment(texts, word_definitions[of_text]),
+        stop_words=bounds[of_text],
+        chinese=chinese[of_text],
+        joined=(in_parts & (word_definitions == words.CHARACTERS))[of_text],
     )
     tables = _Tables(
         stop_words=hashes,

@@ -23,7 +23,7 @@ _MAX_SLOTS = 1 << 21  # of the hash table: 24 MB; what does not fit is counted i
 _LOW_BITS = 10
 _LOW_POWERS = 1 << _LOW_BITS
 _SHORT = 8  # code points: few words of any language are longer
-# From place k on stand the powers of BASE for the code points of a word of _SHORT - k, and a 0 for each that follows it.
+# From place k on: the powers of BASE for the code points of a word of _SHORT - k, and a 0 for each that follows it.
 _SHORT_POWERS = np.array(
     [pow(int(BASE), _SHORT - 1 - k, 1 << 64) if k < _SHORT else 0 for k in range(2 * _SHORT)], np.uint64
 )
