@@ -405,13 +405,14 @@ def _skim_line(
             if flags & SPACE:
                 in_first_word, is_key = first == 0, False
             elif is_part:
-                word = (word * 31 + code_point) & 0xFFFFFFFF
+                word = int((word * 31 + code_point) & 0xFFFFFFFF)
             else:
                 in_first_word = False
             if first == 0 and not flags & SPACE:
                 if not is_part and code_point < 128 and code_point not in (_COMMA, _DOT, _EXCLAMATION, _QUESTION):
                     break
-                first, is_key = code_point, 97 <= code_point <= 122 or code_point == _DOT
+                first = int(code_point)
+                is_key = 97 <= first <= 122 or first == _DOT
         sums += step
         at = following
     if (at < end and data[at] != _LINE_FEED) or sums >= _FEWEST_QUOTATION_MARKS * _QUOTATION:
