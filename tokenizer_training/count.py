@@ -536,7 +536,7 @@ def read_totals(paths: Iterable[str]) -> pa.Table:
     tables = [SCHEMA.empty_table()]
     for path in sorted(paths):
         with files.open_columns(path) as source:
-            file = pq.ParquetFile(source)
+            file = pq.ParquetFile(source, pre_buffer=True)
             groups = (file.read_row_group(group, SCHEMA.names) for group in range(file.num_row_groups))
             tables += [summed(group, ["word"]).cast(SCHEMA) for group in groups]
     return pa.concat_tables(tables)
