@@ -11,7 +11,7 @@ This reaches into numba (as of 0.68), for all its functions in this process, so 
 import functools
 import importlib.util
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import binding, ir
@@ -141,6 +141,11 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
     What has to be compiled after all has numba do so then.
     """
 
+    def __init__(self, function: Callable[..., Any], declare_helpers: Callable[[], None]) -> None:
+        """A cache of a function; before that is compiled, numba is told of what it may call."""
+        super().__init__(function)
+        self._declare_helpers = declare_helpers
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel for a signature, or None if it is not there."""
         _name_counters()
@@ -148,6 +153,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             found = self._load_overload(sig, target_context)
         if found is None:
             _load_arrays()
+            self._declare_helpers()
         return found
 
 

@@ -65,6 +65,10 @@ class _Options(PipelineOptions):
 class _LocalOptions(_Options):
     """The same for all pipelines that run here: Beam looks through its thousand flags before each, to warn of ours."""
 
+    def __deepcopy__(self, _: dict[int, Any]) -> Self:
+        """Itself: of copies each would make all views anew."""
+        return self
+
     def get_all_options(self, **how: Any) -> dict[str, Any]:
         known = self.__dict__.setdefault("_all", {})
         key = str(how)
@@ -147,7 +151,8 @@ class Runner:
 
     @functools.cached_property
     def _local_options(self) -> _LocalOptions:
-        return _LocalOptions(list(self.flags))
+        # To ask beartype whether a class is part of another is to import it, a tenth of what Beam imports.
+        return _LocalOptions(["--disable_beartype", *self.flags])
 
     def threads(self, read_bytes: int) -> int:
         """How many threads a pipeline that reads so much takes here."""

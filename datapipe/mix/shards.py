@@ -28,7 +28,7 @@ from datapipe.read.parts import NULL_BYTES, WITH_COLUMNS
 from datapipe.read.user_columns import MAX_COLUMNS, json_text
 from datapipe.stage import ProductStage
 from datapipe.store import files
-from datapipe.store.corpus import ROW_BITS, Part, PartKind
+from datapipe.store.corpus import ROW_BITS, Part, PartKind, repeating
 from datapipe.store.schemas import OTHER_COLUMNS, common_schema, conform_column
 from datapipe.text.bit_mixing import seeded_hash
 
@@ -40,6 +40,7 @@ ORIGIN = ("path", "position", "bytes")
 # Of instruction data: what of the text is a control token and bears loss, and its encoding.
 DIALOGUE = ("pieces", "input_ids", "labels")
 COPIES, PHASES = "mixture_copies", "mixture_phases"  # how often a row is taken in all, and in each phase
+OFFSET_BYTES = 4  # in Arrow, of where each string begins
 # What a spilled row has before its columns: its position in the shuffle, and the row it is a copy of.
 SPILLED = (pa.field("shuffle_position", pa.uint64()), pa.field("id", pa.uint64()))
 
@@ -236,9 +237,20 @@ class WriteShards(ProductStage):
     def _measure(self, part: Part) -> Amount:
         copies = self._copies(part)
         sizes, start = np.zeros(len(copies), np.int64), 0
-        for batch in part.read(self._columns(part), despite=self.despite):
-            lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy().astype(np.int64)
-            in_all = batch.nbytes / WITH_COLUMNS / max(1, int(lengths.sum()))
+        columns = self._columns(part)
+        # Whoever writes a text writes its length beside it, or it is that of an earlier one, in another file. To read
+        # the texts for it took an eighth of the stage.
+        known = part.kind == "document" and part.columns.get("bytes") == part.columns["text"]
+        if known:
+            columns = ["bytes", *(name for name in columns if name != "text")]
+        for batch in part.read(columns, despite=self.despite):
+            if known:
+                lengths = batch.column("bytes").to_numpy()
+                held = batch.nbytes + int(lengths.sum()) + OFFSET_BYTES * len(batch)
+            else:
+                lengths = pc.binary_length(batch.column("text")).fill_null(0).to_numpy().astype(np.int64)
+                held = batch.nbytes
+            in_all = held / WITH_COLUMNS / max(1, int(lengths.sum()))
             size = copies[:, start : start + len(batch)] @ lengths
             sizes += np.ceil(size * max(1.0, in_all)).astype(np.int64)
             start += len(batch)
@@ -307,16 +319,20 @@ class WriteShards(ProductStage):
         # By index: a column of the user's may have any name.
         order = np.lexsort([table.column(index).to_numpy() for index in (1, 0)])
         name = f"{self.prefix}-{shard:05d}.parquet"
-        size = 0
+        schema, size = shard_schema(amount.schema), 0
         with (
             files.summed_file(files.join(self.folder, name)) as sink,
             pq.ParquetWriter(
-                sink, shard_schema(amount.schema), compression="zstd", compression_level=self.compression_level
+                sink,
+                schema,
+                compression="zstd",
+                compression_level=self.compression_level,
+                use_dictionary=repeating(schema),
             ) as writer,
         ):
             for group in merged(table, order, self.row_group_rows):
                 group = group.remove_column(0).set_column(0, "id", row_ids(group.column(1)))
-                writer.write_table(group.select(writer.schema.names))
+                writer.write_table(group.select(schema.names))
                 size += pc.sum(pc.binary_length(group.column("text")), min_count=0).as_py()
         count(self.name, bytes=size)
         entry = {"file": name, "rows": len(table), "bytes": size, "tokens": pc.sum(table.column("tokens")).as_py()}

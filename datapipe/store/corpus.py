@@ -359,12 +359,12 @@ def column_reader(part: Part, path: str) -> Iterator[Callable[[int], pa.RecordBa
 
 
 def repeating(schema: pa.Schema) -> list[str]:
-    """The columns whose values may recur, so that a dictionary of them pays.
+    """The columns whose values may recur, so that a dictionary of them pays: strings, but texts and ids.
 
-    Vectors of floats do not, nor do texts: a third of the time of reading them went into a dictionary that was given up
-    once it was full.
+    A third of the time of reading texts went into a dictionary that was given up once it was full. Numbers are smaller
+    without, and written and read faster: measurements took 103 bytes a document, and take 85.
     """
-    return [field.name for field in schema if not pa.types.is_nested(field.type) and field.name != "text"]
+    return [field.name for field in schema if pa.types.is_string(field.type) and field.name not in ("text", "id")]
 
 
 @contextlib.contextmanager
@@ -375,14 +375,13 @@ def column_writer(part: Part, path: str, schema: pa.Schema) -> Iterator[Callable
         ValueError: if the batches did not hold exactly the part's rows: a stage lost or invented some.
     """
     rows = 0
-    dictionaries = repeating(schema)
     with files.summed_file(path) as sink:
         with pq.ParquetWriter(
             sink,
             schema,
             compression="zstd",
             compression_level=files.COLUMN_COMPRESSION_LEVEL,
-            use_dictionary=dictionaries,
+            use_dictionary=repeating(schema),
         ) as writer:
 
             def write(batch: pa.RecordBatch) -> None:
