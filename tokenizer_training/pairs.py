@@ -29,8 +29,8 @@ ITEM = np.dtype([("count", np.int64), ("entry", np.int32)], align=True)
 _EMPTY = np.uint64(0)  # so that a new table is memory as it comes
 # The table of pairs is doubled when it is fuller than this; open addressing slows down soon after.
 _MAX_LOAD = 0.6
-# So many positions there are in the end for each at first: 2.6 of mixed text, for 40,000 entries. What is not used takes
-# no memory, and what is large enough is never held twice to grow.
+# So many positions there are in the end for each at first: 2.6 of mixed text, for 40,000 entries. What is not used
+# takes no memory, and what is large enough is never held twice to grow.
 _POSITIONS_GROW = 3
 # What `PairIndex.sizes` counts.
 PAIRS, ENTRIES, POSITIONS, ITEMS = range(4)

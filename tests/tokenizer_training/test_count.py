@@ -74,9 +74,7 @@ def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path)
     assert as_counter(table) == expected
 
 
-def test_totals_read_row_group_by_row_group_are_those_of_all_counts(
-    corpus_of: CorpusOf, tmp_path: pathlib.Path
-) -> None:
+def test_totals_by_row_groups_are_those_of_all_counts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
     texts = [f"word{row % 7} {row} other{row % 11}" for row in range(60)]
     parts = corpus_of(texts, rows_per_part=5, source=["a", "b", "c"] * 20)
     paths = parts | CountPretokens(TrainingOptions(algorithm="byte_level", sample_threshold=1), str(tmp_path))
