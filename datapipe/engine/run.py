@@ -363,6 +363,8 @@ class _Driver:
             return False
         if isinstance(stage, Source | DocumentStage):
             return isinstance(last, Source if isinstance(stage, Source) else DocumentStage)
+        if isinstance(stage, ProductStage) and not stage.follows_in_pass:
+            return False
         made = {column for waiting in self.pending for column in waiting.writes.names}
         return isinstance(last, CorpusStage) and not last.may_need_rounds and made.isdisjoint(stage.named_columns())
 
