@@ -239,16 +239,22 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         super().finalize()
 
     def serialize_using_object_code(self) -> Any:
-        """What is kept of a kernel: its machine code, and the names of all that it defines.
+        """What is kept of a kernel: its machine code, and the names of its functions and their surroundings.
 
         numba would keep all of it once more, for others to link, which takes longer to read than the machine code. But
-        only Python calls a kernel.
+        only Python calls a kernel, and what is linked into one asks nothing of its surroundings, which are for objects.
         """
         self._ensure_finalized()
         names = ir.Module()
-        for defined in (*self._final_module.functions, *self._final_module.global_variables):
-            if not defined.is_declaration and defined.linkage != binding.Linkage.internal:
-                ir.GlobalVariable(names, ir.IntType(8), defined.name).initializer = ir.Constant(ir.IntType(8), 0)
+        functions = [
+            function.name
+            for function in self._final_module.functions
+            if not function.is_declaration and function.linkage != binding.Linkage.internal
+        ]
+        surroundings = {name.replace("_ZN", "_ZN08NumbaEnv", 1) for name in functions}
+        variables = (variable.name for variable in self._final_module.global_variables)
+        for name in (*functions, *surroundings.intersection(variables)):
+            ir.GlobalVariable(names, ir.IntType(8), name).initializer = ir.Constant(ir.IntType(8), 0)
         return self.name, "object", (self._get_compiled_object(), binding.parse_assembly(str(names)).as_bitcode())
 
     def _get_module_for_linking(self) -> Any:

@@ -58,6 +58,8 @@ class _Options(PipelineOptions):
         views = self.__dict__.setdefault("_views", {})
         if cls not in views:
             views[cls] = super().view_as(cls)
+            names = views[cls]._visible_option_list()  # which Beam would ask anew for each option
+            views[cls].__dict__["_visible_option_list"] = lambda: names
         view: _View = views[cls]
         return view
 
