@@ -387,11 +387,11 @@ def cut_windows(
                 if found[kind]:
                     to, piece = _copy_lines(broken, size, kinds, kind, out, to, piece_bounds[1:], piece)
         first[text + 1] = piece
-    counts = np.zeros((piece, width), np.int32)
+    counts = np.zeros((width, piece), np.int32)  # in this order: whole columns of what is returned are asked for
     for i in range(piece):
         letters = _count_ascii(out, piece_bounds[i], piece_bounds[i + 1])
         if letters >= 0:
-            counts[i, scripts[97]] = letters
+            counts[scripts[97], i] = letters
             continue
         at, script = piece_bounds[i], np.uint8(NO_LETTER)
         while at < piece_bounds[i + 1]:
@@ -399,5 +399,5 @@ def cut_windows(
             if not classes[code_point] & MARK:  # which belongs to the letter before it
                 script = scripts[code_point]
             if script != NO_LETTER:
-                counts[i, script] += 1
-    return out[:to], piece_bounds[: piece + 1], first, counts
+                counts[script, i] += 1
+    return out[:to], piece_bounds[: piece + 1], first, counts.T
