@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import functools
 import gc
-import importlib
 import io
 import logging
 import os
@@ -16,7 +15,7 @@ import re
 import signal
 import sys
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from datapipe.commands.documentation import documented_options
@@ -28,8 +27,6 @@ DONE, FAILED, BAD_USE = 0, 1, 2
 OF_SIGNAL = 128  # what shells add to the number of the signal that ended a command
 # From so many new objects on garbage is looked for, not from 700: imports and pipelines make many, and drop few.
 _NEW_OBJECTS = 50_000
-# What Beam imports, and no stage reads or writes: MongoDB and BigQuery.
-_CONNECTORS = ("pymongo", "bson", "apache_beam.io.gcp.bigquery")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -507,32 +504,10 @@ def _call(command: str, flags: Sequence[str], **values: Any) -> None:
 
 @functools.cache
 def _import(module: str, *, whole_beam: bool = False) -> Any:
-    """A module of ours that imports all stages. Garbage is not looked for meanwhile, nor in what modules hold.
+    """A module of ours that imports all stages."""
+    from datapipe.flow.imports import import_stages
 
-    It would take a tenth of the time of a short run, and find nothing. Without flags for it, Beam comes without what
-    connects it to elsewhere, a quarter of all that is imported; a file system comes with the first path of its own.
-    """
-    from datapipe.store import files
-
-    gc.disable()
-    try:
-        with _without(() if whole_beam else (*_CONNECTORS, *files.REMOTE_SYSTEMS.values())):
-            return importlib.import_module(f"datapipe.{module}")
-    finally:
-        gc.freeze()
-        gc.enable()
-
-
-@contextlib.contextmanager
-def _without(modules: Sequence[str]) -> Iterator[None]:
-    """Have modules not found by what is imported meanwhile, unless they are loaded already."""
-    hidden = [name for name in modules if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # as Python's import has it
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
+    return import_stages(f"datapipe.{module}", whole_beam=whole_beam)
 
 
 def _call_tokenizer(action: str, **values: Any) -> None:

@@ -11,7 +11,7 @@ This reaches into numba (as of 0.68), for all its functions in this process, so 
 import functools
 import importlib.util
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import binding, ir
@@ -141,6 +141,11 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
     What has to be compiled after all has numba do so then.
     """
 
+    def __init__(self, function: Callable[..., Any], declare_helpers: Callable[[], None]) -> None:
+        """A cache of a function; before that is compiled, numba is told of what it may call."""
+        super().__init__(function)
+        self._declare_helpers = declare_helpers
+
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The kernel for a signature, or None if it is not there."""
         _name_counters()
@@ -148,6 +153,7 @@ class KernelCache(FunctionCache):  # type: ignore[misc]
             found = self._load_overload(sig, target_context)
         if found is None:
             _load_arrays()
+            self._declare_helpers()
         return found
 
 
@@ -233,16 +239,22 @@ class _Library(codegen.JITCodeLibrary):  # type: ignore[misc]
         super().finalize()
 
     def serialize_using_object_code(self) -> Any:
-        """What is kept of a kernel: its machine code, and the names of all that it defines.
+        """What is kept of a kernel: its machine code, and the names of its functions and their surroundings.
 
         numba would keep all of it once more, for others to link, which takes longer to read than the machine code. But
-        only Python calls a kernel.
+        only Python calls a kernel, and what is linked into one asks nothing of its surroundings, which are for objects.
         """
         self._ensure_finalized()
         names = ir.Module()
-        for defined in (*self._final_module.functions, *self._final_module.global_variables):
-            if not defined.is_declaration and defined.linkage != binding.Linkage.internal:
-                ir.GlobalVariable(names, ir.IntType(8), defined.name).initializer = ir.Constant(ir.IntType(8), 0)
+        functions = [
+            function.name
+            for function in self._final_module.functions
+            if not function.is_declaration and function.linkage != binding.Linkage.internal
+        ]
+        surroundings = {name.replace("_ZN", "_ZN08NumbaEnv", 1) for name in functions}
+        variables = (variable.name for variable in self._final_module.global_variables)
+        for name in (*functions, *surroundings.intersection(variables)):
+            ir.GlobalVariable(names, ir.IntType(8), name).initializer = ir.Constant(ir.IntType(8), 0)
         return self.name, "object", (self._get_compiled_object(), binding.parse_assembly(str(names)).as_bitcode())
 
     def _get_module_for_linking(self) -> Any:

@@ -59,7 +59,7 @@ PROSE_WORDS = "the river sea boat morning tide people town fish net quay market 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A helper of kernels as kernels call it; see `datapipe/kernels.py`."""
-    kernels.place()  # from here on numba knows the helpers
+    kernels.declare_helpers()
 
     @numba.njit
     def call(*arguments: Any) -> Any:

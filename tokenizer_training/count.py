@@ -321,7 +321,7 @@ def named(counts: pa.Table, groups: Sequence[Group]) -> pa.Table:
 
 @dataclasses.dataclass(eq=False)
 class CountPretokens(beam.PTransform):
-    """From parts to the files of their pre-token counts: Parquet files of `GROUPED`, some hash partitions in each.
+    """From parts to the files of their pre-token counts: Parquet files of `GROUPED`, a row group for each partition.
 
     The options say whose pattern splits, and how rare pre-tokens are sampled: at the default threshold, 160 MB of mixed
     text keep a seventh of theirs and lose 0.2 % of compression. Where fewer than `EXACT_WORDS` are distinct, all stay.
@@ -451,10 +451,15 @@ def _sum(
             spilled = pq.ParquetFile(source)
             for partition, of_partition in tables.items():
                 of_partition.append(spilled.read_row_group(partition))
-    totals = [_sum_partition(of_partition, groups, sample_threshold) for of_partition in tables.values()]
     files.make_folder(files.join(folder, "counts"))
     path = part_path(files.join(folder, "counts"), number)
-    files.write_table(path, pa.concat_tables(totals))
+    with (
+        files.whole_file(path) as sink,
+        pq.ParquetWriter(sink, GROUPED, compression="zstd", compression_level=files.COLUMN_COMPRESSION_LEVEL) as writer,
+    ):
+        for partition in range(*partitions):
+            total = _sum_partition(tables.pop(partition), groups, sample_threshold)
+            writer.write_table(total, row_group_size=max(1, len(total)))
     return path
 
 
@@ -522,6 +527,21 @@ def read_counts(paths: Iterable[str]) -> pa.Table:
     return pa.concat_tables(tables) if tables else GROUPED.empty_table()
 
 
+def read_totals(paths: Iterable[str]) -> pa.Table:
+    """How often each word occurs in all groups together, in the order of the partitions: a table of `SCHEMA`.
+
+    Args:
+        paths: of `CountPretokens`: a word is in one row group alone, so that no more need lie in memory at once.
+    """
+    tables = [SCHEMA.empty_table()]
+    for path in sorted(paths):
+        with files.open_columns(path) as source:
+            file = pq.ParquetFile(source, pre_buffer=True)
+            groups = (file.read_row_group(group, SCHEMA.names) for group in range(file.num_row_groups))
+            tables += [summed(group, ["word"]).cast(SCHEMA) for group in groups]
+    return pa.concat_tables(tables)
+
+
 def once(_source: str, _language: str) -> float:
     """The weight of every group, for `weighted`, where none counts more than another."""
     return 1.0
@@ -562,14 +582,17 @@ def split_digits(counts: pa.Table, digits: int) -> pa.Table:
     numbers = pa.array(
         [bool(text) and classes[ord(text)] == NUMBER for text in first.dictionary.to_pylist()], pa.bool_()
     )
-    is_long = pc.and_(numbers.take(first.indices), pc.greater(pc.utf8_length(words), digits))
+    is_number = numbers.take(first.indices)
+    is_long = pc.and_(is_number, pc.greater(pc.utf8_length(words), digits))
     if not pc.any(is_long).as_py():
         return counts
-    long = counts.filter(is_long)
     pieces = [
         (word[at : at + digits], count)
-        for word, count in zip(long.column("word").to_pylist(), long.column("count").to_pylist(), strict=True)
+        for word, count in zip(*counts.filter(is_long).to_pydict().values(), strict=True)
         for at in range(0, len(word), digits)
     ]
     split = pa.table([[piece for piece, _ in pieces], [count for _, count in pieces]], schema=SCHEMA)
-    return summed(pa.concat_tables([counts.filter(pc.invert(is_long)), split]), ["word"]).cast(SCHEMA)
+    # A piece of a number is a number: no other words need be looked up, of which a large corpus has many.
+    short = counts.filter(pc.and_not(is_number, is_long))
+    numbers = summed(pa.concat_tables([short, split]), ["word"]).cast(SCHEMA)
+    return pa.concat_tables([counts.filter(pc.invert(is_number)), numbers])

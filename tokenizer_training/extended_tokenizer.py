@@ -17,7 +17,7 @@ from datapipe.store import files
 from datapipe.store.corpus import Part, PartKind
 from tokenizer_training import extend as extension
 from tokenizer_training.algorithms import CL100K_PATTERN, QWEN_PATTERN, AlgorithmName, TokenizerJson, added_token
-from tokenizer_training.count import CountPretokens, once, read_counts, weighted
+from tokenizer_training.count import CountPretokens, read_totals
 from tokenizer_training.encode import encoder_of
 from tokenizer_training.formats import read_tokenizer
 from tokenizer_training.learn import Allowed
@@ -168,7 +168,7 @@ class ExtendTokenizer(ProductStage):
         }
 
     def _extend(self, paths: list[str]) -> dict[str, Any]:
-        counts, _ = weighted(read_counts(paths), once)
+        counts = read_totals(paths)
         files.remove(files.join(self.folder, "spill"))
         tokenizer, summary = self.grown(read_tokenizer(self.base), counts)
         write_with_roles(self.folder, tokenizer, read_roles(self.base))

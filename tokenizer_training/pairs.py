@@ -29,6 +29,9 @@ ITEM = np.dtype([("count", np.int64), ("entry", np.int32)], align=True)
 _EMPTY = np.uint64(0)  # so that a new table is memory as it comes
 # The table of pairs is doubled when it is fuller than this; open addressing slows down soon after.
 _MAX_LOAD = 0.6
+# So many positions there are in the end for each at first: 2.6 of mixed text, for 40,000 entries. What is not used
+# takes no memory, and what is large enough is never held twice to grow.
+_POSITIONS_GROW = 3
 # What `PairIndex.sizes` counts.
 PAIRS, ENTRIES, POSITIONS, ITEMS = range(4)
 
@@ -167,9 +170,10 @@ def index_pairs(words: Words, lengths: Int32) -> PairIndex:
         if word < len(words.counts):
             table = _doubled(table)
     entries = np.zeros(pairs + 1024, ENTRY)
-    positions = np.zeros(int(table["touches"].sum(dtype=np.int64)), np.int32)
+    there = int(table["touches"].sum(dtype=np.int64))
+    positions = np.zeros(_POSITIONS_GROW * there, np.int32)
     _enter_pairs(words.cells, lengths, table, entries, positions)
-    sizes = np.array([pairs, pairs, len(positions), 0], np.int64)
+    sizes = np.array([pairs, pairs, there, 0], np.int64)
     return PairIndex(table, entries, positions, np.zeros(pairs + 1024, ITEM), sizes)
 
 

@@ -21,7 +21,7 @@ from tokenizer_training.algorithms import (
     from_tokens,
     is_piece,
 )
-from tokenizer_training.count import SCHEMA, CountPretokens, once, read_counts, split_digits, weighted
+from tokenizer_training.count import SCHEMA, CountPretokens, read_totals, split_digits
 from tokenizer_training.extend import is_chinese
 from tokenizer_training.options import TrainingOptions
 from tokenizer_training.roles import write_with_roles
@@ -45,6 +45,7 @@ class TrainTokenizer(TrainingOptions, ProductStage):
 
     name: ClassVar[str] = "tokenizer"
     version: ClassVar[int] = 4
+    follows_in_pass: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check the options.
@@ -73,9 +74,9 @@ class TrainTokenizer(TrainingOptions, ProductStage):
 
 def _train(paths: list[str], options: TrainingOptions, folder: str) -> dict[str, Any]:
     """Learn from the files of counts, write the tokenizer, and say what it became."""
-    counts, unit = weighted(read_counts(paths), once)
+    counts = read_totals(paths)
     files.remove(files.join(folder, "spill"))
-    summary = write_tokenizer(train(counts, options), counts, unit, options, folder)
+    summary = write_tokenizer(train(counts, options), counts, 1, options, folder)
     note = "a vocabulary of {vocabulary:,} entries from {distinct_pretokens:,} distinct pre-tokens"
     if summary["vocabulary"] < summary["vocabulary_asked"]:
         note += "; the corpus has no more than that of the {vocabulary_asked:,} asked for"

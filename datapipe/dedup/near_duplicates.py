@@ -82,7 +82,7 @@ def bucket_pairs(records: np.ndarray) -> Iterator[np.ndarray]:
     """The `PAIR`s of buckets that are worth a look: a number linear in their size, however large they are.
 
     Each member is paired with the least id, and with those `REACH` before it; a pair comes once, or a few times. Each
-    distance is an array of its own, so that no more lies in memory.
+    distance with many is an array of its own, so that no more lies in memory.
 
     Args:
         records: `MEMBER` records sorted by bucket, then id.
@@ -91,6 +91,7 @@ def bucket_pairs(records: np.ndarray) -> Iterator[np.ndarray]:
     starts = np.repeat(starts, np.diff(starts, append=len(records)))
     before = np.arange(len(records)) - starts  # members of the bucket
     part_bits = np.uint64(ROW_BITS)
+    few = [np.zeros(0, PAIR)]
     for distance in (0, *REACH):  # 0: the first of the bucket, where none of the others is it
         second = np.flatnonzero(before > distance if distance else before)
         first = records["id"][second - distance if distance else starts[second]]
@@ -101,7 +102,11 @@ def bucket_pairs(records: np.ndarray) -> Iterator[np.ndarray]:
         pairs["first"], pairs["second"] = first[distinct], second[distinct]
         pairs["parts"] = pairs["first"] >> part_bits << part_bits | pairs["second"] >> part_bits
         pairs["block"] = golden_fold(pairs["parts"]) + (pairs["first"] >> np.uint64(BLOCK_BITS))
-        yield pairs
+        if len(pairs) < PAIRS_AT_ONCE:
+            few.append(pairs)
+        else:
+            yield pairs
+    yield np.concatenate(few)
 
 
 def verified_pairs(pairs: np.ndarray, paths: dict[int, str], threshold: float) -> np.ndarray:

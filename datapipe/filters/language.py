@@ -39,7 +39,7 @@ from datapipe.text.scripts import (
     scripts_present,
     weigh,
 )
-from datapipe.text.source_code import FEWEST_LINES, keyword_hashes, measure_code, named_as, without_formulas
+from datapipe.text.source_code import FEWEST_LINES, keyword_table, measure_code, named_as, without_formulas
 from datapipe.text.windows import NO_SENTENCE_HAS, cut_windows, fold_table
 
 CODE = "code"
@@ -180,7 +180,7 @@ def identify(
     data, bounds = text_buffers(without_formulas(texts))
     said = _said_by(names, len(texts))
     code, prose, code_lines, data, bounds = measure_code(
-        data, bounds, class_table(), keyword_hashes(), said == _CODE_FILE
+        data, bounds, class_table(), keyword_table(), said == _CODE_FILE
     )
     judge = functools.partial(_judge, window=window, model=model_path(model), cantonese=cantonese)
     languages, found, scripts = judge(data, bounds, max_windows=max_characters // window)

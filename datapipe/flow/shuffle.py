@@ -49,10 +49,10 @@ def partition(records: npt.NDArray[np.void], destinations: npt.NDArray[np.int64]
 
 def rejoin(blocks: Iterable[bytes], dtype: np.dtype) -> npt.NDArray[np.void]:
     """The records of one group, sorted by their fields from first to last, whatever order the blocks arrived in."""
-    parts = [np.frombuffer(block, dtype) for block in blocks if block]
-    # A worker reads documents in order: where that is the order wanted, blocks need only follow one another.
-    parts.sort(key=lambda part: part[0].item())
-    records = np.concatenate([np.zeros(0, dtype), *parts])
+    # A worker reads documents in order: where that is the order wanted, blocks need only follow one another. They are
+    # joined as bytes: numpy would compare the fields of each with those of the others.
+    ordered = sorted(filter(None, blocks), key=lambda block: np.frombuffer(block, dtype, 1)[0].item())
+    records = np.frombuffer(bytearray().join(ordered), dtype)
     if _ascending(records):
         return records
     assert dtype.names

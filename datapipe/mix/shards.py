@@ -88,6 +88,28 @@ def row_ids(ids: pa.Array) -> pa.Array:
     return pc.binary_join_element_wise(parts, rows, "-")
 
 
+def merged(table: pa.Table, order: npt.NDArray[np.int64], rows: int) -> Iterator[pa.Table]:
+    """The rows of a table in another order, in which those of each of its batches keep theirs, so many at a time.
+
+    What is read of the batches for some rows are slices, so that the table lies in memory once.
+
+    >>> table = pa.concat_tables([pa.table({"a": [1, 4, 5]}), pa.table({"a": [2, 3]})])
+    >>> [part.column("a").to_pylist() for part in merged(table, np.array([0, 3, 4, 1, 2]), 3)]
+    [[1, 2, 3], [4, 5]]
+    """
+    batches = table.to_batches()
+    starts = np.cumsum([0, *(len(batch) for batch in batches)])
+    following = starts[:-1].copy()  # the row of each batch that is next
+    for begin in range(0, len(order), rows):
+        group = order[begin : begin + rows]
+        batch = np.searchsorted(starts, group, side="right") - 1
+        number = np.bincount(batch, minlength=len(batches))
+        slices = map(pa.RecordBatch.slice, batches, (following - starts[:-1]).tolist(), number.tolist())
+        place = group - following[batch] + (np.cumsum(number) - number)[batch]
+        following += number
+        yield pa.Table.from_batches(slices, table.schema).combine_chunks().take(pa.array(place))
+
+
 @dataclasses.dataclass(frozen=True)
 class Amount:
     """What is to be written, with all copies.
@@ -293,11 +315,9 @@ class WriteShards(ProductStage):
                 file = pa.ipc.open_file(source)
                 if range_ < file.num_record_batches:  # instruction parts may know of fewer phases
                     batches.append(file.get_batch(range_))
-        table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema])).combine_chunks()
-        del batches  # the shard lies in memory once from here on
+        table = pa.Table.from_batches(batches, pa.schema([*SPILLED, *amount.schema]))
         # By index: a column of the user's may have any name.
         order = np.lexsort([table.column(index).to_numpy() for index in (1, 0)])
-        table = table.remove_column(0)
         name = f"{self.prefix}-{shard:05d}.parquet"
         schema, size = shard_schema(amount.schema), 0
         with (
@@ -310,9 +330,8 @@ class WriteShards(ProductStage):
                 use_dictionary=repeating(schema),
             ) as writer,
         ):
-            for start in range(0, len(table), self.row_group_rows):
-                group = table.take(order[start : start + self.row_group_rows])
-                group = group.set_column(0, "id", row_ids(group.column("id")))
+            for group in merged(table, order, self.row_group_rows):
+                group = group.remove_column(0).set_column(0, "id", row_ids(group.column(1)))
                 writer.write_table(group.select(schema.names))
                 size += pc.sum(pc.binary_length(group.column("text")), min_count=0).as_py()
         count(self.name, bytes=size)

@@ -119,6 +119,15 @@ def encode(code_point: int, data: npt.NDArray[np.uint8], at: int) -> int:
     return at + 4
 
 
+@helper
+def copy_bytes(data: npt.NDArray[np.uint8], begin: int, end: int, out: npt.NDArray[np.uint8], to: int) -> int:
+    """Copy a span; returns where what follows it goes."""
+    first, begun = np.uint64(begin), np.uint64(to)  # unsigned: then many bytes are copied at a time
+    for i in range(np.uint64(end - begin)):
+        out[begun + i] = data[first + i]
+    return to + end - begin
+
+
 def text_buffers(texts: pa.Array | pa.ChunkedArray) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
     """The bytes and offsets of a string array, for a kernel: document i is `data[offsets[i]:offsets[i + 1]]`.
 

@@ -26,8 +26,12 @@ _LOG_FLOOR = 1e-5  # the library adds it before each logarithm: probabilities co
 _FEATURES_AT_ONCE = 1024  # few enough to stay in the fastest cache
 # Most words of a text stand in one before it. So many are known, by their hash: the last one of each slot, where it
 # began and how many bytes it has, if few; how many vectors it has, if few, and how many count; and their rows.
-_WORDS_KNOWN, _LONGEST_KNOWN, _FEATURES_KNOWN = 8192, 30, 32
+_WORDS_KNOWN, _LONGEST_KNOWN, _FEATURES_KNOWN = 16384, 30, 12
 _SIGMOID_STEPS, _SIGMOID_EDGE = 512, 8
+# By how much two estimates of probabilities differ, at most, from what sums of rounded logarithms say: a share, since
+# `_LOG_FLOOR` is added and a sum rounded at each level of a tree, of which no count of examples makes 90; and what
+# `_estimate` and the rounding of 1 - p err by.
+_SHARE_OFF, _OFF = np.float32(2e-3), np.float32(1e-6)
 
 
 def _hash_of(token: bytes) -> int:
@@ -402,6 +406,84 @@ def _offer(score: np.float32, label: int, labels: npt.NDArray[np.int32], scores:
 
 
 @helper
+def _estimate(layer: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
+    """The logistic function, off by 3e-7 at most: of half of it the tangent, as Eigen has that (`ptanh_float`)."""
+    for i in range(len(layer)):
+        x = min(max(layer[i] * np.float32(0.5), np.float32(-7.9)), np.float32(7.9))
+        y = x * x
+        odd = y * np.float32(-2.76076847742355e-16) + np.float32(2.00018790482477e-13)
+        odd = y * odd + np.float32(-8.60467152213735e-11)
+        odd = y * odd + np.float32(5.12229709037114e-08)
+        odd = y * odd + np.float32(1.48572235717979e-05)
+        odd = y * odd + np.float32(6.37261928875436e-04)
+        odd = y * odd + np.float32(4.89352455891786e-03)
+        even = y * np.float32(1.19825839466702e-06) + np.float32(1.18534705686654e-04)
+        even = y * even + np.float32(2.26843463243900e-03)
+        even = y * even + np.float32(4.89352518554385e-03)
+        # Not `/`, which asks whether it is by zero: then it would be done for one at a time.
+        out[i] = np.float32(0.5) + np.float32(0.5) * np.divide(x * odd, even)
+
+
+@helper
+def _rank_by_estimate(
+    weights: Weights,
+    layer: npt.NDArray[np.float32],
+    parents: npt.NDArray[np.int32],
+    labels: npt.NDArray[np.int32],
+    scores: npt.NDArray[np.float32],
+    nodes: npt.NDArray[np.int32],
+    best: npt.NDArray[np.int32],
+    estimates: npt.NDArray[np.float32],
+    sums: npt.NDArray[np.float32],
+) -> bool:
+    """Rank the labels as `_walk` does, in a third of the time; returns whether estimates leave no doubt of the order.
+
+    Logarithms are taken only of the branches above the likeliest labels.
+    """
+    inner, root, k = len(layer), len(weights.children) - 1, len(labels)
+    floor = np.float32(_LOG_FLOOR)
+    _estimate(layer, sums)
+    estimates[root] = 1
+    for node in range(root, inner - 1, -1):  # a node comes after those below it
+        right = sums[node - inner]
+        estimates[weights.children[node, 0]] = estimates[node] * (np.float32(1) - right + floor)
+        estimates[weights.children[node, 1]] = estimates[node] * (right + floor)
+    found, least = 0, floor * (np.float32(1) - _SHARE_OFF) - _OFF
+    for label in range(inner):
+        estimate = estimates[label]
+        if estimate < least:
+            continue
+        rank = found
+        while rank > 0 and estimate > estimates[best[rank - 1]]:
+            best[rank] = best[rank - 1]
+            rank -= 1
+        best[rank] = label
+        found += found <= k
+        if found > k:  # the next one after those that are wanted
+            least = estimates[best[k]]
+    for rank in range(min(found, k)):
+        estimate = estimates[best[rank]]
+        below = estimates[best[rank + 1]] if rank + 1 < found else floor
+        if estimate - max(below, floor) <= _SHARE_OFF * estimate + _OFF:
+            return False
+    sums[: root + 1] = np.nan
+    sums[root] = 0
+    for rank in range(min(found, k)):
+        node, above = best[rank], 0
+        while np.isnan(sums[node]):
+            nodes[above], node, above = node, parents[node], above + 1
+        score = sums[node]
+        while above:
+            above -= 1
+            parent, node = node, nodes[above]
+            right = np.float32(1.0 / (np.float32(1) + np.exp(-layer[parent - inner])))
+            score += _log(right if weights.children[parent, 1] == node else np.float32(1.0 - right))
+            sums[node] = score
+        labels[rank], scores[rank] = best[rank], score
+    return True
+
+
+@helper
 def _walk(
     weights: Weights,
     layer: npt.NDArray[np.float32],
@@ -439,12 +521,24 @@ def _rank(
     wanted: int,
     labels: npt.NDArray[np.int32],
     scores: npt.NDArray[np.float32],
+    parents: npt.NDArray[np.int32],
     nodes: npt.NDArray[np.int32],
+    best: npt.NDArray[np.int32],
+    estimates: npt.NDArray[np.float32],
     sums: npt.NDArray[np.float32],
 ) -> None:
-    """Rank the labels by the logarithms of their probabilities; `layer`, `nodes` and `sums` are used up."""
+    """Rank the labels by the logarithms of their probabilities.
+
+    Args:
+        layer: used up.
+        wanted: if it is no negative number, only that label is ranked.
+        labels, scores: -1 and 0, to be filled.
+        parents: of each node of the tree; -1 of the root.
+        nodes, best, estimates, sums: scratch, as many as there are nodes, and one more.
+    """
     if weights.loss == HIERARCHICAL_SOFTMAX:
-        _walk(weights, layer, wanted, labels, scores, nodes, sums)
+        if wanted >= 0 or not _rank_by_estimate(weights, layer, parents, labels, scores, nodes, best, estimates, sums):
+            _walk(weights, layer, wanted, labels, scores, nodes, sums)
         return
     highest, total = np.float32(-np.inf), np.float32(0)
     for label in range(len(layer)):
@@ -464,7 +558,7 @@ def _sigmoid(x: np.float32) -> np.float32:
     """The logistic function as the library has it, from a table."""
     if abs(x) > _SIGMOID_EDGE:
         return np.float32(x > 0)
-    step = int((x + _SIGMOID_EDGE) * (_SIGMOID_STEPS / _SIGMOID_EDGE / 2))
+    step = int(np.float32(x + np.float32(_SIGMOID_EDGE)) * (_SIGMOID_STEPS / _SIGMOID_EDGE / 2))
     return np.float32(1.0 / (1.0 + math.exp(_SIGMOID_EDGE - step * (2 * _SIGMOID_EDGE / _SIGMOID_STEPS))))
 
 
@@ -493,11 +587,16 @@ def _predict(
     known_features = np.empty((_WORDS_KNOWN, _FEATURES_KNOWN), np.uint32)
     dimensions, count = weights.outputs.shape
     mean, layer = np.empty(dimensions, np.float32), np.empty(count, np.float32)
-    nodes, sums = np.empty(count + 1, np.int32), np.empty(count + 1, np.float32)
+    size = len(weights.children) + 1
+    parents, nodes, best = np.full(size, -1, np.int32), np.empty(size, np.int32), np.empty(size, np.int32)
+    estimates, sums = np.empty(size, np.float32), np.empty(size, np.float32)
+    for node in range(len(weights.children)):
+        for child in range(2 if weights.children[node, 0] >= 0 else 0):
+            parents[weights.children[node, child]] = node
     for text in range(len(starts)):
         if _embed(weights, data, starts[text], ends[text], word, hashes, features, known, known_features, mean):
             _apply(weights.outputs, mean, layer)
-            _rank(weights, layer, wanted, labels[text], probabilities[text], nodes, sums)
+            _rank(weights, layer, wanted, labels[text], probabilities[text], parents, nodes, best, estimates, sums)
             for i in range(k):
                 if labels[text, i] >= 0:
                     probabilities[text, i] = min(np.float32(1), np.exp(probabilities[text, i]))

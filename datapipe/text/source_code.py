@@ -10,6 +10,7 @@ of languages.
 
 import functools
 import re
+import string
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from datapipe.kernels import helper, inlined, kernel
-from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, UPPER, decode
-from datapipe.text.hashes import search_sorted
+from datapipe.kernels import inlined, kernel
+from datapipe.text.characters import DIGIT, HAN, LETTER, SPACE, UPPER, copy_bytes, decode
 from datapipe.text.scripts import HAN_WEIGHT
 
 # Words that begin a line of code; most are words of prose too, so that one alone says little.
@@ -66,7 +66,7 @@ _TWO_SIGNS = _MARKED
 
 _SYMBOL_CHARACTERS = "{}[]<>=$#@|\\^~&*+/_"
 
-_TAB, _LINE_FEED, _BLANK = ord("\t"), ord("\n"), ord(" ")
+_TAB, _LINE_FEED, _RETURN, _BLANK = (ord(c) for c in "\t\n\r ")
 _HASH, _STAR, _SLASH, _MINUS, _GREATER, _LESS = (ord(c) for c in "#*/-><")
 _QUOTATION_MARK, _APOSTROPHE, _BACKTICK, _TILDE, _UNDERSCORE = (ord(c) for c in "\"'`~_")
 _COLON_SIGN, _SEMICOLON, _COMMA, _DOT, _AT, _EQUALS, _DOLLAR, _PIPE, _AND = (ord(c) for c in ":;,.@=$|&")
@@ -91,6 +91,29 @@ def _symbols() -> npt.NDArray[np.bool_]:
 
 
 _IS_SYMBOL = _symbols()
+
+
+# What skimming a line adds up of each byte: a character that is no symbol, a digit, a quotation mark; or not alone.
+_CHARACTER, _DIGIT, _QUOTATION = 1, 1 << 20, 1 << 40
+_STOP, _LOOK = -1, -2  # such a line must be read; whether it must, the bytes beside this one say
+_SKIMMED_AT_MOST = _DIGIT - 1  # bytes of a line
+_FEWEST_QUOTATION_MARKS = 3  # side by side
+
+
+def _skimmed() -> npt.NDArray[np.int64]:
+    table = np.full(256, _STOP, np.int64)
+    for characters, step in (
+        (string.ascii_letters + ",.!?'%-);`", _CHARACTER),
+        (string.digits, _CHARACTER + _DIGIT),
+        ('"', _CHARACTER + _QUOTATION),
+        ("\t\r #+/@^~", 0),
+        ("([]:", _LOOK),
+    ):
+        table[[ord(character) for character in characters]] = step
+    return table
+
+
+_SKIMMED = _skimmed()
 
 
 # Names of files that hold source code, in languages and formats that nobody reads for their prose. Formats in which
@@ -121,12 +144,31 @@ def named_as(name: str | None) -> str:
     return "prose" if dot and extension in _PROSE_EXTENSIONS.split() else ""
 
 
+_KEYWORD_PLACES = 1 << 10
+
+
 @functools.cache
-def keyword_hashes() -> npt.NDArray[np.int64]:
-    """Sorted hashes of the words that begin a line of code, as `measure_code` computes them; of directives with `#`."""
-    return np.sort(
-        np.array([_hash(word) for word in _KEYWORDS.split()] + [_hash(f"#{d}") for d in _DIRECTIVES.split()])
-    )
+def keyword_table() -> npt.NDArray[np.int64]:
+    """Hashes of the words that begin a line of code, as `measure_code` computes them; of directives with `#`.
+
+    Each lies at the place of its low bits or the next free one after it; -1 is free.
+    """
+    table = np.full(_KEYWORD_PLACES, -1, np.int64)
+    for word in (*_KEYWORDS.split(), *(f"#{directive}" for directive in _DIRECTIVES.split())):
+        place = _hash(word) % _KEYWORD_PLACES
+        while table[place] >= 0:
+            place = (place + 1) % _KEYWORD_PLACES
+        table[place] = _hash(word)
+    return table
+
+
+@inlined
+def _is_keyword(table: npt.NDArray[np.int64], word: int) -> bool:
+    """Whether a hash is in a table of them."""
+    place = word % _KEYWORD_PLACES
+    while table[place] >= 0 and table[place] != word:
+        place = (place + 1) % _KEYWORD_PLACES
+    return table[place] == word
 
 
 # A formula of TeX within a line, as Pandoc has it: no space within beside either `$`; and no variable stands there.
@@ -151,7 +193,7 @@ class _Line(NamedTuple):
         first, second, last: characters, 0 = none.
         symbols: how many characters are symbols.
         others: how many are not, Han characters thrice.
-        word: the hash of the word that it begins with, see `keyword_hashes`; with the `#` or `=` before it.
+        word: the hash of the word that it begins with, see `keyword_table`; with the `#` or `=` before it.
         digits: how many are digits.
         one_word: whether it is nothing but that, and a character at most.
         signs: those that its characters show as they are read.
@@ -314,6 +356,78 @@ def _read_line(data: npt.NDArray[np.uint8], at: int, end: int, classes: npt.NDAr
 
 
 @inlined
+def _says_nothing(data: npt.NDArray[np.uint8], at: int, begin: int, end: int, is_key: bool) -> bool:
+    """Whether a bracket is no call or link, and a colon no key or operator, by what stands beside it.
+
+    Args:
+        data, at: the byte in question.
+        begin, end: of the line and of the text.
+        is_key: whether the line may begin with a key.
+    """
+    before = data[at - 1] if at > begin else _LINE_FEED
+    following = data[at + 1] if at + 1 < end else _LINE_FEED
+    if data[at] == _COLON_SIGN:
+        return not is_key and before != _COLON_SIGN and following != _COLON_SIGN
+    return following != _ROUND if data[at] == _SQUARE_END else not _is_name(before)
+
+
+@inlined
+def _skim_line(
+    data: npt.NDArray[np.uint8],
+    begin: int,
+    end: int,
+    classes: npt.NDArray[np.uint8],
+    keywords: npt.NDArray[np.int64],
+) -> tuple[bool, int, int, int]:
+    """Whether the line at byte `begin` has no structure and nothing else that matters, as most lines of prose.
+
+    If so, also what `_Line` calls `others` and `digits`, and where the next line begins: all that is asked of it, in a
+    third of the time that it takes to read.
+    """
+    at, stop = begin, min(end, begin + _SKIMMED_AT_MOST)
+    sums, first, word, in_first_word, is_key = 0, 0, _EMPTY_WORD, True, False
+    while at < stop:
+        code_point, following = np.int64(data[at]), at + 1
+        step = _SKIMMED[code_point]
+        if code_point >= 128:
+            code_point, following = decode(data, at)
+            flags = classes[code_point]
+            if not flags & SPACE:  # of ASCII alone are blanks looked for at the end
+                step = HAN_WEIGHT if flags & HAN and flags & LETTER else _CHARACTER
+                step += _DIGIT if flags & (LETTER | DIGIT) == DIGIT else 0
+        elif step == _LOOK and _says_nothing(data, at, begin, end, is_key):
+            step = 0 if _IS_SYMBOL[code_point] else _CHARACTER
+        if step < 0:
+            break
+        if in_first_word:
+            flags = classes[code_point]
+            is_part = flags & (LETTER | DIGIT) > 0
+            if flags & SPACE:
+                in_first_word, is_key = first == 0, False
+            elif is_part:
+                word = int((word * 31 + code_point) & 0xFFFFFFFF)
+            else:
+                in_first_word = False
+            if first == 0 and not flags & SPACE:
+                if not is_part and code_point < 128 and code_point not in (_COMMA, _DOT, _EXCLAMATION, _QUESTION):
+                    break
+                first = int(code_point)
+                is_key = 97 <= first <= 122 or first == _DOT
+        sums += step
+        at = following
+    if (at < end and data[at] != _LINE_FEED) or sums >= _FEWEST_QUOTATION_MARKS * _QUOTATION:
+        return False, 0, 0, at
+    last = at - 1
+    while last > begin and (data[last] == _BLANK or data[last] == _RETURN or data[last] == _TAB):
+        last -= 1
+    if last >= begin and (data[last] == _SEMICOLON or data[last] == _ROUND or data[last] == _SQUARE):
+        return False, 0, 0, at
+    if _is_keyword(keywords, word):
+        return False, 0, 0, at
+    return True, sums & (_DIGIT - 1), (sums & (_QUOTATION - 1)) // _DIGIT, min(end, at + 1)
+
+
+@inlined
 def _is_comment(line: _Line, directive: bool) -> bool:
     """Whether it begins with `//`, `/*`, `--` or `#`, unless that is a directive or a selector: `#menu {`."""
     return (
@@ -381,15 +495,6 @@ def _kind(line: _Line, signs: int) -> int:
     return _UNDECIDED if item or signs & (_STRUCTURE | _KEYWORD | _STATEMENT | _QUOTED) else _PROSE
 
 
-@helper
-def _copy(data: npt.NDArray[np.uint8], begin: int, end: int, out: npt.NDArray[np.uint8], to: int) -> int:
-    """Copy a span; returns where what follows it goes."""
-    first, begun = np.uint64(begin), np.uint64(to)  # unsigned: then many bytes are copied at a time
-    for i in range(np.uint64(end - begin)):
-        out[begun + i] = data[first + i]
-    return to + end - begin
-
-
 @kernel
 def measure_code(
     data: npt.NDArray[np.uint8],
@@ -418,7 +523,7 @@ def measure_code(
     Args:
         data, bounds: see `text_buffers`.
         classes: see `class_table`.
-        keywords: see `keyword_hashes`.
+        keywords: see `keyword_table`.
         named: whether the text's file bears the name of source code, see `named_as`; shape (texts,).
 
     Returns:
@@ -448,9 +553,18 @@ def measure_code(
                 at, to, quotes, inside = opened, opened_to, False, 0
                 continue
             begin = at
+            plain, others, digits, following = _skim_line(data, at, end, classes, keywords)
+            if plain:
+                at = following
+                if not inside and others > 0 and digits * 2 <= others:
+                    prose[text] += others + pending
+                    pending, pending_lines, state = 0, 0, _PROSE
+                if inside != _FENCE:
+                    to = copy_bytes(data, begin, at, out, to)
+                    kept += others
+                continue
             line, at = _read_line(data, at, end, classes)
-            index = search_sorted(keywords, line.word)
-            keyword = bool(index < len(keywords) and keywords[index] == line.word)
+            keyword = _is_keyword(keywords, line.word)
             keep, was = True, inside
             if quotes and line.fence >= 3 and (inside == _FENCE or inside == 0):
                 inside = _FENCE - inside
@@ -492,7 +606,7 @@ def measure_code(
             if inside and not was:
                 opened, opened_to = begin, to
             if keep:
-                to = _copy(data, begin, at, out, to)
+                to = copy_bytes(data, begin, at, out, to)
                 kept += line.others
         if comments >= 2 and prose[text] == 0:
             code[text] += pending
@@ -507,7 +621,7 @@ def measure_code(
             lines += comments + 1 + (most > _SIGNS_OF_CODE)
         if kept == 0:
             to = out_bounds[text]
-            to = _copy(data, bounds[text], end, out, to)
+            to = copy_bytes(data, bounds[text], end, out, to)
         lines_for_code[text] = lines
         out_bounds[text + 1] = to
     return code, prose, lines_for_code, out[:to], out_bounds

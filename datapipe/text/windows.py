@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from datapipe.kernels import helper, kernel
-from datapipe.text.characters import LETTER, MARK, UPPER, decode, encode
+from datapipe.text.characters import LETTER, MARK, UPPER, copy_bytes, decode, encode
 from datapipe.text.scripts import HAN_WEIGHT, NO_LETTER, is_east_asian_letter
 
 # Addresses, paths, markup and code between the words of prose: runs of visible ASCII with a sign that no sentence has.
@@ -65,6 +65,39 @@ def fold_table() -> npt.NDArray[np.int32]:
 _WEIGHTS = np.ones(256, np.int64)
 _WEIGHTS[0x80:0xC0] = 0
 _WEIGHTS[0xE3:0xEE] = HAN_WEIGHT
+_EVER = 1 << 62  # no text weighs so much
+_BLOCK = 64  # bytes that are weighed at once; what they weigh fits into one
+
+
+@helper
+def _weigh_block(data: npt.NDArray[np.uint8], at: int) -> int:
+    """The sum of the weights of a block: by comparisons alone, which are made for all of it at once."""
+    weight = np.uint8(0)
+    for i in range(np.uint64(at), np.uint64(at + _BLOCK)):
+        han = np.uint8(data[i] - np.uint8(0xE3)) < np.uint8(0xEE - 0xE3)
+        begins = np.uint8(data[i] + np.uint8(0x40)) < np.uint8(0xC0)
+        weight = np.uint8(weight + np.uint8(begins) + np.uint8(np.uint8(han) * np.uint8(HAN_WEIGHT - 1)))
+    return int(np.int64(weight))
+
+
+@helper
+def _skip(data: npt.NDArray[np.uint8], at: int, end: int, weight: int, goal: int) -> tuple[int, int]:
+    """Where, from `at` on, characters of a weight together begin that is not less than `goal`; and that weight.
+
+    Args:
+        end: of the text, the place if it weighs less.
+        weight: of what is before `at`.
+    """
+    while at + _BLOCK <= end and weight < goal:
+        block = _weigh_block(data, at)
+        if weight + block >= goal:
+            break
+        weight += block
+        at += _BLOCK
+    while at < end and (weight < goal or data[at] & 0xC0 == 0x80):
+        weight += _WEIGHTS[data[at]]
+        at += 1
+    return at, weight
 
 
 @helper
@@ -82,7 +115,11 @@ def _blank_markup(
     data: npt.NDArray[np.uint8], at: int, end: int, signs: npt.NDArray[np.bool_], out: npt.NDArray[np.uint8]
 ) -> int:
     """Copy a window into `out`, a blank in place of each run of ASCII with a sign of no sentence; returns its bytes."""
-    to = 0
+    to, any_sign = 0, False
+    for i in range(at, end):
+        any_sign |= signs[data[i] & 0x7F] & (data[i] < 0x80)
+    if not any_sign:
+        return copy_bytes(data, at, end, out, 0)
     while at < end:
         begin, marked = at, False
         while at < end and 33 <= data[at] <= 126:
@@ -93,9 +130,7 @@ def _blank_markup(
             to += 1
         else:
             at = max(at, begin + 1)
-            for i in range(begin, at):
-                out[to] = data[i]
-                to += 1
+            to = copy_bytes(data, begin, at, out, to)
     return to
 
 
@@ -146,9 +181,7 @@ def _fold(
     capital = capitals * 2 > letters
     apart = single >= _FEWEST_LETTERS_APART and single >= _LETTERS_APART_SHARE * words
     if same and not capital and not apart:
-        for i in range(end):
-            out[i] = data[i]
-        return end
+        return copy_bytes(data, 0, end, out, 0)
     at, to, blanks = 0, 0, 0
     while at < end:
         code_point, at = decode(data, at)
@@ -173,6 +206,16 @@ def _break_sentences(data: npt.NDArray[np.uint8], end: int, out: npt.NDArray[np.
     A sentence ends at the blank after one of `SENTENCE_ENDS` and any `CLOSERS`, or right after the full stop of Han.
     """
     at, to, ended = 0, 0, False
+    if _count_ascii(data, 0, end) >= 0:
+        to = copy_bytes(data, 0, end, out, 0)
+        for at in range(end):
+            if data[at] in (33, 46, 63):
+                after = at + 1
+                while after < end and _ROLES[data[after]] == _CLOSES:
+                    after += 1
+                if after < end and data[after] == 32:
+                    out[after] = 10
+        return to
     while at < end:
         code_point, following = decode(data, at)
         role = _ROLES[code_point] if code_point < len(_ROLES) else _NEITHER
@@ -308,10 +351,7 @@ def cut_windows(
     texts = len(bounds) - 1
     total, windows = np.zeros(texts, np.int64), 0
     for text in range(texts):
-        weight = 0
-        for at in range(bounds[text], bounds[text + 1]):
-            weight += _WEIGHTS[data[at]]
-        total[text] = weight
+        _, total[text] = _skip(data, bounds[text], bounds[text + 1], 0, _EVER)
         pieces = -(-total[text] // window)
         windows += min(pieces, max_windows) if max_windows else pieces
     # A window is `window` characters of 4 bytes at most; a lower-case letter takes a byte more at most, and so does the
@@ -337,13 +377,8 @@ def cut_windows(
                 stop = start + window
             else:
                 start, stop = total[text] * i // pieces, total[text] * (i + 1) // pieces
-            while at < end and (weight < start or data[at] & 0xC0 == 0x80):
-                weight += _WEIGHTS[data[at]]
-                at += 1
-            begin = at
-            while at < end and (weight < stop or data[at] & 0xC0 == 0x80):
-                weight += _WEIGHTS[data[at]]
-                at += 1
+            begin, weight = _skip(data, at, end, weight, start)
+            at, weight = _skip(data, begin, end, weight, stop)
             size = _blank_markup(data, begin, at, signs, clean)
             size = _fold(clean, size, classes, lower, folds, folded)
             size = _break_sentences(folded, size, broken)
@@ -352,11 +387,11 @@ def cut_windows(
                 if found[kind]:
                     to, piece = _copy_lines(broken, size, kinds, kind, out, to, piece_bounds[1:], piece)
         first[text + 1] = piece
-    counts = np.zeros((piece, width), np.int32)
+    counts = np.zeros((width, piece), np.int32)  # in this order: whole columns of what is returned are asked for
     for i in range(piece):
         letters = _count_ascii(out, piece_bounds[i], piece_bounds[i + 1])
         if letters >= 0:
-            counts[i, scripts[97]] = letters
+            counts[scripts[97], i] = letters
             continue
         at, script = piece_bounds[i], np.uint8(NO_LETTER)
         while at < piece_bounds[i + 1]:
@@ -364,5 +399,5 @@ def cut_windows(
             if not classes[code_point] & MARK:  # which belongs to the letter before it
                 script = scripts[code_point]
             if script != NO_LETTER:
-                counts[i, script] += 1
-    return out[:to], piece_bounds[: piece + 1], first, counts
+                counts[script, i] += 1
+    return out[:to], piece_bounds[: piece + 1], first, counts.T

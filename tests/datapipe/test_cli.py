@@ -40,6 +40,18 @@ def test_garbage_is_not_looked_for_in_what_is_imported(documents: pathlib.Path, 
     assert gc.isenabled()
 
 
+@pytest.mark.parametrize("mine", [None, "20"])
+def test_threads_for_matrices_do_not_wait_busily_unless_they_are_told(mine: str | None) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_THREAD_TIMEOUT"}
+    environment |= {"OPENBLAS_THREAD_TIMEOUT": mine} if mine else {}
+    code = (
+        "import os, sys; from datapipe.cli import main; assert 'numpy' not in sys.modules; main(['recipes']);"
+        "print(os.environ['OPENBLAS_THREAD_TIMEOUT'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == (mine or "4")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -176,7 +188,7 @@ def test_a_run_takes_of_beam_what_its_paths_need(recipe: pathlib.Path, tmp_path:
         "AWS_SECRET_ACCESS_KEY": "secret",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    elsewhere = {"pymongo", "apache_beam.io.gcp.bigquery", "boto3"}
+    elsewhere = {"pymongo", "apache_beam.io.gcp.bigquery", "beartype", "boto3"}
     code = "import sys; from datapipe.cli import main; print(main(sys.argv[1:])); print(*sys.modules)"
     for path, needed in ((str(tmp_path / "a.jsonl"), set[str]()), ("s3://bucket/in", {"boto3"})):
         arguments = ["run", str(recipe), "--input", path, "--output", str(tmp_path / f"out-{len(needed)}"), "--quiet"]

@@ -92,9 +92,9 @@ def test_every_planted_case_meets_its_fate(case: dict[str, Any], fates: dict[tup
 
 def test_it_takes_few_pipelines(output: pathlib.Path) -> None:
     assert output.exists()
-    # Sources; language to quality_filter; exact and near; embeddings and decontamination; semantic, upsampling and
+    # Sources; language to quality_filter; exact and near; embeddings and decontamination; semantic and upsampling;
     # tokenizer; tokens; mixture and shards.
-    assert len(PIPELINES) == 7
+    assert len(PIPELINES) == 8
 
 
 def test_nothing_is_lost(output: pathlib.Path, corpus: Corpus) -> None:

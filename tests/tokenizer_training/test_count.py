@@ -18,11 +18,14 @@ from tokenizer_training import count
 from tokenizer_training.algorithms import ALGORITHMS, Algorithm
 from tokenizer_training.count import (
     GROUPED,
+    SCHEMA,
     UNIT,
     CountPretokens,
     count_pretokens,
     hash_words,
+    once,
     read_counts,
+    read_totals,
     sample_rare,
     split_digits,
     summed,
@@ -69,6 +72,15 @@ def test_counts_of_parts_are_summed(corpus_of: CorpusOf, tmp_path: pathlib.Path)
     table = run(corpus_of(texts, rows_per_part=1), tmp_path / "tokenizer", 10)
     expected = Counter(piece for text in texts if text for piece in pretokens(text, ALGORITHMS["byte_level"]))
     assert as_counter(table) == expected
+
+
+def test_totals_by_row_groups_are_those_of_all_counts(corpus_of: CorpusOf, tmp_path: pathlib.Path) -> None:
+    texts = [f"word{row % 7} {row} other{row % 11}" for row in range(60)]
+    parts = corpus_of(texts, rows_per_part=5, source=["a", "b", "c"] * 20)
+    paths = parts | CountPretokens(TrainingOptions(algorithm="byte_level", sample_threshold=1), str(tmp_path))
+    assert len(paths) > 1
+    assert read_totals(paths).combine_chunks().equals(weighted(read_counts(paths), once)[0].combine_chunks())
+    assert read_totals([]).equals(SCHEMA.empty_table())
 
 
 @pytest.mark.parametrize("parts", [1, 16, 17, 100])

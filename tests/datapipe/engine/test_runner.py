@@ -11,6 +11,7 @@ import time
 import apache_beam as beam
 import psutil
 import pytest
+from apache_beam.options.pipeline_options import StandardOptions
 
 from datapipe.engine.runner import PipelineError, Runner, cause
 from datapipe.flow.spread import Spread
@@ -58,6 +59,19 @@ def test_nothing_listens_on_a_port() -> None:
     LISTENING.clear()
     Runner(2, threads_from_bytes=0).run(build, 0, nothing)
     assert set(LISTENING) <= set(before)
+
+
+def test_pipelines_of_a_run_read_its_flags_once() -> None:
+    views = []
+
+    def build(pipeline: beam.Pipeline) -> None:
+        views.append(vars(pipeline)["_options"].view_as(StandardOptions))
+        _ = pipeline | beam.Create([1])
+
+    runner = Runner(1)
+    for _ in range(2):
+        runner.run(build, 0, nothing)
+    assert views[0] is views[1]
 
 
 def test_nothing_is_left_of_a_pipeline_that_never_ends(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

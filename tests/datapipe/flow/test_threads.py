@@ -91,6 +91,33 @@ def test_what_goes_elsewhere_is_packed_whatever_ran_here() -> None:
     assert pickler.loads(pickler.dumps("there")) == "there"  # type: ignore[no-untyped-call]
 
 
+class Counting(beam.DoFn):  # type: ignore[name-defined,misc]
+    """Notes how many elements a step has seen; the step was made in the driver."""
+
+    seen = 0
+
+    def process(self, element: int) -> list[int]:  # noqa: ARG002 - Beam's
+        self.seen += 1
+        time.sleep(0.05)  # so that no thread takes all
+        RESULTS.append((id(self), [self.seen]))
+        return []
+
+
+def test_each_thread_has_steps_of_its_own_and_packs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> bytes:
+        raise AssertionError
+
+    monkeypatch.setattr(bz2, "compress", refuse)
+    made = Counting()
+    with beam.Pipeline(runner=ThreadsRunner(2)) as pipeline:
+        _ = pipeline | beam.Create(range(6)) | beam.Reshuffle() | beam.ParDo(made)
+    by_step = [sorted(seen for of, (seen,) in RESULTS if of == step) for step in {step for step, _ in RESULTS}]
+    RESULTS.clear()
+    assert made.seen == 0
+    assert len(by_step) == 2
+    assert all(seen == [*range(1, len(seen) + 1)] for seen in by_step)
+
+
 class Adder:
     def add(self, one: int, *, two: float = 2) -> float:
         return one + two

@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from datapipe.filters.language import model_path
 from datapipe.read.models import load_classifier
+from datapipe.text import fasttext_model
 from datapipe.text.characters import text_buffers
 from datapipe.text.fasttext_model import FastTextModel
 from tests.datapipe.text.fasttext_models import MODELS, TEXTS, WORDS, predictions, train_model
+from tests.helpers import compiled
 
 pytestmark = pytest.mark.xdist_group("fasttext_model")  # of several processes each would make the fixtures anew
 
@@ -79,6 +81,28 @@ def test_lid_176() -> None:
     texts = TEXTS + [" ".join(chosen.choices(every, k=chosen.randint(1, 40))) for _ in range(500)]
     for text, found in zip(texts, predictions(load_classifier(path), texts, 5), strict=True):
         assert_same(found, library(theirs, text, 5), text)
+
+
+def test_labels_ranked_by_estimates_are_those_of_the_walk() -> None:
+    weights = load_classifier(model_path("")).weights
+    by_estimate, walk = compiled(fasttext_model._rank_by_estimate), compiled(fasttext_model._walk)
+    nodes = len(weights.children) + 1
+    parents = np.full(nodes, -1, np.int32)
+    for side in range(2):
+        inner = weights.children[:, side] >= 0
+        parents[weights.children[inner, side]] = np.flatnonzero(inner)
+    chosen, sure = np.random.default_rng(1), 0
+    for scale in np.repeat([0, 0.1, 1, 4, 30], 200):
+        layer = (scale * chosen.normal(size=weights.outputs.shape[1])).astype(np.float32)
+        k = int(chosen.integers(1, 8))
+        found, wanted = ((np.full(k, -1, np.int32), np.zeros(k, np.float32)) for _ in range(2))
+        waiting, best = np.empty((2, nodes), np.int32)
+        estimates, sums = np.empty((2, nodes), np.float32)
+        if by_estimate(weights, layer, parents, *found, waiting, best, estimates, sums):
+            walk(weights, layer, -1, *wanted, waiting, sums)
+            assert [values.tolist() for values in found] == [values.tolist() for values in wanted]
+            sure += 1
+    assert sure > 600  # never where all are as likely
 
 
 def test_sliced_texts() -> None:

@@ -14,7 +14,7 @@ from datapipe.text.source_code import (
     _DIRECTIVES,
     _KEYWORDS,
     FEWEST_LINES,
-    keyword_hashes,
+    keyword_table,
     measure_code,
     named_as,
     without_formulas,
@@ -132,7 +132,7 @@ def measured(*texts: str, named: bool = False) -> list[tuple[int, int, int, str]
     """Characters of code and of prose, lines for code, and the text without code."""
     names = np.full(len(texts), named)
     *columns, data, bounds = measure_code(
-        *text_buffers(pa.array(texts, pa.string())), class_table(), keyword_hashes(), names
+        *text_buffers(pa.array(texts, pa.string())), class_table(), keyword_table(), names
     )
     kept = [data[i:j].tobytes().decode() for i, j in itertools.pairwise(bounds.tolist())]
     return list(zip(*(column.tolist() for column in columns), kept, strict=True))

@@ -1,5 +1,6 @@
 """The report shows what was removed, treats documents as text, and draws all its plots in a browser."""
 
+import gzip
 import pathlib
 import shutil
 from typing import Any
@@ -34,6 +35,11 @@ def test_a_document_cannot_put_markup_into_the_page(corpus_of: CorpusOf, tmp_pat
     assert page.count("&lt;script&gt;alert(1)&lt;/script&gt;") >= 7
     assert "\\u003cscript>alert(1)\\u003c/script>" in page  # in the data of the plots
     assert "0-0" in page
+
+
+def test_the_policy_names_the_script_that_comes_along() -> None:
+    packed = pathlib.Path(page_module.__file__).with_name("vega.js.gz")
+    assert page_module._hash(gzip.decompress(packed.read_bytes())) == page_module.VEGA_HASH
 
 
 def test_the_template_is_compiled_once_for_all_processes(
