@@ -138,14 +138,14 @@ def _measure_words(
             else:
                 value = word_hash(t.points, start, end)
             for k in range(len(stop_words)):
-                same = np.uint64(stop_words[k] == value)
-                seen |= same << np.uint64(k)
-                found += np.int64(same)
+                same = stop_words[k] == value
+                seen |= np.uint64(same) << np.uint64(k)
+                found += same
             for j in range(i + 1, min(i + LONGEST_STOP_WORD, tokens) if joined else i):
                 if t.starts[j] != t.ends[j - 1]:
                     break
-                for point in t.points[t.starts[j] : t.ends[j]]:
-                    value = extend(value, t.lower[point])
+                for place in range(t.starts[j], t.ends[j]):
+                    value = extend(value, t.lower[t.points[place]])
                 for k in range(len(stop_words)):
                     seen |= np.uint64(stop_words[k] == value) << np.uint64(k)
     row.words = words
