@@ -65,7 +65,7 @@ REPORT = "report"  # what a run does at its end
 # their own, of which Dataflow takes minutes to start.
 PARTS_COUNTED_HERE = 32
 # Of a run's time, so much at most goes into reports of what there is so far.
-REPORT_SHARE = 0.05
+REPORT_SHARE = 0.02
 # What a report is taken to need until one was written, at least and a row: short runs have one at their end alone.
 _REPORT_SECONDS, _REPORT_SECONDS_A_ROW = 0.5, 3e-5
 OTHER_ROWS = "other"  # in the record, of a document stage whose files may be of rows that were left in an earlier run
