@@ -222,8 +222,9 @@ class Part:
 
 def as_batch(table: pa.Table) -> pa.RecordBatch:
     """A table as one batch."""
-    arrays = [column.combine_chunks() for column in table.columns]
-    # combine_chunks gives a ChunkedArray again only past 2 GiB of text, which no batch reaches.
+    # combine_chunks copies even a single chunk; it gives a ChunkedArray again only past 2 GiB of text, which no batch
+    # reaches.
+    arrays = [column.chunk(0) if column.num_chunks == 1 else column.combine_chunks() for column in table.columns]
     return pa.RecordBatch.from_arrays(arrays, schema=table.schema)
 
 
