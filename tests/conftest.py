@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import hypothesis
 import pyarrow as pa
 import pytest
 
@@ -30,6 +31,9 @@ from tests.helpers import (
 )
 from tests.shelf import Shelf
 
+# The first example compiles kernels.
+hypothesis.settings.register_profile("compiling", deadline=None)
+hypothesis.settings.load_profile("compiling")
 BEAM = importlib.metadata.version("apache-beam")
 
 
