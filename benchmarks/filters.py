@@ -4,6 +4,7 @@
     python -m benchmarks.filters --data ../shared/data --peer PEER/bin/python --parity datatrove
     python -m benchmarks.filters --data ../shared/data --peer DOLMA/bin/python --parity dolma
     python -m benchmarks.filters --data ../shared/data
+    python -m benchmarks.filters --data ../shared/data --measurements
 
 PEER is a virtual environment of its own with `pip install datatrove spacy nltk`, DOLMA one with `pip install dolma`.
 Both sides run Gopher quality, Gopher repetition and FineWeb's rules with the published thresholds on the same
@@ -12,7 +13,7 @@ with the same words, each filter's verdict (datatrove) or each measure of the Go
 Without PEER, language identification, measurements, rules and quality classifier run end to end over parts on disk, as
 the driver runs them, and the same stages on the same batches in memory: documents of 3 KB, drawn from the paragraphs of
 real pages. "start" is what the pipelines cost with a single document: a constant, part of Beam's figure, which fewer
-documents would not hide.
+documents would not hide. `--measurements` says what that stage alone takes of a batch of such documents, in ns a byte.
 """
 
 import argparse
@@ -29,6 +30,7 @@ from typing import Any
 
 DOCUMENT_BYTES = 3000
 DOCUMENTS_IN_BEAM = 20_000  # two parts
+END_TO_END = {"en": "en-c4-300", "zh": "zh-articles"}
 EXAMPLES = pathlib.Path(__file__).parent.parent / "sample_data/quality"
 WORDS = ("shipped", "whitespace")
 CORPORA = {"web pages": ("en-c4-300", None), "technical pages": ("multi-docs", "en-US")}
@@ -84,11 +86,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--parity", choices=("datatrove", "dolma"), help="compare with this peer instead of racing, on all corpora"
     )
+    parser.add_argument("--measurements", action="store_true", help="time that stage alone, by the byte")
     parser.add_argument("--serve", nargs=2, metavar=("WORDS", "FILE"), help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.serve:
         words, path = options.serve
         sys.stdout.write(json.dumps(dolma_measures(path) if words == "dolma" else datatrove_verdicts(words, path)))
+    elif options.measurements:
+        by_the_byte(options.data, options.rounds)
     elif options.parity:
         compare(options.data, options.peer, options.parity)
     elif options.peer:
@@ -129,7 +134,7 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
         good, bad = ([str(EXAMPLES / f"{kind}.jsonl")] for kind in ("positive", "negative"))
         quality = ScoreQuality(good, bad).prepare(Corpus(folder), folder)
         stages: list[Any] = [IdentifyLanguage(), MeasureText(), ApplyRules(), quality]
-        for language, name in (("en", "en-c4-300"), ("zh", "zh-articles")):
+        for language, name in END_TO_END.items():
             texts = drawn(documents(data, name, None), number)
             (root := pathlib.Path(folder, language)).mkdir()
             parts = corpus(texts, str(root))
@@ -153,6 +158,27 @@ def end_to_end(data: pathlib.Path, number: int, rounds: int) -> None:
                 f"{language:10} {1e6 / beam:12,.0f} {beam:9.0f} {kernels:9.0f} {beam / kernels:6.2f}x "
                 f"{statistics.median(start):5.2f} s   {split}"
             )
+
+
+def by_the_byte(data: pathlib.Path, rounds: int) -> None:
+    import pyarrow as pa
+
+    from benchmarks.dedup_quality import ROWS_PER_BATCH
+    from datapipe.filters.measurements import MeasureText
+
+    measure = MeasureText()
+    for language, name in END_TO_END.items():
+        texts = drawn(documents(data, name, None), ROWS_PER_BATCH)
+        batch = pa.RecordBatch.from_pydict({"text": texts, "language": [language] * len(texts)})
+        measure.process(batch)  # compiles
+        seconds = []
+        for _ in range(rounds):
+            started = time.process_time()
+            measure.process(batch)
+            seconds.append(time.process_time() - started)
+        print(
+            f"{language} {1e9 * statistics.median(seconds) / sum(len(text.encode()) for text in texts):.1f} ns a byte"
+        )
 
 
 def drawn(pages: list[str], number: int) -> list[str]:

@@ -5,10 +5,11 @@ whatever the alphabet and however often each is drawn, pairs are as frequent as 
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from datapipe.kernels import helper
 from datapipe.text.characters import LETTER, MARK
-from datapipe.text.repetition import Memory, clear_table, count, extend
+from datapipe.text.repetition import Memory, clear_table, count, word_hash
 from datapipe.text.spans import Text
 
 FEWEST_LETTERS = 100  # in fewer, chance decides
@@ -23,7 +24,7 @@ _END_OF_ALPHABETS, _MORE_ALPHABETS, _END_OF_MORE = 0x590, 0x1E00, 0x2000
 
 
 @helper
-def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
+def letter_pair_lift(t: Text, m: Memory, length: int, ids: npt.NDArray[np.int16]) -> float:
     """How much oftener two pairs of letters are the same than if their letters were independent, at least.
 
     Letters are those of different words (runs of letters), as far as the first 1,000: a word that returns says nothing
@@ -36,6 +37,11 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     of Chinese prose one in 100 to 300 is the same as another, of characters drawn from a dictionary one in 2,000. So
     they do where they are of an alphabet and too many are different.
 
+    Args:
+        t: the text, of `length` code points.
+        m: memory.
+        ids: memory, a 0 for each code point, and so again afterwards.
+
     Returns:
         The lift; NaN of a text with fewer than 100 letters, or about which chance may decide.
     """
@@ -43,33 +49,44 @@ def letter_pair_lift(t: Text, m: Memory, length: int) -> float:
     letters, pairs, i = 0, 0, 0
     mask = clear_table(m, min(length, _MOST_LETTERS))  # each word that is new has a letter
     while i < length and letters < _MOST_LETTERS:
-        size, value = 0, np.uint64(0)
+        size = 0
         while i < length and size < _MOST_LETTERS and t.flags[i] & (LETTER | MARK):
-            letter = t.lower[t.points[i]]
-            m.positions[letters + size], m.slots[pairs + size] = letter, letters + size
-            value = extend(value, letter)
+            m.positions[letters + size], m.slots[pairs + size] = t.lower[t.points[i]], letters + size
             size += 1
             i += 1
         if not size:
             i += 1
-        elif m.counts[count(m, mask, value)] == 1:
+        elif m.counts[count(m, mask, word_hash(m.positions, letters, letters + size))] == 1:
             letters += size
             pairs += size - 1
     if letters < FEWEST_LETTERS:
         return np.nan
-    mask = clear_table(m, letters)
-    same = same_of_alphabet = of_alphabet = 0
+    # Each letter is a number from 1 on, in `t.starts`, and `m.firsts` says how often it was seen.
+    different = same = same_of_alphabet = of_alphabet = 0
     for k in range(letters):
-        others = m.counts[count(m, mask, np.uint64(m.positions[k]))] - 1
+        letter = m.positions[k]
+        if not ids[letter]:
+            different += 1
+            ids[letter], m.firsts[different] = different, 0
+        others = m.firsts[ids[letter]]
+        m.firsts[ids[letter]], t.starts[k] = others + 1, ids[letter]
         same += others
-        if m.positions[k] < _END_OF_ALPHABETS or _MORE_ALPHABETS <= m.positions[k] < _END_OF_MORE:
+        if letter < _END_OF_ALPHABETS or _MORE_ALPHABETS <= letter < _END_OF_MORE:
             of_alphabet += 1
             same_of_alphabet += others
+    for k in range(letters):
+        ids[m.positions[k]] = 0
+    few = (different + 1) ** 2 <= 2 * letters  # so that each pair has a place in the table
     mask = clear_table(m, letters)
     same_pairs = 0
     for k in range(pairs):
-        first, second = np.uint64(m.positions[m.slots[k]]), np.uint64(m.positions[m.slots[k] + 1])
-        same_pairs += m.counts[count(m, mask, first << np.uint64(32) | second)] - 1
+        first, second = t.starts[m.slots[k]], t.starts[m.slots[k] + 1]
+        if few:
+            place = first * different + second
+            m.counts[place] += 1
+        else:
+            place = count(m, mask, np.uint64(first) << np.uint64(32) | np.uint64(second))
+        same_pairs += m.counts[place] - 1
     judged = of_alphabet >= FEWEST_LETTERS and 2 * of_alphabet >= letters
     if judged and same_of_alphabet < _LEAST_CHANCE_OF_ALPHABET * of_alphabet * (of_alphabet - 1) / 2:
         return 0.0

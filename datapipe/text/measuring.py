@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from datapipe.kernels import helper, inlined, kernel
 from datapipe.text import words
-from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, text_buffers
+from datapipe.text.characters import DIGIT, HAN, LETTER, MARK, PUNCTUATION, SPACE, lower_table, text_buffers
 from datapipe.text.letter_pairs import letter_pair_lift
 from datapipe.text.measures import (
     CHINESE_ONLY,
@@ -47,10 +47,12 @@ from datapipe.text.repetition import (
     count_ngrams,
     extend,
     hash_tokens,
+    lower_hash,
     narrow,
     new_memory,
     repeated_ngrams,
     repeated_pieces,
+    word_hash,
 )
 from datapipe.text.spans import (
     BULLET,
@@ -84,7 +86,7 @@ _FLAG_SUMS = np.array([sum((flags >> bit & 1) << 8 * bit for bit in range(8)) fo
 _LETTERS, _DIGITS, _PUNCTUATION, _SPACES, _HAN, _MARKS = (
     np.uint64(8 * (flag.bit_length() - 1)) for flag in (LETTER, DIGIT, PUNCTUATION, SPACE, HAN, MARK)
 )
-_ASCII_LETTERS, _OTHER_LETTERS = 1, 2  # what a run between white space is spelt in
+_SOME_WORDS = 1 << 10  # are looked at together
 
 
 @helper
@@ -99,20 +101,19 @@ def _measure_words(
     row: Any,
 ) -> None:
     """Measures over tokens; with `joined`, a stop word may be several that stand together."""
-    thousands, was_digits = 0, False
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
         longest = max(longest, t.ends[i] - t.starts[i])
     histogram = m.counts[: min(longest, _LONG_WORD) + 1]  # of the lengths of words, but those of very long ones
     histogram[:] = 0
-    longest = 0
+    longest, thousands, was_digits, before = 0, 0, False, -1
     for i in range(tokens):
         start, end, flags = t.starts[i], t.ends[i], t.any_flags[i]
+        size = end - start
         alphabetic += (flags & LETTER) != 0
-        digits = flags == DIGIT and end - start <= 3
-        if digits and was_digits and end - start == 3 and start == t.ends[i - 1] + 1:
-            thousands += definition == DATAPIPE
-        was_digits = digits
+        digits = (flags == DIGIT) & (size <= 3)
+        thousands += digits & was_digits & (size == 3) & (start == before + 1)
+        was_digits, before = digits, end
         if definition == DOLMA and flags & PUNCTUATION:
             symbol = False
             for j in range(start, end):
@@ -120,32 +121,37 @@ def _measure_words(
             symbolic += symbol
         if not t.all_signs[i] & SYMBOL:
             words += 1
-            characters += end - start
-            longest = max(longest, end - start)
-            if end - start < len(histogram):
-                histogram[end - start] += 1
-        if end - start > longest_stop_word:
-            continue
-        value = np.uint64(0)
-        for j in range(start, end):
-            value = extend(value, t.lower[t.points[j]] if definition in (DATAPIPE, DCLM) else t.points[j])
-        for k in range(len(stop_words)):
-            if stop_words[k] == value:
-                seen |= np.uint64(1) << np.uint64(k)
-                found += 1
-        if joined:
-            for j in range(i + 1, min(i + LONGEST_STOP_WORD, tokens)):
+            characters += size
+            longest = max(longest, size)
+            if size < len(histogram):
+                histogram[size] += 1
+    for first in range(0, tokens, _SOME_WORDS):
+        short = 0
+        for i in range(first, min(first + _SOME_WORDS, tokens)):
+            m.positions[short] = i  # no branch: nobody could guess how long words are
+            short += t.ends[i] - t.starts[i] <= longest_stop_word
+        for at in range(short):
+            i = m.positions[at]
+            start, end = t.starts[i], t.ends[i]
+            if definition in (DATAPIPE, DCLM):
+                value = lower_hash(t.points, t.lower, start, end)
+            else:
+                value = word_hash(t.points, start, end)
+            for k in range(len(stop_words)):
+                same = stop_words[k] == value
+                seen |= np.uint64(same) << np.uint64(k)
+                found += same
+            for j in range(i + 1, min(i + LONGEST_STOP_WORD, tokens) if joined else i):
                 if t.starts[j] != t.ends[j - 1]:
                     break
-                for at in range(t.starts[j], t.ends[j]):
-                    value = extend(value, t.lower[t.points[at]])
+                for place in range(t.starts[j], t.ends[j]):
+                    value = extend(value, t.lower[t.points[place]])
                 for k in range(len(stop_words)):
-                    if stop_words[k] == value:
-                        seen |= np.uint64(1) << np.uint64(k)
+                    seen |= np.uint64(stop_words[k] == value) << np.uint64(k)
     row.words = words
     row.mean_word_length = characters / max(words, 1)
     row.median_word_length = _median(t, tokens, histogram, words, longest)
-    row.alphabetic_word_share = alphabetic / max(tokens - thousands, 1)
+    row.alphabetic_word_share = alphabetic / max(tokens - (thousands if definition == DATAPIPE else 0), 1)
     row.symbol_ratio = symbolic / max(tokens, 1)  # dolma's; `_measure_characters` writes the others'
     row.stop_words = found
     if definition in (DATAPIPE, DATATROVE):
@@ -222,9 +228,7 @@ def _byte(sums: np.uint64, at: np.uint64) -> int:
 def _measure_characters(t: Text, length: int, tokens: int, definition: int, row: Any) -> int:
     """Everything that counts code points, whatever the words; returns the code points that are not white space."""
     points, flags = t.points, t.flags
-    letters, digits, han, traditional, visible, punctuation = 0, 0, 0, 0, 0, 0
-    lexical, before = 0, 0
-    runs, in_runs, run, spelt = 0, 0, 0, 0
+    letters, digits, han, traditional, visible, punctuation, marks = 0, 0, 0, 0, 0, 0, 0
     i = 0
     while i < length:
         sums, end = np.uint64(0), min(i + 255, length)
@@ -237,24 +241,20 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         punctuation += _byte(sums, _PUNCTUATION)
         visible -= _byte(sums, _SPACES)
         han += _byte(sums, _HAN)
-        lexical -= _byte(sums, _MARKS)
+        marks += _byte(sums, _MARKS)
     visible += length
-    lexical += visible - letters - digits  # each of the others
-    # A loop without branches: nobody could guess them.
-    for i in range(length):
-        space = (flags[i] & SPACE) != 0
-        counted = space & (run > 0) & (spelt != _ASCII_LETTERS)
-        runs += counted
-        in_runs += run if counted else 0
-        run = 0 if space else run + 1
-        letter = _ASCII_LETTERS if points[i] < 128 else _OTHER_LETTERS
-        spelt = 0 if space else spelt | (letter if flags[i] & LETTER else 0)
-        kind = flags[i] & (LETTER | DIGIT)
-        lexical += (kind != 0) & (kind != before)
-        before = before if flags[i] & MARK else kind
-    if run and spelt != _ASCII_LETTERS:
-        runs += 1
-        in_runs += run
+    lexical = visible - letters - digits - marks  # each of the others, and ...
+    kind = 0
+    if marks:
+        for i in range(length):  # ... each run; a mark belongs to the one that it follows
+            before, kind = kind, flags[i] & (LETTER | DIGIT)
+            lexical += (kind != 0) & (kind != before)
+            kind = before if flags[i] & MARK else kind
+    else:
+        lexical += (flags[0] & (LETTER | DIGIT)) != 0
+        for i in range(1, length):  # many at a time
+            kind = flags[i] & (LETTER | DIGIT)
+            lexical += (kind != 0) & (kind != flags[i - 1] & (LETTER | DIGIT))
     hashes, hash_runs, dots, ellipses, spaced_ellipses, spaced_end = 0, 0, 0, 0, 0, 0
     brackets, bracket_open, curly_brackets = 0, -1, 0
     for i in range(length):
@@ -286,7 +286,6 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     if definition != DOLMA:
         symbols = hashes + ellipses + (spaced_ellipses if definition == DCLM else 0)
         row.symbol_ratio = symbols / max(tokens, 1)
-    row.mean_run_length = in_runs / max(runs, 1)
     row.han_share = han / max(visible, 1)
     row.traditional_share = traditional / max(han, 1)
     row.digit_share = digits / max(visible, 1)
@@ -297,6 +296,34 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
     row.hash_run_share = hash_runs / length
     row.ellipsis_share = ellipses / length
     return visible
+
+
+@helper
+def _measure_runs(t: Text, length: int, row: Any) -> None:
+    """Measures over what stands between white space; what `starts` and `ends` hold is lost."""
+    spaces, others = 0, 0
+    for i in range(length):  # no branch: nobody could guess it
+        t.starts[spaces] = i
+        spaces += (t.flags[i] & SPACE) != 0
+    for i in range(length):
+        t.ends[others] = i
+        others += ((t.flags[i] & LETTER) != 0) & (t.points[i] >= 128)
+    t.starts[spaces] = t.ends[others] = length
+    runs, in_runs, start, other = 0, 0, 0, 0
+    for k in range(spaces + 1):
+        end = t.starts[k]
+        while t.ends[other] < start:
+            other += 1
+        at = start
+        if t.ends[other] < end:
+            at = end
+        while at < end and not t.flags[at] & LETTER:
+            at += 1
+        if start < end == at:  # no letter, or one that is not of ASCII
+            runs += 1
+            in_runs += end - start
+        start = end + 1
+    row.mean_run_length = in_runs / max(runs, 1)
 
 
 @helper
@@ -392,13 +419,23 @@ def _holds_sentence(t: Text, start: int, end: int) -> bool:
     return False
 
 
+@inlined
+def _pair(t: Text, at: int, pairs: npt.NDArray[np.uint8]) -> int:
+    """What `pairs` says of two code points; others than ASCII may look like it here."""
+    return int(pairs[(t.points[at] & 127) << 7 | t.points[at + 1] & 127])
+
+
 @helper
 def _count_phrases(
-    t: Text, length: int, phrases: npt.NDArray[np.int32], pairs: npt.NDArray[np.bool_], row: Any
+    t: Text, length: int, phrases: npt.NDArray[np.int32], pairs: npt.NDArray[np.uint8], row: Any
 ) -> None:
     """Count the phrases, rows of code points padded with 0, in the text in lower case; `pairs` is `first_pairs`."""
-    for i in range(length - 1):
-        if not pairs[(t.points[i] & 127) << 7 | t.points[i + 1] & 127]:  # others than ASCII may look like it here
+    first, second = _pair(t, 0, pairs), _pair(t, 1, pairs)
+    for i in range(length):
+        third = _pair(t, i + 2, pairs)
+        begins = first & third >> 1
+        first, second = second, third
+        if not begins:
             continue
         for k in range(len(phrases)):
             if phrase_at(t, i, length, phrases[k]):
@@ -554,8 +591,9 @@ class _Tables(NamedTuple):
     stop_words: npt.NDArray[np.uint64]
     stems: Stems
     seen_stems: npt.NDArray[np.bool_]  # memory
+    letter_ids: npt.NDArray[np.int16]  # memory
     phrases: npt.NDArray[np.int32]
-    phrase_pairs: npt.NDArray[np.bool_]
+    phrase_pairs: npt.NDArray[np.uint8]
     read_on: npt.NDArray[np.int32]
     word_breaks: npt.NDArray[np.uint8]
     count_logs: npt.NDArray[np.float64]
@@ -572,10 +610,11 @@ def _measure(
             row.letter_pair_lift = np.nan
             continue
         at_spaces = documents.segmented.definitions[i] == words.CHARACTERS
-        row.letter_pair_lift = letter_pair_lift(t, m, length)
+        row.letter_pair_lift = letter_pair_lift(t, m, length, tables.letter_ids)
         row.notice_share, row.advert_share, row.exclamation_share = measure_notices(
             t, length, at_spaces, tables.stems, tables.seen_stems
         )
+        _measure_runs(t, length, row)
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
         longest = documents.stop_words[i, 2]
@@ -648,27 +687,30 @@ def measure_text(
     system = DEFINITIONS[definition]
     if word_definition == "auto" and system in (DOLMA, DCLM):
         word_definition = "whitespace"
-    codes = [words.primary(language) for language in languages.to_pylist()]
+    codes, of_text = words.primary_languages(languages)
     if prose_only:
-        whole = pa.array([code == "code" for code in codes], pa.bool_())
+        whole = np.array([code == "code" for code in codes], bool)[of_text]
         left = prose(texts)
-        texts = pc.if_else(whole, texts.cast(pa.large_string()), left) if "code" in codes else left
+        texts = pc.if_else(pa.array(whole), texts.cast(pa.large_string()), left) if whole.any() else left
     word_definitions = np.array([words.definition_of(word_definition, code) for code in codes], np.int8)
     lists = words.STOP_WORDS | {language: tuple(listed) for language, listed in (stop_words or {}).items()}
     hashes, bounds_of = stop_table(tuple(lists.items()))
     judged_as = codes if system == DATAPIPE else ["en"] * len(codes)
     in_parts = np.array([code in words.UNSEGMENTED for code in judged_as], bool)
+    bounds = np.array([bounds_of.get(code, (0, 0, 0)) for code in judged_as], np.int64).reshape(-1, 3)
+    chinese = np.array([code == "zh" for code in codes], bool)
     documents = _Documents(
         *text_buffers(texts),
-        words.segment(texts, word_definitions),
-        stop_words=np.array([bounds_of.get(code, (0, 0, 0)) for code in judged_as], np.int64).reshape(-1, 3),
-        chinese=np.array([code == "zh" for code in codes], bool),
-        joined=in_parts & (word_definitions == words.CHARACTERS),
+        words.segment(texts, word_definitions[of_text]),
+        stop_words=bounds[of_text],
+        chinese=chinese[of_text],
+        joined=(in_parts & (word_definitions == words.CHARACTERS))[of_text],
     )
     tables = _Tables(
         stop_words=hashes,
         stems=stems(),
         seen_stems=np.zeros(len(stems().is_notice), np.bool_),
+        letter_ids=np.zeros(len(lower_table()), np.int16),
         phrases=padded(PHRASES),
         phrase_pairs=first_pairs(PHRASES),
         read_on=padded(tuple(suffix[::-1] for suffix in READ_ON)),

@@ -200,18 +200,19 @@ ADVERTS = {
     "ko": "지금 구매|지금 주문|여기를 클릭|무료 배송|무료배송|최저가|할인|특가|한정|카지노|바카라|토토|"
     "비아그라|다이어트|재택|대출|만남",
 }
-_HASH_BITS = 14
+_HASH_BITS, _BITS_WITHIN = 12, 4  # of the 16 bits of a beginning, those that tell where its stems are, and the others
 _WITHOUT_CASE = 0x590  # before: Latin, Greek, Cyrillic, Armenian; from here Hebrew, Arabic and on
 _FEWEST = 3  # different stems, or exclamations: below, nothing is said
 
 
 class Stems(NamedTuple):
-    """Stems in lower case, ordered by the hash of their first two code points.
+    """Stems in lower case, ordered by their `_beginning`.
 
     Attributes:
         points: code points, a stem a row, padded with 0.
         is_notice: whether a stem is of notices, or else of advertisements.
-        bounds: those of hash h are rows `bounds[h]` to `bounds[h + 1]`, shape (2^14 + 1,).
+        bounds: those whose beginning has the upper 12 bits h are rows `bounds[h]` to `bounds[h + 1]`,
+            shape (2^12 + 1,).
         begins: a bit for each `_beginning` of a stem, 2^16 in all, shape (2^10,).
         folded: each code point in lower case, any white space as a space, shape (0x110000,).
     """
@@ -221,11 +222,6 @@ class Stems(NamedTuple):
     bounds: npt.NDArray[np.int64]
     begins: npt.NDArray[np.uint64]
     folded: npt.NDArray[np.int32]
-
-
-@helper
-def _hash(first: int, second: int) -> int:
-    return (first * 131 + second) & ((1 << _HASH_BITS) - 1)
 
 
 @helper
@@ -243,16 +239,16 @@ def stems() -> Stems:
     of_adverts, of_notices = (
         {stem for listed in by_language.values() for stem in listed.split("|")} for by_language in (ADVERTS, NOTICES)
     )
-    hashes = {stem: _hash(ord(stem[0]), ord(stem[1])) for stem in of_adverts | of_notices}
-    listed = sorted(hashes, key=lambda stem: (hashes[stem], stem))
-    bounds = np.searchsorted([hashes[stem] for stem in listed], np.arange((1 << _HASH_BITS) + 1))
     folded = lower_table().copy()
     folded[np.flatnonzero(class_table() & SPACE)] = 32
-    points, begins = padded(tuple(listed)), np.zeros(1 << 10, np.uint64)
-    for row in points:
-        beginning = _beginning(row, 0, folded)
+    in_turn = tuple(sorted(of_adverts | of_notices))
+    beginnings = {stem: _beginning(row, 0, folded) for stem, row in zip(in_turn, padded(in_turn), strict=True)}
+    listed = tuple(sorted(in_turn, key=beginnings.__getitem__))
+    bounds = np.searchsorted([beginnings[stem] >> _BITS_WITHIN for stem in listed], np.arange(1 + (1 << _HASH_BITS)))
+    begins = np.zeros(1 << 10, np.uint64)
+    for beginning in beginnings.values():
         begins[beginning >> 6] |= np.uint64(1 << (beginning & 63))
-    return Stems(points, np.array([stem in of_notices for stem in listed]), bounds, begins, folded)
+    return Stems(padded(listed), np.array([stem in of_notices for stem in listed]), bounds, begins, folded)
 
 
 @functools.cache
@@ -264,10 +260,9 @@ def first_points() -> npt.NDArray[np.bool_]:
 
 
 @helper
-def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, int]:
-    """The longest stem at a place, and its length; -1 and 0 for none."""
-    found, longest = -1, 0
-    key = _hash(listed.folded[t.points[at]], listed.folded[t.points[at + 1]])
+def _longest_stem(t: Text, at: int, length: int, beginning: int, listed: Stems) -> tuple[int, int]:
+    """The longest stem at a place of this beginning, and its length; -1 and 0 for none."""
+    found, longest, key = -1, 0, beginning >> _BITS_WITHIN
     for k in range(listed.bounds[key], listed.bounds[key + 1]):
         size = 0
         while (
@@ -285,17 +280,18 @@ def _longest_stem(t: Text, at: int, length: int, listed: Stems) -> tuple[int, in
 def _find_stems(t: Text, length: int, listed: Stems) -> int:
     """Put where stems stand into `t.starts`, and which they are into `t.ends`; returns how many."""
     candidates, found, skip_until = 0, 0, 0
-    before = np.uint8(0)
+    t.any_flags[0] = (t.signs[0] & STEM) != 0
+    for i in range(1, length):  # many at a time
+        starts_word = (t.flags[i - 1] & (LETTER | MARK) == 0) | (t.points[i] >= _WITHOUT_CASE)
+        t.any_flags[i] = ((t.signs[i] & STEM) != 0) & starts_word
     for i in range(length):
         t.starts[candidates] = i  # no branch: nobody could guess where words begin
-        starts_word = (before & (LETTER | MARK) == 0) | (t.points[i] >= _WITHOUT_CASE)
-        candidates += ((t.signs[i] & STEM) != 0) & starts_word
-        before = t.flags[i]
+        candidates += t.any_flags[i]
     for k in range(candidates):
         i = t.starts[k]
         beginning = _beginning(t.points, i, listed.folded)
         if (listed.begins[beginning >> 6] >> np.uint64(beginning & 63)) & np.uint64(1) and i >= skip_until:
-            stem, size = _longest_stem(t, i, length, listed)
+            stem, size = _longest_stem(t, i, length, beginning, listed)
             if stem >= 0:
                 skip_until = i + size
                 t.starts[found], t.ends[found] = i, stem

@@ -22,6 +22,11 @@ _MIN_SLOTS = 16
 _MAX_SLOTS = 1 << 21  # of the hash table: 24 MB; what does not fit is counted in another pass
 _LOW_BITS = 10
 _LOW_POWERS = 1 << _LOW_BITS
+_SHORT = 8  # code points: few words of any language are longer
+# From place k on: the powers of BASE for the code points of a word of _SHORT - k, and a 0 for each that follows it.
+_SHORT_POWERS = np.array(
+    [pow(int(BASE), _SHORT - 1 - k, 1 << 64) if k < _SHORT else 0 for k in range(2 * _SHORT)], np.uint64
+)
 PREFIX_BITS = 3
 PREFIX_STEP = 1 << PREFIX_BITS  # code points from one prefix hash that is kept to the next
 
@@ -75,6 +80,35 @@ def text_hash(text: str) -> int:
 def extend(value: np.uint64, point: int) -> np.uint64:
     """The hash of a text and one more code point."""
     return np.uint64(value * BASE + np.uint64(point) + np.uint64(1))
+
+
+@helper
+def word_hash(points: npt.NDArray[np.int32], start: int, end: int) -> np.uint64:
+    """The hash of code points `start` to `end`: as `extend` makes it, but of short words without a loop that ends.
+
+    Where it would end nobody could guess, and each product would wait for the one before.
+    """
+    value, size = np.uint64(0), end - start
+    if size <= _SHORT and start + _SHORT <= len(points):
+        for k in range(_SHORT):
+            value += _SHORT_POWERS[_SHORT - size + k] * np.uint64(points[start + k] + 1)
+        return value
+    for i in range(start, end):
+        value = extend(value, points[i])
+    return value
+
+
+@helper
+def lower_hash(points: npt.NDArray[np.int32], lower: npt.NDArray[np.int32], start: int, end: int) -> np.uint64:
+    """As `word_hash`, of the word in lower case."""
+    value, size = np.uint64(0), end - start
+    if size <= _SHORT and start + _SHORT <= len(points):
+        for k in range(_SHORT):
+            value += _SHORT_POWERS[_SHORT - size + k] * np.uint64(lower[points[start + k]] + 1)
+        return value
+    for i in range(start, end):
+        value = extend(value, lower[points[i]])
+    return value
 
 
 @helper
@@ -229,10 +263,11 @@ def hash_tokens(
     for i in range(tokens):
         start, end = starts[i], ends[i]
         m.before[i] = before  # it may lie where `starts` does
-        token = np.uint64(0) if separated else value
-        for j in range(start, end):
-            token = extend(token, points[j])
-        value = add_token(value, token) if separated else token
+        if separated:
+            value = add_token(value, word_hash(points, start, end))
+        else:
+            for j in range(start, end):
+                value = extend(value, points[j])
         before += end - start
         m.hashes[i + 1] = value
     m.before[tokens] = before

@@ -21,7 +21,7 @@ BULLET = 8
 SYMBOL = 16  # makes no word by itself
 TRADITIONAL = 32  # a Chinese character that is written otherwise in simplified script
 STEM = 64  # a stem of `notices.py` begins with it, in either case
-BEYOND = 4  # so many code points may be asked for from any place on
+BEYOND = 8  # so many code points may be asked for from any place on
 
 CLOSERS = "\"'”’»›)]}」』】》〉）］｝"
 WIDE_TERMINALS = "。！？．｡…"
@@ -222,16 +222,21 @@ def padded(texts: tuple[str, ...]) -> npt.NDArray[np.int32]:
 
 
 @functools.cache
-def first_pairs(texts: tuple[str, ...]) -> npt.NDArray[np.bool_]:
-    """By which pairs of ASCII characters, in either case, a text may begin: at 128 times the first and the second.
+def first_pairs(texts: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+    """Which pairs of characters, in either case and by their lowest 7 bits, begin a text, and which follow such a pair.
 
-    >>> pairs = first_pairs(("lorem", "use"))
-    >>> [bool(pairs[ord(a) * 128 + ord(b)]) for a, b in ("lo", "LO", "Us", "le")]
-    [True, True, True, False]
+    Returns:
+        1 for those that begin one, 2 for the others, 3 for both, at 128 times the first and the second character.
+
+    >>> pairs = first_pairs(("lorem", "use it"))
+    >>> [int(pairs[ord(a) * 128 + ord(b)]) for a, b in ("lo", "LO", "Us", "re", "e ", "le")]
+    [1, 1, 1, 2, 2, 0]
     """
     lower = lower_table()
-    pairs = np.zeros((128, 128), np.bool_)
+    pairs = np.zeros((128, 128), np.uint8)
     for text in texts:
-        first, second = (np.flatnonzero(lower == ord(character)) for character in text[:2])
-        pairs[np.ix_(first, second)] = True  # out of bounds where more than ASCII is written so
+        for bit, pair in ((1, text[:2]), (2, text[2:4])):
+            # The Kelvin sign is a capital k, and looks like an asterisk to who asks for 7 bits.
+            first, second = (np.flatnonzero(lower == ord(character)) & 127 for character in pair)
+            pairs[np.ix_(first, second)] |= bit
     return pairs.ravel()
