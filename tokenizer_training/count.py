@@ -349,7 +349,7 @@ class CountPretokens(beam.PTransform):
         )
         few = beam.pvalue.AsList(
             parts.pipeline
-            | "Once more" >> beam.Create([None], reshuffle=False)
+            | "Once more" >> beam.Impulse()
             | "Adjacent" >> beam.FlatMap(_adjacent, spilled).with_output_types(tuple[int, list[str]])
             | "Spread files" >> Spread()
             | "Add up" >> beam.Map(_add_up, self.folder).with_output_types(str)
@@ -357,7 +357,7 @@ class CountPretokens(beam.PTransform):
         add_up = beam.Map(_sum, few, groups, self.folder, self.options.sample_threshold)
         return (
             parts.pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Once" >> beam.Impulse()
             | "Bundle" >> beam.FlatMap(_bundles, spilled).with_output_types(tuple[int, tuple[int, int]])
             | "Spread bundles" >> Spread()
             | "Sum" >> add_up.with_output_types(str)
@@ -397,7 +397,7 @@ def _together(files_there: int) -> int:
     return 1 if files_there <= FILES_ADDED_UP else min(FILES_ADDED_UP, -(-files_there // FILES_OPENED))
 
 
-def _adjacent(_: None, spills: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+def _adjacent(_: bytes, spills: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """The files to add up into one, in order, by its number."""
     size = _together(len(spills))
     for number, start in enumerate(range(0, len(spills), size)):
@@ -425,7 +425,7 @@ def _add_up(numbered: tuple[int, list[str]], folder: str) -> str:
     return path
 
 
-def _bundles(_: None, spills: Sequence[str]) -> Iterator[tuple[int, tuple[int, int]]]:
+def _bundles(_: bytes, spills: Sequence[str]) -> Iterator[tuple[int, tuple[int, int]]]:
     """Which partitions go into one file, from one to before another: of few parts few, as each opens all that is left.
 
     By the parts alone, however many pieces workers have made of them.

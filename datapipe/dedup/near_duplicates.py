@@ -388,7 +388,7 @@ class FindNearDuplicates(CorpusStage):
         )
         return (
             parts.pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Once" >> beam.Impulse()
             | "Cluster"
             >> beam.FlatMap(
                 _cluster, beam.pvalue.AsIter(edges), paths, self.scratch, self.gather_edges
@@ -440,7 +440,7 @@ def _verify(block: Block, paths: dict[int, str], threshold: float, folder: str |
 
 
 def _cluster(
-    _: None, edges: Iterable[tuple[Block, int]], paths: dict[int, str], scratch: str | None, gather_edges: int
+    _: bytes, edges: Iterable[tuple[Block, int]], paths: dict[int, str], scratch: str | None, gather_edges: int
 ) -> Iterator[pa.RecordBatch]:
     """The verdicts, unless there are more pairs than may be gathered, which `more_rounds` then finds in their files."""
     blocks = list(edges)

@@ -105,6 +105,8 @@ class Graph(PipelineVisitor):
             values = list(step.values)
             size = max(1, min(self._elements, math.ceil(len(values) / self._tasks)))
             return bags.from_sequence(values, partition_size=size)
+        if isinstance(step, beam.Impulse):
+            return bags.from_sequence([b""])
         if isinstance(step, beam.ParDo):
             (bag,) = inputs
             sides = [self._all_of(side.pvalue) for side in node.side_inputs]

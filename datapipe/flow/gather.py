@@ -10,7 +10,7 @@ import apache_beam as beam
 class Gather(beam.PTransform):
     """Elements in; out, one list of them all, in any order, empty where there is none.
 
-    In three steps, where `beam.combiners.ToList` takes a dozen.
+    In two steps, where `beam.combiners.ToList` takes a dozen.
     """
 
     def __post_init__(self) -> None:
@@ -19,10 +19,10 @@ class Gather(beam.PTransform):
     def expand(self, elements: beam.PCollection[Any]) -> beam.PCollection[list[Any]]:
         return (
             elements.pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Once" >> beam.Impulse()
             | "All" >> beam.Map(_all, beam.pvalue.AsList(elements)).with_output_types(list[Any])
         )
 
 
-def _all(_: None, elements: list[Any]) -> list[Any]:
+def _all(_: bytes, elements: list[Any]) -> list[Any]:
     return list(elements)

@@ -152,7 +152,7 @@ class MixSources(CorpusStage):
         groups = self.groups()
         return {groups[index]: np.frombuffer(packed[index], np.int64) for index in sorted(packed)}
 
-    def _halves(self, _: None, packed: Mapping[int, bytes]) -> list[tuple[int, int]]:
+    def _halves(self, _: bytes, packed: Mapping[int, bytes]) -> list[tuple[int, int]]:
         groups, known = self.groups(), self._known(packed)
         found = searches(amounts(self.planned(), known), known)
         return sorted({(groups.index(search.group), search.upper) for search in found})
@@ -162,7 +162,7 @@ class MixSources(CorpusStage):
             for key, histogram in refinements(rows, halves, self.max_epochs):
                 yield key, histogram.tobytes()
 
-    def _ends(self, _: None, packed: Mapping[int, bytes], refined: Mapping[tuple[int, int], bytes]) -> Ends:
+    def _ends(self, _: bytes, packed: Mapping[int, bytes], refined: Mapping[tuple[int, int], bytes]) -> Ends:
         groups, known, planned = self.groups(), self._known(packed), self.planned()
         fine = {(groups[group], upper): np.frombuffer(of, np.int64) for (group, upper), of in refined.items()}
         found = ends(planned, groups, known, fine)
@@ -187,7 +187,7 @@ class MixSources(CorpusStage):
 
     def expand(self, parts: beam.PCollection[Part]) -> beam.PCollection[pa.RecordBatch]:
         spread = parts | "Spread" >> SpreadPieces()
-        once = parts.pipeline | "Once" >> beam.Create([None], reshuffle=False)
+        once = parts.pipeline | "Once" >> beam.Impulse()
         known = beam.pvalue.AsDict(
             spread
             | "Histograms" >> beam.FlatMap(self._histograms).with_output_types(tuple[int, bytes])

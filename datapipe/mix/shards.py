@@ -297,7 +297,7 @@ class WriteShards(ProductStage):
                 writer.write_batch(pa.record_batch([positions, ids[taken], *arrays], schema=schema))
         yield path, np.packbits([len(taken) > 0 for taken, _ in cuts]).tobytes()
 
-    def _number(self, _: None, amount: Amount, spilled: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, int]]:
+    def _number(self, _: bytes, amount: Amount, spilled: Iterable[tuple[str, bytes]]) -> Iterator[tuple[int, int]]:
         """The shards that there will be: the number of each, and its range; one where nothing was spilled."""
         occupied = np.zeros(-(-sum(self._ranges(amount)) // 8), np.uint8)
         for _path, bits in spilled:
@@ -369,7 +369,7 @@ class WriteShards(ProductStage):
         )
         return (
             parts.pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Once" >> beam.Impulse()
             | "Number" >> beam.FlatMap(self._number, amount, spilled).with_output_types(tuple[int, int])
             | "Spread shards" >> Spread()
             | "Write" >> beam.Map(self._write, amount, spilled).with_output_types(dict[str, Any])

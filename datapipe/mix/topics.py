@@ -214,7 +214,7 @@ class FindTopics(CorpusStage):
         return counts
 
     def _describe(
-        self, _: None, centres: np.ndarray, axes: Axes, assigned: list[_Assigned], words: list[WordCounts]
+        self, _: bytes, centres: np.ndarray, axes: Axes, assigned: list[_Assigned], words: list[WordCounts]
     ) -> int:
         """Write the table, and return how many topics it has."""
         # In order of part: a sum of floats depends on its order.
@@ -275,7 +275,7 @@ class FindTopics(CorpusStage):
         )
         described = (
             parts.pipeline
-            | "Once" >> beam.Create([None], reshuffle=False)
+            | "Once" >> beam.Impulse()
             | "Describe"
             >> beam.Map(self._describe, centres, axes, statistics, beam.pvalue.AsList(words)).with_output_types(int)
         )

@@ -42,6 +42,9 @@ class Pipeline:
 class ParDo(PTransform):
     fn: Any
 
+class Impulse(PTransform):
+    def __init__(self) -> None: ...
+
 class Create(PTransform):
     def __init__(self, values: Iterable[Any], reshuffle: bool = True) -> None: ...
 
