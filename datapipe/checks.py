@@ -1,18 +1,18 @@
 """Options: their types and ranges, the roles that names play in them, and names that must be known.
 
 One form of error everywhere: `<stage>: <option> must be …, got …`. A range is part of an option's type, as in
-`Annotated[int, Ge(1)]`: stated once, checked here, and shown to editors in the JSON schema of recipes.
+`Annotated[int, Ge(1)]`: stated once, checked by pydantic, and shown to editors in the JSON schema of recipes.
 """
 
 import dataclasses
 import enum
 import functools
-import sys
 import types
 import typing
 from collections.abc import Collection, Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
+import pydantic
 from annotated_types import Ge, Gt, Le, Lt
 
 from datapipe.near import suggest
@@ -46,8 +46,7 @@ def is_language(name: str) -> bool:
     return name in OTHER_LANGUAGES or langcodes.tag_is_valid(name)
 
 
-def check_language(name: str) -> None:
-    """Raise a ValueError that says what a name must be, if it is not a language as documents bear it."""
+def _language(name: str) -> str:
     if not is_language(name):
         raise ValueError("a language code of ISO 639, 'code' or 'und'")
     if name not in OTHER_LANGUAGES:
@@ -59,20 +58,28 @@ def check_language(name: str) -> None:
         plain = code if len(code) == 2 else tag.language
         if name != plain:
             raise ValueError(f"{plain!r}, which is what documents in that language bear")
+    return name
 
 
-Language = Annotated[str, check_language]  # as in the column `language`
+Language = Annotated[str, pydantic.AfterValidator(_language)]  # as in the column `language`
 
-# The types that options are made of, and what a value of another one must be.
-_KINDS = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a string",
-    list: "a list",
-    dict: "a mapping",
-    type(None): "null",
+_CONFIG = pydantic.ConfigDict(strict=True, allow_inf_nan=False)
+_TYPES = {
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "string_type": "a string",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "none_required": "null",
 }
+
+
+@functools.cache
+def adapter(hint: Any) -> pydantic.TypeAdapter[Any]:
+    """What checks values of a type strictly: no number for a string, no truth value for a number, no NaN."""
+    return pydantic.TypeAdapter(hint, config=_CONFIG)
 
 
 @functools.cache
@@ -97,109 +104,83 @@ def check_options(owner: str, options: Any) -> None:
         check_value(f"{owner}: {option}", hint, getattr(options, option))
 
 
-class _Failure(NamedTuple):
-    """What is wrong with a value, or with one within it.
-
-    Attributes:
-        path: where it is, as text.
-        depth: how deep; a key lies deeper than what it stands before.
-        is_kind: whether it is of the right kind, such as a number.
-        must: what it must be, or have.
-        value: what it is.
-    """
-
-    path: str
-    depth: int
-    is_kind: bool
-    must: str
-    value: Any
-
-
 def check_value(where: str, hint: Any, value: Any) -> None:
-    """Check a value against a type with ranges: no number for a string, no truth value for a number, no NaN.
+    """Check a value against a type with ranges.
 
     Raises:
         ValueError: saying where, what it must be, and what it is.
     """
-    failures = list(_failures(hint, value, "", 0))
-    if failures:
-        worst = max(failures, key=lambda failure: failure.depth)
-        same = [failure for failure in failures if (failure.path, failure.depth) == (worst.path, worst.depth)]
-        must = " or ".join(dict.fromkeys(failure.must for failure in same))
+    try:
+        adapter(hint).validate_python(value)
+    except pydantic.ValidationError as error:
+        # Of a union, pydantic names the failure of each member; the deepest is the one that the user meant.
+        deepest = max(len(failure["loc"]) for failure in error.errors())
+        failures = [failure for failure in error.errors() if len(failure["loc"]) == deepest]
+        failure = failures[0]
+        path, inner = _resolve(hint, failure["loc"])
+        must = _range(inner) if failure["type"].endswith(("_than", "_than_equal")) else None
+        must = must or " or ".join(dict.fromkeys(_requirement(each) for each in failures))
         verb = "must" if must.startswith("have ") else "must be"
-        raise ValueError(f"{where}{worst.path} {verb} {must}, got {worst.value!r}")
+        raise ValueError(f"{where}{path} {verb} {must}, got {failure['input']!r}") from None
 
 
-def _failures(hint: Any, value: Any, path: str, depth: int) -> Iterator[_Failure]:
-    """All that is wrong with a value of a type."""
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    kind = origin or hint
-    if origin is Annotated:
-        failures = list(_failures(arguments[0], value, path, depth))
-        yield from failures or (_Failure(path, depth, True, must, value) for must in _unmet(hint, value))
-    elif origin in (typing.Union, types.UnionType):
-        by_member = [list(_failures(member, value, path, depth)) for member in arguments]
-        if all(by_member):
-            failures = [
-                failure
-                for member, of_member in zip(arguments, by_member, strict=True)
-                if member is not type(None)
-                for failure in of_member
-            ]
-            # Those of the member that the user meant.
-            worst = max((failure.depth, failure.is_kind) for failure in failures)
-            yield from (failure for failure in failures if (failure.depth, failure.is_kind) == worst)
-    elif origin is typing.Literal:
-        if not any(type(value) is type(known) and value == known for known in arguments):
-            yield _Failure(path, depth, False, f"one of {', '.join(map(repr, arguments))}", value)
-    elif not _is_kind(value, kind):
-        yield _Failure(path, depth, False, _KINDS[kind], value)
-    elif kind is float and not -sys.float_info.max <= value <= sys.float_info.max:
-        yield _Failure(path, depth, True, "a finite number", value)
-    elif kind is list:
-        for index, item in enumerate(value):
-            yield from _failures(arguments[0], item, f"{path}[{index}]", depth + 1)
-    elif kind is dict:
-        for key, item in value.items():
-            inner = f"{path}.{key}" if isinstance(key, str) else f"{path}[{key}]"
-            yield from _failures(arguments[0], key, inner, depth + 2)
-            yield from _failures(arguments[1], item, inner, depth + 1)
+def _requirement(failure: Any) -> str:
+    if failure["type"] == "literal_error":
+        return f"one of {failure['ctx']['expected'].replace(' or ', ', ')}"
+    if failure["type"] == "value_error":
+        return str(failure["ctx"]["error"])
+    if failure["type"] == "too_short":
+        count = failure["ctx"]["min_length"]
+        return f"have at least {count} item{'s' * (count > 1)}"
+    if failure["type"] == "string_too_short":
+        return "have at least 1 character"
+    if failure["type"] == "too_long":
+        return f"have at most {failure['ctx']['max_length']} items"
+    return _TYPES.get(failure["type"]) or failure["msg"].removeprefix("Input should be ")
 
 
-def _is_kind(value: Any, kind: type) -> bool:
-    """Whether a value is of a kind: a whole number is a number, and a truth value is none."""
-    return isinstance(value, (int, float) if kind is float else kind) and (kind is bool or not isinstance(value, bool))
+def _resolve(hint: Any, location: tuple[int | str, ...]) -> tuple[str, Any]:
+    """The location of a failure as text, and the type that the value there should have."""
+    path = ""
+    for step in location:
+        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin is Annotated:
+            hint = arguments[0]
+            origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if origin in (typing.Union, types.UnionType):
+            members = [each for each in arguments if each is not type(None)]
+            if len(members) > 1:
+                # The step names the member.
+                hint = next((each for each in members if _name(each) in str(step)), members[0])
+                continue
+            hint = members[0]
+            origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        if step == "[key]":
+            hint = arguments[0] if arguments else Any
+            continue
+        path += f".{step}" if isinstance(step, str) else f"[{step}]"
+        hint = arguments[-1] if arguments else Any
+    return path, hint
 
 
-def _unmet(hint: Any, value: Any) -> Iterator[str]:
-    """What a value of the right kind must be, or have, by the bounds of its type, and is not or has not."""
-    for bound in typing.get_args(hint)[1:]:
-        if isinstance(bound, types.FunctionType):
-            try:
-                bound(value)
-            except ValueError as error:
-                yield str(error)
-        elif (fewest := getattr(bound, "min_length", 0)) and len(value) < fewest:
-            yield f"have at least {fewest} {'character' if isinstance(value, str) else 'item'}{'s' * (fewest > 1)}"
-        elif (most := getattr(bound, "max_length", None)) is not None and len(value) > most:
-            yield f"have at most {most} items"
-        elif (
-            (isinstance(bound, Ge) and value < bound.ge)
-            or (isinstance(bound, Gt) and value <= bound.gt)
-            or (isinstance(bound, Le) and value > bound.le)
-            or (isinstance(bound, Lt) and value >= bound.lt)
-        ):
-            yield _range(hint)
+def _name(hint: Any) -> str:
+    while typing.get_origin(hint) is Annotated:
+        hint = typing.get_args(hint)[0]
+    return getattr(hint, "__name__", str(hint))
 
 
-def _range(hint: Any) -> str:
+def _range(hint: Any) -> str | None:
     """The bounds of a type in words."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next((found for each in typing.get_args(hint) if (found := _range(each))), None)
+    if typing.get_origin(hint) is not Annotated:
+        return None
     bounds = {type(bound): bound for bound in typing.get_args(hint)[1:]}
     if Ge in bounds and Le in bounds:
         return f"between {bounds[Ge].ge} and {bounds[Le].le}"
     words = {Ge: "at least", Gt: "above", Le: "at most", Lt: "below"}
     said = [f"{words[kind]} {getattr(bound, kind.__name__.lower())}" for kind, bound in bounds.items() if kind in words]
-    return " and ".join(said)
+    return " and ".join(said) or None
 
 
 def named(options: Any, role: Role) -> list[str]:

@@ -373,6 +373,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     gc.set_threshold(_NEW_OBJECTS)
     # numpy starts a thread a core for matrices, each of which spins for 2^26 ticks, 26 ms, before it sleeps; now 2^4.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "4")
+    # pydantic looks through all packages that are installed for plugins of it, as long as it takes to check a recipe.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # Beam warns of optional packages that are not installed, and logs each error at every level it passes.
     logging.disable(logging.ERROR)
     if isinstance(sys.stdout, io.TextIOWrapper):

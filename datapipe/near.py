@@ -1,4 +1,4 @@
-"""What somebody likely meant by a name that is not known. Apart from `checks.py`, whose imports take longer."""
+"""What somebody likely meant by a name that is not known. Apart from `checks.py`, which brings pydantic along."""
 
 import difflib
 from collections.abc import Collection

@@ -28,7 +28,7 @@ from typing import Annotated, Any, cast
 import yaml
 from annotated_types import MinLen
 
-from datapipe.checks import check_value, option_types
+from datapipe.checks import adapter, check_value, option_types
 from datapipe.engine.provenance import NOT_PUBLIC, values_of
 from datapipe.engine.renamed import LISTS, MOVED_OPTIONS, RENAMED_OPTIONS, RENAMED_STAGES, RENAMED_VARIABLES
 from datapipe.engine.settings import SHOWN, apply_settings
@@ -446,17 +446,15 @@ def _product(file: str, output: str) -> str:
 
 def recipe_schema() -> dict[str, Any]:
     """The JSON schema of recipes, with which editors complete and check them as they are written."""
-    import pydantic  # here: it takes longer to import than all else of a command that does not run
-
     stages: list[dict[str, Any]] = []
     for stage in all_stages():
         properties = {}
         for option, default in defaults(stage).items():
-            properties[option] = pydantic.TypeAdapter(option_types(stage)[option]).json_schema()
+            properties[option] = adapter(option_types(stage)[option]).json_schema()
             if default is not None:
                 properties[option]["default"] = default
         if issubclass(stage, DocumentStage | CorpusStage):
-            properties[ONLY] = pydantic.TypeAdapter(_Only).json_schema()
+            properties[ONLY] = adapter(_Only).json_schema()
         options = {"type": ["object", "null"], "properties": properties, "additionalProperties": False}
         summary = " ".join((stage.__doc__ or "").split("\n\n")[0].split())
         stages += [
