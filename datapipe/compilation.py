@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from llvmlite import binding, ir
+from llvmlite.binding import ffi
 from numba.core import (
     base,
     cgutils,
@@ -55,6 +56,7 @@ def speed_up() -> None:
     _OverloadFunctionTemplate._get_impl = _get_helper
     BaseContext.refresh = _refresh_types
     TargetContext.refresh = _refresh_target
+    ffi.lib._lock._cblist.clear()  # each call of LLVM would be told to numba's events, before it and after
     base._has_loc = functools.cache(base._has_loc)
     lower_builtin(operator.getitem, types.Array, types.Integer)(_get_item)
     for kind in (types.Number, types.Boolean):

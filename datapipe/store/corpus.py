@@ -212,12 +212,14 @@ class Part:
             Batches with `id`, `columns` and the optional ones.
         """
         ends, wanted = self._group_ends(columns[0]), np.unique(np.fromiter(rows, np.int64))
-        for start, stop in itertools.pairwise(ends):
-            here = wanted[(start <= wanted) & (wanted < stop)] - start
-            if len(here):
-                piece = dataclasses.replace(self, span=(start, stop))
-                for batch in piece.read(columns, optional=optional, kept_only=False):
-                    yield batch.take(pa.array(here))
+        held = np.diff(np.searchsorted(wanted, ends)) > 0
+        # Neighbours are read together: to open the files takes as long as to read the small columns of a group.
+        changes = np.flatnonzero(np.diff(np.concatenate([[False], held, [False]]).astype(np.int8)))
+        for first, end in changes.reshape(-1, 2).tolist():
+            piece = dataclasses.replace(self, span=(ends[first], ends[end]))
+            for batch in piece.read(columns, optional=optional, kept_only=False):
+                numbers = (batch.column("id").to_numpy() & np.uint64((1 << ROW_BITS) - 1)).astype(np.int64)
+                yield batch.take(pa.array(np.flatnonzero(np.isin(numbers, wanted))))
 
 
 def as_batch(table: pa.Table) -> pa.RecordBatch:

@@ -444,10 +444,11 @@ def _rank_by_estimate(
     floor = np.float32(_LOG_FLOOR)
     _estimate(layer, sums)
     estimates[root] = 1
-    for node in range(root, inner - 1, -1):  # a node comes after those below it
-        right = sums[node - inner]
-        estimates[weights.children[node, 0]] = estimates[node] * (np.float32(1) - right + floor)
-        estimates[weights.children[node, 1]] = estimates[node] * (right + floor)
+    for i in range(np.uint64(root + 1 - inner)):  # a node comes after those below it
+        node = np.uint64(root) - i
+        right, estimate = sums[node - np.uint64(inner)], estimates[node]
+        estimates[np.uint32(weights.children[node, 0])] = estimate * (np.float32(1) - right + floor)
+        estimates[np.uint32(weights.children[node, 1])] = estimate * (right + floor)
     found, least = 0, floor * (np.float32(1) - _SHARE_OFF) - _OFF
     for label in range(inner):
         estimate = estimates[label]

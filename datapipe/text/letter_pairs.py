@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from datapipe.kernels import helper
 from datapipe.text.characters import LETTER, MARK
-from datapipe.text.repetition import Memory, clear_table, count, word_hash
+from datapipe.text.repetition import Memory, clear_table, count, extend
 from datapipe.text.spans import Text
 
 FEWEST_LETTERS = 100  # in fewer, chance decides
@@ -49,14 +49,15 @@ def letter_pair_lift(t: Text, m: Memory, length: int, ids: npt.NDArray[np.int16]
     letters, pairs, i = 0, 0, 0
     mask = clear_table(m, min(length, _MOST_LETTERS))  # each word that is new has a letter
     while i < length and letters < _MOST_LETTERS:
-        size = 0
+        size, value = 0, np.uint64(0)
         while i < length and size < _MOST_LETTERS and t.flags[i] & (LETTER | MARK):
             m.positions[letters + size], m.slots[pairs + size] = t.lower[t.points[i]], letters + size
+            value = extend(value, m.positions[letters + size])
             size += 1
             i += 1
         if not size:
             i += 1
-        elif m.counts[count(m, mask, word_hash(m.positions, letters, letters + size))] == 1:
+        elif m.counts[count(m, mask, value)] == 1:
             letters += size
             pairs += size - 1
     if letters < FEWEST_LETTERS:

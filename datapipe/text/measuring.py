@@ -47,12 +47,11 @@ from datapipe.text.repetition import (
     count_ngrams,
     extend,
     hash_tokens,
-    lower_hash,
     narrow,
     new_memory,
     repeated_ngrams,
     repeated_pieces,
-    word_hash,
+    spelt_hash,
 )
 from datapipe.text.spans import (
     BULLET,
@@ -94,13 +93,14 @@ def _measure_words(
     t: Text,
     m: Memory,
     tokens: int,
+    spelt: npt.NDArray[np.int32],
     stop_words: npt.NDArray[np.uint64],
     longest_stop_word: int,
     joined: bool,
     definition: int,
     row: Any,
 ) -> None:
-    """Measures over tokens; with `joined`, a stop word may be several that stand together."""
+    """Measures over tokens; with `joined`, a stop word may be several that stand together. `spelt` is of `_Tables`."""
     words, characters, longest, alphabetic, symbolic, seen, found = 0, 0, 0, 0, 0, np.uint64(0), 0
     for i in range(tokens):
         longest = max(longest, t.ends[i] - t.starts[i])
@@ -133,10 +133,7 @@ def _measure_words(
         for at in range(short):
             i = m.positions[at]
             start, end = t.starts[i], t.ends[i]
-            if definition in (DATAPIPE, DCLM):
-                value = lower_hash(t.points, t.lower, start, end)
-            else:
-                value = word_hash(t.points, start, end)
+            value = spelt_hash(t.points, spelt, start, end)
             for k in range(len(stop_words)):
                 same = stop_words[k] == value
                 seen |= np.uint64(same) << np.uint64(k)
@@ -589,6 +586,7 @@ class _Tables(NamedTuple):
     """
 
     stop_words: npt.NDArray[np.uint64]
+    spelt: npt.NDArray[np.int32]  # what a code point counts as in a stop word
     stems: Stems
     seen_stems: npt.NDArray[np.bool_]  # memory
     letter_ids: npt.NDArray[np.int16]  # memory
@@ -618,7 +616,7 @@ def _measure(
         tokens = split_words(t, length, documents.segmented, i, definition == DATATROVE)
         stop_words = tables.stop_words[documents.stop_words[i, 0] : documents.stop_words[i, 1]]
         longest = documents.stop_words[i, 2]
-        _measure_words(t, m, tokens, stop_words, longest, documents.joined[i], definition, row)
+        _measure_words(t, m, tokens, tables.spelt, stop_words, longest, documents.joined[i], definition, row)
         visible = _measure_characters(t, length, tokens, definition, row)
         _measure_sentences(t, length, definition, row)
         _count_phrases(t, length, tables.phrases, tables.phrase_pairs, row)
@@ -708,6 +706,7 @@ def measure_text(
     )
     tables = _Tables(
         stop_words=hashes,
+        spelt=lower_table() if system in (DATAPIPE, DCLM) else np.arange(len(lower_table()), dtype=np.int32),
         stems=stems(),
         seen_stems=np.zeros(len(stems().is_notice), np.bool_),
         letter_ids=np.zeros(len(lower_table()), np.int16),

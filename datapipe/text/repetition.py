@@ -99,15 +99,15 @@ def word_hash(points: npt.NDArray[np.int32], start: int, end: int) -> np.uint64:
 
 
 @helper
-def lower_hash(points: npt.NDArray[np.int32], lower: npt.NDArray[np.int32], start: int, end: int) -> np.uint64:
-    """As `word_hash`, of the word in lower case."""
+def spelt_hash(points: npt.NDArray[np.int32], spelt: npt.NDArray[np.int32], start: int, end: int) -> np.uint64:
+    """As `word_hash`, of what a table says that each code point counts as; `BEYOND` more of them must be there."""
     value, size = np.uint64(0), end - start
-    if size <= _SHORT and start + _SHORT <= len(points):
+    if size <= _SHORT:
         for k in range(_SHORT):
-            value += _SHORT_POWERS[_SHORT - size + k] * np.uint64(lower[points[start + k]] + 1)
+            value += _SHORT_POWERS[_SHORT - size + k] * np.uint64(spelt[points[start + k]] + 1)
         return value
     for i in range(start, end):
-        value = extend(value, lower[points[i]])
+        value = extend(value, spelt[points[i]])
     return value
 
 
