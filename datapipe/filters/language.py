@@ -449,7 +449,7 @@ class IdentifyLanguage(DocumentStage):
     parts: Parts = dataclasses.field(default_factory=lambda: ["document"])
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 7
+    version: ClassVar[int] = 8
     writes: ClassVar[pa.Schema] = SCHEMA
 
     def check(self) -> None:

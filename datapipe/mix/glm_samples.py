@@ -381,7 +381,7 @@ class WriteGLMSamples(ProductStage):
         schema = self.table([], 0).schema
         with (
             files.whole_file(files.join(self.folder, name)) as sink,
-            pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=["objective", "ids"]) as writer,
+            pq.ParquetWriter(sink, schema, compression="zstd", use_dictionary=["objective"]) as writer,
         ):
             while group := list(itertools.islice(rows, GROUP_ROWS)):
                 table = self.table(group, tokens["pad"])

@@ -123,7 +123,7 @@ class PackDialogues(ProductStage):
         )
         name = f"train-{part.number:05d}.parquet"
         with files.whole_file(files.join(self.folder, name)) as sink:
-            pq.write_table(packed, sink, row_group_size=GROUP_ROWS, compression="zstd", use_dictionary=["ids"])
+            pq.write_table(packed, sink, row_group_size=GROUP_ROWS, compression="zstd", use_dictionary=False)
         count(self.name, bytes=packed.nbytes)
         learnt = int((labels != NO_LOSS).sum())
         yield {"file": name, "rows": len(ids), "dialogues": len(order), "tokens_with_loss": learnt}

@@ -25,7 +25,7 @@ WRAPPED = {
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@settings(max_examples=2500, deadline=None)
+@settings(max_examples=2500)
 @given(text=TEXTS)
 def test_every_text_comes_back(algorithm: AlgorithmName, text: str) -> None:
     ids = TOKENIZERS[algorithm].encode(text).ids

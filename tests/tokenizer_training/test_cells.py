@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.tokenizer_training.samples import in_cells
@@ -13,7 +13,6 @@ from tokenizer_training.cells import NONE, find_pair, words_in_cells, words_of
 WORDS = st.lists(st.text("abé中", min_size=1, max_size=90), min_size=1, max_size=20)
 
 
-@settings(deadline=None)
 @given(WORDS, st.booleans())
 def test_each_word_has_its_symbols_and_a_negative_cell_on_both_sides(words: list[str], by_character: bool) -> None:
     laid = in_cells(words, by_character=by_character)
@@ -23,7 +22,6 @@ def test_each_word_has_its_symbols_and_a_negative_cell_on_both_sides(words: list
         assert laid.cells[start - 1] == laid.cells[stop - 1] == NONE
 
 
-@settings(deadline=None)
 @given(WORDS)
 def test_a_cell_knows_its_word(words: list[str]) -> None:
     laid = in_cells(words, by_character=True)
@@ -31,7 +29,6 @@ def test_a_cell_knows_its_word(words: list[str]) -> None:
         assert set(words_of(laid, np.arange(start, stop, dtype=np.int32)).tolist()) == {number}
 
 
-@settings(deadline=None)
 @given(WORDS)
 def test_a_pair_is_found_wherever_it_stands_in_the_words_asked_for(words: list[str]) -> None:
     laid = in_cells(words, by_character=True)

@@ -71,7 +71,7 @@ def exported(algorithm: AlgorithmName, form: FormName) -> tuple[Any, str]:
 
 @pytest.mark.parametrize("algorithm", ["byte_level", "byte_fallback"])
 @pytest.mark.parametrize(("form", "loss"), [(name, loss) for name, form in FORMS.items() for loss in form.losses])
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(conversations(), st.booleans(), st.sampled_from(["", SYSTEM]))
 def test_text_ids_and_mask_are_those_of_the_pieces(
     algorithm: AlgorithmName, form: FormName, loss: LossName, messages: list[dict[str, Any]], tools: bool, system: str

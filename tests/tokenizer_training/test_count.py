@@ -35,7 +35,7 @@ from tokenizer_training.options import TrainingOptions
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS.values(), ids=ALGORITHMS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(texts=st.lists(st.none() | SPLIT_TEXTS, max_size=20))
 def test_counts_equal_a_counter(algorithm: Algorithm, texts: list[str | None]) -> None:
     sliced = pa.array(["out of the slice", *texts], pa.string()).slice(1)
@@ -192,7 +192,7 @@ def test_the_smallest_groups_are_counted_together(
     }
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts=st.lists(SPLIT_TEXTS | st.integers(0, 10**9).map(str), max_size=20))
 def test_digits_by_threes_tell_single_digits(texts: list[str]) -> None:
     algorithm = ALGORITHMS["byte_level"]

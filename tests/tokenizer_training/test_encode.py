@@ -19,7 +19,7 @@ ENCODERS = {algorithm: encoder_of(trained(algorithm)) for algorithm in ("byte_le
 
 
 @pytest.mark.parametrize("algorithm", ENCODERS)
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(texts=st.lists(TEXTS, max_size=4))
 def test_fast_equals_exact(algorithm: AlgorithmName, texts: list[str]) -> None:
     encoder = ENCODERS[algorithm]

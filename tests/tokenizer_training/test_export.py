@@ -97,7 +97,7 @@ def test_tiktoken_gives_the_same_ids(name: str, tmp_path: pathlib.Path) -> None:
     tokenizer = trained("byte_level") if name == "byte_level" else with_chinese("byte_level")
     encoding, encoder = as_tiktoken(tokenizer, tmp_path), encoder_of(tokenizer)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(TEXTS)
     def same(text: str) -> None:
         (ids,) = encoder.encode_batch([text])
@@ -112,7 +112,7 @@ def test_sentencepiece_gives_the_same_ids_and_text(name: str, tmp_path: pathlib.
     tokenizer = trained("byte_fallback") if name == "byte_fallback" else with_chinese("byte_fallback")
     processor, encoder = as_sentencepiece(tokenizer, tmp_path), encoder_of(tokenizer)
 
-    @settings(max_examples=300, deadline=None)
+    @settings(max_examples=300)
     @given(TEXTS)
     def same(text: str) -> None:
         text = text.replace("▁", " ").replace("\0", "")  # SentencePiece's space; its binding ends a text at a null

@@ -37,7 +37,7 @@ def ends(encoder: Encoder, spelt: dict[int, bytes], text: str) -> set[int]:
 
 
 @pytest.mark.parametrize("name", BASES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=TEXTS)
 def test_text_without_han_is_encoded_as_before(name: str, text: str) -> None:
     text = "".join(character for character in text if not is_han(character))
@@ -46,7 +46,7 @@ def test_text_without_han_is_encoded_as_before(name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", BASES)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(st.sampled_from("机器学习模型需要大量的中文数据，。龘a 1")))
 def test_boundaries_are_a_subset_and_text_comes_back(name: str, text: str) -> None:
     before, after = ENCODERS[name]

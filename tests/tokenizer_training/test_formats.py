@@ -46,7 +46,7 @@ FROM_MODELS = {prefix: encoder_of(from_sentencepiece(model)) for prefix, model i
 PROCESSORS = {prefix: sentencepiece.SentencePieceProcessor(model_proto=model) for prefix, model in MODELS.items()}
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS)
 def test_ranks_give_the_ids_of_tiktoken(text: str) -> None:
     (ids,) = RANKED.encode_batch([text])
@@ -58,14 +58,14 @@ GPT2 = tiktoken.Encoding("gpt2", pat_str=r50k_pat_str, mergeable_ranks=RANKS, sp
 AS_GPT2 = encoder_of(from_ranks(RANKS, ENCODINGS["gpt2"], {}))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(TEXTS | SPLIT_TEXTS)
 def test_the_pattern_of_gpt2_is_that_of_tiktoken(text: str) -> None:
     assert AS_GPT2.encode_batch([text])[0].tolist() == GPT2.encode_ordinary(text)
 
 
 @pytest.mark.parametrize("prefix", PROCESSORS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=TEXTS)
 def test_models_give_the_ids_of_sentencepiece(prefix: bool, text: str) -> None:
     text = text.replace("\0", "")  # its Python binding ends a text there

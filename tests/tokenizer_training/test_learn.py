@@ -85,7 +85,7 @@ def word_counts(draw: st.DrawFn) -> dict[str, int]:
     return draw(st.dictionaries(word, st.integers(1, draw(st.sampled_from([1, 3, 50]))), max_size=40))
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=3000)
 @given(word_counts(), st.integers(0, 80), st.integers(1, 5))
 def test_merges_equal_the_obvious_learner(counts: dict[str, int], size: int, min_count: int) -> None:
     symbols = sorted({character for word in counts for character in word})
@@ -96,7 +96,7 @@ def test_merges_equal_the_obvious_learner(counts: dict[str, int], size: int, min
     assert learner.merges == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(word_counts(), st.integers(1, 60), st.integers(1, 4), st.integers(2, 6))
 def test_merges_equal_huggingface(counts: dict[str, int], size: int, min_count: int, max_length: int) -> None:
     tokenizer = Tokenizer(models.BPE())

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.helpers import compiled
@@ -55,7 +55,6 @@ def popped(index: PairIndex, min_count: int) -> list[tuple[int, int, int]]:
     return pairs
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_counts_are_those_of_a_counter(counts: dict[str, int]) -> None:
     _, index = indexed(counts)
@@ -67,7 +66,6 @@ def test_counts_are_those_of_a_counter(counts: dict[str, int]) -> None:
         assert (pair["total"], pair["touches"]) == (count, 1)
 
 
-@settings(deadline=None)
 @given(COUNTS)
 def test_every_position_is_known(counts: dict[str, int]) -> None:
     words, index = indexed(counts)
@@ -78,7 +76,6 @@ def test_every_position_is_known(counts: dict[str, int]) -> None:
         assert index.positions[start:stop].tolist() == expected
 
 
-@settings(deadline=None)
 @given(COUNTS, st.integers(1, 6))
 def test_pairs_come_by_count_then_left_then_right(counts: dict[str, int], min_count: int) -> None:
     _, index = indexed(counts)

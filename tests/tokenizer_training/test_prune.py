@@ -19,7 +19,7 @@ from tokenizer_training.prune import ancestors, prune, unused_ids, write_id_map
 
 
 @pytest.mark.parametrize("name", BASES)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(texts=st.lists(TEXTS, max_size=6), text=TEXTS)
 def test_texts_that_used_only_kept_entries_do_not_change(name: str, texts: list[str], text: str) -> None:
     tokenizer = BASES[name]()
@@ -59,7 +59,7 @@ def with_images(count: int) -> dict[str, Any]:
     return tokenizer
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(TEXTS)
 def test_a_dropped_range_shifts_all_ids_and_specials(text: str) -> None:
     ids = SLIM.encode(text).ids

@@ -12,7 +12,7 @@ from tokenizer_training.split import split
 
 
 @pytest.mark.parametrize("algorithm", SPLITTING_RULES, ids=lambda rule: f"{rule.name}-{rule.digits}")
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(text=SPLIT_TEXTS)
 @example(text="'ſx 'LL're'VE 'l")
 @example(text=" \n \n  x")

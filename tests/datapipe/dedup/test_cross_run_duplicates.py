@@ -5,7 +5,7 @@ import pathlib
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.dedup.cross_run_duplicates import EARLIER, FindCrossRunDuplicates, held_rows, new_and_earlier, unpack
@@ -134,7 +134,6 @@ def test_signatures_of_other_options_are_refused(runs: tuple[list[Part], str], t
         stage.prepare(Corpus(str(tmp_path)), "")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9), st.booleans()), max_size=30, unique=True))
 def test_pairs_are_of_the_new_with_the_first_earlier(rows: list[tuple[int, int, bool]]) -> None:
     records = np.array(sorted((bucket, row + earlier * int(EARLIER)) for bucket, row, earlier in rows), MEMBER)

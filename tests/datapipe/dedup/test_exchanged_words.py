@@ -6,7 +6,7 @@ import re
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.dedup.exchanged_words import SHARE, WORDS, are_exchanged, common_words
@@ -71,7 +71,6 @@ def test_nothing() -> None:
 
 
 @given(st.lists(st.text("ab 中.", max_size=60), max_size=4))
-@settings(deadline=None)
 def test_counts_are_those_of_the_words(texts: list[str]) -> None:
     for text, record in zip(texts, records(*texts), strict=True):
         expected = collections.Counter(re.findall("[ab]+|中", text))
@@ -81,7 +80,6 @@ def test_counts_are_those_of_the_words(texts: list[str]) -> None:
 
 
 @given(st.text("abc ", max_size=40), st.text("abc ", max_size=40))
-@settings(deadline=None)
 def test_as_counted_in_plain_python(first: str, second: str) -> None:
     left, right = collections.Counter(first.split()), collections.Counter(second.split())
     shares = [max((a - b).values(), default=0) / max(1, a.total()) for a, b in ((left, right), (right, left))]

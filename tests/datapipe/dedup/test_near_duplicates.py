@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.dedup.near_duplicates import (
@@ -165,7 +165,6 @@ EDGES = st.lists(
 
 
 @given(EDGES, st.permutations(range(13)), st.integers(0, 30))
-@settings(deadline=None)
 def test_partners_and_survivors_need_no_gathering(
     found: list[tuple[int, int, float]], rank: list[int], cut: int
 ) -> None:
@@ -213,7 +212,6 @@ def test_scratch_files_are_deleted(corpus_of: CorpusOf, tmp_path: pathlib.Path) 
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 15)), max_size=40, unique=True))
-@settings(deadline=None)
 def test_bucket_pairs(rows: list[tuple[int, int]]) -> None:
     pairs = [pair for some in bucket_pairs(np.array(sorted(rows), MEMBER)) for pair in some]
     expected = set()

@@ -1,13 +1,12 @@
 """The least of each run of hashes, as a plain reference finds it."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.dedup.pieces import least_places
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 3), max_size=12), max_size=4), st.integers(1, 5))
 def test_least_places(documents: list[list[int]], width: int) -> None:
     expected = []

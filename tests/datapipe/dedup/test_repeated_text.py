@@ -108,7 +108,7 @@ def every_window(texts: list[str], size: int, keep: int) -> dict[int, list[Span]
 WORDS = st.lists(st.sampled_from(["a", "b", "Bb", "中"]), max_size=30).map(" ".join)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(WORDS, min_size=1, max_size=5), st.integers(1, 7), st.integers(1, 3))
 def test_windows_agree_with_a_table_of_all(texts: list[str], size: int, keep: int) -> None:
     stage = FindRepeatedText(keep_copies={"window": keep}, window_tokens=size)
@@ -131,7 +131,6 @@ def test_windows_agree_with_a_table_of_all(texts: list[str], size: int, keep: in
 CUTS = st.lists(st.tuples(st.integers(0, 1), st.integers(0, 1), st.integers(0, 20), st.integers(1, 9)), max_size=12)
 
 
-@settings(deadline=None)
 @given(CUTS)
 def test_merged_spans_cover_the_same_bytes(rows: list[tuple[int, int, int, int]]) -> None:
     rows = sorted({row[:3]: row for row in rows}.values())

@@ -58,7 +58,7 @@ def families(count: int, size: int, noise: float, dimensions: int = 32) -> npt.N
 
 
 @given(seed=st.integers(0, 1000), count=st.integers(1, 60), threshold=st.sampled_from([0.3, 0.7, 0.95]))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_likest_kept_equals_the_slow_one(seed: int, count: int, threshold: float) -> None:
     vectors = unit_vectors(count, 3, seed)
     like, cosine = likest_kept(vectors, threshold)

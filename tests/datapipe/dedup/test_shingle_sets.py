@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.dedup import shingle_sets
@@ -73,7 +73,6 @@ def test_sorted_sets(lists: list[list[int]]) -> None:
     assert found == [sorted(set(members)) for members in lists]
 
 
-@settings(deadline=None)
 @given(SETS, SETS)
 def test_shared_members(left: list[set[int]], right: list[set[int]]) -> None:
     sides: list[np.ndarray] = []

@@ -244,7 +244,6 @@ def test_a_resumed_run_gives_what_a_fresh_one_gives() -> None:
         settings=settings(
             max_examples=300 if NIGHTLY else 1,
             stateful_step_count=30 if NIGHTLY else 12,
-            deadline=None,
             derandomize=not NIGHTLY,
             database=None,
         ),

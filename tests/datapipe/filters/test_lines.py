@@ -98,7 +98,7 @@ def check(text: str, kind: str, limit: dict[str, float]) -> None:
     assert removed[0, 0] == count
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(texts, st.sampled_from(["unicode", "whitespace", "characters"]), st.sets(st.sampled_from(sorted(ALL))))
 def test_equals_plain_python(text: str, kind: str, rules: set[str]) -> None:
     check(text, kind, {name: ALL[name] for name in rules})

@@ -8,7 +8,7 @@ import apache_beam as beam
 import numpy as np
 import pytest
 import scipy.sparse
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.flow.components import EDGE, LINK, large_star, read_records, small_star, spanning_forest, star_components
@@ -31,7 +31,6 @@ def slow_forest(edges: list[tuple[int, int, float]]) -> tuple[list[tuple[int, in
     return forest, cluster
 
 
-@settings(deadline=None)
 @given(EDGES)
 def test_forest_and_components(edges: list[tuple[int, int, float]]) -> None:
     forest, nodes, roots = spanning_forest(np.array(edges, EDGE))
@@ -40,7 +39,6 @@ def test_forest_and_components(edges: list[tuple[int, int, float]]) -> None:
     assert dict(zip(nodes.tolist(), nodes[roots].tolist(), strict=True)) == cluster
 
 
-@settings(deadline=None)
 @given(EDGES, st.integers(0, 30))
 def test_forest_of_forests_is_the_forest(edges: list[tuple[int, int, float]], cut: int) -> None:
     records = np.array(edges, EDGE)
@@ -98,7 +96,6 @@ def by_union(edges: np.ndarray) -> dict[int, int]:
     return {node: root for node, root in zip(nodes.tolist(), nodes[roots].tolist(), strict=True) if node != root}
 
 
-@settings(deadline=None)
 @given(EDGES)
 def test_steps_without_change_mean_stars(edges: list[tuple[int, int, float]]) -> None:
     links = {edge[:2] for edge in edges}

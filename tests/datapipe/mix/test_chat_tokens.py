@@ -37,7 +37,7 @@ def encoded(dialogues: list[Dialogue], form: FormName, path: str) -> EncodedRows
 
 @pytest.mark.parametrize("name", BASES)
 @pytest.mark.parametrize("form", FORMS)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(CONTENTS, CONTENTS), min_size=1, max_size=3))
 def test_every_run_is_encoded_apart_and_its_loss_goes_by_bytes(
     name: str, form: FormName, tmp_path: pathlib.Path, pairs: list[tuple[str, str]]

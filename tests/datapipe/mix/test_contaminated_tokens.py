@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.mix.contaminated_tokens import FindContaminatedTokens, Texts, find_runs, make_records
@@ -65,7 +65,6 @@ def slow_contaminated(sample: list[int], training: list[int], longer_than: int, 
 TOKENS = st.lists(st.lists(st.integers(0, 2), max_size=15), max_size=3)
 
 
-@settings(deadline=None)
 @given(TOKENS, TOKENS, st.integers(1, 4), st.integers(0, 2))
 def test_contaminated_tokens_by_definition(
     texts: list[list[int]], records: list[list[int]], longer_than: int, mismatches: int

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.mix.evaluation_questions import (
@@ -121,7 +121,6 @@ def leaked_sets(draw: st.DrawFn) -> tuple[str, list[Question]]:
     return " ".join(text), questions
 
 
-@settings(deadline=None)
 @given(leaked_sets(), st.sampled_from([0.4, 0.8, 1.0]))
 def test_finds_what_the_rules_say(case: tuple[str, list[Question]], min_score: float) -> None:
     text, questions = case

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.mix.rates import (
@@ -90,7 +90,6 @@ def test_coarse_scores_order_as_scores_do(pair: list[float]) -> None:
 
 
 @given(topics=TOPICS, rarity=st.sampled_from([0.0, 0.5, 1.0]), growth=st.sampled_from([0.0, 0.1, 3.0]))
-@settings(deadline=None)
 def test_topics_keep_to_their_bounds(topics: list[tuple[int, int]], rarity: float, growth: float) -> None:
     sizes = np.array([size for size, _ in topics], np.int64)
     scores = np.array([score for _, score in topics], float)

@@ -106,7 +106,7 @@ PHASES = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(ROWS, PHASES, st.integers(1, 4), st.integers(0, 5), st.integers(0, 25))
 def test_amounts_are_as_near_as_documents_allow(
     listed: list[tuple[int, float, int]], phases: list[Phase], max_epochs: int, seed: int, cut: int

@@ -10,7 +10,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.mix.shards import Amount, WriteShards, row_ids, shard_bounds, shuffle_copies, total
@@ -220,7 +220,6 @@ def test_rows_lost_are_an_error() -> None:
 IDS = st.lists(st.integers(0, 2**64 - 1), max_size=30, unique=True)
 
 
-@settings(deadline=None)
 @given(IDS, st.data(), st.integers(0, 3), st.integers(1, 7))
 def test_positions_and_bounds(ids: list[int], data: st.DataObject, seed: int, shards: int) -> None:
     copies = [data.draw(st.integers(0, 4)) for _ in ids]

@@ -72,7 +72,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.dictionaries(st.text(max_size=4) | st.just("id"), JSON_VALUES, max_size=5), min_size=1, max_size=5))
 def test_whatever_columns_users_have_are_written(write: Write, tmp_path: pathlib.Path, rows: list[Any]) -> None:
     root = write("a.jsonl", *(row | {"text": "a"} for row in rows))
@@ -98,7 +98,7 @@ PIECES = st.lists(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(st.lists(PIECES.map("".join), unique=True, max_size=30))
 def test_no_two_names_meet_and_none_is_ours(names: list[str]) -> None:
     ours = [column_name(name, RESERVED) for name in names]

@@ -5,7 +5,7 @@ import numba
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text.characters import (
@@ -68,7 +68,6 @@ def test_tables_are_read_only() -> None:
             table[0] = 0
 
 
-@settings(deadline=None)  # the first example compiles
 @given(texts, st.integers(0, 3), st.booleans())
 def test_buffers_decode_to_the_texts(documents: list[str | None], skipped: int, large: bool) -> None:
     array = pa.array(documents, pa.large_string() if large else pa.string()).slice(skipped)

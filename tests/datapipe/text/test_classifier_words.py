@@ -4,7 +4,7 @@ import itertools
 import unicodedata
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text.characters import HAN, class_table
@@ -57,7 +57,6 @@ WORDS = st.none() | st.sets(st.sampled_from(["a", "az", "zä", "中", ".", "0", 
 
 
 @given(TEXTS, WORDS)
-@settings(deadline=None)
 def test_tokens(texts: list[str], known: set[str] | None) -> None:
     array = pa.array(["x", *texts], pa.string()).slice(1)
     vocabulary = None if known is None else Vocabulary.of(word.encode() for word in sorted(known))

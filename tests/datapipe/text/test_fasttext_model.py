@@ -57,7 +57,7 @@ def test_predictions_are_those_of_the_library(model: tuple[FastTextModel, Any], 
 PIECES = st.sampled_from([*"abé的🙂<>/s_ \n\0", "</s>", "report", "__label__", "rapport "])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.lists(PIECES, max_size=40).map("".join)))
 def test_any_text(model: tuple[FastTextModel, Any], texts: list[str]) -> None:
     ours, theirs = model

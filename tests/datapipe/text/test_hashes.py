@@ -5,7 +5,7 @@ import unicodedata
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text.characters import text_buffers
@@ -36,7 +36,6 @@ def hashes(texts: list[str], name: str) -> tuple[list[tuple[int, int]], list[int
 
 @pytest.mark.parametrize("name", NORMALIZATIONS)
 @given(texts=TEXTS)
-@settings(deadline=None)
 def test_hash_is_of_the_normalized_text(name: str, texts: list[str]) -> None:
     copies = [normalized(text, name) for text in texts]
     found, counts = hashes(texts, name)

@@ -393,7 +393,7 @@ def check(document: str, language: str | None, kind: str, definition: str) -> No
             assert value == pytest.approx(expected[name], rel=1e-6, abs=1e-6), name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     texts,
     st.sampled_from(["en", "zh", "th", "de", "tlh", None, "zh-Hant"]),
@@ -403,19 +403,19 @@ def test_equals_plain_python(document: str, language: str | None, kind: str) -> 
     check(document, language, kind, "datapipe")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts | repetitive, st.sampled_from(["datatrove", "dolma", "dclm"]), st.sampled_from(["auto", "whitespace"]))
 def test_equals_plain_python_in_each_definition(document: str, definition: str, kind: str) -> None:
     check(document, "en", kind, definition)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(repetitive, st.sampled_from(["en", "zh"]), st.sampled_from(list(words.DEFINITIONS)))
 def test_equals_plain_python_on_repetitive_text(document: str, language: str, kind: str) -> None:
     check(document, language, kind, "datapipe")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(texts | repetitive, st.sampled_from(["en", "zh", "th"]), st.sampled_from(list(DEFINITIONS)))
 def test_equals_plain_python_where_ngrams_are_counted_in_place_of_the_text(
     document: str, language: str, definition: str

@@ -3,7 +3,7 @@
 import datasketch
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text.minhash import band_hashes, datasketch_permutations, datasketch_signatures, fast_similarity_sketches
@@ -16,7 +16,6 @@ def flat(sets: list[list[int]]) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("scheme", ["affine32", "legacy"])
-@settings(deadline=None)
 @given(sets=SETS)
 def test_datasketch_mode_equals_datasketch(scheme: str, sets: list[list[int]]) -> None:
     signatures = datasketch_signatures(*flat(sets), datasketch_permutations(64, scheme), scheme == "legacy")
@@ -51,7 +50,6 @@ def test_fast_similarity_sketch_is_unbiased(size: int, jaccard: float) -> None:
     assert estimates.std() <= 1.1 * deviation
 
 
-@settings(deadline=None)
 @given(SETS, st.integers(1, 70))
 def test_fast_similarity_sketch_is_of_the_set(sets: list[list[int]], slots: int) -> None:
     repeated = [[*reversed(members), *members] for members in sets]
@@ -59,7 +57,6 @@ def test_fast_similarity_sketch_is_of_the_set(sets: list[list[int]], slots: int)
 
 
 @given(st.integers(1, 4), st.integers(1, 4), st.integers(0, 15))
-@settings(deadline=None)
 def test_bands_are_equal_where_their_rows_are(bands: int, rows: int, changed: int) -> None:
     signature = np.arange(16, dtype=np.uint32)
     other = signature.copy()

@@ -71,7 +71,7 @@ class Reference:
     st.text("abcd", max_size=8),
     st.integers(1, 4),
 )
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_equals_the_formula_and_sums_to_one(texts: list[str], text: str, order: int) -> None:
     reference = Reference(texts, order)
     for n in range(1, order + 1):  # the reference has fixed discounts: leave out data from which they can be estimated

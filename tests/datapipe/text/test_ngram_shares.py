@@ -38,7 +38,7 @@ def measured(tokens: list[str], definition: str) -> list[float]:
 
 @pytest.mark.parametrize("definition", DEFINITIONS)
 @given(tokens=st.lists(st.sampled_from(["a", "bc", "abc", "中"]), min_size=1, max_size=60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_equals_plain_python(tokens: list[str], definition: str) -> None:
     expected = ngram_shares(tokens, "gram", len(" ".join(tokens)), 1, definition)
     assert measured(tokens, definition) == pytest.approx(list(expected.values()))

@@ -20,7 +20,7 @@ REFERENCE = {
 
 
 @pytest.mark.parametrize("unit", REFERENCE)
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(texts=st.lists(st.text("ab1中.!?。？)”\n\r\t é", max_size=25), max_size=4))
 def test_pieces_are_the_whole_text(unit: int, texts: list[str]) -> None:
     data, bounds = text_buffers(pa.array(["before.\n", *texts], pa.string()).slice(1))

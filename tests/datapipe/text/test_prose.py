@@ -98,7 +98,7 @@ PIECES = [
 ]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
 def test_equals_plain_python(text: str) -> None:
     assert prose(pa.array([text]))[0].as_py() == reference(text)

@@ -1,7 +1,7 @@
 from collections import Counter
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text import repetition
@@ -38,7 +38,6 @@ def with_room(memory: Memory, slots: int | None) -> Memory:
     return memory._replace(keys=memory.keys[:slots], firsts=memory.firsts[:slots])
 
 
-@settings(deadline=None)
 @given(st.text(max_size=30), st.integers(0, 30), st.integers(0, 30))
 def test_hashes_any_span_in_constant_time(text: str, start: int, end: int) -> None:
     start, end = sorted((min(start, len(text)), min(end, len(text))))
@@ -53,7 +52,6 @@ def test_hashes_spans_of_any_length() -> None:
         )
 
 
-@settings(deadline=None)
 @given(tokens, st.booleans(), SLOTS)
 def test_counts_repeated_pieces(pieces: list[str], copies: bool, slots: int | None) -> None:
     ends = np.cumsum([len(piece) for piece in pieces], dtype=np.int32)
@@ -66,7 +64,6 @@ def test_counts_repeated_pieces(pieces: list[str], copies: bool, slots: int | No
     assert found == (sum(expected.values()), sum(len(piece) * n for piece, n in expected.items()))
 
 
-@settings(deadline=None)
 @given(tokens, SLOTS)
 def test_narrowing_to_repeated_ngrams_changes_no_count(words: list[str], slots: int | None) -> None:
     ends = np.cumsum([len(word) for word in words], dtype=np.int32)

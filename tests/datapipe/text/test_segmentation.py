@@ -114,7 +114,7 @@ WORDS = ["中国", "人民", "大学", "生产", "发展", "长江大桥", "AT&T
 PIECES = st.sampled_from([*CHARACTERS, *WORDS])
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=1000)
 @given(st.lists(PIECES, max_size=60).map("".join) | st.text(max_size=30))
 def test_any_text(text: str) -> None:
     assert segment(pa.array([text])) == [library(text)]

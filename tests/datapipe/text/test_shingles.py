@@ -4,7 +4,7 @@ import unicodedata
 
 import numpy as np
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text.characters import HAN, class_table, text_buffers
@@ -60,7 +60,6 @@ def hashed(texts: list[str], size: int) -> list[list[int]]:
     return [group.tolist() for group in np.split(hashes, hash_bounds[1:-1])] if texts else []
 
 
-@settings(deadline=None)
 @given(TEXTS, st.integers(1, 6))
 def test_shingles_equal_where_their_tokens_are(texts: list[str], size: int) -> None:
     pairs = []

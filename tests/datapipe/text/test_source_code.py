@@ -316,7 +316,7 @@ PIECES = [
 
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), max_size=4))
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 @example(["if x:\n\treturn", "else :\nelse:", "#menu {\n# note", "\"Yes,\"\n'no'", "- item;\n[a](b);\n`x`;", "-\n"])
 def test_equals_regular_expressions(texts: list[str]) -> None:
     assert measured("x", *texts)[1:] == [reference(text) for text in texts]

@@ -34,21 +34,21 @@ def pieces(t: Text, number: int) -> list[str]:
     return ["".join(map(chr, t.points[t.starts[i] : t.ends[i]])) for i in range(number)]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_code_points_are_pythons(text: str) -> None:
     t, length = read(text)
     assert "".join(map(chr, t.points[:length])) == text
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=TEXTS)
 def test_lines_are_those_of_splitlines(text: str) -> None:
     t, length = read(text)
     assert pieces(t, split_as_python(t, length)) == text.splitlines()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=TEXTS)
 def test_strip_is_pythons(text: str) -> None:
     t, length = read(text)

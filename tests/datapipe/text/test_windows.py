@@ -4,7 +4,7 @@ import itertools
 import re
 
 import pyarrow as pa
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from datapipe.text.characters import LETTER, MARK, UPPER, class_table, lower_table, text_buffers
@@ -102,7 +102,6 @@ def letters_by_script(piece: str) -> list[int]:
     st.integers(1, 200),
     st.integers(0, 5),
 )
-@settings(deadline=None)
 def test_windows_equal_plain_python(texts: list[str], window: int, most: int) -> None:
     pieces = [
         [

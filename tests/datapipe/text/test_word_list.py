@@ -98,7 +98,7 @@ WORDS = st.lists(st.text("ab 中文́กขิ", min_size=1, max_size=5), max_si
 
 
 @given(WORDS, st.lists(st.text("aAb \n中文́,กขิ", max_size=12), min_size=1, max_size=3))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_equals_the_reference(words: list[str], texts: list[str]) -> None:
     rows = found(words, "x", *texts)[1:]
     words, texts = (fold(pa.array(strings, pa.string())).to_pylist() for strings in (words, texts))

@@ -144,7 +144,7 @@ def test_what_is_no_text_is_passed_over(nothing: str) -> None:
     assert displayed(f"<p>before {nothing} after") in ("before after", "before\nafter")
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.lists(st.sampled_from(SOUP), max_size=30).map("".join))
 @example("<div(<<!--<div>")
 @example("<div(<p>a</div>b<p>c")  # once had the choice of the content go round for ever

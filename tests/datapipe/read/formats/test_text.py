@@ -124,7 +124,7 @@ def test_text_by_file_or_by_line(read: Read) -> None:
     assert [row.reason for row in read(b"\xff", "text")] == ["invalid_utf8"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     lines=st.lists(st.binary(max_size=12).map(lambda line: line.replace(b"\n", b"")), max_size=12),
     mark=st.sampled_from([b"", b"\xef\xbb\xbf"]),
