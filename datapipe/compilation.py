@@ -56,7 +56,8 @@ def speed_up() -> None:
     _OverloadFunctionTemplate._get_impl = _get_helper
     BaseContext.refresh = _refresh_types
     TargetContext.refresh = _refresh_target
-    ffi.lib._lock._cblist.clear()  # each call of LLVM would be told to numba's events, before it and after
+    for told in [told for told in ffi.lib._lock._cblist if told[0].__module__ == base.__name__]:
+        ffi.unregister_lock_callback(*told)  # each call of LLVM is told to numba's events, before it and after
     base._has_loc = functools.cache(base._has_loc)
     lower_builtin(operator.getitem, types.Array, types.Integer)(_get_item)
     for kind in (types.Number, types.Boolean):

@@ -271,7 +271,8 @@ class ProductStage(Stage):
     folder: str
     """Where the files go; set by the driver. A field with `init=False`."""
     follows_in_pass: ClassVar[bool] = True
-    """Whether it may be in the pass of the corpus stages before it: not where its memory comes on top of theirs."""
+    """Whether it is in the pass of the corpus stages before it; False where it holds so much memory that theirs, which
+    is given back when their pass ends, would better be gone."""
 
 
 def append_columns(batch: pa.RecordBatch, stage: DocumentStage) -> pa.RecordBatch:

@@ -97,7 +97,7 @@ def check_job(flags: Sequence[str], inputs: Iterable[str], output: str, stages: 
         ValueError: if an option runs no pipeline, there is no such engine, or its workers cannot reach a path.
         MissingExtraError: if the engine needs an extra that is not installed.
     """
-    if not flags:
+    if not flags:  # before Beam parses all that it knows
         return
     options = PipelineOptions(list(flags))
     given = options.get_all_options(drop_default=True)

@@ -59,7 +59,7 @@ class _Options(PipelineOptions):
         if cls not in views:
             views[cls] = super().view_as(cls)
             names = views[cls]._visible_option_list()  # which Beam would ask anew for each option
-            views[cls].__dict__["_visible_option_list"] = lambda: names
+            views[cls].__dict__["_visible_option_list"] = functools.partial(list, names)
         view: _View = views[cls]
         return view
 
@@ -153,8 +153,7 @@ class Runner:
 
     @functools.cached_property
     def _local_options(self) -> _LocalOptions:
-        # To ask beartype whether a class is part of another is to import it, a tenth of what Beam imports.
-        return _LocalOptions(["--disable_beartype", *self.flags])
+        return _LocalOptions(list(self.flags))
 
     def threads(self, read_bytes: int) -> int:
         """How many threads a pipeline that reads so much takes here."""

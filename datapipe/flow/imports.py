@@ -1,10 +1,12 @@
-"""Beam's import without what no stage of ours uses, a third of it: it takes as long as ten documents take in all.
+"""Beam's import without what no stage of ours uses: it takes as long as ten documents take in all.
 
 What connects Beam to elsewhere it does without where that is not found. Of other packages it takes functions that a run
-here never calls, such as one that encrypts; what stands for them calls the real ones, which are imported then. Once
-Beam is imported, nothing stands in the way of who else imports those packages.
+here never calls, such as one that encrypts; what stands for them in Beam's modules calls the real ones, which are
+imported then. Once Beam is imported, nothing stands in the way of who else imports those packages; Beam's own modules
+keep what they took, and go without its connectors.
 """
 
+import abc
 import contextlib
 import gc
 import importlib
@@ -46,33 +48,48 @@ def _light_beam(file_systems: Sequence[str]) -> Iterator[None]:
     found: dict[str, Any] = dict.fromkeys((*_CONNECTORS, *file_systems))  # None: there is no such module
     found |= {name: _CalledLater(name) for name in _CALLED_LATER}
     # A package of three hundred modules for one function, and what that raises: as Beam asks here, nothing.
-    found["beartype.door"] = types.SimpleNamespace(is_subhint=_is_subhint)
-    found["beartype.roar"] = types.SimpleNamespace(BeartypeDoorException=())
+    found["beartype.door"], found["beartype.roar"] = _CalledLater("beartype.door"), _CalledLater("beartype.roar")
+    found["beartype.door"].is_subhint = _is_subhint
+    found["beartype.roar"].BeartypeDoorException = ()
     new = {name: module for name, module in found.items() if name not in sys.modules}
     sys.modules.update(new)
     try:
         yield
     finally:
-        for name in new:
-            del sys.modules[name]
+        for name, module in new.items():
+            if sys.modules.get(name, module) is module:
+                sys.modules.pop(name, None)
 
 
 class _CalledLater(types.ModuleType):
     """Stands for a module until something of it is called."""
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("__"):  # what Python asks of a module
+            raise AttributeError(name)
+
         def call(*arguments: Any, **named: Any) -> Any:
-            return getattr(importlib.import_module(self.__name__), name)(*arguments, **named)
+            return getattr(_import_real(self.__name__), name)(*arguments, **named)
 
         return call
 
 
+def _import_real(name: str) -> types.ModuleType:
+    """The module itself, while one stands for it, too."""
+    package = name.partition(".")[0]
+    for other, module in list(sys.modules.items()):
+        if isinstance(module, _CalledLater) and other.partition(".")[0] == package:
+            del sys.modules[other]
+    return importlib.import_module(name)
+
+
 def _is_subhint(one: Any, other: Any) -> bool:
     """Whether a type is part of another: what beartype says, and False where it cannot tell, as Beam takes it."""
-    from beartype.door import is_subhint
-    from beartype.roar import BeartypeDoorException
-
+    kinds = {type(one), type(other)}
+    if kinds <= {type, abc.ABCMeta} and (other in one.__mro__ or kinds == {type}):
+        return other in one.__mro__  # as beartype says, too
+    door, roar = _import_real("beartype.door"), _import_real("beartype.roar")
     try:
-        return is_subhint(one, other)
-    except BeartypeDoorException:
+        return bool(door.is_subhint(one, other))
+    except roar.BeartypeDoorException:
         return False

@@ -232,8 +232,6 @@ def _lighten_beam() -> None:
     decorators.IOTypeHints._make_origin = lambda *_, **__: []
     statesampler.StateSampler = _Unsampled  # type: ignore[misc]
     cloudpickle_pickler.bz2 = _Packing
-    # Beam pickles and unpickles what each step is made of only to see whether that can be done: it is, when it runs.
-    cloudpickle_pickler.roundtrip = lambda step: step  # type: ignore[attr-defined]
     bundle_processor.pickler = operations.pickler = _Steps  # type: ignore[attr-defined,assignment]
     # A cache of side inputs, besides that of each step: to measure one, Beam walks through all modules there are.
     worker_handlers.STATE_CACHE_SIZE_MB = 0

@@ -83,8 +83,7 @@ def _groups(records: Iterable[Document | Reject], options: ReadOptions) -> Itera
             rejects.append(record)
         else:
             columns.append(user.flat(record.columns))
-            record.columns.clear()  # in place: to replace it takes as long as to admit the record
-            documents.append(record)
+            documents.append(record._replace(columns={}))
             text_bytes += len(record.text)
             column_bytes += value_bytes(columns[-1])
         full = text_bytes >= GROUP_BYTES or text_bytes + column_bytes >= WITH_COLUMNS * GROUP_BYTES

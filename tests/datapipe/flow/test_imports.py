@@ -1,5 +1,7 @@
 """What a stage does not use is not imported with it, and is there for who calls it."""
 
+import os
+import pathlib
 import subprocess
 import sys
 
@@ -48,6 +50,32 @@ from beartype.roar import BeartypeDoorException
 assert issubclass(BeartypeDoorException, Exception) and is_subhint(bool, int)
 """
     assert not ABSENT & {*imported(False, "", after)}
+
+
+def test_what_is_called_while_stages_are_imported_is_imported_then(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "eager.py").write_text(
+        """
+import abc, inspect, itertools, sys, typing
+import fastavro
+from beartype.door import is_subhint
+inspect.getmodule(sys._getframe())  # asks each module where it is
+assert fastavro.parse_schema({"type": "int"})["type"] == "int"
+assert is_subhint(bool, int) and is_subhint(list[int], list) and not is_subhint(type[int], int)
+class Base(abc.ABC): pass
+class Of(Base, typing.Generic[typing.TypeVar("T")]): pass
+class OfInt(Of[int]): pass
+import beartype.door
+assert beartype.door.is_subhint is not is_subhint
+for one, other in itertools.product([object, int, bool, str, tuple, Base, Of, OfInt, list[int], type[int]], repeat=2):
+    assert is_subhint(one, other) == beartype.door.is_subhint(one, other), (one, other)
+"""
+    )
+    code = "from datapipe.flow.imports import import_stages\nimport_stages('eager')\nimport fastavro\nfastavro.__file__"
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_what_is_imported_already_stays() -> None:
