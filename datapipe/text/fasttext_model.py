@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from datapipe.kernels import helper, kernel
+from datapipe.kernels import helper, inlined, kernel
 
 HIERARCHICAL_SOFTMAX, NEGATIVE_SAMPLING, SOFTMAX, ONE_VS_ALL = 1, 2, 3, 4
 LABEL = np.frombuffer(b"__label__", np.uint8)
@@ -405,6 +405,12 @@ def _offer(score: np.float32, label: int, labels: npt.NDArray[np.int32], scores:
         labels[rank], scores[rank] = label, score
 
 
+@inlined
+def _share_right(value: np.float32) -> np.float32:
+    """Of what a node of the tree has, what goes to its right child, in the order of the library."""
+    return np.float32(1.0 / (np.float32(1) + np.exp(-value)))
+
+
 @helper
 def _estimate(layer: npt.NDArray[np.float32], out: npt.NDArray[np.float32]) -> None:
     """The logistic function, off by 3e-7 at most: of half of it the tangent, as Eigen has that (`ptanh_float`)."""
@@ -477,7 +483,7 @@ def _rank_by_estimate(
         while above:
             above -= 1
             parent, node = node, nodes[above]
-            right = np.float32(1.0 / (np.float32(1) + np.exp(-layer[parent - inner])))
+            right = _share_right(layer[parent - inner])
             score += _log(right if weights.children[parent, 1] == node else np.float32(1.0 - right))
             sums[node] = score
         labels[rank], scores[rank] = best[rank], score
@@ -499,7 +505,7 @@ def _walk(
     node, score, waiting = len(weights.children) - 1, np.float32(0), 0
     while True:
         while weights.children[node, 0] >= 0 and score >= least and (labels[-1] < 0 or score >= scores[-1]):
-            right = np.float32(1.0 / (np.float32(1) + np.exp(-layer[node - inner])))
+            right = _share_right(layer[node - inner])
             likelier = int(right > 0.5)
             # The other branch waits, unless that is too unlikely already.
             other = score + _log(np.float32(1.0 - right) if likelier else right)

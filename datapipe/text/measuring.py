@@ -241,8 +241,8 @@ def _measure_characters(t: Text, length: int, tokens: int, definition: int, row:
         marks += _byte(sums, _MARKS)
     visible += length
     lexical = visible - letters - digits - marks  # each of the others, and ...
-    kind = 0
     if marks:
+        kind = 0
         for i in range(length):  # ... each run; a mark belongs to the one that it follows
             before, kind = kind, flags[i] & (LETTER | DIGIT)
             lexical += (kind != 0) & (kind != before)

@@ -209,7 +209,7 @@ def _break_sentences(data: npt.NDArray[np.uint8], end: int, out: npt.NDArray[np.
     if _count_ascii(data, 0, end) >= 0:
         to = copy_bytes(data, 0, end, out, 0)
         for at in range(end):
-            if data[at] in (33, 46, 63):
+            if _ROLES[data[at]] == _ENDS:
                 after = at + 1
                 while after < end and _ROLES[data[after]] == _CLOSES:
                     after += 1
